@@ -1,0 +1,62 @@
+# Every target's one-line description is the text behind its `##`; `make help` prints them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help up down destroy status logs smoke env test lint format lock toolchain venv engine
+
+# Any Python from 3.11 on; it only makes the virtual environment.
+PYTHON ?= python3
+VENV := .venv/bin/python
+STACK_CONFIG ?= stacks/Pulumi.local.yaml
+LOCAL := $(VENV) -m delivery.local_stack --config-file $(STACK_CONFIG)
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: toolchain ## Bring the whole platform up on this machine, check it, and print its URL (again: changes nothing)
+	@$(LOCAL) up $(if $(NO_SMOKE),--no-smoke)
+
+down: venv ## Stop everything, keep the data
+	@$(LOCAL) down
+
+destroy: toolchain ## Remove everything with its data; asks first, YES=1 does not
+	@$(LOCAL) destroy $(if $(YES),--yes)
+
+status: venv ## Show the processes; fails unless all are ready (JSON=1 for a document)
+	@$(LOCAL) status $(if $(JSON),--json)
+
+logs: venv ## Show the end of the logs (SERVICE="tracking registry", FOLLOW=1, LINES=40)
+	@$(LOCAL) logs $(SERVICE) $(if $(FOLLOW),--follow) $(if $(LINES),--lines $(LINES))
+
+smoke: venv ## Run the smoke program against the local stack, or URL=https://...
+	@$(if $(URL),$(VENV) -m delivery.smoke $(URL),$(LOCAL) smoke) $(if $(JSON),--json)
+
+env: toolchain ## Print the exports for plain `pulumi` commands, for the eval of a shell
+	@$(LOCAL) env
+
+test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
+	@$(PYTHON) tools/venv.py --dev
+	@$(VENV) -m pytest $(TESTS)
+
+lint: venv ## Check style, types and the recipes
+	@$(PYTHON) tools/venv.py --dev
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@$(VENV) -m mypy .
+
+format: venv ## Rewrite the sources in the project's style
+	@$(PYTHON) tools/venv.py --dev
+	@$(VENV) -m ruff check --fix .
+	@$(VENV) -m ruff format .
+
+lock: venv ## Resolve the dependencies anew and write the lock files
+	@$(VENV) tools/lock.py
+
+# The virtual environment and the engine take minutes on a new machine and do not depend on each other.
+toolchain:
+	@$(MAKE) --no-print-directory -j2 venv engine
+
+venv:
+	@$(PYTHON) tools/venv.py
+
+engine:
+	@$(PYTHON) tools/pulumi/engine.py > /dev/null

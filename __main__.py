@@ -1,0 +1,5 @@
+"""The Pulumi program's entry point."""
+
+from infra.program import main
+
+main()

@@ -1,0 +1,109 @@
+"""The compute backend of the local stack: services are supervised processes, jobs are commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from components.compute.contract import Deployment, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+from components.compute.local.jobs import Job
+from components.compute.local.processes import HOST, ProcessGroup
+from components.compute.local.resources import JobRun, RunningGroup
+
+# Order of starting; stopping goes the other way round.
+DATA_PRIORITY = 100
+SERVICE_PRIORITY = 200
+GATEWAY_PRIORITY = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalComputeArgs:
+    """What the processes find around them. All plain: on one machine everything is known beforehand.
+
+    `root` is the stack's folder, `command` what runs `mlflow-runtime`, `image` a digest of the code that it runs,
+    `environment` what the platform adds to every process, `identity_headers` the folder with a file for each identity.
+    """
+
+    root: Path
+    command: Sequence[str]
+    image: str
+    environment: Mapping[str, str]
+    identity_headers: Path
+
+
+class LocalCompute:
+    """Runs specs as processes on 127.0.0.1; replica N of a service listens on the service's port + N - 1.
+
+    It runs `scale.minimum` replicas and adds none by load, and does not enforce cpu, memory and spool limits.
+    """
+
+    def __init__(self, args: LocalComputeArgs) -> None:
+        self._args = args
+
+    def upstream(self, role: Role, port: int, scale: Scale) -> Upstream:
+        """One address per replica: nothing else balances between them."""
+        del role
+        return Upstream(addresses=[f"{HOST}:{port}" for port in _replica_ports(port, scale)])
+
+    def run_job(
+        self, spec: JobSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
+    ) -> Deployment:
+        """Run the job as a child process of the update."""
+        job = Job(
+            root=str(self._args.root),
+            name=spec.name,
+            command=self._command(spec.role),
+            env=self._environment(spec.env),
+            image=self._args.image,
+            timeout_seconds=spec.timeout_seconds,
+            identity_header=self._identity_header(spec.identity.name),
+        )
+        run = JobRun(spec.name, job, pulumi.ResourceOptions(parent=parent, depends_on=depends_on))
+        return Deployment(resources=[run])
+
+    def run_service(
+        self, spec: ServiceSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
+    ) -> Deployment:
+        """Run the service's replicas under the supervisor."""
+        probes = spec.probes
+        group = ProcessGroup(
+            root=str(self._args.root),
+            name=spec.name,
+            command=self._command(spec.role),
+            env=self._environment(spec.env),
+            ports=_replica_ports(spec.port, spec.scale),
+            priority=GATEWAY_PRIORITY if spec.role is Role.GATEWAY else SERVICE_PRIORITY,
+            image=self._args.image,
+            identity_header=self._identity_header(spec.identity.name),
+            ready=probes.ready.path,
+            live=probes.live.path,
+            live_period=probes.live.period,
+            live_timeout=probes.live.timeout,
+            live_failures=probes.live.failures,
+            start_seconds=probes.startup.period * probes.startup.failures,
+            stop_seconds=spec.grace_seconds,
+        )
+        running = RunningGroup(spec.name, group, pulumi.ResourceOptions(parent=parent, depends_on=depends_on))
+        if spec.ingress is Ingress.NONE:
+            return Deployment(resources=[running])
+        return Deployment(resources=[running], url=running.status.apply(lambda _: f"http://{HOST}:{spec.port}"))
+
+    def _environment(self, env: Mapping[str, pulumi.Input[str]]) -> dict[str, str]:
+        """On one machine all values are known beforehand, so that a preview shows each of them."""
+        unknown = [name for name, value in env.items() if not isinstance(value, str)]
+        if unknown:
+            raise TypeError(f"{', '.join(unknown)}: the local backend takes plain strings, no outputs.")
+        return {**self._args.environment, **{name: str(value) for name, value in env.items()}}
+
+    def _command(self, role: Role) -> list[str]:
+        return [*self._args.command, role.value]
+
+    def _identity_header(self, identity: str) -> str:
+        return str(self._args.identity_headers / identity)
+
+
+def _replica_ports(port: int, scale: Scale) -> list[int]:
+    return [port + number for number in range(max(1, scale.minimum))]

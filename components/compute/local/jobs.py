@@ -1,0 +1,96 @@
+"""Commands that run to their end: started, watched, timed, and quoted when they fail."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.compute.local.launch import Process, environment
+from components.compute.local.layout import Layout
+from components.compute.local.processes import log_tail
+from components.compute.local.supervisor import REPOSITORY
+
+
+class JobError(RuntimeError):
+    """A job failed or took too long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to run. `image` changes when the code does; `identity_header` is the file of the identity's header."""
+
+    root: str
+    name: str
+    command: list[str]
+    env: dict[str, str]
+    image: str
+    timeout_seconds: int
+    identity_header: str | None = None
+
+    @classmethod
+    def of(cls, props: dict[str, Any]) -> Job:
+        """From a resource's inputs, whose numbers arrive as floats and which may hold more than a job's."""
+        known = {key: value for key, value in props.items() if key in cls.__dataclass_fields__}
+        return cls(**known | {"timeout_seconds": int(known["timeout_seconds"])})
+
+
+def run(job: Job) -> None:
+    """Run the command; its output goes to the job's log, whose end is in the error if it fails."""
+    layout = Layout(Path(job.root))
+    log = layout.logs / f"{job.name}.log"
+    spool = layout.spool / job.name
+    for folder in (layout.logs, spool):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    process = Process(
+        name=job.name,
+        command=job.command,
+        env=job.env,
+        directory=str(REPOSITORY),
+        spool=str(spool),
+        identity_header=job.identity_header,
+    )
+    with log.open("ab") as output, _started(process, output.fileno()) as child:
+        try:
+            code = child.wait(timeout=job.timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise JobError(_failure(job, log, f"did not end within {job.timeout_seconds} s")) from None
+    if code != 0:
+        raise JobError(_failure(job, log, f"ended with exit code {code}"))
+
+
+@contextlib.contextmanager
+def _started(process: Process, output: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A child in a group of its own, which is ended with this block whatever happens in it."""
+    child = subprocess.Popen(
+        process.command,
+        env=environment(process),
+        cwd=process.directory,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+            try:
+                child.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+
+
+def _failure(job: Job, log: Path, what: str) -> str:
+    return (
+        f"The job {job.name} {what}; what ran before it still runs. The end of {log}:\n{log_tail(log)}\n"
+        "It is safe to repeat: mend what it says and run `up` again."
+    )

@@ -1,0 +1,57 @@
+"""Where the local stack keeps its things: one folder, named by the program, ignored by git."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders below `root`, an absolute path."""
+
+    root: Path
+
+    @property
+    def programs(self) -> Path:
+        """One supervisor section per process."""
+        return self.root / "supervisor" / "programs"
+
+    @property
+    def supervisor_config(self) -> Path:
+        return self.root / "supervisor" / "supervisord.conf"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        return self.root / "supervisor" / "supervisord.pid"
+
+    @property
+    def processes(self) -> Path:
+        """What to run, one JSON file per process, and the pid of what runs."""
+        return self.root / "processes"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def spool(self) -> Path:
+        """TMPDIR of each process, emptied when it starts, as a container's ephemeral disk is."""
+        return self.root / "spool"
+
+    @property
+    def data(self) -> Path:
+        """What outlives `down`: the database, the blobs, the vault."""
+        return self.root / "data"
+
+    @property
+    def sockets(self) -> Path:
+        """A short folder for Unix sockets, whose paths are limited to 103 bytes on macOS and 107 on Linux."""
+        digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"mlflow-platform-{digest}"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        return self.sockets / "supervisor.sock"

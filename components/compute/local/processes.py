@@ -1,0 +1,273 @@
+"""Groups of equal processes, one per replica: written down, started, rolled, looked at and removed.
+
+A group is described by plain JSON-like inputs, so that it can be an input of a Pulumi resource. This module does the
+work and knows nothing of Pulumi.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from components.compute.local.launch import running
+from components.compute.local.layout import Layout
+from components.compute.local.supervisor import REPOSITORY, Program, Supervisor
+
+HOST = "127.0.0.1"
+LOG_LINES = 15
+RUNNING = "running"
+STOPPED = "stopped"
+CHANGED = "changed"
+
+# A process that supervisord is about to start again is not drift: nobody has to do anything about it.
+_KEPT = ("RUNNING", "STARTING", "BACKOFF")
+
+
+class ProcessError(RuntimeError):
+    """A process cannot be started or does not become ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessGroup:
+    """What is run. Times in seconds.
+
+    One replica per element of `ports`, which it gets as PORT. `extra_ports` are other ports that the process opens.
+    `ready` and `live` are paths for an HTTP GET on the port; without `ready` an open port is enough. `image` changes
+    when the code does. `identity_header` is the file of the managed identity's header.
+    """
+
+    root: str
+    name: str
+    command: list[str]
+    env: dict[str, str]
+    ports: list[int]
+    priority: int
+    image: str
+    identity_header: str | None = None
+    extra_ports: list[int] = field(default_factory=list)
+    ready: str | None = None
+    live: str | None = None
+    live_period: int = 5
+    live_timeout: int = 3
+    live_failures: int = 6
+    start_seconds: int = 60
+    stop_signal: str = "TERM"
+    stop_seconds: int = 30
+
+    @classmethod
+    def of(cls, props: dict[str, Any]) -> ProcessGroup:
+        """From a resource's inputs or outputs, whose numbers arrive as floats and which may hold more than inputs."""
+        known = {key: value for key, value in props.items() if key in cls.__dataclass_fields__}
+        for key, kind in cls.__annotations__.items():
+            if kind == "int" and key in known:
+                known[key] = int(known[key])
+            if kind == "list[int]" and key in known:
+                known[key] = [int(value) for value in known[key]]
+        return cls(**known)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(Path(self.root))
+
+    def replicas(self) -> dict[str, int]:
+        """Name of each process and its port: the first has the group's own name, so scaling renames nothing."""
+        return {
+            self.name if number == 1 else f"{self.name}-{number}": port for number, port in enumerate(self.ports, 1)
+        }
+
+    def document(self, replica: str, port: int) -> dict[str, Any]:
+        """What `launch` and `keeper` read of one replica."""
+        probe = {
+            "period": self.live_period,
+            "timeout": self.live_timeout,
+            "failures": self.live_failures,
+            "start_seconds": self.start_seconds,
+        }
+        return {
+            "name": replica,
+            "command": self.command,
+            "env": self.env | {"PORT": str(port)},
+            "directory": str(REPOSITORY),
+            "spool": str(self.layout.spool / replica),
+            "identity_header": self.identity_header,
+            "image": self.image,
+            "ready": self.ready,
+            "live": None if self.live is None else {"port": port, "path": self.live, **probe},
+        }
+
+
+def apply(group: ProcessGroup) -> None:
+    """Bring the processes to what `group` says, one replica at a time, and wait until each is ready.
+
+    A replica that already runs as described is left alone; a replica that is no longer wanted is removed last. A first
+    start has nothing to keep alive, so there all replicas come up together.
+    """
+    supervisor = Supervisor(group.layout)
+    supervisor.start()
+    wanted = group.replicas()
+    stale = [name for name in wanted if _state(supervisor, group, name) != RUNNING]
+    rolling = len(stale) < len(wanted) or any(name in supervisor.pids() for name in stale)
+    for name in stale:
+        _start(supervisor, group, name)
+        if rolling:
+            _await_ready(supervisor, group, name)
+    for name in wanted:
+        _await_ready(supervisor, group, name)
+    for name in _known(group) - wanted.keys():
+        _forget(supervisor, group, name)
+
+
+def status(group: ProcessGroup) -> dict[str, str]:
+    """Of each replica: running, stopped, or changed (it runs, but not as described)."""
+    supervisor = Supervisor(group.layout)
+    return {name: _state(supervisor, group, name) for name in group.replicas()}
+
+
+def remove(group: ProcessGroup) -> None:
+    """Stop the group's processes and forget them; their data and logs stay."""
+    supervisor = Supervisor(group.layout)
+    for name in _known(group) | group.replicas().keys():
+        _forget(supervisor, group, name)
+
+
+def port_conflicts(group: ProcessGroup) -> list[str]:
+    """Ports that somebody else listens on, each with who it is where that can be seen."""
+    own = {process.pid for path in group.layout.processes.glob("*.pid") if (process := running(path)) is not None}
+    return [
+        f"port {port} on {HOST} is taken{_by_whom(port)}"
+        for port in (*group.ports, *group.extra_ports)
+        if not _free(port) and not _listened_by(port, own)
+    ]
+
+
+def log_tail(path: Path) -> str:
+    """The last lines of a log, indented for a message."""
+    with contextlib.suppress(OSError):
+        return "\n".join("    " + line for line in path.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    return "    (no log yet)"
+
+
+def answers(port: int, path: str, timeout: float) -> bool:
+    """Whether an HTTP GET is answered with 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _state(supervisor: Supervisor, group: ProcessGroup, name: str) -> str:
+    if not supervisor.alive() or supervisor.states().get(name) not in _KEPT:
+        return STOPPED
+    try:
+        written = json.loads(_file(group, name).read_text())
+    except (OSError, ValueError):
+        return CHANGED
+    return RUNNING if written == group.document(name, group.replicas()[name]) else CHANGED
+
+
+def _start(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
+    path = _file(group, name)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(group.document(name, group.replicas()[name]), indent=1, sort_keys=True))
+    supervisor.add(
+        Program(
+            name=name,
+            command=(sys.executable, "-m", "components.compute.local.launch", str(path)),
+            priority=group.priority,
+            stop_signal=group.stop_signal,
+            stop_seconds=group.stop_seconds,
+        )
+    )
+    supervisor.stop_process(name)
+    temporary.replace(path)
+    supervisor.start_process(name)
+
+
+def _await_ready(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
+    port = group.replicas()[name]
+    deadline = time.monotonic() + group.start_seconds
+    while not _is_ready(group, port):
+        state = supervisor.states().get(name)
+        if state in ("FATAL", "STOPPED", None) or time.monotonic() > deadline:
+            log = group.layout.logs / f"{name}.log"
+            raise ProcessError(
+                f"{name} is not ready on {HOST}:{port} within {group.start_seconds} s (it is {state}). "
+                f"The end of {log}:\n{log_tail(log)}\n"
+                "Mend what it says and run `up` again: it goes on from here."
+            )
+        time.sleep(0.2)
+
+
+def _is_ready(group: ProcessGroup, port: int) -> bool:
+    return answers(port, group.ready, timeout=5) if group.ready else not _free(port)
+
+
+def _forget(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
+    if supervisor.alive():
+        supervisor.remove(name)
+    for suffix in (".json", ".pid"):
+        (group.layout.processes / name).with_suffix(suffix).unlink(missing_ok=True)
+    (group.layout.programs / f"{name}.ini").unlink(missing_ok=True)
+
+
+def _known(group: ProcessGroup) -> set[str]:
+    """The replicas of the group that were ever started and not forgotten."""
+    names = {path.stem for path in group.layout.processes.glob("*.json")}
+    return {name for name in names if re.fullmatch(rf"{re.escape(group.name)}(-\d+)?", name)}
+
+
+def _file(group: ProcessGroup, name: str) -> Path:
+    return group.layout.processes / f"{name}.json"
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _listener(port: int) -> int | None:
+    """The pid that listens on the port; None where the system does not tell (macOS without root)."""
+    with contextlib.suppress(psutil.AccessDenied):
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if listens and connection.pid:
+                return int(connection.pid)
+    return None
+
+
+def _listened_by(port: int, pids: set[int]) -> bool:
+    pid = _listener(port)
+    if pid is None:
+        return bool(pids)
+    ancestors = {pid}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        ancestors |= {parent.pid for parent in psutil.Process(pid).parents()}
+    return bool(ancestors & pids)
+
+
+def _by_whom(port: int) -> str:
+    pid = _listener(port)
+    if pid is None:
+        return ""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return f" by {psutil.Process(pid).name()} (pid {pid})"
+    return ""

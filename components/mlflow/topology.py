@@ -1,0 +1,165 @@
+"""Which services and jobs MLflow is made of, and what each needs. Pure: no resource is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.compute.contract import (
+    Compute,
+    Identity,
+    Ingress,
+    JobSpec,
+    Probe,
+    Probes,
+    Role,
+    Scale,
+    ServiceSpec,
+)
+
+# Roles whose services answer clients' calls, in the order in which they are brought up; the gateway comes after them.
+BACKENDS = (Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
+TRACKING_DATABASE = "tracking"
+REGISTRY_DATABASE = "registry"
+
+
+def identity_name(role: Role) -> str:
+    """The managed identity of a role, and the name of its database role."""
+    return f"mlflow-{role.value}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What one replica of a service gets, and how many there are. cpu in cores, memory and spool disk in MiB."""
+
+    cpu: float
+    memory_mib: int
+    spool_mib: int
+    scale: Scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPlane:
+    """Where the data is. `database_host` with port, `sslmode` as libpq knows it, both URLs with https."""
+
+    database_host: pulumi.Input[str]
+    sslmode: str
+    blob_container_url: pulumi.Input[str]
+    key_vault_url: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """Everything that decides on the services.
+
+    `ports` is the port that each service listens on, `public_hosts` the Host headers that are served (with port where
+    it is not the scheme's own), `public_origins` the web origins besides the own one that may call. Limits in MiB,
+    grace in seconds. Plain values decide on resources; inputs are only passed on.
+    """
+
+    sizes: Mapping[Role, Size]
+    ports: Mapping[Role, int]
+    identities: Mapping[Role, Identity]
+    data: DataPlane
+    public_hosts: Sequence[pulumi.Input[str]]
+    public_origins: Sequence[str] = ()
+    ingress: Ingress = Ingress.INTERNAL
+    bind_host: str = "0.0.0.0"  # noqa: S104 - a container's own network; the local stack binds 127.0.0.1
+    max_body_mib: int = 64
+    max_artifact_mib: int = 10240
+    grace_seconds: int = 30
+
+    def prepare(self) -> JobSpec:
+        """The job that makes the databases, roles, grants and secrets before any service starts."""
+        role = Role.PREPARE
+        return JobSpec(
+            role=role,
+            identity=self.identities[role],
+            env={
+                **self._common(role),
+                "DATABASE_ADMIN_URL": self._database_url(role, "postgres"),
+                "TRACKING_DATABASE": TRACKING_DATABASE,
+                "REGISTRY_DATABASE": REGISTRY_DATABASE,
+                "TRACKING_PRINCIPAL": self._principal(Role.TRACKING),
+                "REGISTRY_PRINCIPAL": self._principal(Role.REGISTRY),
+            },
+        )
+
+    def service(self, role: Role) -> ServiceSpec:
+        """A service behind the gateway."""
+        env = {
+            **self._common(role),
+            "HOST": self.bind_host,
+            "BLOB_CONTAINER_URL": self.data.blob_container_url,
+            "PUBLIC_HOSTS": self._public_hosts(),
+            "PUBLIC_ORIGINS": ",".join(self.public_origins),
+            "GRACE_SECONDS": str(self.grace_seconds),
+        }
+        if role is not Role.ARTIFACTS:
+            env["TRACKING_DATABASE_URL"] = self._database_url(role, TRACKING_DATABASE)
+            env["REGISTRY_DATABASE_URL"] = self._database_url(role, REGISTRY_DATABASE)
+        return self._spec(role, env, Ingress.INTERNAL)
+
+    def gateway(self, compute: Compute) -> ServiceSpec:
+        """The one service that clients reach. It has an identity of its own and needs nothing of the data plane."""
+        env: dict[str, pulumi.Input[str]] = {
+            "HOST": self.bind_host,
+            "PUBLIC_HOSTS": self._public_hosts(),
+            "MAX_BODY_MIB": str(self.max_body_mib),
+            "MAX_ARTIFACT_MIB": str(self.max_artifact_mib),
+            "GRACE_SECONDS": str(self.grace_seconds),
+        }
+        for role in BACKENDS:
+            upstream = compute.upstream(role, self.ports[role], self.sizes[role].scale)
+            env[f"{role.name}_UPSTREAMS"] = _joined(upstream.addresses)
+            env["UPSTREAM_TLS"] = str(upstream.tls).lower()
+        return self._spec(Role.GATEWAY, env, self.ingress)
+
+    def _common(self, role: Role) -> dict[str, pulumi.Input[str]]:
+        return {"AZURE_CLIENT_ID": self.identities[role].client_id, "KEY_VAULT_URL": self.data.key_vault_url}
+
+    def _spec(self, role: Role, env: Mapping[str, pulumi.Input[str]], ingress: Ingress) -> ServiceSpec:
+        size = self.sizes[role]
+        return ServiceSpec(
+            role=role,
+            identity=self.identities[role],
+            port=self.ports[role],
+            env=env,
+            cpu=size.cpu,
+            memory_mib=size.memory_mib,
+            spool_mib=size.spool_mib,
+            scale=size.scale,
+            probes=Probes(
+                startup=Probe(path="/live", period=2, failures=60),
+                live=Probe(path="/live", failures=6),
+                ready=Probe(path="/ready"),
+            ),
+            ingress=ingress,
+            grace_seconds=self.grace_seconds,
+        )
+
+    def _database_url(self, role: Role, database: str) -> pulumi.Input[str]:
+        user = self.identities[role].name
+        return _concat(
+            f"postgresql+entra://{user}@", self.data.database_host, f"/{database}?sslmode={self.data.sslmode}"
+        )
+
+    def _principal(self, role: Role) -> pulumi.Input[str]:
+        return _concat(f"{self.identities[role].name}:", self.identities[role].principal_id)
+
+    def _public_hosts(self) -> pulumi.Input[str]:
+        return _joined(self.public_hosts)
+
+
+def _joined(parts: Sequence[pulumi.Input[str]]) -> pulumi.Input[str]:
+    separated = [piece for part in parts for piece in (",", part)][1:]
+    return _concat(*separated)
+
+
+def _concat(*parts: pulumi.Input[str]) -> pulumi.Input[str]:
+    """Plain strings stay plain, so that what is known before a run is known to a reader of the specs too."""
+    if all(isinstance(part, str) for part in parts):
+        return "".join(str(part) for part in parts)
+    return pulumi.Output.concat(*parts)

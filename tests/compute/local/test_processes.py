@@ -1,0 +1,209 @@
+"""Real processes under a real supervisord: started, rolled, killed, hung, and brought back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.compute.local import processes
+from components.compute.local.processes import ProcessError, ProcessGroup
+from components.compute.local.supervisor import Supervisor
+
+SERVER = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"{os.getpid()} {os.environ['MESSAGE']} {os.environ.get('IDENTITY_HEADER', '')}".encode())
+    def log_message(self, *arguments):
+        pass
+print("listening", flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def group(tmp_path: Path, free_ports: Callable[[int], int]) -> Iterator[ProcessGroup]:
+    script = tmp_path / "server.py"
+    script.write_text(SERVER)
+    base = free_ports(3)
+    described = ProcessGroup(
+        root=str(tmp_path / "state"),
+        name="web",
+        command=[sys.executable, str(script)],
+        env={"MESSAGE": "one"},
+        ports=[base, base + 1],
+        priority=100,
+        image="sha256:0",
+        ready="/",
+        live="/",
+        live_period=1,
+        live_timeout=1,
+        live_failures=2,
+        start_seconds=20,
+        stop_seconds=5,
+    )
+    yield described
+    Supervisor(described.layout).shutdown()
+
+
+def changed(group: ProcessGroup, **changes: Any) -> ProcessGroup:
+    return replace(group, **changes)
+
+
+def ask(port: int) -> list[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        body: bytes = answer.read()
+    return body.decode().split(" ")
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"did not happen within {seconds} s")
+
+
+def test_replicas_run_and_a_second_apply_touches_none(group: ProcessGroup) -> None:
+    processes.apply(group)
+    before = [ask(port)[0] for port in group.ports]
+    assert processes.status(group) == {"web": "running", "web-2": "running"}
+    processes.apply(group)
+    assert [ask(port)[0] for port in group.ports] == before
+
+
+def test_a_changed_variable_restarts_the_replicas_one_after_the_other(group: ProcessGroup) -> None:
+    processes.apply(group)
+    before = {port: ask(port)[0] for port in group.ports}
+    after = changed(group, env={"MESSAGE": "two"})
+    assert processes.status(after) == {"web": "changed", "web-2": "changed"}
+    processes.apply(after)
+    for port in group.ports:
+        pid, message, _ = ask(port)
+        assert message == "two"
+        assert pid != before[port]
+
+
+def test_scaling_leaves_the_first_replica_alone(group: ProcessGroup) -> None:
+    processes.apply(changed(group, ports=group.ports[:1]))
+    first = ask(group.ports[0])[0]
+    processes.apply(group)
+    assert ask(group.ports[0])[0] == first
+    processes.apply(changed(group, ports=group.ports[:1]))
+    assert ask(group.ports[0])[0] == first
+    with pytest.raises(OSError, match="refused"):
+        ask(group.ports[1])
+
+
+def test_a_killed_process_is_back_by_itself(group: ProcessGroup) -> None:
+    processes.apply(group)
+    pid = int(ask(group.ports[0])[0])
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: int(ask(group.ports[0])[0]) != pid)
+
+
+def test_a_hanging_process_is_killed_and_back(group: ProcessGroup) -> None:
+    processes.apply(group)
+    pid = int(ask(group.ports[0])[0])
+    eventually(lambda: "keeper" in Supervisor(group.layout).pids())
+    time.sleep(2)  # until the keeper has seen the process answer once
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: int(ask(group.ports[0])[0]) != pid)
+
+
+def test_a_killed_supervisor_comes_back_with_everything(group: ProcessGroup) -> None:
+    processes.apply(group)
+    supervisor = Supervisor(group.layout)
+    before = int(group.layout.supervisor_pid.read_text())
+    eventually(lambda: supervisor.states()["keeper"] == "RUNNING")
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: int(group.layout.supervisor_pid.read_text()) != before and supervisor.alive())
+    eventually(lambda: processes.status(group) == {"web": "running", "web-2": "running"})
+    eventually(lambda: all(ask(port) for port in group.ports))
+    eventually(lambda: {int(ask(port)[0]) for port in group.ports} == {supervisor.pids()[n] for n in ("web", "web-2")})
+
+
+def test_a_stopped_process_is_seen_and_repaired(group: ProcessGroup) -> None:
+    processes.apply(group)
+    Supervisor(group.layout).stop_process("web-2")
+    assert processes.status(group) == {"web": "running", "web-2": "stopped"}
+    processes.apply(group)
+    assert processes.status(group) == {"web": "running", "web-2": "running"}
+
+
+def test_after_shutdown_nothing_listens_and_apply_brings_it_back(group: ProcessGroup) -> None:
+    processes.apply(group)
+    Supervisor(group.layout).shutdown()
+    for port in group.ports:
+        with pytest.raises(OSError, match="refused"):
+            ask(port)
+    assert set(processes.status(group).values()) == {"stopped"}
+    processes.apply(group)
+    assert all(ask(port) for port in group.ports)
+
+
+def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(group: ProcessGroup) -> None:
+    broken = changed(group, command=[sys.executable, "-c", "raise SystemExit('no such table: runs')"], start_seconds=8)
+    with pytest.raises(ProcessError, match="no such table: runs"):
+        processes.apply(broken)
+
+
+def test_a_port_that_somebody_else_holds_is_a_conflict_and_an_own_one_is_not(group: ProcessGroup) -> None:
+    assert processes.port_conflicts(group) == []
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", group.ports[0]))
+        other.listen()
+        (conflict,) = processes.port_conflicts(group)
+        assert f"port {group.ports[0]} on 127.0.0.1 is taken by" in conflict
+        assert f"pid {os.getpid()}" in conflict
+    processes.apply(group)
+    assert processes.port_conflicts(group) == []
+
+
+def test_the_identity_header_comes_from_its_file_and_stays_out_of_what_is_written(
+    group: ProcessGroup, tmp_path: Path
+) -> None:
+    header = tmp_path / "header"
+    header.write_text("very-private\n")
+    processes.apply(changed(group, identity_header=str(header)))
+    assert ask(group.ports[0])[2] == "very-private"
+    written = [path for path in group.layout.root.rglob("*") if path.is_file()]
+    assert written
+    assert not any("very-private" in path.read_text(errors="replace") for path in written)
+
+
+def test_the_environment_of_the_caller_stays_out(group: ProcessGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESSAGE", "from the caller")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "secret")
+    processes.apply(group)
+    pid = ask(group.ports[0])[0]
+    environment = Path(f"/proc/{pid}/environ")
+    if environment.exists():
+        assert b"PULUMI" not in environment.read_bytes()
+    assert ask(group.ports[0])[1] == "one"
+
+
+def test_what_a_killed_process_left_in_its_spool_is_gone_when_it_is_back(group: ProcessGroup) -> None:
+    processes.apply(group)
+    left = group.layout.spool / "web" / "half-an-upload"
+    left.write_text("x")
+    pid = int(ask(group.ports[0])[0])
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: int(ask(group.ports[0])[0]) != pid)
+    assert not left.exists()

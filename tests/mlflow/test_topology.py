@@ -1,0 +1,98 @@
+"""The services' specs, from settings alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.compute.contract import Deployment, Identity, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+from components.mlflow.topology import BACKENDS, DataPlane, Size, Topology, identity_name
+
+ROLES = (Role.GATEWAY, *BACKENDS)
+
+
+class OneAddress:
+    """A backend whose services are behind one name each."""
+
+    def upstream(self, role: Role, port: int, scale: Scale) -> Upstream:
+        del scale
+        return Upstream(addresses=[f"{role}.internal:{port}"])
+
+    def run_job(self, spec: JobSpec, **_: Any) -> Deployment:
+        raise AssertionError(f"a topology runs nothing, {spec.name} neither")
+
+    def run_service(self, spec: ServiceSpec, **_: Any) -> Deployment:
+        raise AssertionError(f"a topology runs nothing, {spec.name} neither")
+
+
+@pytest.fixture
+def topology() -> Topology:
+    size = Size(cpu=0.5, memory_mib=512, spool_mib=0, scale=Scale(minimum=1, maximum=2))
+    return Topology(
+        sizes=dict.fromkeys(ROLES, size),
+        ports={role: 5000 + number for number, role in enumerate(ROLES)},
+        identities={
+            role: Identity(name=identity_name(role), client_id=f"{role}-client", principal_id=f"{role}-object")
+            for role in (*ROLES, Role.PREPARE)
+        },
+        data=DataPlane(
+            database_host="db.example:5432",
+            sslmode="verify-full",
+            blob_container_url="https://account.blob.core.windows.net/mlflow",
+            key_vault_url="https://vault.example/",
+        ),
+        public_hosts=["mlflow.example", "127.0.0.1:5500"],
+    )
+
+
+def test_each_service_signs_in_to_the_database_as_itself(topology: Topology) -> None:
+    for role in (Role.TRACKING, Role.REGISTRY):
+        env = topology.service(role).env
+        assert env["TRACKING_DATABASE_URL"] == (
+            f"postgresql+entra://mlflow-{role}@db.example:5432/tracking?sslmode=verify-full"
+        )
+        assert str(env["REGISTRY_DATABASE_URL"]).endswith("/registry?sslmode=verify-full")
+        assert env["AZURE_CLIENT_ID"] == f"{role}-client"
+
+
+def test_artifacts_gets_no_database_and_the_gateway_no_data_at_all(topology: Topology) -> None:
+    assert not [name for name in topology.service(Role.ARTIFACTS).env if "DATABASE" in name]
+    gateway = topology.gateway(OneAddress())
+    assert not [name for name in gateway.env if "DATABASE" in name or "BLOB" in name or "VAULT" in name]
+
+
+def test_the_gateway_knows_where_each_service_is(topology: Topology) -> None:
+    env = topology.gateway(OneAddress()).env
+    for role in BACKENDS:
+        assert env[f"{role.name}_UPSTREAMS"] == f"{role}.internal:{topology.ports[role]}"
+    assert env["UPSTREAM_TLS"] == "false"
+    assert env["PUBLIC_HOSTS"] == "mlflow.example,127.0.0.1:5500"
+
+
+def test_only_the_gateway_has_the_ingress_that_was_asked_for(topology: Topology) -> None:
+    public = replace(topology, ingress=Ingress.PUBLIC)
+    assert public.gateway(OneAddress()).ingress is Ingress.PUBLIC
+    assert {public.service(role).ingress for role in BACKENDS} == {Ingress.INTERNAL}
+
+
+def test_prepare_gets_the_principals_of_the_services_and_the_admin_database(topology: Topology) -> None:
+    env = topology.prepare().env
+    assert env["DATABASE_ADMIN_URL"] == (
+        "postgresql+entra://mlflow-prepare@db.example:5432/postgres?sslmode=verify-full"
+    )
+    assert env["TRACKING_PRINCIPAL"] == "mlflow-tracking:tracking-object"
+    assert env["REGISTRY_PRINCIPAL"] == "mlflow-registry:registry-object"
+
+
+def test_no_spec_names_a_secret(topology: Topology) -> None:
+    specs: list[ServiceSpec | JobSpec] = [*(topology.service(role) for role in BACKENDS), topology.prepare()]
+    for spec in specs:
+        assert not [name for name in spec.env if "PASSWORD" in name or "SECRET" in name or "KEY" in name.split("_")[1:]]
+
+
+def test_a_value_that_is_known_only_later_makes_its_variable_an_output(topology: Topology) -> None:
+    later = replace(topology, data=replace(topology.data, database_host=pulumi.Output.from_input("db:5432")))
+    assert isinstance(later.service(Role.TRACKING).env["TRACKING_DATABASE_URL"], pulumi.Output)
