@@ -1,0 +1,122 @@
+"""What a stack with compute local consists of besides MLflow: its data plane, its backend, its identities."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.compute.contract import Identity, Role
+from components.compute.local.backend import LocalCompute, LocalComputeArgs
+from components.compute.local.layout import Layout
+from components.compute.local.processes import HOST
+from components.local import identities
+from components.local.data_plane import DataPlane, DataPlaneArgs, Ports, ca_bundle, identity_endpoint
+from components.local.identities import BlobAccess
+from infra.naming import ARTIFACT_CONTAINER, identity_names
+from infra.settings import LOCAL_PORT_OFFSETS, Settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+AZURITE = REPOSITORY / ".venv" / "azurite"
+
+_DEPLOYER = "deployer"
+# What each service reads at its start; prepare makes what is missing.
+_SECRETS: Mapping[Role, tuple[str, ...]] = {
+    Role.TRACKING: ("webhook-encryption-key", "crypto-kek-passphrase"),
+    Role.REGISTRY: ("webhook-encryption-key",),
+}
+_BLOBS: Mapping[Role, BlobAccess] = {
+    Role.TRACKING: BlobAccess.READ,
+    Role.REGISTRY: BlobAccess.READ,
+    Role.ARTIFACTS: BlobAccess.WRITE,
+}
+
+
+def root(settings: Settings) -> Path:
+    """The folder of everything that the stack keeps."""
+    return (REPOSITORY / settings.local.state_directory).resolve()
+
+
+def ports(settings: Settings) -> dict[Role, int]:
+    """The port of each service; replicas have the ones after it."""
+    return {role: settings.local.port_base + offset for role, offset in LOCAL_PORT_OFFSETS.items()}
+
+
+def public_hosts(settings: Settings) -> list[str]:
+    """The names by which this machine's browsers and clients reach the gateway."""
+    port = ports(settings)[Role.GATEWAY]
+    return [f"{HOST}:{port}", f"localhost:{port}"]
+
+
+def workload_identities(settings: Settings) -> dict[Role, Identity]:
+    """The identities as the services' specs name them."""
+    return {
+        role: Identity(
+            name=name,
+            client_id=identities.client_id(settings.stack, name),
+            principal_id=identities.principal_id(settings.stack, name),
+        )
+        for role, name in identity_names().items()
+    }
+
+
+def data_plane(settings: Settings) -> DataPlane:
+    """Databases, blobs, identities and the vault, on this machine."""
+    granted = {role: _identity(settings, role, name) for role, name in identity_names().items()}
+    deployer = identities.Identity.of(settings.stack, _DEPLOYER, blobs=BlobAccess.WRITE)
+    return DataPlane(
+        "data",
+        DataPlaneArgs(
+            root=root(settings),
+            azurite=AZURITE,
+            ports=_data_ports(settings),
+            identities=[*granted.values(), deployer],
+            administrator=granted[Role.PREPARE],
+            deployer=deployer,
+            container=ARTIFACT_CONTAINER,
+            token_seconds=settings.local.token_seconds,
+        ),
+    )
+
+
+def compute(settings: Settings) -> LocalCompute:
+    """The backend that runs the working tree's runtime as processes."""
+    folder = root(settings)
+    bundle = str(ca_bundle(folder))
+    return LocalCompute(
+        LocalComputeArgs(
+            root=folder,
+            command=[str(Path(sys.executable).parent / "mlflow-runtime")],
+            image=working_tree_image(REPOSITORY / "runtime"),
+            environment={
+                "IDENTITY_ENDPOINT": identity_endpoint(_data_ports(settings)),
+                "REQUESTS_CA_BUNDLE": bundle,
+                "SSL_CERT_FILE": bundle,
+            },
+            identity_headers=identities.header_file(Layout(folder).data, _DEPLOYER).parent,
+        )
+    )
+
+
+def working_tree_image(runtime: Path) -> str:
+    """What stands for the image's digest: the content of the runtime's sources and of its lock file."""
+    digest = hashlib.sha256()
+    for path in sorted([*(runtime / "mlflow_runtime").rglob("*.py"), runtime / "requirements.lock"]):
+        digest.update(str(path.relative_to(runtime)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _data_ports(settings: Settings) -> Ports:
+    base = settings.local.port_base
+    return Ports(postgres=base + 1, blobs=base + 2, identity=base + 3, vault=base + 4)
+
+
+def _identity(settings: Settings, role: Role, name: str) -> identities.Identity:
+    return identities.Identity.of(
+        settings.stack,
+        name,
+        secrets=_SECRETS.get(role, ()),
+        manage_secrets=role is Role.PREPARE,
+        blobs=_BLOBS.get(role, BlobAccess.NONE),
+    )
