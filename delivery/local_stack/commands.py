@@ -23,7 +23,7 @@ def up(stack: LocalStack, *, smoke_too: bool) -> int:
     with exclusive(stack):
         _say(f"Bringing up stack {STACK} in {stack.root}")
         select(stack)
-        pulumi(stack, ["up", "--yes", "--skip-preview", "--suppress-permalink=true", *_config(stack)])
+        pulumi(stack, ["up", "--yes", "--suppress-permalink=true", *_config(stack)])
     _say(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
         code = smoke(stack, [])

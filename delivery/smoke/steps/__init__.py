@@ -1,0 +1,1 @@
+"""The steps: functions that take the bench, check one thing on the server and return what they measured."""
