@@ -1,0 +1,1 @@
+"""What runs inside the one image: `mlflow-runtime ROLE`."""

@@ -1,0 +1,72 @@
+"""The image's entry point: `mlflow-runtime ROLE`.
+
+Exit codes: 0 a stop that was asked for or a job that is done, 1 a failure, 2 a wrong role or wrong settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from mlflow_runtime.routes import ServiceRole
+
+Run = Callable[[Mapping[str, str]], int]
+
+
+# Imports are inside, so that a role loads only what it needs: the gateway and prepare start without MLflow.
+def _gateway(env: Mapping[str, str]) -> int:
+    from mlflow_runtime import gateway
+
+    return gateway.run(env)
+
+
+def _prepare(env: Mapping[str, str]) -> int:
+    from mlflow_runtime import prepare
+
+    return prepare.run(env)
+
+
+def _service(role: ServiceRole) -> Run:
+    def run(env: Mapping[str, str]) -> int:
+        from mlflow_runtime import service
+
+        return service.run(role, env)
+
+    return run
+
+
+_ROLES: Final[Mapping[str, tuple[str, Run]]] = {
+    "gateway": ("routes clients' requests to the services", _gateway),
+    "tracking": ("experiments, runs, traces, the UI", _service(ServiceRole.TRACKING)),
+    "registry": ("registered models, model versions, webhooks", _service(ServiceRole.REGISTRY)),
+    "artifacts": ("uploads and downloads of artifacts", _service(ServiceRole.ARTIFACTS)),
+    "prepare": ("makes databases, roles, secrets and schema, then ends", _prepare),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the role that the command line names, with settings from the environment, until it ends."""
+    role = _parser().parse_args(arguments).role
+    _, run = _ROLES[role]
+    try:
+        return run(os.environ)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mlflow-runtime",
+        description="One role of MLflow on Azure. Settings come from the environment.",
+        epilog="roles:\n" + "\n".join(f"  {name:<10} {what}" for name, (what, _) in _ROLES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("role", metavar="ROLE", choices=list(_ROLES), help="what this process is")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What the gateway answers by itself: probes, and errors in MLflow's shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+# Names of per-request variables in Caddy, quoted in messages and log lines.
+LIMIT_VARIABLE: Final = "body_limit_mib"
+SERVICE_VARIABLE: Final = "service"
+
+RETRY_AFTER_SECONDS: Final = 2
+
+_SERVICE = f"The {{http.vars.{SERVICE_VARIABLE}}} service"
+_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
+
+# Status: MLflow's name of the error, and the message.
+_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
+    400: (
+        "INVALID_PARAMETER_VALUE",
+        "The path of the request is not plain: leave out empty, '.' and '..' segments, backslashes and control"
+        " characters.",
+    ),
+    403: (
+        "PERMISSION_DENIED",
+        "The Host header of the request is none of this server's public hosts. Use its public URL.",
+    ),
+    413: (
+        "INVALID_PARAMETER_VALUE",
+        f"The body of the request is above the limit of {{http.vars.{LIMIT_VARIABLE}}} MiB.",
+    ),
+    502: (_UNAVAILABLE, f"{_SERVICE} broke the connection off. It may have carried the request out."),
+    503: (_UNAVAILABLE, f"{_SERVICE} has no replica that is ready. Try again."),
+    504: (_UNAVAILABLE, f"{_SERVICE} did not answer in time. It may still carry the request out."),
+}
+
+
+def live() -> Json:
+    """Caddy runs."""
+    return _answer(200, {"status": "live"})
+
+
+def ready() -> Json:
+    """At least one tracking replica takes requests."""
+    return _answer(200, {"status": "ready"})
+
+
+def refuse(status: int) -> Json:
+    """End a request; `routes` words the answer."""
+    return {"handler": "error", "status_code": status}
+
+
+# Refused with a body that was not read. Without an end of the connection Caddy would wait for the first 256 KiB of it
+# before it answers.
+_UNREAD: Final = (400, 403, 413)
+
+
+def routes() -> list[Json]:
+    """Turn what stopped a request into an answer. Exactly one of these acts."""
+    return [
+        # The reason goes to the log only.
+        {"handle": [{"handler": "log_append", "key": "error", "value": "{http.error.message}"}]},
+        _when(_NEVER_CARRIED_OUT, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
+        *(_when({"vars": {"{http.error.status_code}": [str(status)]}}, status) for status in _ERRORS),
+        {
+            "handle": [
+                _answer(
+                    "{http.error.status_code}",
+                    {"error_code": "INTERNAL_ERROR", "message": "{http.error.status_text}"},
+                )
+            ]
+        },
+    ]
+
+
+# A request that reached no replica, since none was ready or none could be dialled, and one that only reads, can simply
+# be sent again. Anything else that broke off may have been carried out, and the client has to know.
+_NEVER_CARRIED_OUT: Final[Json] = {
+    "expression": (
+        "{http.error.status_code} == 503"
+        " || {http.error.status_code} == 502"
+        " && ({http.error.message}.startsWith('dial ') || {http.request.method} in ['GET', 'HEAD', 'OPTIONS'])"
+    )
+}
+
+
+def _when(matcher: Json, status: int, extra_headers: Mapping[str, str] | None = None) -> Json:
+    code, message = _ERRORS[status]
+    body = {"error_code": code, "message": message}
+    answer = {**_answer(status, body, extra_headers), "close": status in _UNREAD}
+    return {"match": [matcher], "handle": [answer], "terminal": True}
+
+
+def _answer(status: int | str, body: Json, extra_headers: Mapping[str, str] | None = None) -> Json:
+    values = {"Content-Type": "application/json", "Cache-Control": "no-store", **(extra_headers or {})}
+    return {
+        "handler": "static_response",
+        "status_code": status,
+        "headers": {name: [value] for name, value in values.items()},
+        "body": json.dumps(body),
+    }

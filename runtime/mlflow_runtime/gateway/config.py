@@ -1,0 +1,105 @@
+"""The gateway's Caddy configuration as a pure function of its settings.
+
+A request passes, in this order: its id and its headers are put right, the gateway's own `/live` and `/ready`, the check
+of its Host, of its path, of its size, and then the service that owns its path. Whatever stops it on the way becomes an
+error in MLflow's shape.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mlflow_runtime.gateway import answers, headers, log, upstream
+from mlflow_runtime.gateway.settings import MIB, Settings
+from mlflow_runtime.routes import LIVE_PATH, NOT_PLAIN, READY_PATH, ServiceRole, pattern
+
+Json = dict[str, Any]
+
+CLIENT_IDLE: Final = "120s"
+HEADER_TIMEOUT: Final = "10s"
+MAX_HEADER_BYTES: Final = 64 * 1024
+
+# A transfer may take as long as it likes while it moves: a body that stands still for a minute or trickles in below
+# 1 KiB/s on the whole holds a connection for nothing.
+STALL_TIMEOUT: Final = "60s"
+LEAST_BYTES_PER_SECOND: Final = 1024
+
+
+def render(settings: Settings) -> Json:
+    """The whole configuration, ready for `json.dumps`."""
+    return {
+        # No way in but the port: no admin endpoint, nothing kept on disk, no certificate management.
+        "admin": {"disabled": True, "config": {"persist": False}},
+        "logging": log.logging(),
+        "apps": {
+            "tls": {"disable_storage_clean": True},
+            "http": {"grace_period": f"{settings.grace_seconds}s", "servers": {"gateway": _server(settings)}},
+        },
+    }
+
+
+def _server(settings: Settings) -> Json:
+    return {
+        "listen": [f"{settings.host}:{settings.port}"],
+        "protocols": ["h1"],
+        "automatic_https": {"disable": True},
+        "read_header_timeout": HEADER_TIMEOUT,
+        "read_idle_timeout": STALL_TIMEOUT,
+        "read_min_rate": LEAST_BYTES_PER_SECOND,
+        "write_idle_timeout": STALL_TIMEOUT,
+        "idle_timeout": CLIENT_IDLE,
+        "max_header_bytes": MAX_HEADER_BYTES,
+        "logs": {},
+        "routes": [
+            *headers.routes(),
+            {"match": [{"path_regexp": {"pattern": f"^{LIVE_PATH}$"}}], "handle": _unlogged(answers.live())},
+            {
+                "match": [{"path_regexp": {"pattern": f"^{READY_PATH}$"}}],
+                "handle": _unlogged(upstream.readiness(settings)),
+            },
+            {
+                "match": [{"not": [{"header": {"Host": list(settings.public_hosts)}}]}],
+                "handle": [answers.refuse(403)],
+            },
+            {
+                # Not `path_regexp`, which cleans the path before it looks.
+                "match": [{"vars_regexp": {"{http.request.uri.path}": {"pattern": NOT_PLAIN}}}],
+                "handle": [answers.refuse(400)],
+            },
+            {
+                "group": "size",
+                "match": [{"method": ["PUT"], "path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}],
+                "handle": _limit(settings.max_artifact),
+            },
+            {"group": "size", "handle": _limit(settings.max_body)},
+            *(
+                {
+                    "group": "service",
+                    "match": [{"path_regexp": {"pattern": pattern(role)}}],
+                    "handle": upstream.service(settings, role),
+                }
+                for role in (ServiceRole.REGISTRY, ServiceRole.ARTIFACTS)
+            ),
+            {"group": "service", "handle": upstream.service(settings, ServiceRole.TRACKING)},
+        ],
+        "errors": {"routes": [*headers.answer_routes(), *answers.routes()]},
+    }
+
+
+def _unlogged(handler: Json) -> list[Json]:
+    """Probes come every few seconds and say nothing that the health log does not."""
+    return [{"handler": "vars", "log_skip": True}, handler]
+
+
+def _limit(size: int) -> list[Json]:
+    """Refuse a body that announces more than `size` bytes before any of it is read, and cut one that grows beyond."""
+    length = "{http.request.header.Content-Length}"
+    too_long: Json = {
+        "match": [{"expression": f"{length} != '' && int({length}) > {size}"}],
+        "handle": [answers.refuse(413)],
+    }
+    return [
+        {"handler": "vars", answers.LIMIT_VARIABLE: size // MIB},
+        {"handler": "subroute", "routes": [too_long]},
+        {"handler": "request_body", "max_size": size},
+    ]

@@ -1,0 +1,54 @@
+"""What a service logs: one JSON object a line on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+from typing import Any, Final
+
+# Loggers that tell of every request, and Alembic of every start.
+_QUIET: Final = ("azure", "msal", "alembic", "urllib3", "sqlalchemy.engine", "huey")
+
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|(?<=[?&]sig=)[^&\s'\"]+")
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON: time (UTC), level, logger, message, role, and the traceback where there is one.
+
+    Tokens and signatures are masked, whoever put them into the message.
+    """
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _masked(record.getMessage()),
+            "role": self._role,
+        }
+        if record.exc_info:
+            line["exception"] = _masked(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure(role: str) -> None:
+    """Send every logger's records to standard error as JSON. MLflow and uvicorn must be told not to do their own."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(role))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _masked(text: str) -> str:
+    return _TOKEN.sub("[token]", text)

@@ -1,0 +1,50 @@
+"""A service answers only its own role's routes, so that one reached around the gateway cannot be misused."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mlflow_runtime.responses import Failure
+from mlflow_runtime.routes import ServiceRole, is_plain, role_of
+
+# MLflow's own, of the process and not of its role.
+COMMON: Final = frozenset({"/health", "/version"})
+
+
+def refusal(role: ServiceRole, path: str) -> Failure | None:
+    """Why a service of `role` does not answer `path`, or None if it does. `path` is decoded once, as ASGI gives it."""
+    if not is_plain(path):
+        # It may mean one thing to the table of routes and another to MLflow.
+        return Failure(
+            status=400,
+            code="INVALID_PARAMETER_VALUE",
+            message="The path has an empty segment, a '.' or '..' segment, a backslash or a control character; send it "
+            "without.",
+        )
+    owner = role_of(path)
+    if owner is role or path in COMMON:
+        return None
+    return Failure(
+        status=404,
+        code="ENDPOINT_NOT_FOUND",
+        message=f"This is the {role} service and the path belongs to the {owner} service; send requests to the "
+        "platform's address, whose gateway knows the way.",
+    )
+
+
+class OnlyOwnRoutes:
+    """ASGI middleware that applies `refusal`."""
+
+    def __init__(self, app: ASGIApp, role: ServiceRole) -> None:
+        self._app = app
+        self._role = role
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        failure = refusal(self._role, scope["path"]) if scope["type"] == "http" else None
+        if failure is None:
+            await self._app(scope, receive, send)
+        else:
+            await JSONResponse(failure.body, failure.status)(scope, receive, send)

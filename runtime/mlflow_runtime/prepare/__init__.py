@@ -1,0 +1,37 @@
+"""The prepare role: a job that runs to its end before any service of a new image starts.
+
+It makes what the services need and may not make themselves: databases, roles with least privilege, secrets, and the
+schema that this image's MLflow expects. It serves nothing and listens on no port.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+
+from mlflow_runtime.prepare.settings import SettingsError, read
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+
+
+def run(env: Mapping[str, str]) -> int:
+    """Runs the job with the settings in `env`. Exit code: 0 done, 1 a step failed, 2 the settings are wrong."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("azure").setLevel(logging.WARNING)  # at INFO it logs every request
+    try:
+        settings = read(env)
+    except SettingsError as error:
+        _log.error("%s", error)
+        return 2
+    # Late, because importing MLflow takes seconds that a wrong setting need not wait for.
+    from mlflow_runtime.prepare.steps import StepFailed, prepare
+    from mlflow_runtime.secrets import client
+
+    try:
+        prepare(settings, lambda: client(settings.key_vault_url))
+    except StepFailed as error:
+        _log.error("prepare: %s", error)
+        return 1
+    return 0

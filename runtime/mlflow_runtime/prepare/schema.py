@@ -1,0 +1,112 @@
+"""MLflow's schema in one database: where it stands, and the way to where this image expects it.
+
+The functions of mlflow.store.db.utils that `mlflow db upgrade` and the stores themselves use do the work; MLflow has no
+public ones. On PostgreSQL an upgrade is one transaction, so a killed one leaves the revision that was there.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from mlflow.store.db import utils as mlflow_db
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
+from mlflow_runtime.prepare.errors import PrepareError
+from sqlalchemy import URL, Engine, inspect
+
+# What the services pass to MLflow too: artifacts go through the artifacts service, and no address is kept in rows.
+ARTIFACT_ROOT = "mlflow-artifacts:/"
+
+_MLFLOW_ALONE = (
+    "point prepare at a database that MLflow has to itself, or restore this one; nothing was changed in it by this run"
+)
+
+
+class State(Enum):
+    """FRESH: no revision yet. BEHIND: a migration is due. CURRENT: at the head that this image expects."""
+
+    FRESH = "fresh"
+    BEHIND = "behind"
+    CURRENT = "current"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The state of a database's schema and its revision (None while it is fresh)."""
+
+    state: State
+    revision: str | None
+
+
+def expected_revision() -> str:
+    """The head revision of the MLflow in this image."""
+    head: str = mlflow_db._get_latest_schema_revision()
+    return head
+
+
+def examine(target: Engine) -> Standing:
+    """Reads where the schema stands; changes nothing.
+
+    Refuses a database ahead of this image (its revision is unknown here: a newer image migrated it), one with several
+    revisions, and one without a revision that holds tables which MLflow did not make.
+    """
+    with target.connect() as connection:
+        revisions = MigrationContext.configure(connection).get_current_heads()
+        tables = set(inspect(connection).get_table_names())
+    database = target.url.database
+    if len(revisions) > 1:
+        raise PrepareError(
+            f"database {database!r} has {len(revisions)} schema revisions at once ({', '.join(sorted(revisions))})",
+            "restore it to a time before they appeared",
+        )
+    if not revisions:
+        # A first migration that was killed leaves the initial tables and no revision: that one goes on.
+        if foreign := tables - set(InitialModels.metadata.tables) - {"alembic_version"}:
+            raise PrepareError(
+                f"database {database!r} has no MLflow revision, but holds tables: {', '.join(sorted(foreign))}",
+                _MLFLOW_ALONE,
+            )
+        return Standing(state=State.FRESH, revision=None)
+    revision = revisions[0]
+    if revision == expected_revision():
+        return Standing(state=State.CURRENT, revision=revision)
+    if revision not in _known_revisions():
+        raise PrepareError(
+            f"database {database!r} is at schema revision {revision}, which this image does not know (its head is "
+            f"{expected_revision()}): a newer image migrated it, and MLflow does not migrate back",
+            "deploy that newer image again, or restore the database to a time before its migration "
+            "(the newer image recorded that time in prepare.restore_points)",
+        )
+    return Standing(state=State.BEHIND, revision=revision)
+
+
+def migrate(target: Engine, standing: Standing) -> None:
+    """Brings the schema to the head revision and verifies that it is there; does nothing where it is already."""
+    if standing.state is State.FRESH:
+        mlflow_db._initialize_tables(target)
+    elif standing.state is State.BEHIND:
+        mlflow_db._upgrade_db(target)
+    mlflow_db._verify_schema(target)
+
+
+def open_tracking_store(url: URL) -> None:
+    """Opens the store as a service would, which makes the default experiment where it is missing.
+
+    Once, here, because replicas that start together would race for it, and a service that only reads the tracking
+    database (the registry opens it too) may not make it.
+    """
+    store = TrackingStore(url.render_as_string(hide_password=False), ARTIFACT_ROOT)
+    store._dispose_engine()
+
+
+def open_registry_store(url: URL) -> None:
+    """Opens the store as a service would; MLflow refuses here what it would refuse at the service's start."""
+    store = RegistryStore(url.render_as_string(hide_password=False))
+    store._dispose_engine()
+
+
+def _known_revisions() -> frozenset[str]:
+    scripts = ScriptDirectory.from_config(mlflow_db._get_alembic_config(db_url=""))
+    return frozenset(script.revision for script in scripts.walk_revisions())

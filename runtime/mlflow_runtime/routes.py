@@ -1,0 +1,75 @@
+"""Which service answers a path: the one table that the gateway and the services' own route filters are made from.
+
+A path is always the decoded one (`scope["path"]` in ASGI, Go's `URL.Path` in the gateway): decoded once, not cleaned,
+case kept, since that is what MLflow routes. Caddy's matchers clean a path before they look at it and MLflow does not,
+so a path that cleaning would change could mean two things to them. Such paths are not plain: the gateway refuses them,
+and for all others its matchers and `role_of` agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class ServiceRole(StrEnum):
+    """The kinds of service behind the gateway."""
+
+    TRACKING = "tracking"
+    REGISTRY = "registry"
+    ARTIFACTS = "artifacts"
+
+
+def _both_apis(path: str) -> tuple[str, str]:
+    """The path for clients and its twin for the UI."""
+    return f"/api/2.0/{path}", f"/ajax-api/2.0/{path}"
+
+
+# A service owns each of its prefixes and everything below it. Tracking owns all that nobody else does. MCP servers and
+# skills keep their data in the tracking store, whatever their names say.
+PREFIXES: Final[Mapping[ServiceRole, tuple[str, ...]]] = {
+    ServiceRole.REGISTRY: (
+        *_both_apis("mlflow/registered-models"),
+        *_both_apis("mlflow/model-versions"),
+        *_both_apis("mlflow/webhooks"),
+        "/model-versions/get-artifact",
+    ),
+    ServiceRole.ARTIFACTS: _both_apis("mlflow-artifacts"),
+}
+
+LIVE_PATH: Final = "/live"
+READY_PATH: Final = "/ready"
+
+# Written in the syntax that Python's `re` and Go's RE2 share: relative, empty segment, dot segment, backslash, control.
+NOT_PLAIN: Final = r"^[^/]|^$|//|/\.\.?(?:/|$)|[\x00-\x1f\x7f\\]"
+
+_NOT_PLAIN = re.compile(NOT_PLAIN)
+
+
+def role_of(path: str) -> ServiceRole:
+    """The service that answers `path`."""
+    for role, prefixes in PREFIXES.items():
+        if any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
+            return role
+    return ServiceRole.TRACKING
+
+
+def is_plain(path: str) -> bool:
+    """Whether `path` means the same to everybody who reads it.
+
+    False for a path that does not start with `/`, or has an empty, `.` or `..` segment, a backslash or a control
+    character. One slash at the end is fine.
+    """
+    return _NOT_PLAIN.search(path) is None
+
+
+def pattern(role: ServiceRole) -> str:
+    """The regular expression of the paths that `role` owns by its prefixes, in the syntax that Python and Go share.
+
+    Raises ValueError for tracking, which owns what is left over.
+    """
+    if role not in PREFIXES:
+        raise ValueError(f"{role} owns only what {' and '.join(PREFIXES)} leave over; ask for one of these.")
+    return f"^(?:{'|'.join(map(re.escape, PREFIXES[role]))})(?:/|$)"

@@ -1,0 +1,125 @@
+"""A service of MLflow: tracking, registry or artifacts. One process, one event loop, no parent and no children."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mlflow_runtime import logs, mlflow_app, secrets, settings
+from mlflow_runtime.health import Check, HealthRoutes, Readiness
+from mlflow_runtime.own_routes import OnlyOwnRoutes
+from mlflow_runtime.probes import DatabaseProbe, blob_probe, image_revisions
+from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.settings import Databases, Settings
+from mlflow_runtime.stores import Stores, mlflow_openers
+
+# Longer than the gateway keeps an idle connection (60 s), so that it never sends into one that this side just closed.
+KEEP_ALIVE_SECONDS: Final = 75
+
+_log = logging.getLogger(__name__)
+
+
+def run(role: ServiceRole, env: Mapping[str, str]) -> int:
+    """Serve `role` until a signal ends it.
+
+    Exit code: 0 stopped by a signal, 1 it could not start or did not stop in time, 2 the settings are wrong.
+    """
+    logs.configure(role)
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        found = settings.read(role, env)
+    except settings.SettingsError as error:
+        _log.error("%s", error)
+        return 2
+    try:
+        if found.key_vault_url is not None:
+            secrets.load(role, secrets.client(found.key_vault_url))
+    except secrets.SecretsError as error:
+        _log.error("%s", error)
+        return 1
+    mlflow = mlflow_app.load(found)
+    server = _Server(_uvicorn(application(found, mlflow), found), found.grace_seconds)
+    try:
+        server.run()
+    finally:
+        # uvicorn has told why it did not start.
+        sys.stderr.flush()
+    return 0 if server.started else 1
+
+
+def application(found: Settings, mlflow: ASGIApp) -> ASGIApp:
+    """Ours around MLflow's own: health first, then only the role's routes."""
+    return HealthRoutes(OnlyOwnRoutes(mlflow, found.role), Readiness(_checks(found)))
+
+
+def _checks(found: Settings) -> list[Check]:
+    """The service's own store decides, the others are shown."""
+    checks = [Check(name="blob", probe=blob_probe, decides=found.role is ServiceRole.ARTIFACTS)]
+    if found.databases is not None:
+        checks += _database_checks(found.role, found.databases)
+    return checks
+
+
+def _database_checks(role: ServiceRole, databases: Databases) -> list[Check]:
+    stores = Stores(mlflow_openers(mlflow_app.database_uri(databases.tracking, role)))
+    stores.start()
+    revisions = image_revisions()
+
+    def check(store: ServiceRole, url: Any) -> Check:
+        probe = DatabaseProbe(url=url, revisions=revisions, opened=lambda: stores.reason(store))
+        return Check(name=f"{store}_database", probe=probe, decides=store is role)
+
+    return [
+        check(ServiceRole.TRACKING, databases.tracking),
+        check(ServiceRole.REGISTRY, databases.registry),
+        # The process would not have come this far without them.
+        Check(name="secrets", probe=lambda: None, decides=True),
+    ]
+
+
+def _uvicorn(app: ASGIApp, found: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=found.host,
+        port=found.port,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        # The rest is for the process's own end, before the platform kills it.
+        timeout_graceful_shutdown=found.grace_seconds - 2,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which at a stop waits for threads however long they take; here no longer than the grace time."""
+
+    def __init__(self, config: uvicorn.Config, grace_seconds: int) -> None:
+        super().__init__(config)
+        self._grace = grace_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the stop."""
+        watch = threading.Timer(self._grace - 1, self._give_up)
+        watch.daemon = True
+        watch.start()
+        super().handle_exit(sig, frame)
+
+    def _give_up(self) -> None:
+        _log.error("requests were still at work after %d s and are cut off", self._grace - 1)
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """uvicorn raises the signal again when it has stopped: an end that was asked for is no failure."""
+    sys.exit(0)

@@ -1,0 +1,54 @@
+"""One gateway with two tracking replicas for all tests of a module; upstreams are reset for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.runtime.gateway.stack import Gateway, Upstream, eventually
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    upstreams = {
+        "tracking": [Upstream("tracking-1"), Upstream("tracking-2")],
+        "registry": [Upstream("registry-1")],
+        "artifacts": [Upstream("artifacts-1")],
+    }
+    replicas = [replica for group in upstreams.values() for replica in group]
+    for replica in replicas:
+        replica.start()
+    log = tmp_path_factory.mktemp("gateway") / "gateway.log"
+    gateway = Gateway(upstreams, log, {"MAX_BODY_MIB": "1", "MAX_ARTIFACT_MIB": "600", "GRACE_SECONDS": "20"})
+    gateway.start()
+    yield gateway
+    gateway.stop()
+    for replica in replicas:
+        replica.stop()
+
+
+@pytest.fixture
+def gateway(started: Gateway) -> Gateway:
+    """The module's gateway with every replica up, in rotation, and answering."""
+    for group in started.upstreams.values():
+        for replica in group:
+            replica.reset()
+    eventually(lambda: _all_in_rotation(started), "every replica is in rotation")
+    for group in started.upstreams.values():
+        for replica in group:
+            replica.seen.clear()
+    return started
+
+
+@pytest.fixture
+def tracking(gateway: Gateway) -> tuple[Upstream, Upstream]:
+    first, second = gateway.upstreams["tracking"]
+    return first, second
+
+
+def _all_in_rotation(gateway: Gateway) -> bool:
+    paths = ["/", "/", "/", "/", "/api/2.0/mlflow/webhooks", "/api/2.0/mlflow-artifacts/artifacts"]
+    answers = [gateway.call("GET", path) for path in paths]
+    replicas = [replica for group in gateway.upstreams.values() for replica in group]
+    return all(answer.status == 200 for answer in answers) and all(replica.seen for replica in replicas)

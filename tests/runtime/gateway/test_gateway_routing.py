@@ -1,0 +1,132 @@
+"""Which upstream a request reaches, and which requests reach none."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from mlflow_runtime.routes import PREFIXES, ServiceRole, is_plain, role_of
+
+from tests.runtime.gateway.stack import Gateway, Upstream, eventually
+
+
+@pytest.mark.parametrize("role", list(PREFIXES))
+def test_each_prefix_goes_to_its_service(gateway: Gateway, role: ServiceRole) -> None:
+    for prefix in PREFIXES[role]:
+        for path in (prefix, f"{prefix}/", f"{prefix}/a?b=c"):
+            answer = gateway.call("GET", path).json
+            assert (answer["upstream"], answer["path"]) == (f"{role}-1", path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/graphql", "/v1/traces", "/get-artifact?path=a", "/api/3.0/mlflow/traces", "/static-files/a.js"]
+)
+def test_all_else_goes_to_tracking(gateway: Gateway, path: str) -> None:
+    answer = gateway.call("POST", path, b"{}").json
+    assert answer["upstream"].startswith("tracking-")
+    assert answer["path"] == path
+
+
+# Pieces that two readers of a path could take differently.
+WORDS = ("api", "2.0", "mlflow", "mlflow-artifacts", "registered-models", "webhooks", "x", "", ".", "..")
+CODED = (
+    "%61pi",
+    "mlflow%2Dwebhooks",
+    "%2e",
+    "%2E%2e",
+    ".%2e",
+    "%2f",
+    "%2F",
+    "%5c",
+    "%00",
+    "%0a",
+    "%7f",
+    "%25",
+    "%252e",
+)
+ODD = ("API", "%c3%a9", "%c3%28", "%ff", "%3f", "%23", "%", "%zz", "%2", "..;", "a;b", "\\", *"#[]'^{}|~*@:\"<")
+PIECES = st.sampled_from([*WORDS, *CODED, *ODD])
+SEPARATORS = st.sampled_from(["/", "/", "/", "//", "%2f", "%2F", "/./", "/../", "\\"])
+STARTS = st.sampled_from(["", "/", "//", "/.", *(prefix for group in PREFIXES.values() for prefix in group)])
+RAW_PATHS = st.tuples(STARTS, st.lists(st.tuples(SEPARATORS, PIECES), max_size=6)).map(
+    lambda drawn: drawn[0] + "".join(separator + piece for separator, piece in drawn[1])
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(raw=RAW_PATHS)
+@example(raw="/api/2.0/mlflow/x/../registered-models/get")
+@example(raw="/api/2.0/mlflow%2fregistered-models/get")
+@example(raw="/api/2.0/mlflow//registered-models/get")
+@example(raw="/API/2.0/mlflow/registered-models/get")
+@example(raw="/api/2.0/mlflow/registered-models%0a")
+@example(raw="/api/2.0/mlflow/registered-models%00/get")
+def test_the_gateway_and_the_services_read_a_path_alike(gateway: Gateway, raw: str) -> None:
+    """Caddy chooses by its reading, a service by `role_of` of its own: of the path it got, decoded as uvicorn does."""
+    answer = gateway.raw(f"GET {raw}?q HTTP/1.1\r\nHost: {gateway.host}\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = int(head.split(b" ")[1])
+    path = unquote(raw)
+    if status == 400:
+        malformed = not raw.startswith("/") or re.search(r"%(?![0-9a-fA-F]{2})", raw)
+        assert malformed or not is_plain(path)
+        return
+    assert status == 200
+    told = json.loads(body)
+    received = unquote(told["path"].split("?")[0])
+    assert received == path
+    assert is_plain(path)
+    assert told["upstream"].rpartition("-")[0] == role_of(received)
+
+
+def test_a_path_that_is_not_plain_is_refused_in_mlflow_s_shape(gateway: Gateway) -> None:
+    answer = gateway.call("GET", "/api/2.0/mlflow-artifacts/artifacts/../../secret")
+    assert answer.status == 400
+    assert answer.json["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert "not plain" in answer.json["message"]
+    assert not gateway.upstreams["artifacts"][0].seen
+
+
+def test_only_public_hosts_are_served(gateway: Gateway) -> None:
+    assert gateway.call("GET", "/", headers={"Host": "mlflow.example.com"}).status == 200
+    for host in ("evil.example.com", "mlflow.example.com:1", "127.0.0.1", "xmlflow.example.com", "mlflow.example.com."):
+        answer = gateway.call("GET", "/", headers={"Host": host})
+        assert (answer.status, answer.json["error_code"]) == (403, "PERMISSION_DENIED")
+    assert b" 403 " in gateway.raw(b"GET / HTTP/1.0\r\n\r\n")
+
+
+def test_the_host_of_an_absolute_request_target_counts(gateway: Gateway) -> None:
+    host = gateway.host.encode()
+    evil = gateway.raw(b"GET http://evil/ HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+    good = gateway.raw(b"GET http://" + host + b"/ HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n")
+    assert b" 403 " in evil
+    assert json.loads(good.partition(b"\r\n\r\n")[2])["headers"][0] == ["Host", gateway.host]
+
+
+def test_probes_need_no_public_host(gateway: Gateway) -> None:
+    for path, status in (("/live", "live"), ("/ready", "ready")):
+        answer = gateway.call("GET", path, headers={"Host": "10.0.0.7"})
+        assert (answer.status, answer.json) == (200, {"status": status})
+
+
+def test_ready_while_one_tracking_replica_is(gateway: Gateway, tracking: tuple[Upstream, Upstream]) -> None:
+    first, second = tracking
+    first.ready = False
+    eventually(lambda: all(gateway.call("GET", "/ready").status == 200 for _ in range(10)), "ready with one replica")
+    second.ready = False
+    eventually(lambda: gateway.call("GET", "/ready").status == 503, "not ready without any")
+    answer = gateway.call("GET", "/ready")
+    assert answer.json["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert gateway.call("GET", "/live").status == 200
+    second.ready = True
+    eventually(lambda: gateway.call("GET", "/ready").status == 200, "ready again")
+
+
+def test_ready_does_not_depend_on_the_other_services(gateway: Gateway) -> None:
+    gateway.upstreams["registry"][0].stop()
+    gateway.upstreams["artifacts"][0].stop()
+    assert gateway.call("GET", "/ready").status == 200

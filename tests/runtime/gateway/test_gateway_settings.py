@@ -1,0 +1,139 @@
+"""What the gateway accepts from its environment, and that Caddy takes whatever becomes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlflow_runtime.gateway import caddy
+from mlflow_runtime.gateway.config import render
+from mlflow_runtime.gateway.settings import MIB, SettingsError, from_environment
+from mlflow_runtime.routes import ServiceRole
+
+LEAST = {
+    "PORT": "5500",
+    "TRACKING_UPSTREAMS": "10.0.0.4:5000, tracking.internal:443",
+    "REGISTRY_UPSTREAMS": "[fd00::1]:5000",
+    "ARTIFACTS_UPSTREAMS": "artifacts:5000",
+    "PUBLIC_HOSTS": "MLflow.example.com, localhost:5500,[::1]:5500",
+}
+
+
+def test_defaults() -> None:
+    got = from_environment(LEAST)
+    assert (got.host, got.port, got.upstream_tls, got.grace_seconds) == ("0.0.0.0", 5500, False, 30)  # noqa: S104
+    assert (got.max_body, got.max_artifact) == (64 * MIB, 10240 * MIB)
+    assert got.upstreams == {
+        ServiceRole.TRACKING: ("10.0.0.4:5000", "tracking.internal:443"),
+        ServiceRole.REGISTRY: ("[fd00::1]:5000",),
+        ServiceRole.ARTIFACTS: ("artifacts:5000",),
+    }
+    assert got.public_hosts == ("mlflow.example.com", "localhost:5500", "[::1]:5500")
+
+
+def test_all_problems_are_in_one_message() -> None:
+    with pytest.raises(SettingsError) as refused:
+        from_environment({"PORT": "70000", "UPSTREAM_TLS": "yes", "MAX_ARTIFACT_MIB": "1.5"})
+    lines = str(refused.value).splitlines()
+    assert lines[1:] == [
+        "PORT: '70000' must be a whole number from 1 to 65535.",
+        "TRACKING_UPSTREAMS: is not set; must be host:port pairs separated by commas, such as"
+        " 10.0.0.4:5000,10.0.0.5:5000.",
+        "REGISTRY_UPSTREAMS: is not set; must be host:port pairs separated by commas, such as"
+        " 10.0.0.4:5000,10.0.0.5:5000.",
+        "ARTIFACTS_UPSTREAMS: is not set; must be host:port pairs separated by commas, such as"
+        " 10.0.0.4:5000,10.0.0.5:5000.",
+        "UPSTREAM_TLS: 'yes' must be true or false.",
+        "PUBLIC_HOSTS: is not set; must be Host header values separated by commas, each a name or an address, with its"
+        " port where that is not the scheme's own, such as mlflow.example.com,localhost:5500.",
+        "MAX_ARTIFACT_MIB: '1.5' must be a whole number from 1 to 10485760.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HOST", "{env.SECRET}"),
+        ("HOST", "127.0.0.1:80"),
+        ("PORT", "0"),
+        ("PORT", "٣"),
+        ("TRACKING_UPSTREAMS", "10.0.0.4"),
+        ("TRACKING_UPSTREAMS", "10.0.0.4:0"),
+        ("TRACKING_UPSTREAMS", "10.0.0.4:5000-5010"),
+        ("TRACKING_UPSTREAMS", "unix//tmp/socket:1"),
+        ("TRACKING_UPSTREAMS", "http://a:1"),
+        ("TRACKING_UPSTREAMS", "fd00::1:5000"),
+        ("TRACKING_UPSTREAMS", "a:1,"),
+        ("TRACKING_UPSTREAMS", "a:1,a:1"),
+        ("TRACKING_UPSTREAMS", "{http.request.host}:80"),
+        ("PUBLIC_HOSTS", "*.example.com"),
+        ("PUBLIC_HOSTS", "https://example.com"),
+        ("PUBLIC_HOSTS", "example.com/"),
+        ("PUBLIC_HOSTS", "a,,b"),
+        ("PUBLIC_HOSTS", "A,a"),
+        ("PUBLIC_HOSTS", "-a"),
+        ("MAX_BODY_MIB", "0"),
+        ("MAX_BODY_MIB", "-1"),
+        ("GRACE_SECONDS", "0"),
+        ("GRACE_SECONDS", "3601"),
+    ],
+)
+def test_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^The gateway cannot start.*\n{name}: "):
+        from_environment({**LEAST, name: value})
+
+
+def listed(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(items, min_size=1, max_size=4, unique_by=str.lower).map(",".join)
+
+
+def with_port(hosts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.tuples(hosts, st.integers(1, 65535)).map(lambda pair: f"{pair[0]}:{pair[1]}")
+
+
+def numbers(least: int, most: int) -> st.SearchStrategy[str]:
+    return st.integers(least, most).map(str)
+
+
+NAMES = st.from_regex(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,10}[a-zA-Z0-9])?(\.[a-z0-9]{1,10}){0,3}", fullmatch=True)
+IPV4 = st.ip_addresses(v=4).map(str)
+IPV6 = st.ip_addresses(v=6).map(str)
+HOSTS = NAMES | IPV4 | IPV6.map("[{}]".format)
+
+ENVIRONMENTS = st.fixed_dictionaries(
+    {
+        "PORT": numbers(1, 65535),
+        **{f"{role.name}_UPSTREAMS": listed(with_port(HOSTS)) for role in ServiceRole},
+        "PUBLIC_HOSTS": listed(HOSTS | with_port(HOSTS)),
+    },
+    optional={
+        "HOST": NAMES | IPV4 | IPV6,
+        "UPSTREAM_TLS": st.sampled_from(["true", "false", ""]),
+        "MAX_BODY_MIB": numbers(1, 10 * 1024 * 1024),
+        "MAX_ARTIFACT_MIB": numbers(1, 10 * 1024 * 1024),
+        "GRACE_SECONDS": numbers(1, 3600),
+    },
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ENVIRONMENTS)
+def test_caddy_accepts_whatever_is_rendered(env: dict[str, str]) -> None:
+    config = render(from_environment(env))
+    assert json.loads(json.dumps(config)) == config
+    caddy.validate(caddy.find(), config, os.environ)
+
+
+def test_nothing_but_the_port_leads_in_and_nothing_is_kept() -> None:
+    config = render(from_environment(LEAST))
+    assert config["admin"] == {"disabled": True, "config": {"persist": False}}
+    assert config["apps"]["tls"] == {"disable_storage_clean": True}
+    server = config["apps"]["http"]["servers"]["gateway"]
+    assert server["listen"] == ["0.0.0.0:5500"]
+    assert server["automatic_https"] == {"disable": True}
+    assert server["protocols"] == ["h1"]
+    assert "write_timeout" not in server
+    assert "read_timeout" not in server

@@ -1,0 +1,73 @@
+"""The environment of the prepare role: what is read, and every problem in one message."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow_runtime.prepare import run
+from mlflow_runtime.prepare.settings import Principal, SettingsError, read
+
+GOOD = {
+    "DATABASE_ADMIN_URL": "postgresql+entra://mlflow-prepare@db.example.org:5432/postgres?sslmode=verify-full",
+    "TRACKING_PRINCIPAL": "mlflow-tracking:11111111-1111-1111-1111-AAAAAAAAAAAA",
+    "REGISTRY_PRINCIPAL": "mlflow-registry:22222222-2222-2222-2222-222222222222",
+    "KEY_VAULT_URL": "https://example.vault.azure.net",
+}
+
+
+def test_defaults() -> None:
+    settings = read(GOOD)
+    assert (settings.tracking_database, settings.registry_database) == ("tracking", "registry")
+    assert settings.wait_seconds == 600
+    assert settings.tracking == Principal(name="mlflow-tracking", object_id="11111111-1111-1111-1111-aaaaaaaaaaaa")
+    assert settings.admin_url.username == "mlflow-prepare"
+
+
+def test_every_problem_is_in_one_message() -> None:
+    with pytest.raises(SettingsError) as failure:
+        read({"TRACKING_DATABASE": "postgres", "PREPARE_WAIT_SECONDS": "soon"})
+    for name in (*GOOD, "TRACKING_DATABASE", "PREPARE_WAIT_SECONDS"):
+        assert f"- {name} " in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DATABASE_ADMIN_URL", "postgresql+psycopg2://r@127.0.0.1/postgres", "only postgresql\\+entra"),
+        ("DATABASE_ADMIN_URL", "postgresql+entra://r:hunter2@127.0.0.1/postgres", "holds a password"),
+        ("DATABASE_ADMIN_URL", "postgresql+entra://r@127.0.0.1/tracking", "must be 'postgres'"),
+        ("DATABASE_ADMIN_URL", "postgresql+entra://r@db.example.org/postgres?sslmode=require", "sslmode=verify-full"),
+        ("DATABASE_ADMIN_URL", "postgresql+entra:///postgres", "lacks the role or the host"),
+        ("DATABASE_ADMIN_URL", "nonsense hunter2", "is not a database URL"),
+        ("TRACKING_DATABASE", "Robert'); --", "must match"),
+        ("TRACKING_DATABASE", "registry", "both name 'registry'"),
+        ("TRACKING_PRINCIPAL", "mlflow-tracking", "NAME:OBJECT_ID"),
+        ("TRACKING_PRINCIPAL", 'a"b:11111111-1111-1111-1111-111111111111', "NAME:OBJECT_ID"),
+        ("TRACKING_PRINCIPAL", "mlflow-registry:11111111-1111-1111-1111-111111111111", "both name 'mlflow-registry'"),
+        ("KEY_VAULT_URL", "http://example.vault.azure.net", "https"),
+        ("PREPARE_WAIT_SECONDS", "0", "from 1 to 3600"),
+        ("PREPARE_WAIT_SECONDS", "3601", "from 1 to 3600"),
+    ],
+)
+def test_a_bad_value_says_what_is_allowed(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as failure:
+        read({**GOOD, name: value})
+    assert "hunter2" not in str(failure.value)
+
+
+def test_a_server_on_this_machine_may_do_without_tls() -> None:
+    read({**GOOD, "DATABASE_ADMIN_URL": "postgresql+entra://r@127.0.0.1:5433/postgres?sslmode=disable"})
+
+
+def test_wrong_settings_exit_with_2(caplog: pytest.LogCaptureFixture) -> None:
+    assert run({}) == 2
+    assert "DATABASE_ADMIN_URL is missing" in caplog.text
+
+
+@given(st.dictionaries(st.sampled_from([*GOOD, "TRACKING_DATABASE", "PREPARE_WAIT_SECONDS"]), st.text(max_size=30)))
+def test_any_text_is_refused_or_gives_settings_that_hold_together(values: dict[str, str]) -> None:
+    try:
+        settings = read({**GOOD, **values})
+    except SettingsError:
+        return
+    assert settings.tracking_database != settings.registry_database
+    assert settings.admin_url.password is None

@@ -1,0 +1,256 @@
+"""The environment of a small checkout, made by the real uv from wheels in a folder: complete, or not trusted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.tools.conftest import CHECKOUT, Tool, is_running, wait_for
+from tools import wheels
+from tools.steps import Report
+
+_NPM = (
+    "#!/bin/sh\n/bin/mkdir -p node_modules/azurite/dist/src/blob && echo > node_modules/azurite/dist/src/blob/main.js\n"
+)
+_BACKEND = """
+import pathlib, zipfile
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    name, info = "mlflow_runtime-1.0-py3-none-any.whl", "mlflow_runtime-1.0.dist-info"
+    with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as wheel:
+        wheel.writestr("runtime.pth", str(pathlib.Path.cwd()))
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: mlflow-runtime\\nVersion: 1.0\\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return name
+"""
+_PROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "mlflow-runtime"
+version = "1.0"
+"""
+
+
+def wheel(folder: Path, name: str, files: dict[str, str]) -> str:
+    """Write a wheel of version 1.0 and return the line of a lock file that pins it."""
+    info = f"{name}-1.0.dist-info"
+    members = files | {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},sha256={_record_hash(text)},{len(text)}\n" for path, text in members.items())
+    file = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path, text in (members | {f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}).items():
+            member = zipfile.ZipInfo(path)
+            member.external_attr = 0o755 << 16
+            archive.writestr(member, text)
+    return f"{name}==1.0 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+
+
+def _record_hash(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+class Checkout:
+    """A checkout with this project's tools and small locks, on a machine whose pip knows one folder of wheels."""
+
+    def __init__(self, folder: Path, wheels_folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.wheels = wheels_folder
+        self.environment = environment
+        shutil.copytree(CHECKOUT / "tools", folder / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "runtime").mkdir()
+        (folder / "runtime" / "pyproject.toml").write_text(_PROJECT)
+        (folder / "runtime" / "backend.py").write_text(_BACKEND)
+        (folder / "runtime" / "mlflow_runtime.py").write_text("")
+        self.lock("requirements.txt", wheel(self.wheels, "stub_program", {"stub_program.py": ""}))
+        self.lock("runtime/requirements.lock", wheel(self.wheels, "stub_service", {"stub_service.py": ""}))
+        self.put_npm(_NPM)
+        self.lock("requirements-dev.txt", wheel(self.wheels, "stub_test", {"stub_test.py": ""}))
+
+    @property
+    def venv(self) -> Path:
+        return self.folder / ".venv"
+
+    @property
+    def tool(self) -> Tool:
+        return Tool(script=self.folder / "tools" / "venv.py", environment=self.environment)
+
+    def lock(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def put_npm(self, script: str) -> None:
+        self.lock("requirements-local.txt", wheel(self.wheels, "stub_node", {"stub_node-1.0.data/scripts/npm": script}))
+
+    def imports(self, module: str) -> bool:
+        command = [self.venv / "bin" / "python", "-c", f"import {module}"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def module(self, name: str) -> Path:
+        [file] = self.venv.glob(f"lib/python3*/site-packages/{name}.py")
+        return file
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, private: dict[str, str]) -> Checkout:
+    uv = wheels.unpacked(CHECKOUT / "tools" / "uv.txt", essential="bin/uv", report=Report("test"))
+    cache = tmp_path / "cache" / "mlflow-platform"
+    cache.mkdir()
+    (cache / "uv").symlink_to(uv.parent)  # the machine has uv already: its installation needs an index
+    (tmp_path / "wheels").mkdir()
+    environment = private | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels")}
+    (tmp_path / "checkout").mkdir()
+    return Checkout(tmp_path / "checkout", tmp_path / "wheels", environment)
+
+
+def test_the_environment_is_complete_and_its_folder_all_of_stdout(checkout: Checkout) -> None:
+    result = checkout.tool.run()
+    assert (result.returncode, result.stdout) == (0, f"{checkout.venv}\n"), result.stderr
+    assert all(checkout.imports(module) for module in ("stub_program", "stub_service", "mlflow_runtime"))
+    assert not checkout.imports("stub_test")
+    assert (checkout.venv / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js").is_file()
+
+
+def test_a_second_call_starts_no_process_and_opens_no_connection(checkout: Checkout, guarded: dict[str, str]) -> None:
+    assert "under the guard" in checkout.tool.run(**guarded).stderr  # the guard does catch a first call
+    assert checkout.tool.run().returncode == 0
+    second = checkout.tool.run(**guarded)
+    assert (second.returncode, second.stdout, second.stderr) == (0, f"{checkout.venv}\n", "")
+
+
+def test_the_packages_of_tests_are_added_on_demand_and_then_stay(checkout: Checkout, guarded: dict[str, str]) -> None:
+    checkout.tool.run()
+    checkout.tool.run("--dev")
+    assert checkout.imports("stub_test")
+    assert checkout.tool.run(**guarded).returncode == 0
+    assert checkout.tool.run("--dev", **guarded).returncode == 0
+    assert checkout.imports("stub_test")
+
+
+def test_a_changed_lock_changes_the_environment_in_place(checkout: Checkout) -> None:
+    checkout.tool.run()
+    inode = checkout.module("stub_program").stat().st_ino
+    checkout.lock("runtime/requirements.lock", wheel(checkout.wheels, "stub_other", {"stub_other.py": ""}))
+    assert checkout.tool.run().returncode == 0
+    assert checkout.imports("stub_other")
+    assert not checkout.imports("stub_service")
+    assert checkout.module("stub_program").stat().st_ino == inode
+
+
+def test_a_second_checkout_shares_the_files_of_the_first(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.tool.run()
+    (tmp_path / "second").mkdir()
+    second = Checkout(tmp_path / "second", checkout.wheels, checkout.environment)
+    assert second.tool.run().returncode == 0
+    assert second.module("stub_service").samefile(checkout.module("stub_service"))
+
+
+def test_a_package_with_another_hash_than_the_locked_one_is_refused(checkout: Checkout) -> None:
+    good = (checkout.folder / "requirements.txt").read_text()
+    checkout.lock("requirements.txt", f"stub_program==1.0 --hash=sha256:{'0' * 64}\n")
+    result = checkout.tool.run()
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "installing the locked packages failed" in result.stderr
+    assert "Check that pip reaches a package index" in result.stderr.splitlines()[-1]
+    assert not checkout.imports("stub_program")
+    checkout.lock("requirements.txt", good)
+    assert checkout.tool.run().returncode == 0
+
+
+def test_a_package_without_a_hash_is_refused(checkout: Checkout) -> None:
+    checkout.lock("requirements.txt", "stub_program==1.0\n")
+    result = checkout.tool.run()
+    assert result.returncode == 1
+    assert "hash" in result.stderr
+
+
+def test_a_killed_installation_is_not_trusted_and_repaired(checkout: Checkout, tmp_path: Path) -> None:
+    pid = tmp_path / "npm.pid"
+    checkout.put_npm(f"#!/bin/sh\necho $$ > {pid}.new; /bin/mv {pid}.new {pid}; exec /bin/sleep 300\n")
+    process = checkout.tool.start()
+    wait_for(pid.exists)
+    process.kill()
+    process.communicate()
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    wait_for(lambda: not is_running(int(pid.read_text())))
+
+    checkout.put_npm(_NPM)
+    result = checkout.tool.run()
+    assert result.returncode == 0, result.stderr
+    assert "installing Azurite" in result.stderr
+    assert (checkout.venv / "azurite").resolve().is_dir()
+
+
+def test_a_moved_checkout_gets_a_new_environment(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.tool.run()
+    checkout.folder = checkout.folder.rename(tmp_path / "moved")
+    result = checkout.tool.run()
+    assert result.returncode == 0, result.stderr
+    assert "replacing" in result.stderr
+    assert str(checkout.folder) in (checkout.venv / "bin" / "activate").read_text()
+
+
+def test_an_environment_whose_interpreter_is_gone_is_replaced(checkout: Checkout) -> None:
+    checkout.tool.run()
+    python = checkout.venv / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/nowhere/python")
+    assert checkout.tool.run().returncode == 0
+    assert checkout.imports("stub_program")
+
+
+def test_a_missing_lock_is_named(checkout: Checkout) -> None:
+    (checkout.folder / "requirements-local.txt").unlink()
+    result = checkout.tool.run()
+    assert result.returncode == 1
+    assert f"missing in the checkout: {checkout.folder / 'requirements-local.txt'}" in result.stderr
+
+
+def test_a_python_without_pip_and_ensurepip_is_told_which_package_to_install(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    (tmp_path / "cache" / "mlflow-platform" / "uv").unlink()
+    (tmp_path / "debian").mkdir()
+    (tmp_path / "debian" / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['pip'] = sys.modules['ensurepip'] = None"
+    )
+    result = checkout.tool.run(PYTHONPATH=str(tmp_path / "debian"))
+    assert result.returncode == 1
+    assert f"apt-get install python3.{sys.version_info.minor}-venv" in result.stderr
+    assert not checkout.venv.exists()
+
+
+@pytest.mark.parametrize("script", ["venv.py", "lock.py", "pulumi/engine.py", "azurite/install.py"])
+def test_a_python_that_is_too_old_is_refused_in_one_line(script: str) -> None:
+    pretend = "import runpy, sys; sys.version_info = (3, 10, 2); runpy.run_path(sys.argv[1], run_name='__main__')"
+    command = [sys.executable, "-c", pretend, CHECKOUT / "tools" / script]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "is Python 3.10.2; 3.11 or newer is needed" in result.stderr
+
+
+def test_azurite_without_an_environment_says_where_npm_comes_from(checkout: Checkout) -> None:
+    tool = Tool(script=checkout.folder / "tools" / "azurite" / "install.py", environment=checkout.environment)
+    result = tool.run()
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "make it with tools/venv.py" in result.stderr.splitlines()[-1]
+
+
+def test_azurite_prints_the_folder_that_the_environment_links_to(checkout: Checkout, guarded: dict[str, str]) -> None:
+    checkout.tool.run()
+    tool = Tool(script=checkout.folder / "tools" / "azurite" / "install.py", environment=checkout.environment)
+    assert Path(tool.run(**guarded).stdout.strip()) == (checkout.venv / "azurite").resolve()
