@@ -2,7 +2,8 @@
 
 The first call on a machine fetches uv and the packages; later ones, of other checkouts too, link the packages from uv's
 cache; a call with nothing to do answers in milliseconds. Packages come from where the user's pip takes them, and only
-as wheels with the hashes of the lock files. What else is in `.venv` is removed when the locks change.
+as wheels with the hashes of the lock files. What else is in `.venv` is removed when the locks change; a `.venv` that
+this tool did not finish is replaced.
 `.venv/azurite` is a link to the folder that holds Azurite's node_modules.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,7 +21,7 @@ if not __package__:  # run as a file: its own folder on the import path would hi
 from tools import cache, wheels
 from tools.azurite import install as azurite
 from tools.package_index import uv_arguments, uv_environment
-from tools.steps import OLDEST_PYTHON, Report, ToolError, main, run
+from tools.steps import OLDEST_PYTHON, Report, ToolError, main, output, run
 
 _TOOLS = Path(__file__).resolve().parent
 _UV = _TOOLS / "uv.txt"
@@ -54,7 +54,7 @@ def provide(checkout: Path, *, development: bool, report: Report) -> Path:
 def _make(checkout: Path, venv: Path, development: bool, report: Report) -> None:
     uv = wheels.unpacked(_UV, essential="bin/uv", report=report) / "bin" / "uv"
     if venv.exists() and not _is_usable(venv):
-        report(f"replacing {venv}, which was made for another place or by a Python that is gone")
+        report(f"replacing {venv}: it is unfinished, was made for another place, or its Python is gone")
         cache.remove(venv)
     (venv / _STAMP).unlink(missing_ok=True)
     if not venv.exists():
@@ -106,15 +106,16 @@ def _read_stamp(venv: Path) -> str | None:
 
 
 def _is_usable(venv: Path) -> bool:
-    """Whether the environment's Python runs, is new enough, and its scripts were made for this place."""
+    """Whether the environment was finished once, in this place, and its Python runs and is new enough.
+
+    An unfinished one is useless: a killed installer leaves packages that look installed and lack files.
+    """
     probe = "import sys; print(*sys.version_info[:2])"
     try:
-        answer = subprocess.run(
-            [venv / "bin" / "python", "-I", "-c", probe], capture_output=True, text=True, check=True
-        )
-        is_new_enough = tuple(map(int, answer.stdout.split())) >= OLDEST_PYTHON
-        return is_new_enough and str(venv) in (venv / "bin" / "activate").read_text()
-    except (OSError, ValueError, subprocess.CalledProcessError):
+        place = json.loads((venv / _STAMP).read_text())["place"]
+        answer = output([venv / "bin" / "python", "-I", "-c", probe])
+        return bool(place == str(venv)) and tuple(map(int, answer.split())) >= OLDEST_PYTHON
+    except (OSError, ValueError, LookupError, ToolError):
         return False
 
 

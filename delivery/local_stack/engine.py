@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from delivery.local_stack.configuration import PROJECT, REPOSITORY, STACK, LocalStack
 
 INTERRUPTED = 130
@@ -101,7 +103,7 @@ def _clear_dead_lock(stack: LocalStack) -> None:
     folder = stack.backend / ".pulumi" / "locks"
     for path in folder.rglob("*.json"):
         holder = _holder(path)
-        if holder is not None and not _exists(holder):
+        if holder is not None and not _is_engine(holder):
             path.unlink(missing_ok=True)
 
 
@@ -112,11 +114,10 @@ def _holder(path: Path) -> int | None:
         return None
 
 
-def _exists(pid: int) -> bool:
+def _is_engine(pid: int) -> bool:
+    """Whether the pid is that of a living engine: it may be a killed one's that nobody waited for, or a newcomer's."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and "pulumi" in process.name()
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "BLOB_CONTAINER_URL"
 
-# Seconds. A store that is down is noticed in a few of them; the clients' defaults retry for minutes.
-CONNECT_SECONDS: Final = 3
-READ_SECONDS: Final = 20
+# Seconds. A store that is down is noticed in a few of them, one that hangs within half a minute; the client's defaults
+# retry for minutes. The HTTP library bounds each send of an upload by the time to connect, so that is not less.
+CONNECT_SECONDS: Final = 5
+READ_SECONDS: Final = 15
 RETRIES: Final = 2
 PAUSE_SECONDS: Final = 1
 
@@ -154,7 +155,8 @@ def explain(error: AzureError) -> tuple[int, str]:
             "account's network rules must let this service in."
         )
     if error.status_code == 404:
-        return RESOURCE_DOES_NOT_EXIST, f"There is no such artifact ({reason}, {where})."
+        missing = "container" if getattr(error, "error_code", None) == "ContainerNotFound" else "artifact"
+        return RESOURCE_DOES_NOT_EXIST, f"There is no such {missing} ({reason}, {where})."
     if error.status_code in _BUSY:
         return TEMPORARILY_UNAVAILABLE, f"The artifact store is busy or failing ({reason}, {where}); try again."
     return INTERNAL_ERROR, f"The artifact store failed ({reason}, {where})."
@@ -163,6 +165,6 @@ def explain(error: AzureError) -> tuple[int, str]:
 def _kind(error: AzureError) -> str:
     """The innermost reason by name. Messages of the HTTP library hold whole URLs, and those may be signed."""
     cause: BaseException = error
-    while cause.__cause__ is not None or cause.__context__ is not None:
-        cause = cause.__cause__ or cause.__context__ or cause
+    while inner := getattr(cause, "inner_exception", None) or cause.__cause__ or cause.__context__:
+        cause = inner
     return cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__

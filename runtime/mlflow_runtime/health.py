@@ -8,6 +8,7 @@ loss of one service's store would take all services away.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlflow_runtime.routes import LIVE_PATH, READY_PATH
 
+# How long a report stands in for a new one. Recovery, and a start, are to be seen sooner than nothing new.
 FRESH_SECONDS: Final = 2.0
+UNREADY_FRESH_SECONDS: Final = 0.3
 LIMIT_SECONDS: Final = 3.0
 
 _log = logging.getLogger(__name__)
@@ -76,34 +79,34 @@ class Report:
 class Readiness:
     """Runs the checks, each in a thread of its own so that neither the event loop nor another check waits for it.
 
-    All who ask within `fresh` seconds get one run's report, and no second run starts beside one. A check that takes
-    longer than `limit` seconds has failed; it is not started again before it has come to its end.
+    All who ask while a report is fresh get that one, and no second run starts beside one. A check that takes longer
+    than `limit` seconds has failed; it is not started again before it has come to its end.
     """
 
-    def __init__(self, checks: Sequence[Check], *, fresh: float = FRESH_SECONDS, limit: float = LIMIT_SECONDS) -> None:
+    def __init__(self, checks: Sequence[Check], *, limit: float = LIMIT_SECONDS) -> None:
         self._checks = tuple(checks)
-        self._fresh = fresh
         self._limit = limit
         self._threads = ThreadPoolExecutor(max_workers=max(1, len(self._checks)), thread_name_prefix="ready")
         self._running: dict[str, Future[str | None]] = {}
         self._current: asyncio.Task[Report] | None = None
-        self._ended = 0.0
-        self._was_ready: bool | None = None
+        self._stale_at = 0.0
+        self._passed: frozenset[str] | None = None
 
     async def report(self) -> Report:
         """The report of the run in progress, of one that is still fresh, or of a new one."""
         current = self._current
-        if current is None or (current.done() and time.monotonic() - self._ended > self._fresh):
+        if current is None or (current.done() and time.monotonic() > self._stale_at):
             current = self._current = asyncio.create_task(self._run())
         # One caller that goes away must not end the run of the others.
         return await asyncio.shield(current)
 
     async def _run(self) -> Report:
         report = Report(tuple(await asyncio.gather(*(self._find(check) for check in self._checks))))
-        self._ended = time.monotonic()
-        if report.ready is not self._was_ready:
-            self._was_ready = report.ready
-            _log.log(logging.INFO if report.ready else logging.WARNING, "now %s", report.body)
+        self._stale_at = time.monotonic() + (FRESH_SECONDS if report.ready else UNREADY_FRESH_SECONDS)
+        passed = frozenset(finding.name for finding in report.findings if finding.ok)
+        if passed != self._passed:
+            self._passed = passed
+            _log.log(logging.INFO if report.ready else logging.WARNING, "health: %s", json.dumps(report.body))
         return report
 
     async def _find(self, check: Check) -> Finding:

@@ -9,8 +9,8 @@ import sys
 import time
 from typing import Any, Final
 
-# Loggers that tell of every request, and Alembic of every start.
-_QUIET: Final = ("azure", "msal", "alembic", "urllib3", "sqlalchemy.engine", "huey")
+# Loggers that tell of every request, every migration script and every engine.
+_QUIET: Final = ("azure", "msal", "alembic", "urllib3", "sqlalchemy.engine", "mlflow.store.db.utils")
 
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|(?<=[?&]sig=)[^&\s'\"]+")
 

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 
 from mlflow_runtime.responses import UNANSWERED, failure_of
 from mlflow_runtime.routes import ServiceRole
-from mlflow_runtime.settings import LOOPBACK, Settings
+from mlflow_runtime.settings import Settings
 
 # No address of a server is kept in rows, so a platform can move; every service resolves it to the container itself.
 ARTIFACT_ROOT: Final = "mlflow-artifacts:/"
@@ -62,8 +62,11 @@ def environment(settings: Settings) -> Mapping[str, str]:
 
 
 def origins(settings: Settings) -> tuple[str, ...]:
-    """The web origins that may call: the platform's own, which MLflow does not admit by itself, and the named ones."""
-    own = tuple(f"{'http' if _is_loopback(host) else 'https'}://{host}" for host in settings.public_hosts)
+    """The web origins that may call: the platform's own, which MLflow refuses unless it is told, and the named ones.
+
+    MLflow admits the origins of this machine by itself, whatever their scheme.
+    """
+    own = (f"https://{host}" for host in settings.public_hosts)
     return tuple(dict.fromkeys((*own, *settings.public_origins)))
 
 
@@ -107,7 +110,3 @@ def answer_errors(fastapi_app: Any, flask_app: Any) -> None:
     for kind in UNANSWERED:
         fastapi_app.add_exception_handler(kind, for_fastapi)
         flask_app.register_error_handler(kind, for_flask)
-
-
-def _is_loopback(host: str) -> bool:
-    return host.rsplit(":", 1)[0] in LOOPBACK or host in LOOPBACK

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final
 
+import anyio.to_thread
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlflow_runtime import logs, mlflow_app, secrets, settings
 from mlflow_runtime.health import Check, HealthRoutes, Readiness
@@ -58,7 +59,8 @@ def run(role: ServiceRole, env: Mapping[str, str]) -> int:
 
 def application(found: Settings, mlflow: ASGIApp) -> ASGIApp:
     """Ours around MLflow's own: health first, then only the role's routes."""
-    return HealthRoutes(OnlyOwnRoutes(mlflow, found.role), Readiness(_checks(found)))
+    app = HealthRoutes(OnlyOwnRoutes(mlflow, found.role), Readiness(_checks(found)))
+    return app if found.databases is None else _WorkerThreads(app, found.databases.connections)
 
 
 def _checks(found: Settings) -> list[Check]:
@@ -98,6 +100,22 @@ def _uvicorn(app: ASGIApp, found: Settings) -> uvicorn.Config:
         log_config=None,
         server_header=False,
     )
+
+
+class _WorkerThreads:
+    """ASGI middleware: as many of MLflow's handlers at work as there are connections to a database, the rest waits.
+
+    One that waited for a connection instead would be answered with 400 after 30 s, as if the client were at fault.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            anyio.to_thread.current_default_thread_limiter().total_tokens = self._limit
+        await self._app(scope, receive, send)
 
 
 class _Server(uvicorn.Server):

@@ -31,11 +31,19 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Databases:
-    """Both of MLflow's databases as `postgresql+entra` URLs, and how many connections to each are kept open."""
+    """Both of MLflow's databases as `postgresql+entra` URLs, and how many connections to each are kept open.
+
+    At work there may be twice as many, `connections`, to each of the two databases.
+    """
 
     tracking: URL
     registry: URL
     pool_size: int
+
+    @property
+    def connections(self) -> int:
+        """The most connections that one of MLflow's engines opens."""
+        return 2 * self.pool_size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,7 +152,8 @@ class Plane:
         )
         if ready:
             eventually(
-                lambda: get(f"http://127.0.0.1:{self.identity_port}/ready")[0] == 200, f"ready, see {program.log}"
+                lambda: program.up() and get(f"http://127.0.0.1:{self.identity_port}/ready")[0] == 200,
+                "managed identity and Key Vault",
             )
         return program
 
@@ -165,7 +166,7 @@ class Plane:
             *("--administrator", f"{PREPARE.name}:{PREPARE.principal_id}"),
         )
         if ready:
-            eventually(lambda: program.up() and postgres.is_ready(self.postgres_port), f"PostgreSQL, see {program.log}")
+            eventually(lambda: program.up() and postgres.is_ready(self.postgres_port), "PostgreSQL")
         return program
 
     def start_azurite(self, azurite: Path, *, ready: bool = True) -> Program:

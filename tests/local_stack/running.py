@@ -87,9 +87,11 @@ class RunningStack:
         )
 
     def up(self) -> None:
-        """Bring it up without the smoke program."""
+        """Bring it up without the smoke program. Ends with every process ready."""
         done = self.run("up", "--no-smoke")
         assert done.returncode == 0, done.stdout + done.stderr
+        status = self.run("status")
+        assert status.returncode == 0, done.stdout + status.stdout
 
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A plain Pulumi command in the environment that `env` prints."""

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from delivery.local_stack.configuration import REPOSITORY
@@ -163,8 +164,11 @@ def test_a_killed_engine_blocks_nothing(own_stack: RunningStack) -> None:
     )
     locks = own_stack.local.backend / ".pulumi" / "locks"
     eventually(lambda: any(locks.rglob("*.json")), 60, "the engine's lock")
+    (engine,) = (child for child in psutil.Process(update.pid).children() if child.name() == "pulumi")
     os.killpg(update.pid, signal.SIGKILL)
     update.wait()
+    psutil.wait_procs([engine], timeout=10)
+    assert any(locks.rglob("*.json")), "the killed engine left its lock"
     own_stack.up()
     assert own_stack.healthy()
 
@@ -189,7 +193,7 @@ def _prepare_log(stack: RunningStack) -> str:
 def _secrets(stack: RunningStack) -> dict[str, str]:
     """Every secret value that the stack knows: the identities' headers, the vault's secrets, the private keys."""
     data = stack.local.layout.data
-    headers = {path.name: path.read_text().strip() for path in (data / "identity-headers").iterdir()}
+    headers = {path.name: path.read_text().strip() for path in (data / "identity-headers").glob("[!.]*")}
     vault = json.loads((data / "vault" / "local.json").read_text())
     values = {f"vault {number}": value for number, value in enumerate(_values(vault))}
     keys = {
@@ -197,10 +201,12 @@ def _secrets(stack: RunningStack) -> dict[str, str]:
         for path in data.rglob("*")
         if path.is_file() and path.stat().st_size < 10_000 and b"PRIVATE KEY" in path.read_bytes()
     }
+    secrets = headers | values | keys
     assert headers
     assert values
     assert keys
-    return headers | values | keys
+    assert all(len(value) > 20 for value in secrets.values())
+    return secrets
 
 
 def _values(document: object) -> Iterator[str]:

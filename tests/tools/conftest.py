@@ -47,14 +47,15 @@ def is_running(pid: int) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """One of the tools as its users run it: a script under this Python, in an environment of its own."""
+    """One of the tools as its users run it: a script under some Python, in an environment of its own."""
 
     script: Path
     environment: Mapping[str, str]
+    python: str = sys.executable
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, self.script, *arguments],
+            [self.python, self.script, *arguments],
             env={**self.environment, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

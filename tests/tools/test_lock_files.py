@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -51,9 +50,9 @@ def test_what_is_asked_for_is_locked(lock: str, source: str) -> None:
     asked = re.findall(r"^([\w.-]+)(?:==(\S+))?", (CHECKOUT / source).read_text(), re.MULTILINE)
     found = pins(lock)
     assert asked
-    assert [
-        name for name, version in asked if found.get(normal(name), ("", 0))[0] not in {version} - {""} or version
-    ] == [] or all(normal(name) in found and version in ("", found[normal(name)][0]) for name, version in asked)
+    for name, version in asked:
+        assert normal(name) in found
+        assert version in ("", found[normal(name)][0])
 
 
 def test_a_package_has_the_same_version_in_all_locks_of_the_environment() -> None:
@@ -76,14 +75,11 @@ def test_azurite_is_pinned_by_content_with_no_registry_named() -> None:
 def test_every_go_module_of_the_build_has_its_checksum(module: str) -> None:
     folder = kinds.MODULES / module
     sums = (folder / "go.sum").read_text()
-    required = re.findall(r"^(?:require )?\s*(\S+\.\S+/?\S*) (v\S+)", (folder / "go.mod").read_text(), re.MULTILINE)
-    replaced = {line.split()[1] for line in (folder / "go.mod").read_text().splitlines() if line.startswith("replace ")}
-    assert required
+    lines = (folder / "go.mod").read_text().splitlines()
+    replaced = {line.split()[1] for line in lines if line.startswith("replace ")}
+    required = [line.removeprefix("require ").split()[:2] for line in lines if re.match(r"(require |\t)\S+ v\d", line)]
+    assert len(required) > 50
     missing = [
-        name for name, version in required if f"{name} {version}/go.mod h1:" not in sums and name not in replaced
+        name for name, version in required if name not in replaced and f"{name} {version}/go.mod h1:" not in sums
     ]
     assert missing == []
-
-
-def test_the_scripts_of_the_host_are_no_build_of_ours() -> None:
-    assert set(kinds.FILES) == {Path(name).name for name in kinds.FILES}

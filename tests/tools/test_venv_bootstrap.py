@@ -18,9 +18,10 @@ from tests.tools.conftest import CHECKOUT, Tool, is_running, wait_for
 from tools import wheels
 from tools.steps import Report
 
-_NPM = (
-    "#!/bin/sh\n/bin/mkdir -p node_modules/azurite/dist/src/blob && echo > node_modules/azurite/dist/src/blob/main.js\n"
-)
+_NPM = """#!/bin/sh
+/bin/mkdir -p node_modules/azurite/dist/src/blob && echo > node_modules/azurite/dist/src/blob/main.js
+"""
+_MACHINES_PYTHON = getattr(sys, "_base_executable", sys.executable)  # not that of an environment, which has an npm
 _BACKEND = """
 import pathlib, zipfile
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
@@ -43,21 +44,21 @@ version = "1.0"
 """
 
 
-def wheel(folder: Path, name: str, files: dict[str, str]) -> str:
-    """Write a wheel of version 1.0 and return the line of a lock file that pins it."""
-    info = f"{name}-1.0.dist-info"
+def wheel(folder: Path, name: str, files: dict[str, str], version: str = "1.0") -> str:
+    """Write a wheel and return the line of a lock file that pins it."""
+    info = f"{name}-{version}.dist-info"
     members = files | {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},sha256={_record_hash(text)},{len(text)}\n" for path, text in members.items())
-    file = folder / f"{name}-1.0-py3-none-any.whl"
+    file = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(file, "w") as archive:
         for path, text in (members | {f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}).items():
             member = zipfile.ZipInfo(path)
             member.external_attr = 0o755 << 16
             archive.writestr(member, text)
-    return f"{name}==1.0 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
 def _record_hash(text: str) -> str:
@@ -89,14 +90,20 @@ class Checkout:
     def tool(self) -> Tool:
         return Tool(script=self.folder / "tools" / "venv.py", environment=self.environment)
 
+    @property
+    def azurite(self) -> Tool:
+        script = self.folder / "tools" / "azurite" / "install.py"
+        return Tool(script=script, environment=self.environment, python=_MACHINES_PYTHON)
+
     def lock(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
 
-    def put_npm(self, script: str) -> None:
-        self.lock("requirements-local.txt", wheel(self.wheels, "stub_node", {"stub_node-1.0.data/scripts/npm": script}))
+    def put_npm(self, script: str, version: str = "1.0") -> None:
+        files = {f"stub_node-{version}.data/scripts/npm": script}
+        self.lock("requirements-local.txt", wheel(self.wheels, "stub_node", files, version))
 
     def imports(self, module: str) -> bool:
-        command = [self.venv / "bin" / "python", "-c", f"import {module}"]
+        command = [str(self.venv / "bin" / "python"), "-c", f"import {module}"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def module(self, name: str) -> Path:
@@ -187,9 +194,10 @@ def test_a_killed_installation_is_not_trusted_and_repaired(checkout: Checkout, t
     os.kill(int(pid.read_text()), signal.SIGKILL)
     wait_for(lambda: not is_running(int(pid.read_text())))
 
-    checkout.put_npm(_NPM)
+    checkout.put_npm(_NPM, "2.0")
     result = checkout.tool.run()
     assert result.returncode == 0, result.stderr
+    assert "replacing" in result.stderr  # whatever the dead process left is not trusted
     assert "installing Azurite" in result.stderr
     assert (checkout.venv / "azurite").resolve().is_dir()
 
@@ -236,7 +244,7 @@ def test_a_python_without_pip_and_ensurepip_is_told_which_package_to_install(
 @pytest.mark.parametrize("script", ["venv.py", "lock.py", "pulumi/engine.py", "azurite/install.py"])
 def test_a_python_that_is_too_old_is_refused_in_one_line(script: str) -> None:
     pretend = "import runpy, sys; sys.version_info = (3, 10, 2); runpy.run_path(sys.argv[1], run_name='__main__')"
-    command = [sys.executable, "-c", pretend, CHECKOUT / "tools" / script]
+    command = [sys.executable, "-c", pretend, str(CHECKOUT / "tools" / script)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
@@ -244,13 +252,11 @@ def test_a_python_that_is_too_old_is_refused_in_one_line(script: str) -> None:
 
 
 def test_azurite_without_an_environment_says_where_npm_comes_from(checkout: Checkout) -> None:
-    tool = Tool(script=checkout.folder / "tools" / "azurite" / "install.py", environment=checkout.environment)
-    result = tool.run()
+    result = checkout.azurite.run()
     assert (result.returncode, result.stdout) == (1, "")
     assert "make it with tools/venv.py" in result.stderr.splitlines()[-1]
 
 
 def test_azurite_prints_the_folder_that_the_environment_links_to(checkout: Checkout, guarded: dict[str, str]) -> None:
     checkout.tool.run()
-    tool = Tool(script=checkout.folder / "tools" / "azurite" / "install.py", environment=checkout.environment)
-    assert Path(tool.run(**guarded).stdout.strip()) == (checkout.venv / "azurite").resolve()
+    assert Path(checkout.azurite.run(**guarded).stdout.strip()) == (checkout.venv / "azurite").resolve()

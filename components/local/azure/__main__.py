@@ -58,8 +58,6 @@ def main(arguments: list[str]) -> int:
     logging.info("managed identity on port %s, key vault on port %s", options.identity_port, options.vault_port)
     sign_ins.restore((identity, tokens.issue(identity, DATABASE)) for identity in known)
     stop.wait()
-    for server in servers:
-        server.shutdown()
     return 0
 
 

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 
 from azure.core.exceptions import AzureError
-from mlflow_runtime.prepare.errors import PrepareError
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
+
+from mlflow_runtime.prepare.errors import PrepareError
 
 # pg_stat_activity shows this name; the lock finds the sessions of a dead prepare by it.
 APPLICATION_NAME = "mlflow-prepare"

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection, text
+
 from mlflow_runtime.prepare.connection import quoted
 from mlflow_runtime.prepare.errors import PrepareError
-from sqlalchemy import Connection, text
 
 
 def create_missing(connection: Connection, names: Sequence[str]) -> list[str]:

@@ -7,10 +7,11 @@ do objects of extensions, and objects of owners whose rights this role does not 
 
 from collections.abc import Mapping
 
+from sqlalchemy import Connection, Engine, text
+
 from mlflow_runtime.prepare.connection import quoted
 from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.prepare.privileges import MLFLOW_SCHEMA, PUBLIC, Access, Kind, Privilege, statements, wanted
-from sqlalchemy import Connection, Engine, text
 
 _OWN_SCHEMAS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 

@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from sqlalchemy import Connection, Engine, text
+
 from mlflow_runtime.prepare.connection import APPLICATION_NAME
 from mlflow_runtime.prepare.errors import PrepareError
-from sqlalchemy import Connection, Engine, text
 
 # Any fixed 64-bit number, the same in every release: two releases must exclude each other too. It spells "mlflow-p".
 LOCK_KEY = int.from_bytes(b"mlflow-p", "big")

@@ -6,10 +6,11 @@ then log in as that role; `pgaadauth_list_principals` lists the ties. Azure and 
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection, text
+
 from mlflow_runtime.prepare.connection import quoted
 from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.prepare.settings import Principal
-from sqlalchemy import Connection, text
 
 _ATTRIBUTES = {
     "rolsuper": "SUPERUSER",

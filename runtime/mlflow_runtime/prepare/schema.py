@@ -13,8 +13,9 @@ from mlflow.store.db import utils as mlflow_db
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
-from mlflow_runtime.prepare.errors import PrepareError
 from sqlalchemy import URL, Engine, inspect
+
+from mlflow_runtime.prepare.errors import PrepareError
 
 # What the services pass to MLflow too: artifacts go through the artifacts service, and no address is kept in rows.
 ARTIFACT_ROOT = "mlflow-artifacts:/"

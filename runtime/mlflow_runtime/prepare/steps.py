@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from azure.keyvault.secrets import SecretClient
+from sqlalchemy import Connection, Engine
+
 from mlflow_runtime.prepare import databases, grants, lock, principals, restore_points, schema, vault
 from mlflow_runtime.prepare.connection import database_url, engine, first_line, wait_until_reachable
 from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.prepare.privileges import ACCESS, Access, Store
 from mlflow_runtime.prepare.settings import Settings
-from sqlalchemy import Connection, Engine
 
 _log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from azure.core.exceptions import (
 )
 from azure.keyvault.secrets import SecretClient
 from cryptography.fernet import Fernet
+
 from mlflow_runtime.prepare.connection import first_line
 from mlflow_runtime.prepare.errors import PrepareError
 

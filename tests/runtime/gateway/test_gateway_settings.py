@@ -135,5 +135,11 @@ def test_nothing_but_the_port_leads_in_and_nothing_is_kept() -> None:
     assert server["listen"] == ["0.0.0.0:5500"]
     assert server["automatic_https"] == {"disable": True}
     assert server["protocols"] == ["h1"]
+
+
+def test_what_stands_still_ends_and_what_moves_does_not() -> None:
+    server = render(from_environment(LEAST))["apps"]["http"]["servers"]["gateway"]
+    ends = {"read_header_timeout", "read_idle_timeout", "read_min_rate", "write_idle_timeout", "idle_timeout"}
+    assert ends <= server.keys()
     assert "write_timeout" not in server
     assert "read_timeout" not in server

@@ -1,63 +1,13 @@
 """One PostgreSQL for all tests of prepare, with a prepared pair of databases that tests clone."""
 
-import itertools
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import psycopg2
 import pytest
 from mlflow_runtime.prepare.lock import LOCK_KEY
-from mlflow_runtime.prepare.settings import Settings
 
+from tests.runtime.prepare.pairs import Pair, Prepared, fresh_names
 from tests.runtime.prepare.servers import KeyVault, PostgresServer, postgres_server
-from tests.runtime.prepare.settings_for import settings_for
-
-ROOT = Path(__file__).parents[3]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A tracking and a registry database on the test server."""
-
-    server: PostgresServer
-    tracking: str
-    registry: str
-
-    def settings(self, wait_seconds: float = 60) -> Settings:
-        return settings_for(self.server.port, self.tracking, self.registry, wait_seconds)
-
-    def as_admin(self, database: str, *statements: str) -> list[tuple[object, ...]]:
-        return self.server.run(database, "postgres", *statements)
-
-    def process(self) -> "subprocess.Popen[str]":
-        """Starts prepare as a process of its own; its output is a pipe."""
-        return subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.runtime.prepare.prepare_process",
-                str(self.server.port),
-                self.tracking,
-                self.registry,
-            ],
-            cwd=ROOT,
-            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'runtime'}", "MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The pair that two processes prepared at once, and what each of them printed."""
-
-    pair: Pair
-    outputs: list[str]
-    exit_codes: list[int]
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +42,6 @@ def _output_until(process: "subprocess.Popen[str]", words: str) -> str:
     return seen
 
 
-_numbers = itertools.count(1)
-
-
 @pytest.fixture(scope="session")
 def clone(prepared: Prepared) -> Callable[[], Pair]:
     """Makes a prepared pair that a test may spoil. (Privileges on the databases themselves are not cloned.)"""
@@ -115,14 +62,6 @@ def fresh(prepared: Prepared) -> Pair:
     return fresh_names(prepared.pair.server)
 
 
-def fresh_names(server: PostgresServer) -> Pair:
-    number = next(_numbers)
-    return Pair(server, f"tracking_{number}", f"registry_{number}")
-
-
 @pytest.fixture
 def key_vault() -> KeyVault:
     return KeyVault()
-
-
-Refused = psycopg2.errors.InsufficientPrivilege

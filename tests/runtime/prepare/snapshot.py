@@ -1,6 +1,6 @@
 """All that prepare may change on a server, as one comparable value."""
 
-from tests.runtime.prepare.conftest import Pair
+from tests.runtime.prepare.pairs import Pair
 
 _SERVER = {
     "roles": "SELECT rolname, rolsuper, rolcreatedb, rolcreaterole, rolcanlogin FROM pg_roles ORDER BY 1",

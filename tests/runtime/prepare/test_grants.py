@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 import psycopg2
 import pytest
+from mlflow_runtime.prepare import grants
+from mlflow_runtime.prepare.connection import engine
+from mlflow_runtime.prepare.privileges import ACCESS, Store
 from mlflow_runtime.prepare.steps import StepFailed, prepare
 
-from tests.runtime.prepare.conftest import Pair, Prepared, Refused
+from tests.runtime.prepare.pairs import Pair, Prepared, Refused
 from tests.runtime.prepare.servers import KeyVault
 from tests.runtime.prepare.snapshot import snapshot
 
@@ -159,11 +162,17 @@ def test_the_next_run_takes_back_every_extra_grant_and_restores_every_lost_one(
     pair = clone()
     prepare(pair.settings(), key_vault.client)
     good = snapshot(pair)
+    target = engine(pair.settings().admin_url, pair.tracking)
+    access = {f"mlflow-{service}": rights for service, rights in ACCESS[Store.TRACKING].items()}
     for name, statement in [*EXTRA_GRANTS.items(), *LOST_GRANTS.items()]:
         pair.as_admin(pair.tracking, statement.format(database=pair.tracking))
         assert privileges(snapshot(pair)) != privileges(good), name
-        prepare(pair.settings(), key_vault.client)
+        assert grants.converge(target, access)
         assert privileges(snapshot(pair)) == privileges(good), name
+    for statement in [*EXTRA_GRANTS.values(), *LOST_GRANTS.values()]:
+        pair.as_admin(pair.tracking, statement.format(database=pair.tracking))
+    prepare(pair.settings(), key_vault.client)
+    assert privileges(snapshot(pair)) == privileges(good)
 
 
 def test_rights_in_another_schema_are_taken_back(clone: Callable[[], Pair], key_vault: KeyVault) -> None:

@@ -14,11 +14,12 @@ from mlflow.entities import LoggedModelInput, LoggedModelOutput
 from mlflow.entities.span import create_mlflow_span
 from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR, app, handlers
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
+from mlflow.tracing.trace_rollup_service import validate_sql_trace_rollup_startup
 from mlflow_runtime.prepare.steps import prepare
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from tests.runtime.prepare.conftest import Pair
+from tests.runtime.prepare.pairs import Pair
 from tests.runtime.prepare.servers import KeyVault
 
 Json = dict[str, Any]
@@ -272,3 +273,4 @@ def test_stores_open_without_making_anything(pair: Pair) -> None:
         store = TrackingStore(_url(pair, role, pair.tracking), "mlflow-artifacts:/")
         assert store.get_experiment("0").name == "Default"
         store._dispose_engine()
+        validate_sql_trace_rollup_startup(_url(pair, role, pair.tracking))
