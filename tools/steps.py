@@ -96,7 +96,7 @@ def run(
                 if line is not None:
                     lines.append(line)
                     done += counted(line)
-                report.tick(f"{doing}: {done}{of_total} {unit}" if unit else f"{doing} goes on")
+                report.tick(f"{doing}: {done}{of_total} {unit}" if unit else f"still {doing}")
         except BaseException:
             process.terminate()
             raise

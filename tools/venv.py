@@ -53,6 +53,7 @@ def provide(checkout: Path, *, development: bool, report: Report) -> Path:
 
 def _make(checkout: Path, venv: Path, development: bool, report: Report) -> None:
     uv = wheels.unpacked(_UV, essential="bin/uv", report=report) / "bin" / "uv"
+    development = development or _has_development(venv)
     if venv.exists() and not _is_usable(venv):
         report(f"replacing {venv}: it is unfinished, was made for another place, or its Python is gone")
         cache.remove(venv)
@@ -103,6 +104,11 @@ def _read_stamp(venv: Path) -> str | None:
         return None
     is_there = (venv / "bin" / "python").exists() and (venv / "azurite" / azurite.BLOB_SERVER).exists()
     return stamp if is_there else None
+
+
+def _has_development(venv: Path) -> bool:
+    stamp = _read_stamp(venv)
+    return stamp is not None and bool(json.loads(stamp)["development"])
 
 
 def _is_usable(venv: Path) -> bool:

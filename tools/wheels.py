@@ -63,4 +63,4 @@ def _pip(scratch: Path, report: Report) -> list[str | Path]:
         report=report,
         remedy="On Debian and Ubuntu the package python3-venv completes Python's own venv module.",
     )
-    return [scratch / "bin" / "python", "-m", "pip"]
+    return [scratch / "bin" / "python", "-I", "-m", "pip"]

@@ -112,7 +112,8 @@ def _processes(stack: LocalStack) -> list[dict[str, Any]]:
 def _row(document: dict[str, Any], state: str, pid: int | None) -> dict[str, Any]:
     port = int(document["env"]["PORT"])
     # supervisord calls a process RUNNING a second after its start; it may be ready before that.
-    ready = state in ("RUNNING", "STARTING") and (document["ready"] is None or answers(port, document["ready"], timeout=5))
+    runs = state in ("RUNNING", "STARTING")
+    ready = runs and (document["ready"] is None or answers(port, document["ready"], timeout=5))
     return {"name": document["name"], "state": state, "ready": ready, "pid": pid, "port": port}
 
 

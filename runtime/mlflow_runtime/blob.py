@@ -60,7 +60,7 @@ def service_client() -> BlobServiceClient:
     """The one client of the process. Threads may share it."""
     return BlobServiceClient(
         address().account_url,
-        credential=identity.credential(),
+        credential=identity.current(),
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retry_policy=LinearRetry(backoff=PAUSE_SECONDS, retry_total=RETRIES, random_jitter_range=PAUSE_SECONDS),
@@ -140,7 +140,7 @@ def explain(error: AzureError) -> tuple[int, str]:
     where = f"container {address().container!r} of {address().account_url}" if VARIABLE in os.environ else "the store"
     if isinstance(error, ClientAuthenticationError) and error.response is None:
         return TEMPORARILY_UNAVAILABLE, (
-            f"The managed identity {identity.client_id()} gives no token for the artifact store at present: "
+            f"The managed identity {identity.current().client_id} gives no token for the artifact store at present: "
             f"{error.message}"
         )
     if isinstance(error, (ServiceRequestError, NoAnswer)):
@@ -150,9 +150,9 @@ def explain(error: AzureError) -> tuple[int, str]:
     reason = f"{error.status_code} {getattr(error, 'error_code', None) or error.reason}"
     if error.status_code in (401, 403):
         return PERMISSION_DENIED, (
-            f"The artifact store refuses the managed identity {identity.client_id()} ({reason}, {where}). To read it "
-            "needs role Storage Blob Data Reader on the container, to write Storage Blob Data Contributor, and the "
-            "account's network rules must let this service in."
+            f"The artifact store refuses the managed identity {identity.current().client_id} ({reason}, {where}). To "
+            "read it needs role Storage Blob Data Reader on the container, to write Storage Blob Data Contributor, "
+            "and the account's network rules must let this service in."
         )
     if error.status_code == 404:
         missing = "container" if getattr(error, "error_code", None) == "ContainerNotFound" else "artifact"

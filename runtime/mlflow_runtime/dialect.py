@@ -61,16 +61,16 @@ class EntraDialect(PGDialect_psycopg2):
         if "password" in options:
             raise ArgumentError("connect_args must not hold a password; the managed identity's token is used.")
         try:
-            token = identity.token(SCOPE)
+            token = str(identity.current().get_token(SCOPE).token)
             try:
                 return super().connect(*arguments, **options, password=token)
             except psycopg2.OperationalError as error:
                 if not _REFUSED.search(str(error)):
                     raise
-                return super().connect(*arguments, **options, password=identity.renewed_token(SCOPE, token))
+                return super().connect(*arguments, **options, password=identity.current().renewed_token(SCOPE, token))
         except AzureError as error:
             raise psycopg2.OperationalError(
-                f"The managed identity {identity.client_id()} gives no token for the database: {error.message}"
+                f"The managed identity {identity.current().client_id} gives no token for the database: {error.message}"
             ) from error
 
 

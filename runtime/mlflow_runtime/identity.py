@@ -1,60 +1,83 @@
 """The managed identity of this process: one credential, shared by the database, the blobs and the Key Vault.
 
-It is reached through functions, because MLflow makes the engines and repositories that use it, and passes them only a
+It is reached through a function, because MLflow makes the engines and repositories that use it, and passes them only a
 URL. AZURE_CLIENT_ID says which identity; the platform's own variables say where its tokens come from.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
+from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ManagedIdentityCredential
 
-# The endpoint is on this machine or one hop away, so what does not answer soon is down. The clients' defaults retry for
+# The endpoint is on this machine or one hop away, so what does not answer soon is down. The client's defaults retry for
 # minutes, in which a request would hang.
-_LIMITS: dict[str, Any] = {
+_LIMITS: Final[dict[str, Any]] = {
     "connection_timeout": 3,
     "read_timeout": 10,
     "retry_total": 3,
     "retry_backoff_factor": 0.3,
 }
 
-_making = threading.Lock()
-_renewing = threading.Lock()
-_credential: ManagedIdentityCredential | None = None
 
+class Identity:
+    """A credential for Azure's clients, which keeps its tokens until they are nearly over. Threads may share it.
 
-def client_id() -> str:
-    """The client id of this process's identity. Raises KeyError where AZURE_CLIENT_ID is not set."""
-    return os.environ["AZURE_CLIENT_ID"]
-
-
-def credential() -> ManagedIdentityCredential:
-    """The credential, which keeps its tokens until they are nearly over. Threads may share it."""
-    global _credential
-    with _making:
-        if _credential is None:
-            _credential = ManagedIdentityCredential(client_id=client_id(), **_LIMITS)
-        return _credential
-
-
-def token(scope: str) -> str:
-    """A token for `scope`, kept or new. Raises azure.core's ClientAuthenticationError where none can be had."""
-    return str(credential().get_token(scope).token)
-
-
-def renewed_token(scope: str, refused: str) -> str:
-    """A token for `scope` from the endpoint itself, after a server refused the kept one.
-
-    Threads that were refused together share one renewal.
+    Whatever goes wrong is an AzureError; a token that cannot be had is mostly its ClientAuthenticationError.
     """
-    global _credential
-    with _renewing:
-        current = token(scope)
-        if current != refused:
-            return current
-        with _making:
-            _credential = None  # its cache cannot be emptied
-        return token(scope)
+
+    def __init__(self, client_id: str) -> None:
+        self.client_id = client_id
+        self._renewing = threading.Lock()
+        self._credential = self._made()
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """A token, kept or new."""
+        with _as_azure_error():
+            token: AccessToken = self._credential.get_token(*scopes, **options)
+            return token
+
+    def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """A token, kept or new, in the form that newer clients ask for."""
+        with _as_azure_error():
+            token: AccessTokenInfo = self._credential.get_token_info(*scopes, options=options)
+            return token
+
+    def renewed_token(self, scope: str, refused: str) -> str:
+        """A token from the endpoint itself, after a server refused the kept one.
+
+        Threads that were refused together share one renewal.
+        """
+        with self._renewing:
+            current = str(self.get_token(scope).token)
+            if current != refused:
+                return current
+            self._credential = self._made()  # a credential's cache cannot be emptied
+            return str(self.get_token(scope).token)
+
+    def _made(self) -> ManagedIdentityCredential:
+        return ManagedIdentityCredential(client_id=self.client_id, **_LIMITS)
+
+
+@functools.cache
+def current() -> Identity:
+    """The identity of this process. Raises KeyError where AZURE_CLIENT_ID is not set."""
+    return Identity(os.environ["AZURE_CLIENT_ID"])
+
+
+@contextmanager
+def _as_azure_error() -> Iterator[None]:
+    """An endpoint that does not know the process answers 403 with no body, which azure-identity 1.27 fails to read."""
+    try:
+        yield
+    except ValueError as error:
+        raise ClientAuthenticationError(
+            "The managed identity endpoint does not give this process a token; check that the identity is assigned."
+        ) from error

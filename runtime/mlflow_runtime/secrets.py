@@ -46,7 +46,7 @@ def client(vault_url: str) -> SecretClient:
     """A client of the vault that signs in with this process's identity."""
     return SecretClient(
         vault_url,
-        identity.credential(),
+        identity.current(),
         # The stand-in of the local stack has an address of this machine, and asks for Azure's tokens all the same.
         verify_challenge_resource=urlsplit(vault_url).hostname not in LOOPBACK,
         connection_timeout=5,
@@ -82,7 +82,7 @@ def load(
                     raise SecretsError(
                         f"Secret {name!r} could not be read from {vault.vault_url} in {within:g} s: {_reason(error)} "
                         f"Check that prepare has made it, that this network reaches the vault, and that identity "
-                        f"{identity.client_id()} has role Key Vault Secrets User on it."
+                        f"{identity.current().client_id} has role Key Vault Secrets User on it."
                     ) from error
                 _log.info("waiting for secret %s, %.0f s left: %s", name, remaining, _reason(error))
                 sleep(min(pause, remaining))

@@ -51,10 +51,10 @@ def run(role: ServiceRole, env: Mapping[str, str]) -> int:
     server = _Server(_uvicorn(application(found, mlflow), found), found.grace_seconds)
     try:
         server.run()
-    finally:
-        # uvicorn has told why it did not start.
-        sys.stderr.flush()
-    return 0 if server.started else 1
+    except SystemExit as ended:
+        # uvicorn has logged why it did not start, and has more codes for that.
+        return 1 if ended.code else 0
+    return 0
 
 
 def application(found: Settings, mlflow: ASGIApp) -> ASGIApp:

@@ -6,7 +6,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from azure.core.exceptions import (
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
 
-from components.local.azure.vault import Vault, VaultError
 from components.local.identities import TENANT_ID, Identity
 from tests.local.plane import PREPARE, REGISTRY, TRACKING, Plane
 
@@ -270,34 +268,6 @@ def test_secrets_survive_a_kill_and_are_private_on_disk(plane: Plane) -> None:
 def test_a_client_that_says_nothing_holds_up_nobody(served: Plane) -> None:
     with socket.create_connection(("127.0.0.1", served.vault_port)):
         assert _raw(served, "GET", "/secrets").status_code == 200
-
-
-def test_a_change_that_cannot_be_saved_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vault = Vault(tmp_path / "vault.json", "https://vault")
-    vault.set("name", {"value": "old"})
-    monkeypatch.setattr("components.local.durable.write", _full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        vault.set("name", {"value": "new"})
-    with pytest.raises(OSError, match="No space left"):
-        vault.delete("name")
-    assert vault.get("name", "")["value"] == "old"
-    assert len(vault.versions("name")) == 1
-
-
-def test_a_deleted_secret_is_purged_after_90_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vault = Vault(tmp_path / "vault.json", "https://vault")
-    vault.set("name", {"value": "v"})
-    purge_at = vault.delete("name")["scheduledPurgeDate"]
-    monkeypatch.setattr("time.time", lambda: purge_at - 1)
-    assert vault.get_deleted("name")["scheduledPurgeDate"] == purge_at
-    monkeypatch.setattr("time.time", lambda: purge_at)
-    with pytest.raises(VaultError, match="Deleted Secret not found"):
-        vault.get_deleted("name")
-    assert vault.set("name", {"value": "again"})["value"] == "again"
-
-
-def _full_disk(*_: object) -> None:
-    raise OSError(28, "No space left on device")
 
 
 def test_a_client_outlives_its_token(plane: Plane) -> None:

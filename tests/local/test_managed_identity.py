@@ -163,6 +163,13 @@ def test_bad_settings_are_refused_before_anything_listens(plane: Plane, lifetime
     assert "Cannot listen" not in program.log.read_text()
 
 
+def test_without_identities_it_says_what_to_give(plane: Plane) -> None:
+    ports = ("--identity-port", "1", "--vault-port", "2", "--postgres-port", "3", "--postgres-sockets", "x")
+    program = plane.start("azure", *ports)
+    assert program.exit_code() == 1
+    assert "give --config FILE or set IDENTITIES" in program.log.read_text()
+
+
 @pytest.fixture(scope="module")
 def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("key")

@@ -144,6 +144,9 @@ def test_the_packages_of_tests_are_added_on_demand_and_then_stay(checkout: Check
     assert checkout.imports("stub_test")
     assert checkout.tool.run(**guarded).returncode == 0
     assert checkout.tool.run("--dev", **guarded).returncode == 0
+    checkout.lock("requirements.txt", wheel(checkout.wheels, "stub_other", {"stub_other.py": ""}))
+    assert checkout.tool.run().returncode == 0
+    assert checkout.imports("stub_other")
     assert checkout.imports("stub_test")
 
 

@@ -12,6 +12,7 @@ import json
 import re
 import socket
 import sys
+import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from components.compute.local.supervisor import REPOSITORY, Program, Supervisor
 
 HOST = "127.0.0.1"
 LOG_LINES = 15
+LOG_WIDTH = 400
 RUNNING = "running"
 STOPPED = "stopped"
 CHANGED = "changed"
@@ -153,7 +155,8 @@ def port_conflicts(group: ProcessGroup) -> list[str]:
 def log_tail(path: Path) -> str:
     """The last lines of a log, indented for a message."""
     with contextlib.suppress(OSError):
-        return "\n".join("    " + line for line in path.read_text(errors="replace").splitlines()[-LOG_LINES:])
+        lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        return "\n".join(f"    {textwrap.shorten(line, LOG_WIDTH)}" for line in lines)
     return "    (no log yet)"
 
 

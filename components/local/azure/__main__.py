@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     state: Path = options.state.resolve()
     try:
-        known = identities.load(options.config.read_text() if options.config else os.environ["IDENTITIES"])
+        known = identities.load(_configuration(options.config))
         tokens = Tokens(state, options.lifetime)
         sign_ins = DatabaseSignIns(options.postgres_sockets.resolve(), options.postgres_port)
         vault = Vault(state / "vault" / f"{VAULT_NAME}.json", f"https://{LOOPBACK}:{options.vault_port}")
@@ -59,6 +59,13 @@ def main(arguments: list[str]) -> int:
     sign_ins.restore((identity, tokens.issue(identity, DATABASE)) for identity in known)
     stop.wait()
     return 0
+
+
+def _configuration(file: Path | None) -> str:
+    text = file.read_text() if file else os.environ.get("IDENTITIES")
+    if text is None:
+        raise ValueError("There are no identities to serve: give --config FILE or set IDENTITIES.")
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:

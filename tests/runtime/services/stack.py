@@ -11,12 +11,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import requests
 from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
@@ -90,6 +89,8 @@ class Platform:
     plane: Plane
     azurite: Path
     services: list[Service] = field(default_factory=list)
+    postgres: Program = field(init=False)
+    blobs: Program = field(init=False)
 
     @property
     def container(self) -> str:
@@ -117,23 +118,32 @@ class Platform:
             return common
         if role == "prepare":
             admin = {"DATABASE_ADMIN_URL": self.database_url(role, "postgres"), "PREPARE_WAIT_SECONDS": "60"}
-            return common | admin | {"TRACKING_PRINCIPAL": _principal(TRACKING), "REGISTRY_PRINCIPAL": _principal(REGISTRY)}
+            return (
+                common
+                | admin
+                | {"TRACKING_PRINCIPAL": _principal(TRACKING), "REGISTRY_PRINCIPAL": _principal(REGISTRY)}
+            )
         databases = {f"{name.upper()}_DATABASE_URL": self.database_url(role, name) for name in ("tracking", "registry")}
         return common | databases
 
     def run(self, role: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a role to its end."""
         return subprocess.run(
-            command(role), env=self.environment(role) | changes, cwd=self.plane.folder, capture_output=True, text=True, timeout=180
+            command(role),
+            env=self.environment(role) | changes,
+            cwd=self.plane.folder,
+            capture_output=True,
+            text=True,
+            timeout=180,
         )
 
-    def start(self, role: str, *, ready: bool = True, **changes: str) -> Service:
-        """Start a service."""
+    def start(self, role: str, *, ready: bool = True, prefix: Sequence[str] = (), **changes: str) -> Service:
+        """Start a service. `prefix` is a command that runs another in its place."""
         port = first_of_free_ports(1)
         log = self.plane.folder / f"{role}-{port}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command(role),
+                [*prefix, *command(role)],
                 env=self.environment(role) | {"PORT": str(port)} | changes,
                 cwd=self.plane.folder,
                 stdin=subprocess.DEVNULL,
@@ -164,11 +174,22 @@ class Platform:
         eventually(lambda: requests.get(url, timeout=5).status_code == 200, f"identity ready, see {program.log}")
         return program
 
-    def containers(self) -> ContainerClient:
+    def restart_postgres(self) -> None:
+        """Start PostgreSQL again after it was killed."""
+        self.postgres = self.plane.start_postgres()
+
+    def restart_blobs(self) -> None:
+        """Start Azurite again after it was killed."""
+        self.blobs = self.plane.start_azurite(self.azurite)
+
+    def blob_container(self) -> ContainerClient:
         """The artifact container, signed in as the artifacts service."""
         token = self.plane.token(ARTIFACTS, "https://storage.azure.com")
         return ContainerClient.from_container_url(
-            self.container, credential=_Token(token["access_token"]), connection_verify=str(self.plane.ca), retry_total=0
+            self.container,
+            credential=_Token(token["access_token"]),
+            connection_verify=str(self.plane.ca),
+            retry_total=0,
         )
 
     def stop(self) -> None:
@@ -190,12 +211,12 @@ def platform(folder: Path, azurite: Path, *, lifetime: int = 3600) -> Iterator[P
     """A prepared data plane."""
     made = Platform(Plane(folder, first_of_free_ports(4)), azurite)
     try:
-        made.plane.start_postgres(ready=False)
-        made.plane.start_azurite(azurite, ready=False)
+        made.postgres = made.plane.start_postgres(ready=False)
+        made.blobs = made.plane.start_azurite(azurite, ready=False)
         made.start_azure(lifetime)
         done = made.run("prepare")
         assert done.returncode == 0, done.stdout + done.stderr
-        eventually(lambda: made.containers().create_container(), "container made")
+        eventually(lambda: made.blob_container().create_container(), "container made")
         yield made
     finally:
         made.stop()
@@ -226,6 +247,3 @@ class _Token:
 
     def get_token(self, *_: str, **__: Any) -> AccessToken:
         return AccessToken(self._value, int(time.time()) + 3600)
-
-
-DatabaseDown = psycopg2.OperationalError

@@ -1,0 +1,57 @@
+"""The entry point of the image."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow_runtime import cli
+
+ROLES = ("gateway", "tracking", "registry", "artifacts", "prepare")
+RUNTIME = Path(__file__).resolve().parents[2] / "runtime"
+
+
+def start(code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with nothing in its environment."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env={"PYTHONPATH": str(RUNTIME)}, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("arguments", [[], ["nope"], ["tracking", "registry"], ["--nope"]])
+def test_anything_but_a_role_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "mlflow-runtime" in capsys.readouterr().err
+
+
+def test_a_wrong_role_is_told_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["nope"])
+    message = capsys.readouterr().err
+    assert all(role in message for role in ROLES)
+
+
+def test_help_names_every_role(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(f"\n  {role}" in printed for role in ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_without_settings_every_role_ends_with_2_before_it_loads_mlflow(role: str) -> None:
+    code = f"import sys; from mlflow_runtime.cli import main; print(main(['{role}']), 'mlflow' in sys.modules)"
+    ended = start(code)
+    assert ended.stdout.splitlines()[-1] == "2 False", ended.stdout + ended.stderr
+
+
+def test_the_gateway_loads_no_client_of_azure_and_no_database_driver() -> None:
+    heavy = "{'mlflow', 'azure', 'sqlalchemy', 'uvicorn', 'psycopg2'}"
+    ended = start(
+        f"import sys; from mlflow_runtime.cli import main; main(['gateway']); print({heavy} & set(sys.modules))"
+    )
+    assert ended.stdout.splitlines()[-1] == "set()", ended.stdout + ended.stderr
