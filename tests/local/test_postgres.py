@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 
 import psutil
 import psycopg2
@@ -171,6 +172,22 @@ def test_what_was_committed_survives_a_kill_in_the_middle_of_work(plane: Plane) 
         cursor.execute("select x from kept")
         assert cursor.fetchall() == [(1,)]
     assert again.process.poll() is None
+
+
+def test_a_process_that_got_the_id_of_the_killed_server_is_no_obstacle(plane: Plane) -> None:
+    program = plane.start_postgres()
+    server = psutil.Process(program.process.pid).uids().real
+    files = (
+        plane.state / "postgres" / "data" / "postmaster.pid",
+        plane.sockets / f".s.PGSQL.{plane.postgres_port}.lock",
+    )
+    program.kill()
+    with subprocess.Popen(["sleep", "600"], user=server) as other:
+        for file in files:
+            _, _, rest = file.read_text().partition("\n")
+            file.write_text(f"{other.pid}\n{rest}")
+        plane.start_postgres()
+        other.kill()
 
 
 def test_a_kill_in_the_middle_of_the_first_start_leaves_nothing_that_is_trusted(plane: Plane) -> None:

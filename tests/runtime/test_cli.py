@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mlflow_runtime import cli
 
 ROLES = ("gateway", "tracking", "registry", "artifacts", "prepare")

@@ -12,6 +12,7 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mlflow_runtime.routes import NOT_PLAIN, PREFIXES, ServiceRole, is_plain, pattern, role_of
 
 T, R, A = ServiceRole.TRACKING, ServiceRole.REGISTRY, ServiceRole.ARTIFACTS

@@ -82,6 +82,10 @@ class Cluster:
         os.pwrite(descriptor, f"{os.getpid()} {psutil.Process().create_time()}".encode(), 0)
         # The server and all its children keep the lock: it is free only when the last of them has gone.
         os.set_inheritable(descriptor, True)
+        # So these are of the dead. PostgreSQL would believe them if their process id were that of a zombie by now, or
+        # of another process of this user.
+        for stale in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
+            pass
 
     def initialise(self) -> None:
         """Make the data directory, unless it is there. A half-made one of an earlier attempt is removed."""

@@ -7,8 +7,8 @@ import re
 import uuid
 
 import pytest
-from mlflow_runtime.gateway.headers import DROPPED_FROM_REQUESTS
 
+from mlflow_runtime.gateway.headers import DROPPED_FROM_REQUESTS
 from tests.runtime.gateway.stack import Gateway, Upstream
 
 Pair = tuple[Upstream, Upstream]

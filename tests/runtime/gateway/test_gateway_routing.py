@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from mlflow_runtime.routes import PREFIXES, ServiceRole, is_plain, role_of
 
+from mlflow_runtime.routes import PREFIXES, ServiceRole, is_plain, role_of
 from tests.runtime.gateway.stack import Gateway, Upstream, eventually
 
 

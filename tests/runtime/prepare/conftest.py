@@ -4,8 +4,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from mlflow_runtime.prepare.lock import LOCK_KEY
 
+from mlflow_runtime.prepare.lock import LOCK_KEY
 from tests.runtime.prepare.pairs import Pair, Prepared, fresh_names
 from tests.runtime.prepare.servers import KeyVault, PostgresServer, postgres_server
 

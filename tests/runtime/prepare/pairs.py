@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
-from mlflow_runtime.prepare.settings import Settings
 
+from mlflow_runtime.prepare.settings import Settings
 from tests.runtime.prepare.servers import PostgresServer
 from tests.runtime.prepare.settings_for import settings_for
 

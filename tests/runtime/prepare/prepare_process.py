@@ -4,7 +4,6 @@ import logging
 import sys
 
 from mlflow_runtime.prepare.steps import StepFailed, prepare
-
 from tests.runtime.prepare.servers import KeyVault
 from tests.runtime.prepare.settings_for import settings_for
 

@@ -1,8 +1,8 @@
 """Settings of a prepare run against the test server, whose roles log in without a password or a token."""
 
-from mlflow_runtime.prepare.settings import Principal, Settings
 from sqlalchemy import URL
 
+from mlflow_runtime.prepare.settings import Principal, Settings
 from tests.runtime.prepare.servers import VAULT_URL
 
 TRACKING = Principal(name="mlflow-tracking", object_id="11111111-1111-1111-1111-111111111111")

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import psycopg2
 import pytest
+
 from mlflow_runtime.prepare import grants
 from mlflow_runtime.prepare.connection import engine
 from mlflow_runtime.prepare.privileges import ACCESS, Store
 from mlflow_runtime.prepare.steps import StepFailed, prepare
-
 from tests.runtime.prepare.pairs import Pair, Prepared, Refused
 from tests.runtime.prepare.servers import KeyVault
 from tests.runtime.prepare.snapshot import snapshot

@@ -15,10 +15,10 @@ from mlflow.entities.span import create_mlflow_span
 from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR, app, handlers
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 from mlflow.tracing.trace_rollup_service import validate_sql_trace_rollup_startup
-from mlflow_runtime.prepare.steps import prepare
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
+from mlflow_runtime.prepare.steps import prepare
 from tests.runtime.prepare.pairs import Pair
 from tests.runtime.prepare.servers import KeyVault
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.store.db.base_sql_model import Base
 from mlflow.store.db.utils import _all_tables_exist
+
 from mlflow_runtime.prepare.privileges import ACCESS, Access, Kind, Privilege, Store, statements, wanted
 
 _KINDS = {

@@ -8,10 +8,10 @@ import pytest
 from alembic import command
 from mlflow.store.db import utils as mlflow_db
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
+
 from mlflow_runtime.prepare import lock, schema
 from mlflow_runtime.prepare.connection import APPLICATION_NAME, engine
 from mlflow_runtime.prepare.steps import StepFailed, prepare
-
 from tests.runtime.prepare.pairs import Pair, Prepared
 from tests.runtime.prepare.servers import KeyVault
 from tests.runtime.prepare.snapshot import snapshot

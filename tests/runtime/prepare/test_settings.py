@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mlflow_runtime.prepare import run
 from mlflow_runtime.prepare.settings import Principal, SettingsError, read
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow_runtime import identity
 
+from mlflow_runtime import identity
 from tests.local.plane import REPOSITORY
 from tests.runtime.services.stack import BY_ROLE, Platform, Service, platform
 

@@ -8,9 +8,9 @@ from azure.core.rest import HttpRequest
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
+
 from mlflow_runtime import blob
 from mlflow_runtime.blob import BlobArtifactRepository, clear_errors
-
 from tests.runtime.services.stack import BY_ROLE, Platform
 
 WASBS = "wasbs://artifacts@devstoreaccount1.blob.core.windows.net/"
@@ -33,8 +33,8 @@ def answered(status: int, code: str) -> HttpResponseError:
         def text(self, *_: object) -> str:
             return ""
 
-    error = HttpResponseError("message with sig=signature", response=Response())  # type: ignore[arg-type]
-    error.error_code = code  # type: ignore[attr-defined]
+    error = HttpResponseError("message with sig=signature", response=Response())
+    vars(error)["error_code"] = code
     return error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
+
 from mlflow_runtime.blob_address import BlobAddress
 
 

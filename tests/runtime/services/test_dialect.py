@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from mlflow_runtime import identity
-from mlflow_runtime.dialect import SCOPE
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
+from mlflow_runtime import identity
+from mlflow_runtime.dialect import SCOPE
 from tests.runtime.services.stack import BY_ROLE, Platform
 
 ROLE = BY_ROLE["tracking"].name

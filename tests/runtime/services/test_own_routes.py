@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mlflow_runtime.own_routes import COMMON, refusal
 from mlflow_runtime.routes import ServiceRole
-
 from tests.runtime.services.stack import Service
 
 # A path and the one role that answers it.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from azure.keyvault.secrets import SecretClient
+
 from mlflow_runtime import secrets
 from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.secrets import SecretsError
-
 from tests.runtime.services import conftest
 from tests.runtime.services.stack import BY_ROLE, Platform
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
 from pathlib import Path
+from unittest.mock import AsyncMock
 
-import psutil
+import anyio.to_thread
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from mlflow_runtime.service import _WorkerThreads
 from tests.runtime.services.stack import CONTAINER, Platform, Service
 
 ROLES = ("tracking", "registry", "artifacts")
@@ -160,22 +165,29 @@ def test_a_port_that_is_taken_ends_it_with_a_reason(shared: Platform) -> None:
     assert "address already in use" in ended.stderr
 
 
-def test_requests_wait_for_a_connection_rather_than_fail_for_want_of_one(shared: Platform) -> None:
-    service = shared.start("tracking", DATABASE_POOL_SIZE="2")
-    process, port = psutil.Process(service.program.process.pid), shared.plane.postgres_port
-    most = 0
+def test_no_more_handlers_are_at_work_than_there_are_connections() -> None:
+    at_work, most, lock = 0, 0, threading.Lock()
 
-    def search(_: int) -> int:
-        return service.ask("/api/2.0/mlflow/experiments/search?max_results=1").status
+    def handle() -> None:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        time.sleep(0.01)
+        with lock:
+            at_work -= 1
 
-    with ThreadPoolExecutor(32) as clients:
-        answers = clients.map(search, range(400))
-        while len(clients._work_queue.queue):
-            links = process.net_connections("tcp")
-            most = max(most, sum(1 for link in links if link.raddr and link.raddr.port == port))
-    assert set(answers) == {200}
-    # One connection is the registry store's, one may be a probe's on its way.
-    assert 2 <= most <= 4 + 3
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        if scope["type"] == "http":
+            await anyio.to_thread.run_sync(handle)
+
+    async def serve() -> None:
+        limited = _WorkerThreads(app, 4)
+        await limited({"type": "lifespan"}, AsyncMock(), AsyncMock())
+        await asyncio.gather(*(limited({"type": "http"}, AsyncMock(), AsyncMock()) for _ in range(16)))
+
+    asyncio.run(serve())
+    assert most == 4
 
 
 def test_a_stop_that_was_asked_for_is_no_failure(shared: Platform) -> None:

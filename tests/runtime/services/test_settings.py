@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.settings import SettingsError, read
 

@@ -1,0 +1,190 @@
+"""A real browser that knows no host but this machine, and remembers everything that went wrong on a page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socketserver
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, expect, sync_playwright
+
+VISIBLE_MILLISECONDS = 20_000
+QUIET_MILLISECONDS = 20_000
+WIDTH, HEIGHT = 1600, 1500  # high enough for a whole run
+FLAGS = (
+    "--no-sandbox",  # Chromium refuses to run as root with it
+    "--disable-gpu",
+    "--disable-quic",  # QUIC would go past the proxy
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+# Answers that MLflow's interface asks for knowing that they may be missing.
+EXPECTED_ANSWERS = {
+    ("GET", "/ajax-api/2.0/mlflow/users/current", 404): (
+        "every page asks who has logged in by MLflow's own login; a stock server without it answers this too"
+    ),
+}
+# What the console says without anything missing from the page.
+EXPECTED_COMPLAINTS = {
+    "Failed to load resource": "repeats an answer, which is judged as such",
+    "ResizeObserver loop": "Chromium's notice that a layout took more than one frame",
+}
+# Chromium's own conversations, which the flags leave on. Asked for by a page, they count as failed all the same.
+EXPECTED_TUNNELS = {
+    ".google.com": "accounts of the browser",
+    ".googleapis.com": "its update check and form filling",
+}
+
+
+def chromium() -> Path | None:
+    """The machine's Chromium, or None where there is none."""
+    found = shutil.which("chromium")
+    return Path(found) if found else None
+
+
+@dataclass(frozen=True)
+class View:
+    """One page of the interface.
+
+    `route` is what stands behind `/#`. `clicks` are Playwright selectors, clicked one after the other. After that
+    every text of `shows`, and something that the selector `draws` finds, must become visible.
+    """
+
+    name: str
+    route: str
+    shows: tuple[str, ...]
+    clicks: tuple[str, ...] = ()
+    draws: str | None = None
+
+
+@dataclass
+class Browser:
+    """Opens pages of the server at `url`; screenshots go to `pictures`."""
+
+    url: str
+    pictures: Path
+    context: BrowserContext
+    refused: list[str]
+
+    def open(self, view: View) -> list[str]:
+        """Open the view in a tab of its own, wait for what it shows and take its picture; returns what went wrong."""
+        with self.tab() as (page, problems):
+            try:
+                self.visit(page, view)
+            finally:
+                page.screenshot(path=self.pictures / f"{view.name}.png")
+            return problems.all()
+
+    @contextmanager
+    def tab(self) -> Iterator[tuple[Page, Problems]]:
+        """An empty tab, and the problems that it has from now on."""
+        page = self.context.new_page()
+        try:
+            yield page, Problems(page, self.refused)
+        finally:
+            page.close()
+
+    def visit(self, page: Page, view: View) -> None:
+        """Open the view in the tab and wait for what it shows, then until no request is under way."""
+        page.goto(f"{self.url}/#{view.route}")
+        for selector in view.clicks:
+            page.locator(selector).filter(visible=True).first.click(timeout=VISIBLE_MILLISECONDS)
+        for text in view.shows:
+            expect(page.get_by_text(text).filter(visible=True).first).to_be_visible(timeout=VISIBLE_MILLISECONDS)
+        if view.draws is not None:
+            expect(page.locator(view.draws).first).to_be_visible(timeout=VISIBLE_MILLISECONDS)
+        page.wait_for_load_state("networkidle", timeout=QUIET_MILLISECONDS)
+
+
+class Problems:
+    """What goes wrong in one tab: answers from 400 on, requests without an answer, script errors, calls elsewhere."""
+
+    def __init__(self, page: Page, refused: list[str]) -> None:
+        self._found: list[str] = []
+        self._refused = refused
+        self._refused_before = len(refused)
+        page.on("response", self._answer)
+        page.on("requestfailed", self._failure)
+        page.on("pageerror", lambda error: self._found.append(f"script error: {error}"))
+        page.on("console", self._complaint)
+
+    def all(self) -> list[str]:
+        """One line for each, in the order in which they came; calls to other hosts last."""
+        elsewhere = [host for host in self._refused[self._refused_before :] if not _of_the_browser(host)]
+        return self._found + [f"call to another host: {host}" for host in elsewhere]
+
+    def _answer(self, response: Response) -> None:
+        request = response.request
+        path = "/" + request.url.split("/", 3)[-1].partition("?")[0]
+        if response.status >= 400 and (request.method, path, response.status) not in EXPECTED_ANSWERS:
+            self._found.append(f"{response.status} {request.method} {request.url}")
+
+    def _failure(self, request: Request) -> None:
+        self._found.append(f"no answer ({request.failure}): {request.method} {request.url}")
+
+    def _complaint(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(part in message.text for part in EXPECTED_COMPLAINTS):
+            self._found.append(f"console: {message.text}")
+
+
+def _of_the_browser(host: str) -> bool:
+    return host.endswith(tuple(EXPECTED_TUNNELS))
+
+
+@contextmanager
+def browser(executable: Path, url: str, pictures: Path) -> Iterator[Browser]:
+    """A headless Chromium with a new profile.
+
+    Everything but loopback goes to a proxy that refuses it and notes the host. Other than Playwright's events, the
+    proxy sees the requests of shared workers too.
+    """
+    pictures.mkdir(parents=True, exist_ok=True)
+    with (
+        _refusing_proxy() as (proxy, refused),
+        tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile,
+        sync_playwright() as playwright,
+    ):
+        context = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=executable,
+            headless=True,
+            args=[*FLAGS, f"--proxy-server={proxy}"],
+            viewport={"width": WIDTH, "height": HEIGHT},
+        )
+        try:
+            yield Browser(url, pictures, context, refused)
+        finally:
+            context.close()
+
+
+@contextmanager
+def _refusing_proxy() -> Iterator[tuple[str, list[str]]]:
+    refused: list[str] = []
+
+    class Refusal(socketserver.StreamRequestHandler):
+        timeout = 10
+
+        def handle(self) -> None:
+            line = self.rfile.readline(8192).decode("latin-1")
+            target = re.match(r"[A-Z]+ (?:[a-z]+://)?(?P<host>[^:/ ]+)", line)
+            refused.append(target["host"] if target else line.strip())
+            self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusal) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", refused
+        finally:
+            server.shutdown()
+            thread.join()
