@@ -182,12 +182,15 @@ def test_a_process_that_got_the_id_of_the_killed_server_is_no_obstacle(plane: Pl
         plane.sockets / f".s.PGSQL.{plane.postgres_port}.lock",
     )
     program.kill()
-    with subprocess.Popen(["sleep", "600"], user=server) as other:
+    other = subprocess.Popen(["sleep", "600"], user=server)
+    try:
         for file in files:
             _, _, rest = file.read_text().partition("\n")
             file.write_text(f"{other.pid}\n{rest}")
         plane.start_postgres()
+    finally:
         other.kill()
+        other.wait()
 
 
 def test_a_kill_in_the_middle_of_the_first_start_leaves_nothing_that_is_trusted(plane: Plane) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 VISIBLE_MILLISECONDS = 20_000
-QUIET_MILLISECONDS = 20_000
+TURN_MILLISECONDS, QUIET_TURNS, SETTLE_TURNS = 100, 5, 200
+WORKER_SCRIPT = ".worker.js"
 WIDTH, HEIGHT = 1600, 1500  # high enough for a whole run
 FLAGS = (
     "--no-sandbox",  # Chromium refuses to run as root with it
@@ -77,24 +78,24 @@ class Browser:
 
     def open(self, view: View) -> list[str]:
         """Open the view in a tab of its own, wait for what it shows and take its picture; returns what went wrong."""
-        with self.tab() as (page, problems):
+        with self.tab() as (page, traffic):
             try:
-                self.visit(page, view)
+                self._visit(page, view)
+                traffic.settle()
             finally:
                 page.screenshot(path=self.pictures / f"{view.name}.png")
-            return problems.all()
+            return traffic.problems()
 
     @contextmanager
-    def tab(self) -> Iterator[tuple[Page, Problems]]:
-        """An empty tab, and the problems that it has from now on."""
+    def tab(self) -> Iterator[tuple[Page, Traffic]]:
+        """An empty tab, and its traffic from now on."""
         page = self.context.new_page()
         try:
-            yield page, Problems(page, self.refused)
+            yield page, Traffic(page, self.refused)
         finally:
             page.close()
 
-    def visit(self, page: Page, view: View) -> None:
-        """Open the view in the tab and wait for what it shows, then until no request is under way."""
+    def _visit(self, page: Page, view: View) -> None:
         page.goto(f"{self.url}/#{view.route}")
         for selector in view.clicks:
             page.locator(selector).filter(visible=True).first.click(timeout=VISIBLE_MILLISECONDS)
@@ -102,25 +103,48 @@ class Browser:
             expect(page.get_by_text(text).filter(visible=True).first).to_be_visible(timeout=VISIBLE_MILLISECONDS)
         if view.draws is not None:
             expect(page.locator(view.draws).first).to_be_visible(timeout=VISIBLE_MILLISECONDS)
-        page.wait_for_load_state("networkidle", timeout=QUIET_MILLISECONDS)
 
 
-class Problems:
-    """What goes wrong in one tab: answers from 400 on, requests without an answer, script errors, calls elsewhere."""
+class Traffic:
+    """The requests of one tab, and what goes wrong: bad answers, requests without one, script errors, calls elsewhere.
+
+    The script of a shared worker is left to the worker: its tab is never told that it has come.
+    """
 
     def __init__(self, page: Page, refused: list[str]) -> None:
+        self._page = page
+        self._open: set[Request] = set()
         self._found: list[str] = []
         self._refused = refused
         self._refused_before = len(refused)
+        page.on("request", self._start)
         page.on("response", self._answer)
+        page.on("requestfinished", self._end)
         page.on("requestfailed", self._failure)
         page.on("pageerror", lambda error: self._found.append(f"script error: {error}"))
         page.on("console", self._complaint)
 
-    def all(self) -> list[str]:
+    def settle(self) -> None:
+        """Wait until no request has been under way for half a second."""
+        quiet = 0
+        for _ in range(SETTLE_TURNS):
+            quiet = 0 if self._open else quiet + 1
+            if quiet == QUIET_TURNS:
+                return
+            self._page.wait_for_timeout(TURN_MILLISECONDS)
+        raise AssertionError(f"still under way: {[request.url for request in self._open]}")
+
+    def problems(self) -> list[str]:
         """One line for each, in the order in which they came; calls to other hosts last."""
         elsewhere = [host for host in self._refused[self._refused_before :] if not _of_the_browser(host)]
         return self._found + [f"call to another host: {host}" for host in elsewhere]
+
+    def _start(self, request: Request) -> None:
+        if not request.url.endswith(WORKER_SCRIPT):
+            self._open.add(request)
+
+    def _end(self, request: Request) -> None:
+        self._open.discard(request)
 
     def _answer(self, response: Response) -> None:
         request = response.request
@@ -129,6 +153,7 @@ class Problems:
             self._found.append(f"{response.status} {request.method} {request.url}")
 
     def _failure(self, request: Request) -> None:
+        self._end(request)
         self._found.append(f"no answer ({request.failure}): {request.method} {request.url}")
 
     def _complaint(self, message: ConsoleMessage) -> None:

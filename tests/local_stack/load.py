@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import urllib3
+
 from tests.local_stack.running import RunningStack
 
 
@@ -54,7 +56,7 @@ class Load:
     def _attempt(self, failures: list[str], path: str, body: object | None) -> bool:
         try:
             self.stack.call(path, body)
-        except (OSError, AssertionError) as error:
+        except (OSError, urllib3.exceptions.HTTPError, AssertionError) as error:
             failures.append(f"{path}: {error!r}"[:300])
             return False
         return True

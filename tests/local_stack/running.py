@@ -6,16 +6,15 @@ import json
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import urllib3
 import yaml
 
-from components.compute.local.supervisor import Supervisor
+from components.compute.local.supervisor import Supervisor, SupervisorError
 from delivery.local_stack.configuration import PROJECT, REPOSITORY, STACK, LocalStack
 from tests.conftest import first_of_free_ports
 
@@ -120,12 +119,18 @@ class RunningStack:
     ) -> Answer:
         """One request without retries: to the gateway, or to the port of a service around it."""
         base = self.url if port is None else f"http://127.0.0.1:{port}"
-        request = urllib.request.Request(base + path, data=data, method=method, headers=headers or {})
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return Answer(answer.status, dict(answer.headers), answer.read())
-        except urllib.error.HTTPError as error:
-            return Answer(error.code, dict(error.headers), error.read())
+        # As MLflow's client does it: an answer that comes before the whole body was sent is an answer.
+        with urllib3.PoolManager() as pool:
+            answer = pool.request(
+                method or ("GET" if data is None else "POST"),
+                base + path,
+                body=data,
+                headers=headers or {},
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+            )
+            return Answer(answer.status, dict(answer.headers), answer.data)
 
     def call(self, path: str, body: Any | None = None) -> Any:
         """A JSON call of MLflow's REST API 2.0 through the gateway; the answer must be 200."""
@@ -146,7 +151,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 60, what: str = "
         try:
             if condition():
                 return
-        except (OSError, urllib.error.URLError):
+        except (OSError, KeyError, SupervisorError, urllib3.exceptions.HTTPError):
             pass
         time.sleep(0.2)
     raise AssertionError(f"{what} did not happen within {seconds} s")

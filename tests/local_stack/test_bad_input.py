@@ -63,8 +63,8 @@ def test_a_forged_identity_header_changes_nothing(stack: RunningStack, header: s
     assert not any(forged in log for log in logs)
 
 
-@pytest.mark.parametrize("body", [b"{", b"[1, 2", b"\xff\xfe", b'"text"', b"null"])
-def test_what_is_no_json_object_is_a_bad_request(stack: RunningStack, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"{", b"[1, 2", b"\xff\xfe", b"text"])
+def test_what_is_no_json_is_a_bad_request(stack: RunningStack, body: bytes) -> None:
     answer = stack.ask("/api/2.0/mlflow/runs/create", data=body, headers={"Content-Type": "application/json"})
     assert answer.status == 400, answer.body
 

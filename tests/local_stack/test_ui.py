@@ -38,7 +38,7 @@ EXPERIMENTS_API = "**/ajax-api/2.0/mlflow/experiments/search*"
 # `$name` stands for what the smoke program made, see the fixture `made`.
 VIEWS = (
     View("experiments", "/experiments", shows=("$experiment_name",)),
-    View("experiment", "/experiments/$experiment_id", shows=("$experiment_name", "Latency"), draws=".recharts-line"),
+    View("experiment", "/experiments/$experiment_id", shows=("$experiment_name", "Latency"), draws=".recharts-bar"),
     View(
         "runs",
         "/experiments/$experiment_id/runs",
@@ -101,13 +101,13 @@ VIEWS = (
     View(
         "trace-by-sdk",
         "/experiments/$experiment_id/traces",
-        clicks=(f"text={INPUT}",),
+        clicks=('text="Got it"', f"text={INPUT}"),  # a hint that lies over the table in a new profile
         shows=(*traces.SDK_SPANS, "Inputs / Outputs", traces.QUESTION, traces.ANSWER),
     ),
     View(
         "trace-by-otlp",
         "/experiments/$experiment_id/traces?selectedEvaluationId=$otlp_trace_id",
-        shows=(*traces.OTLP_SPANS, "Inputs / Outputs"),
+        shows=(*traces.OTLP_SPANS, *map(str, traces.OTLP_ATTRIBUTE)),
     ),
 )
 
@@ -210,7 +210,7 @@ def call_elsewhere(page: Page) -> None:
 
 def worker_calls_elsewhere(page: Page) -> None:
     program = "fetch('https://worker.invalid/').catch(() => null)"
-    page.add_init_script(f"new SharedWorker('data:text/javascript,' + encodeURIComponent(`{program}`))")
+    page.add_init_script(f"new SharedWorker(URL.createObjectURL(new Blob([`{program}`])))")
 
 
 @pytest.mark.parametrize(
@@ -227,10 +227,10 @@ def worker_calls_elsewhere(page: Page) -> None:
 def test_a_fault_is_reported(fault: Callable[[Page], None], report: str, opened: Browser) -> None:
     """The assertion that nothing fails would fail."""
     wanted = report.format(url=opened.url)
-    with opened.tab() as (page, problems):
+    with opened.tab() as (page, traffic):
         fault(page)
         page.goto(f"{opened.url}/#/experiments")
-        eventually(lambda: seen(page, problems.all(), wanted), seconds=20, what=wanted)
+        eventually(lambda: seen(page, traffic.problems(), wanted), seconds=20, what=wanted)
 
 
 def seen(page: Page, problems: list[str], wanted: str) -> bool:

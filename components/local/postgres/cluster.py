@@ -85,7 +85,7 @@ class Cluster:
         # So these are of the dead. PostgreSQL would believe them if their process id were that of a zombie by now, or
         # of another process of this user.
         for stale in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
-            pass
+            stale.unlink(missing_ok=True)
 
     def initialise(self) -> None:
         """Make the data directory, unless it is there. A half-made one of an earlier attempt is removed."""
