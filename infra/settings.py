@@ -200,7 +200,7 @@ def _limits(reader: _Reader, value: object) -> Limits:
         max_artifact_mib=reader.integer(
             "limits.maxArtifactMib", table.get("maxArtifactMib", default.max_artifact_mib), 1, 102400
         ),
-        grace_seconds=reader.integer("limits.graceSeconds", table.get("graceSeconds", default.grace_seconds), 1, 600),
+        grace_seconds=reader.integer("limits.graceSeconds", table.get("graceSeconds", default.grace_seconds), 3, 600),
     )
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -120,7 +120,7 @@ class Plane:
     def ca(self) -> Path:
         return certificates.ca_bundle(self.state)
 
-    def start(self, module: str, *arguments: str) -> Program:
+    def start(self, module: str, *arguments: str, **environment: str) -> Program:
         """Start a program of components.local in the background."""
         log = self.folder / f"{module}-{len(self.programs)}.log"
         path = f"{self.python_path}{os.pathsep}{REPOSITORY}" if self.python_path else str(REPOSITORY)
@@ -128,7 +128,7 @@ class Plane:
             process = subprocess.Popen(
                 [*self.prefix, sys.executable, "-m", f"components.local.{module}", "--state", self.state, *arguments],
                 cwd=REPOSITORY,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -137,18 +137,18 @@ class Plane:
         self.programs.append(program)
         return program
 
-    def start_azure(self, lifetime: int = 3600, *, ready: bool = True) -> Program:
-        """Start managed identity and Key Vault."""
-        config = self.folder / "identities.json"
-        config.write_text(identities.dump(IDENTITIES))
+    def start_azure(
+        self, lifetime: int = 3600, *, ready: bool = True, known: Iterable[Identity] = IDENTITIES
+    ) -> Program:
+        """Start managed identity and Key Vault for these identities."""
         program = self.start(
             "azure",
-            *("--config", str(config)),
             *("--identity-port", str(self.identity_port)),
             *("--vault-port", str(self.vault_port)),
             *("--postgres-sockets", str(self.sockets)),
             *("--postgres-port", str(self.postgres_port)),
             *("--lifetime", str(lifetime)),
+            IDENTITIES=identities.dump(known),
         )
         if ready:
             eventually(

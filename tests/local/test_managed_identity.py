@@ -155,10 +155,8 @@ def test_a_taken_port_is_a_clear_error(served: Plane) -> None:
 
 @pytest.mark.parametrize(("lifetime", "config"), [(1, "{}"), (3600, "{}"), (3600, '{"identities": [{"name": "x"}]}')])
 def test_bad_settings_are_refused_before_anything_listens(plane: Plane, lifetime: int, config: str) -> None:
-    path = plane.folder / "bad.json"
-    path.write_text(config)
     ports = ("--identity-port", "1", "--vault-port", "2", "--postgres-port", "3", "--postgres-sockets", "x")
-    program = plane.start("azure", "--config", str(path), "--lifetime", str(lifetime), *ports)
+    program = plane.start("azure", "--lifetime", str(lifetime), *ports, IDENTITIES=config)
     assert program.exit_code() == 1
     assert "Cannot listen" not in program.log.read_text()
 
@@ -167,7 +165,7 @@ def test_without_identities_it_says_what_to_give(plane: Plane) -> None:
     ports = ("--identity-port", "1", "--vault-port", "2", "--postgres-port", "3", "--postgres-sockets", "x")
     program = plane.start("azure", *ports)
     assert program.exit_code() == 1
-    assert "give --config FILE or set IDENTITIES" in program.log.read_text()
+    assert "set the environment variable IDENTITIES" in program.log.read_text()
 
 
 @pytest.fixture(scope="module")

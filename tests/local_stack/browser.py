@@ -12,14 +12,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
-VISIBLE_MILLISECONDS = 20_000
+VIEW_MILLISECONDS = 20_000
 TURN_MILLISECONDS, QUIET_TURNS, SETTLE_TURNS = 100, 5, 200
 WORKER_SCRIPT = ".worker.js"
-WIDTH, HEIGHT = 1600, 1500  # high enough for a whole run
+WIDTH, HEIGHT = 1920, 1600  # room for a whole run
+HINTS = ("Got it", "Try it now")  # buttons that close what lies over the page in a new profile
 FLAGS = (
-    "--no-sandbox",  # Chromium refuses to run as root with it
+    "--no-sandbox",  # with a sandbox Chromium does not start as root
     "--disable-gpu",
     "--disable-quic",  # QUIC would go past the proxy
     "--no-first-run",
@@ -57,12 +67,14 @@ class View:
     """One page of the interface.
 
     `route` is what stands behind `/#`. `clicks` are Playwright selectors, clicked one after the other. After that
-    every text of `shows`, and something that the selector `draws` finds, must become visible.
+    every text of `shows`, a table row with the two texts of each of `rows`, and something that the selector `draws`
+    finds, must come into view.
     """
 
     name: str
     route: str
     shows: tuple[str, ...]
+    rows: tuple[tuple[str, str], ...] = ()
     clicks: tuple[str, ...] = ()
     draws: str | None = None
 
@@ -90,6 +102,8 @@ class Browser:
     def tab(self) -> Iterator[tuple[Page, Traffic]]:
         """An empty tab, and its traffic from now on."""
         page = self.context.new_page()
+        for hint in HINTS:
+            page.add_locator_handler(page.get_by_role("button", name=hint, exact=True), lambda button: button.click())
         try:
             yield page, Traffic(page, self.refused)
         finally:
@@ -98,11 +112,20 @@ class Browser:
     def _visit(self, page: Page, view: View) -> None:
         page.goto(f"{self.url}/#{view.route}")
         for selector in view.clicks:
-            page.locator(selector).filter(visible=True).first.click(timeout=VISIBLE_MILLISECONDS)
-        for text in view.shows:
-            expect(page.get_by_text(text).filter(visible=True).first).to_be_visible(timeout=VISIBLE_MILLISECONDS)
+            page.locator(selector).filter(visible=True).first.click(timeout=VIEW_MILLISECONDS)
+        wanted = [page.get_by_text(text) for text in view.shows]
+        wanted += [_row(page, *texts) for texts in view.rows]
         if view.draws is not None:
-            expect(page.locator(view.draws).first).to_be_visible(timeout=VISIBLE_MILLISECONDS)
+            wanted.append(page.locator(view.draws))
+        for locator in wanted:
+            expect(locator.filter(visible=True).first).to_be_in_viewport(timeout=VIEW_MILLISECONDS)
+
+
+def _row(page: Page, *texts: str) -> Locator:
+    row = page.get_by_role("row")
+    for text in texts:
+        row = row.filter(has=page.get_by_text(text, exact=True))
+    return row
 
 
 class Traffic:

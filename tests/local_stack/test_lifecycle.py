@@ -87,6 +87,14 @@ def test_up_again_changes_nothing(own_stack: RunningStack) -> None:
     assert preview.returncode == NO_CHANGES, preview.stdout + preview.stderr
 
 
+def test_the_smoke_passes_and_leaves_nothing(own_stack: RunningStack) -> None:
+    smoke = own_stack.run("smoke")
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    experiments = own_stack.call("experiments/search", {"max_results": 100})["experiments"]
+    assert [experiment["name"] for experiment in experiments] == ["Default"]
+    assert own_stack.call("registered-models/search?max_results=100").get("registered_models", []) == []
+
+
 def test_a_changed_setting_restarts_only_what_it_touches(own_stack: RunningStack) -> None:
     before = pids(own_stack)
     prepared = _prepare_log(own_stack)

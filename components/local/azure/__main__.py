@@ -1,9 +1,9 @@
 """Run the managed identity endpoint (HTTP) and the Key Vault (HTTPS) of the local stack in one process.
 
-    python -m components.local.azure --state DIR [--config FILE] --identity-port N --vault-port N
+    python -m components.local.azure --state DIR --identity-port N --vault-port N
         --postgres-sockets DIR --postgres-port N [--lifetime SECONDS]
 
-FILE, or without it the environment variable IDENTITIES, is the JSON of components.local.identities.dump.
+The environment variable IDENTITIES is the JSON of components.local.identities.dump.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     state: Path = options.state.resolve()
     try:
-        known = identities.load(_configuration(options.config))
+        known = identities.load(_configuration())
         tokens = Tokens(state, options.lifetime)
         sign_ins = DatabaseSignIns(options.postgres_sockets.resolve(), options.postgres_port)
         vault = Vault(state / "vault" / f"{VAULT_NAME}.json", f"https://{LOOPBACK}:{options.vault_port}")
@@ -61,17 +61,16 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _configuration(file: Path | None) -> str:
-    text = file.read_text() if file else os.environ.get("IDENTITIES")
-    if text is None:
-        raise ValueError("There are no identities to serve: give --config FILE or set IDENTITIES.")
-    return text
+def _configuration() -> str:
+    try:
+        return os.environ["IDENTITIES"]
+    except KeyError:
+        raise ValueError("There are no identities to serve: set the environment variable IDENTITIES.") from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="components.local.azure", description="Managed identity and Key Vault.")
     parser.add_argument("--state", type=Path, required=True, help="folder of the stack's data plane")
-    parser.add_argument("--config", type=Path, help="JSON file of the identities and their grants (or IDENTITIES)")
     parser.add_argument("--identity-port", type=int, required=True)
     parser.add_argument("--vault-port", type=int, required=True)
     parser.add_argument("--postgres-sockets", type=Path, required=True, help="folder of PostgreSQL's private socket")

@@ -26,7 +26,8 @@ _PROGRAMS = ("postgres", "initdb", "setpriv")
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_permissions": "0700",
-    "max_connections": "200",
+    # A service may open 80 (two engines, a pool of 20 and as much overflow); there are three of them by default.
+    "max_connections": "400",
     "shared_buffers": "64MB",
     "password_encryption": "scram-sha-256",
     "timezone": "UTC",

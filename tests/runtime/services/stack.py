@@ -16,11 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import requests
 from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
 
-from components.local import identities
 from components.local.azurite import container_url
 from components.local.identities import BlobAccess, Identity
 from tests.conftest import first_of_free_ports
@@ -158,21 +156,7 @@ class Platform:
 
     def start_azure(self, lifetime: int = 3600) -> Program:
         """Start managed identity and Key Vault for all identities of the platform."""
-        plane = self.plane
-        config = plane.folder / "identities.json"
-        config.write_text(identities.dump((*IDENTITIES, ARTIFACTS)))
-        program = plane.start(
-            "azure",
-            *("--config", str(config)),
-            *("--identity-port", str(plane.identity_port)),
-            *("--vault-port", str(plane.vault_port)),
-            *("--postgres-sockets", str(plane.sockets)),
-            *("--postgres-port", str(plane.postgres_port)),
-            *("--lifetime", str(lifetime)),
-        )
-        url = f"http://127.0.0.1:{plane.identity_port}/ready"
-        eventually(lambda: requests.get(url, timeout=5).status_code == 200, f"identity ready, see {program.log}")
-        return program
+        return self.plane.start_azure(lifetime, known=(*IDENTITIES, ARTIFACTS))
 
     def restart_postgres(self) -> None:
         """Start PostgreSQL again after it was killed."""
