@@ -34,17 +34,17 @@ env: toolchain ## Print the exports for plain `pulumi` commands, for the eval of
 	@$(LOCAL) env
 
 test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
-	@$(PYTHON) tools/venv.py --dev
+	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m pytest $(TESTS)
 
 lint: venv ## Check style, types and the recipes
-	@$(PYTHON) tools/venv.py --dev
+	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m mypy .
 
 format: venv ## Rewrite the sources in the project's style
-	@$(PYTHON) tools/venv.py --dev
+	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m ruff check --fix .
 	@$(VENV) -m ruff format .
 
@@ -56,7 +56,7 @@ toolchain:
 	@$(MAKE) --no-print-directory -j2 venv engine
 
 venv:
-	@$(PYTHON) tools/venv.py
+	@$(PYTHON) tools/venv.py > /dev/null
 
 engine:
 	@$(PYTHON) tools/pulumi/engine.py > /dev/null

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import (
     BrowserContext,
@@ -56,10 +57,9 @@ EXPECTED_TUNNELS = {
 }
 
 
-def chromium() -> Path | None:
-    """The machine's Chromium, or None where there is none."""
-    found = shutil.which("chromium")
-    return Path(found) if found else None
+def chromium() -> str | None:
+    """Path of the machine's Chromium, or None where there is none."""
+    return shutil.which("chromium")
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class Traffic:
     def __init__(self, page: Page, refused: list[str]) -> None:
         self._page = page
         self._open: set[Request] = set()
+        self._graphql: list[Response] = []
         self._found: list[str] = []
         self._refused = refused
         self._refused_before = len(refused)
@@ -158,9 +159,10 @@ class Traffic:
         raise AssertionError(f"still under way: {[request.url for request in self._open]}")
 
     def problems(self) -> list[str]:
-        """One line for each, in the order in which they came; calls to other hosts last."""
+        """One line for each, in the order in which they came; GraphQL errors and calls to other hosts last."""
+        graphql = [line for response in self._graphql for line in _graphql_errors(response)]
         elsewhere = [host for host in self._refused[self._refused_before :] if not _of_the_browser(host)]
-        return self._found + [f"call to another host: {host}" for host in elsewhere]
+        return self._found + graphql + [f"call to another host: {host}" for host in elsewhere]
 
     def _start(self, request: Request) -> None:
         if not request.url.endswith(WORKER_SCRIPT):
@@ -174,6 +176,8 @@ class Traffic:
         path = "/" + request.url.split("/", 3)[-1].partition("?")[0]
         if response.status >= 400 and (request.method, path, response.status) not in EXPECTED_ANSWERS:
             self._found.append(f"{response.status} {request.method} {request.url}")
+        elif path == "/graphql":
+            self._graphql.append(response)
 
     def _failure(self, request: Request) -> None:
         self._end(request)
@@ -184,16 +188,25 @@ class Traffic:
             self._found.append(f"console: {message.text}")
 
 
+def _graphql_errors(response: Response) -> list[str]:
+    """Errors come with status 200: those of the query beside the data, those of MLflow inside each of its fields."""
+    body = response.json()
+    fields = (body.get("data") or {}).values()
+    errors = [*(body.get("errors") or []), *(field["apiError"] for field in fields if field and field.get("apiError"))]
+    query: Any = response.request.post_data_json
+    return [f"graphql {query['operationName']}: {error}" for error in errors]
+
+
 def _of_the_browser(host: str) -> bool:
     return host.endswith(tuple(EXPECTED_TUNNELS))
 
 
 @contextmanager
-def browser(executable: Path, url: str, pictures: Path) -> Iterator[Browser]:
+def browser(url: str, pictures: Path) -> Iterator[Browser]:
     """A headless Chromium with a new profile.
 
-    Everything but loopback goes to a proxy that refuses it and notes the host. Other than Playwright's events, the
-    proxy sees the requests of shared workers too.
+    Everything but loopback goes to a proxy that refuses it and notes the host. Unlike Playwright's events, the proxy
+    sees the requests of shared workers too.
     """
     pictures.mkdir(parents=True, exist_ok=True)
     with (
@@ -203,7 +216,7 @@ def browser(executable: Path, url: str, pictures: Path) -> Iterator[Browser]:
     ):
         context = playwright.chromium.launch_persistent_context(
             profile,
-            executable_path=executable,
+            executable_path=chromium(),
             headless=True,
             args=[*FLAGS, f"--proxy-server={proxy}"],
             viewport={"width": WIDTH, "height": HEIGHT},

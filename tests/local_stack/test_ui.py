@@ -26,6 +26,9 @@ from delivery.smoke.steps import artifacts, prompts, traces, tracking
 from tests.local_stack.browser import EXPECTED_ANSWERS, Browser, View, browser, chromium
 from tests.local_stack.running import RunningStack, eventually
 
+pytestmark = pytest.mark.skipif(
+    chromium() is None, reason="no `chromium` on PATH: install it (Debian: apt-get install chromium)"
+)
 PICTURES = REPOSITORY / "test-output" / "ui"
 SMOKE_SECONDS = 300
 PARAMETERS = tuple(tracking.PARAMETERS.items())
@@ -35,6 +38,7 @@ SUMMARY_LINE, NOTE_LINE = (
     artifacts.small_content(name).decode().splitlines()[0] for name in (artifacts.SUMMARY, artifacts.NOTE)
 )
 INPUT = json.dumps({"question": traces.QUESTION})
+UNKNOWN_RUN = "0" * 32
 EXPERIMENTS_API = "**/ajax-api/2.0/mlflow/experiments/search*"
 
 # `$name` stands for what the smoke program made, see the fixture `made`.
@@ -122,16 +126,7 @@ def filled(view: View, made: dict[str, str]) -> View:
 
 
 @pytest.fixture(scope="module")
-def executable() -> Path:
-    """The machine's Chromium. It is asked for first, so that no stack comes up for nothing."""
-    found = chromium()
-    if found is None:
-        pytest.skip("no `chromium` on PATH: install it (Debian: apt-get install chromium)")
-    return found
-
-
-@pytest.fixture(scope="module")
-def made(executable: Path, shared_stack: RunningStack) -> Iterator[dict[str, str]]:
+def made(shared_stack: RunningStack) -> Iterator[dict[str, str]]:
     """Names and ids of what a run of the smoke program made and kept; removed in the end."""
     eventually(shared_stack.healthy, what="the stack's health before the smoke program")
     document = smoke(shared_stack.url)
@@ -156,9 +151,9 @@ def smoke(url: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def opened(executable: Path, shared_stack: RunningStack) -> Iterator[Browser]:
+def opened(shared_stack: RunningStack) -> Iterator[Browser]:
     """The browser."""
-    with browser(executable, shared_stack.url, PICTURES) as running:
+    with browser(shared_stack.url, PICTURES) as running:
         yield running
 
 
@@ -193,6 +188,11 @@ def cut_connection(page: Page) -> None:
     page.route(EXPERIMENTS_API, lambda route: route.abort("connectionreset"))
 
 
+def unknown_run(page: Page) -> None:
+    """The answer says so in its body alone, with status 200."""
+    page.add_init_script(f"location.hash = '#/experiments/0/runs/{UNKNOWN_RUN}'")
+
+
 def missing_script(page: Page) -> None:
     def answer(route: Route) -> None:
         route.fulfill(status=404, body="")
@@ -218,6 +218,7 @@ def worker_calls_elsewhere(page: Page) -> None:
     [
         (broken_answer, "500 GET {url}/ajax-api/2.0/mlflow/experiments/search"),
         (cut_connection, "no answer (net::ERR_CONNECTION_RESET): GET {url}/ajax-api/2.0/mlflow/experiments/search"),
+        (unknown_run, "graphql GetRun: "),
         (missing_script, "404 GET {url}/static-files/static/js/"),
         (script_error, "script error: broken on purpose"),
         (call_elsewhere, "no answer (net::ERR_TUNNEL_CONNECTION_FAILED): GET https://elsewhere.invalid/script.js"),
