@@ -13,9 +13,14 @@ from mlflow_runtime.routes import ServiceRole, is_plain, role_of
 # MLflow's own, of the process and not of its role.
 COMMON: Final = frozenset({"/health", "/version"})
 
+# MLflow's Assistant starts programs on the server's machine and changes the server's configuration for whoever seems to
+# sit at it. A service has no such user. The page asks these two at every load, and they only read.
+ASSISTANT: Final = "/ajax-api/3.0/mlflow/assistant/"
+ASSISTANT_READS: Final = frozenset({f"{ASSISTANT}config", f"{ASSISTANT}providers"})
 
-def refusal(role: ServiceRole, path: str) -> Failure | None:
-    """Why a service of `role` does not answer `path`, or None if it does. `path` is decoded once, as ASGI gives it."""
+
+def refusal(role: ServiceRole, path: str, method: str = "GET") -> Failure | None:
+    """Why a service of `role` does not answer, or None if it does. `path` is decoded once, as ASGI gives it."""
     if not is_plain(path):
         # It may mean one thing to the table of routes and another to MLflow.
         return Failure(
@@ -24,6 +29,8 @@ def refusal(role: ServiceRole, path: str) -> Failure | None:
             message="The path has an empty segment, a '.' or '..' segment, a backslash or a control character; send it "
             "without.",
         )
+    if path.startswith(ASSISTANT) and not (method == "GET" and path in ASSISTANT_READS):
+        return Failure(status=403, code="PERMISSION_DENIED", message="The MLflow Assistant is switched off here.")
     owner = role_of(path)
     if owner is role or path in COMMON:
         return None
@@ -43,7 +50,7 @@ class OnlyOwnRoutes:
         self._role = role
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        failure = refusal(self._role, scope["path"]) if scope["type"] == "http" else None
+        failure = refusal(self._role, scope["path"], scope["method"]) if scope["type"] == "http" else None
         if failure is None:
             await self._app(scope, receive, send)
         else:

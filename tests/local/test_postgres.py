@@ -32,7 +32,7 @@ def test_settings_are_as_promised(served: Plane) -> None:
     expected = {
         "listen_addresses": "127.0.0.1",
         "shared_buffers": "64MB",
-        "max_connections": "200",
+        "max_connections": "400",
         "fsync": "on",
         "synchronous_commit": "on",
         "data_checksums": "on",

@@ -32,6 +32,16 @@ def test_a_service_asked_directly_serves_its_own_routes_only(stack: RunningStack
         assert service in answer.json()["message"]
 
 
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [("PUT", "config"), ("POST", "message"), ("POST", "skills/install"), ("GET", "providers/ollama/health")],
+)
+def test_the_assistant_starts_nothing_on_the_server(stack: RunningStack, method: str, call: str) -> None:
+    path = f"/ajax-api/3.0/mlflow/assistant/{call}"
+    assert stack.ask(path, method=method, data=b"{}" if method != "GET" else None).status == 403
+    assert stack.ask("/ajax-api/3.0/mlflow/assistant/config").status == 200
+
+
 @pytest.mark.parametrize("process", ["gateway", "tracking", "registry", "artifacts"])
 def test_an_unknown_host_header_is_refused(stack: RunningStack, process: str) -> None:
     path = OWN_ROUTES.get(process, "/")

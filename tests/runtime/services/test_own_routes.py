@@ -55,3 +55,20 @@ def test_a_path_has_one_owner_at_most(path: str) -> None:
     else:
         statuses = sorted(0 if failure is None else failure.status for failure in refusals)
         assert statuses in ([0, 404, 404], [400, 400, 400])
+
+
+@pytest.mark.parametrize(
+    ("method", "call", "refused"),
+    [
+        ("GET", "config", False),
+        ("GET", "providers", False),
+        ("PUT", "config", True),
+        ("POST", "message", True),
+        ("POST", "skills/install", True),
+        ("GET", "providers/x/health", True),
+        ("GET", "sessions/1/stream", True),
+    ],
+)
+def test_the_assistant_only_says_that_it_is_there(method: str, call: str, refused: bool) -> None:
+    found = refusal(ServiceRole.TRACKING, f"/ajax-api/3.0/mlflow/assistant/{call}", method)
+    assert (found is not None and found.status == 403) is refused
