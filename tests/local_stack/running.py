@@ -140,8 +140,11 @@ class RunningStack:
         return answer.json()
 
     def healthy(self) -> bool:
-        """Whether every process runs and answers that it is ready."""
-        return self.run("status").returncode == 0
+        """Whether every process is ready, and the gateway has noticed: it asks its upstreams once a second."""
+        if self.run("status").returncode != 0:
+            return False
+        calls = ("experiments/search?max_results=1", "registered-models/search?max_results=1")
+        return all(self.ask(f"/api/2.0/mlflow/{call}").status == 200 for call in calls)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60, what: str = "it") -> None:
