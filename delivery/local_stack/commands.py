@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.compute.local.launch import running
 from components.compute.local.processes import answers
 from components.compute.local.supervisor import Supervisor
 from delivery.local_stack.configuration import REPOSITORY, STACK, LocalStack, shell
@@ -104,16 +105,19 @@ def _processes(stack: LocalStack) -> list[dict[str, Any]]:
     alive = supervisor.alive()
     states, pids = (supervisor.states(), supervisor.pids()) if alive else ({}, {})
     return [
-        _row(json.loads(path.read_text()), states.get(path.stem, "STOPPED"), pids.get(path.stem))
+        _row(path, states.get(path.stem, "STOPPED"), pids.get(path.stem))
         for path in sorted(stack.layout.processes.glob("*.json"))
     ]
 
 
-def _row(document: dict[str, Any], state: str, pid: int | None) -> dict[str, Any]:
+def _row(path: Path, state: str, pid: int | None) -> dict[str, Any]:
+    document = json.loads(path.read_text())
     port = int(document["env"]["PORT"])
-    # supervisord calls a process RUNNING a second after its start; it may be ready before that.
-    runs = state in ("RUNNING", "STARTING")
-    ready = runs and (document["ready"] is None or answers(port, document["ready"], timeout=5))
+    # supervisord calls a process RUNNING a second after its start; it may be ready before that. And what answers on the
+    # port may be one that outlived its supervisor and is about to be replaced.
+    launched = running(path.with_suffix(".pid"))
+    own = state in ("RUNNING", "STARTING") and launched is not None and launched.pid == pid
+    ready = own and (document["ready"] is None or answers(port, document["ready"], timeout=5))
     return {"name": document["name"], "state": state, "ready": ready, "pid": pid, "port": port}
 
 
