@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+
+from mlflow_runtime.addresses import is_loopback, split_https
 
 FORM: Final = "https://ACCOUNT.blob.core.windows.net/CONTAINER, or https://127.0.0.1:PORT/ACCOUNT/CONTAINER if emulated"
 
@@ -37,11 +37,11 @@ class BlobAddress:
     @classmethod
     def parse(cls, url: str) -> BlobAddress:
         """Read the URL of a container. Raises ValueError with the form to use for any other."""
-        parts = urlsplit(url)
-        host, segments = parts.hostname or "", [part for part in parts.path.split("/") if part]
-        if parts.scheme != "https" or parts.username is not None or parts.query or parts.fragment:
+        parts = split_https(url)
+        if parts is None:
             raise ValueError(f"must be {FORM}.")
-        if _is_loopback(host) and len(segments) == 2 and _ACCOUNT.fullmatch(segments[0]):
+        host, segments = parts.hostname or "", [part for part in parts.path.split("/") if part]
+        if is_loopback(host) and len(segments) == 2 and _ACCOUNT.fullmatch(segments[0]):
             account, container = segments
             address = cls(account_url=f"https://{parts.netloc}/{account}", account=account, container=container)
         elif (azure := _AZURE_HOST.fullmatch(host)) and parts.port in (None, 443) and len(segments) == 1:
@@ -52,10 +52,3 @@ class BlobAddress:
         if not _CONTAINER.fullmatch(address.container):
             raise ValueError("names no container: 3 to 63 lower-case letters, digits and single hyphens.")
         return address
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

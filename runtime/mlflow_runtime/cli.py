@@ -16,7 +16,8 @@ from mlflow_runtime.routes import ServiceRole
 Run = Callable[[Mapping[str, str]], int]
 
 
-# Imports are inside, so that a role loads only what it needs: the gateway and prepare start without MLflow.
+# Imports are inside, so that a role loads only what it needs. The gateway needs neither MLflow nor Azure's clients; the
+# other roles load MLflow, which takes seconds, when their settings have been found right.
 def _gateway(env: Mapping[str, str]) -> int:
     from mlflow_runtime import gateway
 

@@ -8,7 +8,6 @@ loss of one service's store would take all services away.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Final
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mlflow_runtime.reasons import first_line
 from mlflow_runtime.routes import LIVE_PATH, READY_PATH
 
 # How long a report stands in for a new one. Recovery, and a start, are to be seen sooner than nothing new.
@@ -44,12 +44,18 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The outcome of one check."""
+    """The outcome of one check. `detail` is the remark of one that passed, or why it failed."""
 
     name: str
     ok: bool
     decides: bool
     detail: str | None
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The JSON of this check in that of `/ready`."""
+        body: dict[str, Any] = {"ok": self.ok, "decides": self.decides}
+        return {**body, "detail": self.detail} if self.detail else body
 
 
 @dataclass(frozen=True)
@@ -66,21 +72,19 @@ class Report:
     @property
     def body(self) -> Mapping[str, Any]:
         """The JSON of `/ready`."""
-        checks = {}
-        for finding in self.findings:
-            checks[finding.name] = {"ok": finding.ok, "decides": finding.decides}
-            if finding.detail:
-                checks[finding.name]["detail"] = finding.detail  # type: ignore[assignment]
-        degraded = not all(finding.ok for finding in self.findings)
-        status = "degraded" if self.ready and degraded else "ready" if self.ready else "unready"
-        return {"status": status, "checks": checks}
+        if not self.ready:
+            status = "unready"
+        else:
+            status = "ready" if all(finding.ok for finding in self.findings) else "degraded"
+        return {"status": status, "checks": {finding.name: finding.body for finding in self.findings}}
 
 
 class Readiness:
     """Runs the checks, each in a thread of its own so that neither the event loop nor another check waits for it.
 
     All who ask while a report is fresh get that one, and no second run starts beside one. A check that takes longer
-    than `limit` seconds has failed; it is not started again before it has come to its end.
+    than `limit` seconds has failed; it is not started again before it has come to its end. A check is logged when it
+    begins to fail or to pass, with the reason, and not while it stays so.
     """
 
     def __init__(self, checks: Sequence[Check], *, limit: float = LIMIT_SECONDS) -> None:
@@ -90,7 +94,7 @@ class Readiness:
         self._running: dict[str, Future[str | None]] = {}
         self._current: asyncio.Task[Report] | None = None
         self._stale_at = 0.0
-        self._passed: frozenset[str] | None = None
+        self._passed: dict[str, bool] = {}
 
     async def report(self) -> Report:
         """The report of the run in progress, of one that is still fresh, or of a new one."""
@@ -103,10 +107,6 @@ class Readiness:
     async def _run(self) -> Report:
         report = Report(tuple(await asyncio.gather(*(self._find(check) for check in self._checks))))
         self._stale_at = time.monotonic() + (FRESH_SECONDS if report.ready else UNREADY_FRESH_SECONDS)
-        passed = frozenset(finding.name for finding in report.findings if finding.ok)
-        if passed != self._passed:
-            self._passed = passed
-            _log.log(logging.INFO if report.ready else logging.WARNING, "health: %s", json.dumps(report.body))
         return report
 
     async def _find(self, check: Check) -> Finding:
@@ -116,13 +116,27 @@ class Readiness:
         try:
             detail = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), self._limit)
         except TimeoutError:
-            return Finding(name=check.name, ok=False, decides=check.decides, detail=f"no answer in {self._limit:g} s")
+            detail = reason = f"no answer in {self._limit:g} s"
         except NotReadyError as error:
-            return Finding(name=check.name, ok=False, decides=check.decides, detail=str(error))
+            detail = reason = str(error)
         except Exception as error:  # noqa: BLE001 - whatever a probe meets, /ready answers
-            _log.exception("check %s failed", check.name)
-            return Finding(name=check.name, ok=False, decides=check.decides, detail=type(error).__name__)
-        return Finding(name=check.name, ok=True, decides=check.decides, detail=detail)
+            # Its text is nobody's but the operator's: it was not written for those who ask `/ready`.
+            detail, reason = type(error).__name__, f"{type(error).__name__}: {first_line(error)}"
+        else:
+            self._log_change(check, None)
+            return Finding(name=check.name, ok=True, decides=check.decides, detail=detail)
+        self._log_change(check, reason)
+        return Finding(name=check.name, ok=False, decides=check.decides, detail=detail)
+
+    def _log_change(self, check: Check, reason: str | None) -> None:
+        passes = reason is None
+        if self._passed.get(check.name) is passes:
+            return
+        self._passed[check.name] = passes
+        if passes:
+            _log.info("check %s passes", check.name)
+        else:
+            _log.warning("check %s fails%s: %s", check.name, ", not ready" if check.decides else "", reason)
 
 
 class HealthRoutes:

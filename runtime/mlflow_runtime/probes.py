@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Final
 
 from azure.core.exceptions import AzureError
-from sqlalchemy import URL, Engine, NullPool, create_engine, text
+from sqlalchemy import URL, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlflow_runtime.health import NotReadyError
+from mlflow_runtime.reasons import first_line
+from mlflow_runtime.revisions import Revisions
 
-# Below the three seconds that a check has, so that a check that failed by time says why.
-_CONNECT_SECONDS = 2
-_STATEMENT_MILLISECONDS = 2000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Revisions:
-    """The schema revisions that this image knows, the head among them."""
-
-    head: str
-    known: frozenset[str]
+# Each below the three seconds that a check has: a server that does not answer is then named by the driver's own words.
+_CONNECT_SECONDS: Final = 2
+_STATEMENT_MILLISECONDS: Final = 2000
 
 
-def image_revisions() -> Revisions:
-    """The revisions of the MLflow in this image."""
-    from alembic.script import ScriptDirectory
-    from mlflow.store.db import utils as mlflow_db
-
-    scripts = ScriptDirectory.from_config(mlflow_db._get_alembic_config(db_url=""))
-    known = frozenset(script.revision for script in scripts.walk_revisions())
-    return Revisions(head=str(mlflow_db._get_latest_schema_revision()), known=known)
-
-
-@dataclass
 class DatabaseProbe:
     """Connects anew each time, apart from MLflow's pools, and compares the schema's revision with the image's head.
 
@@ -43,37 +26,21 @@ class DatabaseProbe:
     has not opened its own store on this database yet, or None when it has.
     """
 
-    url: URL
-    revisions: Revisions
-    opened: Callable[[], str | None]
-    _engine: Engine = field(init=False)
-    _was_at_head: bool = field(init=False, default=False)
-
-    def __post_init__(self) -> None:
-        limits = {
+    def __init__(self, url: URL, revisions: Revisions, opened: Callable[[], str | None]) -> None:
+        options = {
             "connect_timeout": str(_CONNECT_SECONDS),
             "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
             "application_name": "mlflow-ready",
         }
-        self._engine = create_engine(self.url.update_query_dict(limits), poolclass=NullPool)
+        self._engine = create_engine(url.update_query_dict(options), poolclass=NullPool)
+        self._revisions = revisions
+        self._opened = opened
+        self._was_at_head = False
 
     def __call__(self) -> str | None:
-        found = self._revision()
-        remark = None
-        if found == self.revisions.head:
-            self._was_at_head = True
-        elif found in self.revisions.known:
-            raise NotReadyError(
-                f"the schema is at revision {found}, this image needs {self.revisions.head}; run prepare of this image"
-            )
-        elif not self._was_at_head:
-            raise NotReadyError(
-                f"the schema is at revision {found}, which this image does not know (it needs {self.revisions.head}); "
-                "deploy the newer image that migrated it"
-            )
-        else:
-            remark = f"the schema moved on to revision {found}; this replica serves until it is replaced"
-        if reason := self.opened():
+        """A remark about a database that works, or none. Raises NotReadyError for one that does not."""
+        remark = self._judge(self._revision())
+        if reason := self._opened():
             raise NotReadyError(f"MLflow has not opened the database yet: {reason}")
         return remark
 
@@ -83,12 +50,30 @@ class DatabaseProbe:
                 found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
         except SQLAlchemyError as error:
             raise NotReadyError(first_line(error)) from error
-        return ", ".join(sorted(map(str, found))) or "none"
+        if not found:
+            raise NotReadyError("the database has no schema revision; run prepare of this image")
+        return ", ".join(sorted(map(str, found)))
+
+    def _judge(self, found: str) -> str | None:
+        head = self._revisions.head
+        if found == head:
+            self._was_at_head = True
+            return None
+        if found in self._revisions.known:
+            raise NotReadyError(
+                f"the schema is at revision {found}, this image needs {head}; run prepare of this image"
+            )
+        if not self._was_at_head:
+            raise NotReadyError(
+                f"the schema is at revision {found}, which this image does not know (it needs {head}); deploy the "
+                "newer image that migrated it"
+            )
+        return f"the schema moved on to revision {found}; this replica serves until it is replaced"
 
 
 def blob_probe() -> str | None:
-    """Asks for the container's properties, once and without retries."""
-    from mlflow_runtime import blob
+    """Asks for the container's properties, once and without retries. Raises NotReadyError if they cannot be had."""
+    from mlflow_runtime import blob  # loads MLflow, which takes seconds
 
     container = blob.service_client().get_container_client(blob.address().container)
     try:
@@ -97,9 +82,3 @@ def blob_probe() -> str | None:
         _, message = blob.explain(error)
         raise NotReadyError(message) from error
     return None
-
-
-def first_line(error: Exception) -> str:
-    """The driver's own words in one line, without SQLAlchemy's statement and link."""
-    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -6,10 +6,10 @@ specification and not in the environment that the system shows for the process.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,25 +17,27 @@ from azure.core.exceptions import AzureError
 from azure.keyvault.secrets import SecretClient
 
 from mlflow_runtime import identity
+from mlflow_runtime.addresses import is_loopback
+from mlflow_runtime.deadline import Deadline
+from mlflow_runtime.reasons import first_line
 from mlflow_runtime.routes import ServiceRole
-from mlflow_runtime.settings import LOOPBACK
+
+# Their names in the vault. prepare makes them.
+WEBHOOK_KEY: Final = "webhook-encryption-key"
+CRYPTO_KEK: Final = "crypto-kek-passphrase"
 
 # Role -> name in the vault -> variable of MLflow 3.17.2 (environment_variables.py, utils/crypto.py).
 SECRETS: Final[Mapping[ServiceRole, Mapping[str, str]]] = {
     ServiceRole.TRACKING: {
-        "webhook-encryption-key": "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
-        "crypto-kek-passphrase": "MLFLOW_CRYPTO_KEK_PASSPHRASE",
+        WEBHOOK_KEY: "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
+        CRYPTO_KEK: "MLFLOW_CRYPTO_KEK_PASSPHRASE",
     },
-    ServiceRole.REGISTRY: {"webhook-encryption-key": "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"},
+    ServiceRole.REGISTRY: {WEBHOOK_KEY: "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"},
     ServiceRole.ARTIFACTS: {},
 }
 
 # Below the two minutes that a service has for its start.
 WAIT_SECONDS: Final = 90.0
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 class SecretsError(Exception):
@@ -48,7 +50,7 @@ def client(vault_url: str) -> SecretClient:
         vault_url,
         identity.current(),
         # The stand-in of the local stack has an address of this machine, and asks for Azure's tokens all the same.
-        verify_challenge_resource=urlsplit(vault_url).hostname not in LOOPBACK,
+        verify_challenge_resource=not is_loopback(urlsplit(vault_url).hostname or ""),
         connection_timeout=5,
         read_timeout=10,
         retry_total=1,
@@ -69,24 +71,18 @@ def load(
     Every failure is retried until then: a role assignment on a vault takes minutes to be in effect, and the vault may
     start after this process.
     """
-    deadline = clock() + within
+    deadline = Deadline(within, sleep=sleep, clock=clock)
     for name, variable in SECRETS[role].items():
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                into[variable] = _value(vault, name)
-                break
-            except (AzureError, SecretsError) as error:
-                remaining = deadline - clock()
-                if remaining <= 0:
-                    raise SecretsError(
-                        f"Secret {name!r} could not be read from {vault.vault_url} in {within:g} s: {_reason(error)} "
-                        f"Check that prepare has made it, that this network reaches the vault, and that identity "
-                        f"{identity.current().client_id} has role Key Vault Secrets User on it."
-                    ) from error
-                _log.info("waiting for secret %s, %.0f s left: %s", name, remaining, _reason(error))
-                sleep(min(pause, remaining))
-                pause = min(pause * 2, _LONGEST_PAUSE)
+        try:
+            into[variable] = deadline.attempt(
+                partial(_value, vault, name), retried=(AzureError, SecretsError), what=f"secret {name}"
+            )
+        except (AzureError, SecretsError) as error:
+            raise SecretsError(
+                f"Secret {name!r} could not be read from {vault.vault_url} in {within:g} s: {first_line(error)} "
+                f"Check that prepare has made it, that this network reaches the vault, and that identity "
+                f"{identity.current().client_id} has role Key Vault Secrets User on it."
+            ) from error
 
 
 def _value(vault: SecretClient, name: str) -> str:
@@ -94,8 +90,3 @@ def _value(vault: SecretClient, name: str) -> str:
     if not value:
         raise SecretsError(f"The secret {name!r} is empty.")
     return value
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

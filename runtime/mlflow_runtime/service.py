@@ -16,9 +16,11 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlflow_runtime import logs, mlflow_app, secrets, settings
+from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.health import Check, HealthRoutes, Readiness
 from mlflow_runtime.own_routes import OnlyOwnRoutes
-from mlflow_runtime.probes import DatabaseProbe, blob_probe, image_revisions
+from mlflow_runtime.probes import DatabaseProbe, blob_probe
+from mlflow_runtime.revisions import image_revisions
 from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.settings import Databases, Settings
 from mlflow_runtime.stores import Stores, mlflow_openers
@@ -38,7 +40,7 @@ def run(role: ServiceRole, env: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, _leave)
     try:
         found = settings.read(role, env)
-    except settings.SettingsError as error:
+    except SettingsError as error:
         _log.error("%s", error)
         return 2
     try:

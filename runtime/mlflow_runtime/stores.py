@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from mlflow_runtime.probes import first_line
+from mlflow_runtime.reasons import first_line
 
 _PAUSE_SECONDS: Final = 1.0
 
@@ -15,43 +16,51 @@ _log = logging.getLogger(__name__)
 
 
 class Stores:
-    """Calls each of `openers` until it has succeeded, once a second, in a thread of its own."""
+    """Calls each opener until it has succeeded once, all of them one after the other in one thread of its own.
+
+    Rounds are a second (`pause`) apart. An opener that fails raises whatever it likes, and is called again.
+    """
 
     def __init__(self, openers: Mapping[str, Callable[[], None]], *, pause: float = _PAUSE_SECONDS) -> None:
         self._openers = dict(openers)
         self._pause = pause
-        self._reasons = dict.fromkeys(openers, "it was not tried yet")
+        self._reasons: dict[str, str | None] = dict.fromkeys(openers, "it was not tried yet")
 
     def start(self) -> None:
         """Begin. The thread ends with the last store that is opened, or with the process."""
         threading.Thread(target=self._open_all, name="open-stores", daemon=True).start()
 
     def reason(self, name: str) -> str | None:
-        """Why the store is not open yet, or None if it is."""
-        return self._reasons.get(name)
+        """Why the store is not open yet, or None if it is. Raises KeyError for a store without an opener."""
+        return self._reasons[name]
 
     def _open_all(self) -> None:
-        while self._openers:
-            for name, opener in list(self._openers.items()):
-                self._try(name, opener)
-            if self._openers:
-                threading.Event().wait(self._pause)
+        closed = list(self._openers)
+        while True:
+            closed = [name for name in closed if not self._opens(name)]
+            if not closed:
+                return
+            time.sleep(self._pause)
 
-    def _try(self, name: str, opener: Callable[[], None]) -> None:
+    def _opens(self, name: str) -> bool:
         try:
-            opener()
+            self._openers[name]()
         except Exception as error:  # noqa: BLE001 - MLflow raises its own, SQLAlchemy's and Azure's
             reason = first_line(error)
-            if self._reasons[name] != reason:
+            if reason != self._reasons[name]:
                 _log.warning("the %s store cannot be opened yet: %s", name, reason)
             self._reasons[name] = reason
-        else:
-            del self._openers[name], self._reasons[name]
-            _log.info("the %s store is open", name)
+            return False
+        _log.info("the %s store is open", name)
+        self._reasons[name] = None
+        return True
 
 
 def mlflow_openers(tracking_uri: str) -> Mapping[str, Callable[[], None]]:
-    """What `mlflow server` does before it starts its workers: open both stores, and refuse orphaned trace rollups."""
+    """What `mlflow server` does before it starts its workers: open both stores, and refuse orphaned trace rollups.
+
+    The stores are those of MLflow's application in this process, which must be loaded.
+    """
     from mlflow.server import handlers
     from mlflow.tracing.trace_rollup_service import validate_sql_trace_rollup_startup
 

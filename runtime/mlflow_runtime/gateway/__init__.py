@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
-from mlflow_runtime.gateway.settings import SettingsError, from_environment
+from mlflow_runtime.gateway.settings import from_environment
 
 __all__ = ["run"]
 

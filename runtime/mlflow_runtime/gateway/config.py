@@ -40,7 +40,7 @@ def render(settings: Settings) -> Json:
 
 def _server(settings: Settings) -> Json:
     return {
-        "listen": [f"{settings.host}:{settings.port}"],
+        "listen": [settings.listen],
         "protocols": ["h1"],
         "automatic_https": {"disable": True},
         "read_header_timeout": HEADER_TIMEOUT,

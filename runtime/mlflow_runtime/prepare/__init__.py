@@ -8,7 +8,8 @@ import logging
 import sys
 from collections.abc import Mapping
 
-from mlflow_runtime.prepare.settings import SettingsError, read
+from mlflow_runtime.environment import SettingsError
+from mlflow_runtime.prepare.settings import read
 
 __all__ = ["run"]
 

@@ -1,14 +1,12 @@
 """How prepare connects: unpooled engines with bounded waits, and the wait for a database that is not there yet."""
 
-import logging
-import time
-from collections.abc import Callable
-
 from azure.core.exceptions import AzureError
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from mlflow_runtime.deadline import Deadline
 from mlflow_runtime.prepare.errors import PrepareError
+from mlflow_runtime.reasons import first_line
 
 # pg_stat_activity shows this name; the lock finds the sessions of a dead prepare by it.
 APPLICATION_NAME = "mlflow-prepare"
@@ -22,10 +20,6 @@ _SESSION_OPTIONS = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 15.0
-
-_log = logging.getLogger(__name__)
 
 
 def database_url(admin_url: URL, database: str) -> URL:
@@ -50,43 +44,24 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def wait_until_reachable(
-    target: Engine,
-    *,
-    within: float,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> None:
+def wait_until_reachable(target: Engine, *, within: float) -> None:
     """Connects until it works; PrepareError after `within` seconds.
 
     A refused connection, a refused login and a missing identity are all retried: on Azure, role assignments and the
     database's Entra administrator take minutes to be in effect. Anything else (a bad URL, a missing driver) is raised.
     """
-    deadline = clock() + within
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            with target.connect() as connection:
-                connection.execute(text("SELECT 1"))
-        except (OperationalError, AzureError) as error:
-            reason = first_line(error)
-            remaining = deadline - clock()
-            if remaining <= 0:
-                where = f"{target.url.host}:{target.url.port or 5432} as {target.url.username!r}"
-                raise PrepareError(
-                    f"the database at {where} could not be reached in {within:g} s; the last reason was: {reason}",
-                    "check that the server runs, that this job's network reaches it, and that this role is the "
-                    "server's Entra administrator under exactly this name",
-                ) from error
-            _log.info("waiting for the database, %.0f s left: %s", remaining, reason)
-            sleep(min(pause, remaining))
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        else:
-            return
+    retried = (OperationalError, AzureError)
+    try:
+        Deadline(within).attempt(lambda: _connect(target), retried=retried, what="the database")
+    except retried as error:
+        where = f"{target.url.host}:{target.url.port or 5432} as {target.url.username!r}"
+        raise PrepareError(
+            f"the database at {where} could not be reached in {within:g} s; the last reason was: {first_line(error)}",
+            "check that the server runs, that this job's network reaches it, and that this role is the "
+            "server's Entra administrator under exactly this name",
+        ) from error
 
 
-def first_line(error: BaseException) -> str:
-    """The driver's own words in one line, without SQLAlchemy's statement and link."""
-    cause = getattr(error, "orig", None) or error
-    lines = str(cause).strip().splitlines()
-    return lines[0] if lines else type(cause).__name__
+def _connect(target: Engine) -> None:
+    with target.connect() as connection:
+        connection.execute(text("SELECT 1"))

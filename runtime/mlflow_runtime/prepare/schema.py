@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from mlflow.store.db import utils as mlflow_db
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 from sqlalchemy import URL, Engine, inspect
 
+from mlflow_runtime.mlflow_app import ARTIFACT_ROOT
 from mlflow_runtime.prepare.errors import PrepareError
-
-# What the services pass to MLflow too: artifacts go through the artifacts service, and no address is kept in rows.
-ARTIFACT_ROOT = "mlflow-artifacts:/"
+from mlflow_runtime.revisions import image_revisions
 
 _MLFLOW_ALONE = (
     "point prepare at a database that MLflow has to itself, or restore this one; nothing was changed in it by this run"
@@ -43,8 +41,7 @@ class Standing:
 
 def expected_revision() -> str:
     """The head revision of the MLflow in this image."""
-    head: str = mlflow_db._get_latest_schema_revision()
-    return head
+    return image_revisions().head
 
 
 def examine(target: Engine) -> Standing:
@@ -73,7 +70,7 @@ def examine(target: Engine) -> Standing:
     revision = revisions[0]
     if revision == expected_revision():
         return Standing(state=State.CURRENT, revision=revision)
-    if revision not in _known_revisions():
+    if revision not in image_revisions().known:
         raise PrepareError(
             f"database {database!r} is at schema revision {revision}, which this image does not know (its head is "
             f"{expected_revision()}): a newer image migrated it, and MLflow does not migrate back",
@@ -106,8 +103,3 @@ def open_registry_store(url: URL) -> None:
     """Opens the store as a service would; MLflow refuses here what it would refuse at the service's start."""
     store = RegistryStore(url.render_as_string(hide_password=False))
     store._dispose_engine()
-
-
-def _known_revisions() -> frozenset[str]:
-    scripts = ScriptDirectory.from_config(mlflow_db._get_alembic_config(db_url=""))
-    return frozenset(script.revision for script in scripts.walk_revisions())

@@ -9,10 +9,11 @@ from azure.keyvault.secrets import SecretClient
 from sqlalchemy import Connection, Engine
 
 from mlflow_runtime.prepare import databases, grants, lock, principals, restore_points, schema, vault
-from mlflow_runtime.prepare.connection import database_url, engine, first_line, wait_until_reachable
+from mlflow_runtime.prepare.connection import database_url, engine, wait_until_reachable
 from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.prepare.privileges import ACCESS, Access, Store
 from mlflow_runtime.prepare.settings import Settings
+from mlflow_runtime.reasons import first_line
 
 _log = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """The secrets that prepare makes in Key Vault where they are missing. No value is ever logged or put in an error."""
 
-import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -16,13 +15,12 @@ from azure.core.exceptions import (
 from azure.keyvault.secrets import SecretClient
 from cryptography.fernet import Fernet
 
-from mlflow_runtime.prepare.connection import first_line
+from mlflow_runtime.deadline import Deadline
 from mlflow_runtime.prepare.errors import PrepareError
+from mlflow_runtime.reasons import first_line
+from mlflow_runtime.secrets import CRYPTO_KEK, WEBHOOK_KEY
 
 MANAGED_BY = "mlflow-platform"
-_PAUSE_SECONDS = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +51,13 @@ def _is_fernet_key(value: str) -> bool:
 
 SECRETS: Sequence[Secret] = (
     Secret(
-        name="webhook-encryption-key",
+        name=WEBHOOK_KEY,
         content_type="fernet-key",
         make=lambda: Fernet.generate_key().decode("ascii"),
         fits=_is_fernet_key,
     ),
     Secret(
-        name="crypto-kek-passphrase",
+        name=CRYPTO_KEK,
         content_type="passphrase",
         make=lambda: secrets.token_urlsafe(48),
         fits=lambda value: len(value) >= 32,
@@ -79,27 +77,20 @@ def ensure(
     An existing value stays, since data is encrypted with it. A disabled secret, one that does not fit its purpose, and
     a vault that does not answer or refuses this identity for `within` seconds are PrepareErrors.
     """
-    deadline = clock() + within
-    return {secret.name: _patiently(client, secret, deadline, sleep, clock) for secret in SECRETS}
+    deadline = Deadline(within, sleep=sleep, clock=clock)
+    return {secret.name: _patiently(client, secret, deadline) for secret in SECRETS}
 
 
-def _patiently(
-    client: SecretClient, secret: Secret, deadline: float, sleep: Callable[[float], None], clock: Callable[[], float]
-) -> Outcome:
+def _patiently(client: SecretClient, secret: Secret, deadline: Deadline) -> Outcome:
     """A role assignment on a vault takes minutes to be in effect, and so may its private name: both are waited for."""
-    while True:
-        try:
-            return _ensure_one(client, secret)
-        except AzureError as error:
-            remaining = deadline - clock()
-            if remaining <= 0:
-                raise PrepareError(
-                    f"Key Vault {client.vault_url} did not serve secret {secret.name!r}: {first_line(error)}",
-                    "check that the vault's address is right and reachable from this job, and that the prepare "
-                    "identity may get, set and recover secrets (role Key Vault Secrets Officer)",
-                ) from error
-            _log.info("waiting for Key Vault, %.0f s left: %s", remaining, first_line(error))
-            sleep(min(_PAUSE_SECONDS, remaining))
+    try:
+        return deadline.attempt(lambda: _ensure_one(client, secret), retried=(AzureError,), what="Key Vault")
+    except AzureError as error:
+        raise PrepareError(
+            f"Key Vault {client.vault_url} did not serve secret {secret.name!r}: {first_line(error)}",
+            "check that the vault's address is right and reachable from this job, and that the prepare "
+            "identity may get, set and recover secrets (role Key Vault Secrets Officer)",
+        ) from error
 
 
 def _ensure_one(client: SecretClient, secret: Secret) -> Outcome:

@@ -87,7 +87,7 @@ def refuses(gateway: Gateway) -> bool:
 
 
 def test_a_stop_waits_no_longer_than_the_grace(tmp_path: Path, upstreams: dict[str, list[Upstream]]) -> None:
-    gateway = Gateway(upstreams, tmp_path / "log", {"GRACE_SECONDS": "1"})
+    gateway = Gateway(upstreams, tmp_path / "log", {"GRACE_SECONDS": "3"})
     gateway.start()
     finish = threading.Event()
     (tracking,) = upstreams["tracking"]

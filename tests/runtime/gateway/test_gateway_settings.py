@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
-from mlflow_runtime.gateway.settings import MIB, SettingsError, from_environment
+from mlflow_runtime.gateway.settings import MIB, from_environment
 from mlflow_runtime.routes import ServiceRole
 
 LEAST = {
@@ -41,16 +42,17 @@ def test_all_problems_are_in_one_message() -> None:
     lines = str(refused.value).splitlines()
     assert lines[1:] == [
         "PORT: '70000' must be a whole number from 1 to 65535.",
-        "TRACKING_UPSTREAMS: is not set; must be host:port pairs separated by commas, such as"
+        "TRACKING_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
         " 10.0.0.4:5000,10.0.0.5:5000.",
-        "REGISTRY_UPSTREAMS: is not set; must be host:port pairs separated by commas, such as"
+        "REGISTRY_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
         " 10.0.0.4:5000,10.0.0.5:5000.",
-        "ARTIFACTS_UPSTREAMS: is not set; must be host:port pairs separated by commas, such as"
+        "ARTIFACTS_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
         " 10.0.0.4:5000,10.0.0.5:5000.",
-        "UPSTREAM_TLS: 'yes' must be true or false.",
-        "PUBLIC_HOSTS: is not set; must be Host header values separated by commas, each a name or an address, with its"
-        " port where that is not the scheme's own, such as mlflow.example.com,localhost:5500.",
-        "MAX_ARTIFACT_MIB: '1.5' must be a whole number from 1 to 10485760.",
+        "UPSTREAM_TLS: 'yes' must be true or false. Leave it out for false.",
+        "PUBLIC_HOSTS: is not set; it must be Host header values separated by commas, each a name or an address, with"
+        " its port where that is not the scheme's own, such as mlflow.example.com,localhost:5500. Patterns are refused:"
+        " they would let foreign names in.",
+        "MAX_ARTIFACT_MIB: '1.5' must be a whole number from 1 to 10485760. Leave it out for 10240.",
     ]
 
 
@@ -78,7 +80,7 @@ def test_all_problems_are_in_one_message() -> None:
         ("PUBLIC_HOSTS", "-a"),
         ("MAX_BODY_MIB", "0"),
         ("MAX_BODY_MIB", "-1"),
-        ("GRACE_SECONDS", "0"),
+        ("GRACE_SECONDS", "2"),
         ("GRACE_SECONDS", "3601"),
     ],
 )
@@ -115,7 +117,7 @@ ENVIRONMENTS = st.fixed_dictionaries(
         "UPSTREAM_TLS": st.sampled_from(["true", "false", ""]),
         "MAX_BODY_MIB": numbers(1, 10 * 1024 * 1024),
         "MAX_ARTIFACT_MIB": numbers(1, 10 * 1024 * 1024),
-        "GRACE_SECONDS": numbers(1, 3600),
+        "GRACE_SECONDS": numbers(3, 3600),
     },
 )
 

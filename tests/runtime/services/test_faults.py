@@ -101,18 +101,18 @@ def test_tracking_is_ready_without_the_registrys_database(shared: Platform, serv
     becomes(registry, 200)
 
 
-def set_revision(platform: Platform, revision: str) -> str:
-    """Write the schema revision of database tracking; gives the one that was there."""
+def set_revision(platform: Platform, revision: str | None) -> str | None:
+    """Write the schema revision of database tracking, or none; gives the one that was there."""
     connection = psycopg2.connect(
         user="postgres", dbname="tracking", host=str(platform.plane.sockets), port=platform.plane.postgres_port
     )
     with connection, connection.cursor() as cursor:
-        cursor.execute("select version_num from alembic_version")
+        cursor.execute("delete from alembic_version returning version_num")
         row = cursor.fetchone()
-        cursor.execute("update alembic_version set version_num = %s", (revision,))
+        if revision is not None:
+            cursor.execute("insert into alembic_version values (%s)", (revision,))
     connection.close()
-    assert row is not None
-    return str(row[0])
+    return None if row is None else str(row[0])
 
 
 def test_a_schema_that_is_behind_is_not_ready_and_one_that_moved_on_is(shared: Platform, tracking: Service) -> None:
@@ -121,7 +121,14 @@ def test_a_schema_that_is_behind_is_not_ready_and_one_that_moved_on_is(shared: P
     try:
         detail = becomes(tracking, 503).body["checks"]["tracking_database"]["detail"]
         assert "451aebb31d03" in detail
+        assert head is not None
         assert head in detail
+        set_revision(shared, None)
+        eventually(
+            lambda: "no schema revision" in tracking.ready().body["checks"]["tracking_database"].get("detail", ""),
+            "the missing revision is told",
+        )
+        assert tracking.ready().status == 503
         set_revision(shared, "fffffffffff0")  # of a newer MLflow, whose prepare ran while this replica serves
         assert "moved on" in becomes(tracking, 200).body["checks"]["tracking_database"]["detail"]
         late = shared.start("tracking", ready=False)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
+
+import pytest
 
 from mlflow_runtime.health import Check, NotReadyError, Readiness, Report
 
@@ -99,3 +102,29 @@ def test_a_caller_who_leaves_does_not_end_the_run_of_the_others() -> None:
         return await patient
 
     assert asyncio.run(ask()).ready
+
+
+def test_a_check_is_logged_in_one_line_when_its_outcome_changes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    outcomes = [None, RuntimeError("first\nsecond"), RuntimeError("third"), NotReadyError("closed"), None, None]
+
+    def probe() -> str | None:
+        if error := outcomes.pop(0):
+            raise error
+        return None
+
+    async def ask() -> None:
+        readiness = Readiness([check("own", probe), check("other", passes, decides=False)])
+        while outcomes:
+            readiness._stale_at = 0.0
+            await readiness.report()
+
+    asyncio.run(ask())
+    own = [record for record in caplog.records if "own" in record.getMessage()]
+    assert [(record.levelname, record.getMessage()) for record in own] == [
+        ("INFO", "check own passes"),
+        ("WARNING", "check own fails, not ready: RuntimeError: first"),
+        ("INFO", "check own passes"),
+    ]
+    assert not any(record.exc_info for record in own)
+    assert sum("other" in record.getMessage() for record in caplog.records) == 1

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.routes import ServiceRole
-from mlflow_runtime.settings import SettingsError, read
+from mlflow_runtime.settings import read
 
 GOOD = {
     "PORT": "5000",
@@ -74,6 +75,7 @@ def test_an_empty_environment_is_refused_with_every_variable_at_once() -> None:
         ("PUBLIC_HOSTS", "*", "Patterns are refused"),
         ("PUBLIC_HOSTS", "a.example.com,*.example.com", "Patterns are refused"),
         ("PUBLIC_HOSTS", "https://a.example.com", "must be Host header values"),
+        ("PUBLIC_ORIGINS", "https://a.example.com,https://A.example.com", "must not name anything twice"),
         ("PUBLIC_ORIGINS", "*", "Patterns are refused"),
         ("PUBLIC_ORIGINS", "https://*.example.com", "Patterns are refused"),
         ("PUBLIC_ORIGINS", "a.example.com", "must be web origins"),
@@ -82,7 +84,14 @@ def test_an_empty_environment_is_refused_with_every_variable_at_once() -> None:
         ("TRACKING_DATABASE_URL", "postgresql+entra://x@db.example.com/tracking", "must say sslmode=verify-full"),
         ("TRACKING_DATABASE_URL", "postgresql+entra://x@db.example.com/t?sslmode=require", "sslmode=verify-full"),
         ("TRACKING_DATABASE_URL", "postgresql+entra://db.example.com/tracking", "lacks the role"),
-        ("TRACKING_DATABASE_URL", GOOD["REGISTRY_DATABASE_URL"], "names the same database"),
+        ("TRACKING_DATABASE_URL", GOOD["REGISTRY_DATABASE_URL"], "both name 'db.example.com:5432/registry'"),
+        (
+            "TRACKING_DATABASE_URL",
+            "postgresql+entra://other@DB.example.com:5432/registry?sslmode=verify-full&connect_timeout=9",
+            "both name 'db.example.com:5432/registry'",
+        ),
+        ("TRACKING_DATABASE_URL", "postgresql+entra://x@127.0.0.1/t?host=db.example.com", "says host in its query"),
+        ("TRACKING_DATABASE_URL", "postgresql+entra://x@localhost/t?hostaddr=10.0.0.4", "says hostaddr in its query"),
         ("BLOB_CONTAINER_URL", "http://account.blob.core.windows.net/artifacts", "must be https://ACCOUNT"),
         ("TMPDIR", "/nonexistent/spool", "no folder that this process may write"),
     ],

@@ -1,0 +1,173 @@
+"""How every role reads its environment: one variable at a time, and all that is wrong in one message.
+
+A parser takes a variable's text and returns its value, or raises ValueError with a sentence that follows "it" ("must be
+…"). It refuses an empty text so too, unless the variable may be left out.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+
+from mlflow_runtime.addresses import is_host, is_host_header, split_https
+
+T = TypeVar("T")
+
+_PLATFORM_IDENTITIES: Final = (
+    ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
+    ("AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID"),
+)
+
+
+class SettingsError(ValueError):
+    """The environment does not describe what is to run. The message names every variable that is wrong, one a line."""
+
+
+class Reader:
+    """Reads variables and keeps what is wrong with them for `check`. An empty variable counts as not set."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._values: dict[str, Any] = {}
+        self._problems: list[str] = []
+
+    def given(self, name: str) -> str:
+        """The text of a variable, empty when it is not set."""
+        return self._env.get(name, "").strip()
+
+    def get(self, name: str, parse: Callable[[str], T], default: str = "", *, secret: bool = False) -> T:
+        """What `parse` makes of the variable, or of `default` when it is not set.
+
+        A value that is refused is None here, and never used: `check` raises. `secret` keeps what was given out of the
+        message; so do it for every URL, which may hold a password or a signature.
+        """
+        given = self.given(name)
+        try:
+            value = parse(given or default)
+        except ValueError as error:
+            what = ("its value" if secret else repr(given)) if given else "is not set; it"
+            remedy = f" Leave it out for {default}." if default else ""
+            self.refuse(name, f"{what} {error}{remedy}")
+            return cast("T", None)
+        self._values[name] = value
+        return value
+
+    def distinct(self, first: str, second: str, what: Callable[[Any], str] = str) -> None:
+        """Refuse two variables, both read before, that name the same; `what` says what a value names."""
+        if first in self._values and second in self._values:
+            one, other = what(self._values[first]), what(self._values[second])
+            if one == other:
+                self.refuse(f"{first} and {second}", f"both name {one!r}; give each its own.")
+
+    def refuse(self, names: str, problem: str) -> None:
+        """Add a problem of one variable or of several."""
+        self._problems.append(f"{names}: {problem}")
+
+    def check(self, subject: str) -> None:
+        """Raise SettingsError if anything was wrong. `subject` is what cannot start, such as "The gateway"."""
+        if self._problems:
+            raise SettingsError("\n".join([f"{subject} cannot start with these settings:", *self._problems]))
+
+
+def host(reader: Reader) -> str:
+    """HOST: the host name or IP address to listen on, without brackets."""
+    return reader.get("HOST", _listen_host, "0.0.0.0")  # noqa: S104 - a container listens on all its addresses
+
+
+def port(reader: Reader) -> int:
+    """PORT: where to listen."""
+    return reader.get("PORT", number(1, 65535))
+
+
+def public_hosts(reader: Reader) -> tuple[str, ...]:
+    """PUBLIC_HOSTS: the Host headers that are served, in lower case."""
+    return reader.get("PUBLIC_HOSTS", list_of(_host_header))
+
+
+def grace_seconds(reader: Reader) -> int:
+    """GRACE_SECONDS: how long the requests in flight have at a stop. A service needs two for its own end."""
+    return reader.get("GRACE_SECONDS", number(3, 3600), "30")
+
+
+def key_vault_url(reader: Reader) -> str:
+    """KEY_VAULT_URL: the vault's address, without a slash at its end."""
+    return reader.get("KEY_VAULT_URL", _vault_url, secret=True)
+
+
+def require_identity(reader: Reader) -> None:
+    """Refuse a process without a managed identity: AZURE_CLIENT_ID, and the platform's endpoint for its tokens.
+
+    Without an endpoint the credential would look for a virtual machine's, for minutes.
+    """
+    reader.get("AZURE_CLIENT_ID", _client_id)
+    if not any(all(reader.given(name) for name in names) for names in _PLATFORM_IDENTITIES):
+        endpoint, workload = (" and ".join(names) for names in _PLATFORM_IDENTITIES)
+        reader.refuse(
+            endpoint,
+            f"not both are set; the platform sets them for a process with a managed identity ({workload} for one with "
+            "a workload identity). Give this process its identity.",
+        )
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """A parser of whole numbers within limits, both included."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}.")
+        return int(text)
+
+    return parse
+
+
+def list_of(parse: Callable[[str], str], *, optional: bool = False) -> Callable[[str], tuple[str, ...]]:
+    """A parser of values separated by commas, each once; of none only if the list is optional."""
+
+    def parse_all(text: str) -> tuple[str, ...]:
+        if optional and not text:
+            return ()
+        items = tuple(parse(item.strip()) for item in text.split(","))
+        if len(set(items)) < len(items):
+            raise ValueError("must not name anything twice.")
+        return items
+
+    return parse_all
+
+
+def is_guid(text: str) -> bool:
+    """A GUID in its one usual form, in either case."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _listen_host(text: str) -> str:
+    if not is_host(text):
+        raise ValueError("must be a host name or an IP address to listen on, such as 127.0.0.1.")
+    return text
+
+
+def _host_header(text: str) -> str:
+    if not is_host_header(text):
+        raise ValueError(
+            "must be Host header values separated by commas, each a name or an address, with its port where that is not"
+            " the scheme's own, such as mlflow.example.com,localhost:5500. Patterns are refused: they would let foreign"
+            " names in."
+        )
+    return text.lower()
+
+
+def _vault_url(text: str) -> str:
+    parts = split_https(text)
+    if parts is None or parts.path not in ("", "/"):
+        raise ValueError("must be the vault's address, such as https://NAME.vault.azure.net.")
+    return f"https://{parts.netloc}"
+
+
+def _client_id(text: str) -> str:
+    if not is_guid(text):
+        raise ValueError("must be the client id (a GUID) of this process's managed identity.")
+    return text.lower()
