@@ -1,0 +1,209 @@
+"""Where logs go and who is told what: workspace, action group, alerts, budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import consumption, monitor, operationalinsights
+
+from components.azure.alert_rules import DATABASE_ALERTS, QUERY_ALERTS, MetricRule, QueryRule, connections
+
+_RETENTION_DAYS = range(30, 731)
+_SINGLE_RESOURCE = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
+_STATIC_THRESHOLD = "StaticThresholdCriterion"
+_BUDGET_SHARES = (80, 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetArgs:
+    """A month's costs of `scope` (a resource group's id) in the billing currency; `start` is a first of a month."""
+
+    name: str
+    scope: pulumi.Input[str]
+    amount: float
+    start: str
+
+    def __post_init__(self) -> None:
+        if self.amount <= 0:
+            raise ValueError(f"BudgetArgs.amount: {self.amount:g}; allowed: above 0; give what a month may cost.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringArgs:
+    """`emails` are told of alerts and of the budget; without any, alerts fire and nobody is told.
+
+    Plain values decide on resources: `budget` whether there is one, `emails` and `retention_days` what is refused.
+    Databases come later, with `watch_database`: the server's logs need this workspace first.
+    """
+
+    workspace_name: str
+    action_group_name: str
+    location: pulumi.Input[str]
+    resource_group_name: pulumi.Input[str]
+    tags: Mapping[str, str]
+    emails: Sequence[str] = ()
+    retention_days: int = 30
+    budget: BudgetArgs | None = None
+
+    def __post_init__(self) -> None:
+        if self.retention_days not in _RETENTION_DAYS:
+            raise ValueError(
+                f"MonitoringArgs.retention_days: {self.retention_days}; allowed: 30 to 730; choose one of these."
+            )
+        if self.budget is not None and not self.emails:
+            raise ValueError("MonitoringArgs.emails: none, with a budget; a budget needs somebody to tell; give one.")
+
+
+class Monitoring(pulumi.ComponentResource):
+    """A Log Analytics workspace with the alerts of the platform on it.
+
+    The workspace takes no shared key, only Entra identities. Alerts that query tables which do not exist before the
+    first log arrives are not validated at creation.
+
+        monitoring = Monitoring("monitoring", MonitoringArgs(
+            workspace_name="log-mlflow-dev", action_group_name="ag-mlflow-dev", location="westeurope",
+            resource_group_name=group.name, tags={}, emails=["oncall@example.com"],
+        ))
+        diagnostics.send("vault-logs", target_id=vault.id, workspace_id=monitoring.workspace_id, parent=vault)
+        monitoring.watch_database(server.id, max_connections=50)
+
+    Sources, Microsoft Learn: "Log Analytics workspace overview", "Log search alert rules", "Monitor Azure Database for
+    PostgreSQL", "Tutorial: Create and manage budgets".
+    """
+
+    workspace_id: pulumi.Output[str]
+    action_group_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlflow:azure:Monitoring", name, {}, opts)
+        self._own_name, self._args = name, args
+        child = pulumi.ResourceOptions(parent=self)
+        self.workspace_id = operationalinsights.Workspace(
+            f"{name}-workspace",
+            workspace_name=args.workspace_name,
+            location=args.location,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            sku=operationalinsights.WorkspaceSkuArgs(name=operationalinsights.WorkspaceSkuNameEnum.PER_GB2018),
+            retention_in_days=args.retention_days,
+            features=operationalinsights.WorkspaceFeaturesArgs(
+                disable_local_auth=True, enable_log_access_using_only_resource_permissions=True
+            ),
+            opts=child,
+        ).id
+        self.action_group_id = monitor.ActionGroup(
+            f"{name}-on-call",
+            action_group_name=args.action_group_name,
+            group_short_name="mlflow",
+            location="global",
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            enabled=True,
+            email_receivers=[
+                monitor.MicrosoftCommonEmailReceiverArgs(name=email, email_address=email, use_common_alert_schema=True)
+                for email in args.emails
+            ],
+            opts=child,
+        ).id
+        for rule in QUERY_ALERTS:
+            self._query_alert(rule)
+        if args.budget is not None:
+            self._budget(args.budget)
+        self.register_outputs({"workspace_id": self.workspace_id, "action_group_id": self.action_group_id})
+
+    def watch_database(self, server_id: pulumi.Input[str], *, max_connections: int) -> None:
+        """Alert on a PostgreSQL flexible server that runs out of the connections that its size has, or of storage."""
+        for rule in (*DATABASE_ALERTS, connections(max_connections)):
+            self._metric_alert(rule, server_id)
+
+    def _query_alert(self, rule: QueryRule) -> None:
+        args = self._args
+        monitor.ScheduledQueryRule(
+            f"{self._own_name}-{rule.name}",
+            rule_name=f"{args.workspace_name}-{rule.name}",
+            display_name=rule.title,
+            description=rule.what_to_do,
+            location=args.location,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            enabled=True,
+            severity=rule.severity,
+            scopes=[self.workspace_id],
+            evaluation_frequency="PT5M",
+            window_size=rule.window,
+            auto_mitigate=True,
+            # Tables exist only once their first log has arrived.
+            skip_query_validation=True,
+            criteria=monitor.ScheduledQueryRuleCriteriaArgs(
+                all_of=[
+                    monitor.ConditionArgs(
+                        query=rule.query,
+                        time_aggregation=monitor.TimeAggregation.COUNT,
+                        # ConditionOperator is of another API: its values ("gt") are none of a query rule's.
+                        operator=monitor.Operator.GREATER_THAN.value,
+                        threshold=0,
+                        failing_periods=monitor.ConditionFailingPeriodsArgs(
+                            number_of_evaluation_periods=1, min_failing_periods_to_alert=1
+                        ),
+                    )
+                ]
+            ),
+            actions=monitor.ActionsArgs(action_groups=[self.action_group_id]),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _metric_alert(self, rule: MetricRule, target_id: pulumi.Input[str]) -> None:
+        args = self._args
+        monitor.MetricAlert(
+            f"{self._own_name}-{rule.name}",
+            rule_name=f"{args.workspace_name}-{rule.name}",
+            description=f"{rule.title}. {rule.what_to_do}",
+            location="global",
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            enabled=True,
+            severity=rule.severity,
+            scopes=[target_id],
+            evaluation_frequency="PT5M",
+            window_size="PT15M",
+            auto_mitigate=True,
+            criteria=monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
+                odata_type=_SINGLE_RESOURCE,
+                all_of=[
+                    monitor.MetricCriteriaArgs(
+                        criterion_type=_STATIC_THRESHOLD,
+                        name=rule.name,
+                        metric_name=rule.metric,
+                        operator=monitor.Operator.GREATER_THAN,
+                        threshold=rule.threshold,
+                        time_aggregation=monitor.AggregationTypeEnum.AVERAGE,
+                    )
+                ],
+            ),
+            actions=[monitor.MetricAlertActionArgs(action_group_id=self.action_group_id)],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _budget(self, budget: BudgetArgs) -> None:
+        consumption.Budget(
+            f"{self._own_name}-budget",
+            budget_name=budget.name,
+            scope=budget.scope,
+            amount=budget.amount,
+            category=consumption.CategoryType.COST,
+            time_grain=consumption.TimeGrainType.MONTHLY,
+            time_period=consumption.BudgetTimePeriodArgs(start_date=budget.start),
+            notifications={
+                f"actual-{share}": consumption.NotificationArgs(
+                    enabled=True,
+                    operator=consumption.OperatorType.GREATER_THAN_OR_EQUAL_TO,
+                    threshold=share,
+                    threshold_type=consumption.ThresholdType.ACTUAL,
+                    contact_emails=list(self._args.emails),
+                )
+                for share in _BUDGET_SHARES
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )

@@ -1,0 +1,133 @@
+"""Plans a virtual network: one CIDR in, the subnets' ranges out. Pure.
+
+A subnet in use cannot be moved or resized, so a plan must not change under those that exist. Every subnet gets the
+lowest free range that suits its size, in the order of `SubnetRole`: what is asked for later in that order never moves
+what comes before. Data comes first, because it lives longest; a change of the compute backend moves compute only.
+
+Sources on Microsoft Learn, for the smallest sizes and the ranges that are refused: "Virtual network configuration"
+(Container Apps: /27 with workload profiles, which is the only kind planned for here: the /23 environments without them
+are legacy and know neither a NAT gateway nor routes), "Networking overview using VNet integration" (PostgreSQL flexible
+server: /28), "Azure Virtual Network FAQ" (Azure keeps five addresses of each subnet).
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+
+class SubnetRole(enum.StrEnum):
+    """What a subnet is for. The order is the order of planning: new members are added at the end only."""
+
+    POSTGRES = "postgres"
+    PRIVATE_ENDPOINTS = "private-endpoints"
+    CONTAINER_APPS = "container-apps"
+    AKS_NODES = "aks-nodes"
+    AKS_PODS = "aks-pods"
+
+
+DEFAULT_PREFIXES: Mapping[SubnetRole, int] = {
+    SubnetRole.POSTGRES: 28,
+    SubnetRole.PRIVATE_ENDPOINTS: 27,
+    # Twice the minimum: a rollout needs a service's addresses twice, an environment's subnet can never grow, and with
+    # the two subnets above it takes the same /25 that a /27 would.
+    SubnetRole.CONTAINER_APPS: 26,
+    SubnetRole.AKS_NODES: 26,
+    SubnetRole.AKS_PODS: 24,
+}
+"""Prefix lengths that are used where the caller gives none."""
+
+_SMALLEST: Mapping[SubnetRole, int] = {
+    SubnetRole.POSTGRES: 28,
+    SubnetRole.PRIVATE_ENDPOINTS: 29,
+    SubnetRole.CONTAINER_APPS: 27,
+    SubnetRole.AKS_NODES: 28,
+    SubnetRole.AKS_PODS: 28,
+}
+
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+
+# Container Apps with workload profiles keeps these for itself.
+_RESERVED = tuple(
+    map(
+        IPv4Network,
+        (
+            "172.30.0.0/16",
+            "172.31.0.0/16",
+            "100.100.0.0/17",
+            "100.100.128.0/19",
+            "100.100.160.0/19",
+            "100.100.192.0/19",
+        ),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkPlan:
+    """The range of the whole network and of each subnet."""
+
+    cidr: IPv4Network
+    subnets: Mapping[SubnetRole, IPv4Network] = field(default_factory=dict)
+
+
+def plan(cidr: str, prefixes: Mapping[SubnetRole, int]) -> NetworkPlan:
+    """Give every subnet its range. `prefixes` says which subnets there are, with their prefix lengths.
+
+    Raises ValueError for a CIDR that is malformed, public, reserved by Container Apps or too small (the message names
+    the smallest prefix that fits), and for a subnet smaller than its service takes.
+    """
+    network = _network(cidr)
+    wanted = {role: prefixes[role] for role in SubnetRole if role in prefixes}
+    for role, prefix in wanted.items():
+        if not 8 <= prefix <= _SMALLEST[role]:
+            raise ValueError(f"prefix of subnet {role}: /{prefix} was given; allowed are /8 to /{_SMALLEST[role]}.")
+    offsets = _offsets(list(wanted.values()))
+    end = max((offset + _size(prefix) for offset, prefix in zip(offsets, wanted.values(), strict=True)), default=1)
+    if end > network.num_addresses:
+        needs = ", ".join(f"{role} /{prefix}" for role, prefix in wanted.items())
+        raise ValueError(
+            f"cidr: {cidr} is too small for {needs}; the smallest prefix that fits is "
+            f"/{32 - (end - 1).bit_length()}. Give a larger range; a network that is in use can only be extended."
+        )
+    first = int(network.network_address)
+    return NetworkPlan(
+        cidr=network,
+        subnets={
+            role: IPv4Network((first + offset, prefix))
+            for offset, (role, prefix) in zip(offsets, wanted.items(), strict=True)
+        },
+    )
+
+
+def _network(cidr: str) -> IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(cidr)
+    except ValueError as error:
+        raise ValueError(f"cidr: {cidr!r} is no IPv4 range ({error}); write it as 10.20.0.0/24.") from error
+    if not any(network.subnet_of(private) for private in _PRIVATE):
+        raise ValueError(
+            f"cidr: {cidr} is not private; choose a range within {', '.join(map(str, _PRIVATE))}, "
+            "since a public one would hide the hosts that own it."
+        )
+    if taken := [str(reserved) for reserved in _RESERVED if network.overlaps(reserved)]:
+        raise ValueError(f"cidr: {cidr} overlaps {', '.join(taken)}, which Container Apps keeps; choose another range.")
+    return network
+
+
+def _offsets(prefixes: list[int]) -> list[int]:
+    """Where each block begins within the network: the lowest aligned place that the earlier ones leave free."""
+    taken: list[range] = []
+    for prefix in prefixes:
+        size = _size(prefix)
+        starts = sorted({0, *(-(-block.stop // size) * size for block in taken)})
+        start = next(s for s in starts if all(s + size <= block.start or block.stop <= s for block in taken))
+        taken.append(range(start, start + size))
+    return [block.start for block in taken]
+
+
+def _size(prefix: int) -> int:
+    return 1 << (32 - prefix)

@@ -1,0 +1,161 @@
+"""What may enter and leave each subnet: the least that its service needs, and an end rule that denies the rest. Pure.
+
+Sources on Microsoft Learn: "Secure a virtual network in Azure Container Apps with network security groups" (workload
+profiles), "Networking overview using VNet integration" (PostgreSQL flexible server: ports 5432 and 6432, Storage for
+the log archive, Entra for sign-in), "Virtual network service tags".
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pulumi_azure_native import network
+
+from components.azure.network_plan import NetworkPlan, SubnetRole
+
+COMPUTE = (SubnetRole.CONTAINER_APPS, SubnetRole.AKS_NODES, SubnetRole.AKS_PODS)
+"""Subnets in which our own processes run."""
+
+_AKS = (SubnetRole.AKS_NODES, SubnetRole.AKS_PODS)
+_POSTGRES_PORTS = ("5432", "6432")  # PostgreSQL and its PgBouncer
+_HTTPS = ("443",)
+_ANY = ("*",)
+_LAST_PRIORITY = 4096
+_IN, _OUT = network.SecurityRuleDirection.INBOUND, network.SecurityRuleDirection.OUTBOUND
+_TCP, _EVERY = network.SecurityRuleProtocol.TCP, network.SecurityRuleProtocol.ASTERISK
+
+
+class ServiceTag(enum.StrEnum):
+    """Azure's names for the addresses of its services."""
+
+    CONTAINER_REGISTRY = "AzureContainerRegistry"
+    ENTRA = "AzureActiveDirectory"
+    FRONT_DOOR = "AzureFrontDoor.FirstParty"
+    INTERNET = "Internet"
+    KEY_VAULT = "AzureKeyVault"
+    LOAD_BALANCER = "AzureLoadBalancer"
+    MICROSOFT_REGISTRY = "MicrosoftContainerRegistry"
+    MONITOR = "AzureMonitor"
+    STORAGE = "Storage"
+    VIRTUAL_NETWORK = "VirtualNetwork"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What a network is meant to carry, beyond what its services need.
+
+    `clients`: ranges from which the gateway is called; none means the virtual network and what it is peered with.
+    `private_endpoints`: whether data is reached through them; else through the services' public addresses.
+    `internet`: whether services may call HTTPS on the internet, as MLflow's webhooks do.
+    """
+
+    clients: Sequence[str] = ()
+    private_endpoints: bool = True
+    internet: bool = False
+
+
+def rules(role: SubnetRole, plan: NetworkPlan, traffic: Traffic) -> list[network.SecurityRuleArgs]:
+    """The rules of a subnet's network security group, in order of priority for each direction."""
+    own = str(plan.subnets[role])
+    compute = {other: str(plan.subnets[other]) for other in COMPUTE if other in plan.subnets}
+    listed: list[_Rule] = []
+    if role in COMPUTE:
+        listed += [
+            _Rule("clients", _IN, _TCP, (*traffic.clients,) or ServiceTag.VIRTUAL_NETWORK, own, _client_ports(role)),
+            _Rule("load-balancer", _IN, _TCP, ServiceTag.LOAD_BALANCER, own, _probe_ports(role)),
+        ]
+    if role in _AKS:
+        # Nodes and pods talk both ways. Outbound stays open: AKS needs names, which only a firewall can tell apart.
+        listed += [_Rule(f"from-{other}", _IN, _EVERY, compute[other], own) for other in _AKS if other in compute]
+        return _finished(listed, deny=(_IN,))
+    if role is SubnetRole.CONTAINER_APPS:
+        listed += [_Rule("itself", way, _EVERY, own, own) for way in (_IN, _OUT)]
+        listed += _outbound_of_services(own, plan, traffic)
+    if role is SubnetRole.POSTGRES:
+        sources: dict[str, str] = {"itself": own} | {str(other): cidr for other, cidr in compute.items()}
+        listed += [_Rule(f"from-{name}", _IN, _TCP, source, own, _POSTGRES_PORTS) for name, source in sources.items()]
+        listed.append(_Rule("to-itself", _OUT, _TCP, own, own, _POSTGRES_PORTS))
+        listed += [_to(tag, own) for tag in (ServiceTag.STORAGE, ServiceTag.ENTRA)]
+    if role is SubnetRole.PRIVATE_ENDPOINTS:
+        listed += [_Rule(f"from-{name}", _IN, _TCP, source, own, _HTTPS) for name, source in compute.items()]
+    return _finished(listed, deny=(_IN, _OUT))
+
+
+@dataclass(frozen=True)
+class _Rule:
+    name: str
+    direction: network.SecurityRuleDirection
+    protocol: network.SecurityRuleProtocol
+    source: str | tuple[str, ...]
+    destination: str
+    ports: tuple[str, ...] = _ANY
+    access: network.SecurityRuleAccess = network.SecurityRuleAccess.ALLOW
+
+
+def _outbound_of_services(own: str, plan: NetworkPlan, traffic: Traffic) -> list[_Rule]:
+    found = []
+    if database := plan.subnets.get(SubnetRole.POSTGRES):
+        found.append(_Rule("to-postgres", _OUT, _TCP, own, str(database), _POSTGRES_PORTS))
+    if endpoints := plan.subnets.get(SubnetRole.PRIVATE_ENDPOINTS):
+        found.append(_Rule("to-private-endpoints", _OUT, _TCP, own, str(endpoints), _HTTPS))
+    # Azure's own DNS. Groups do not hold it back, but the environment stands still if a later rule of Azure's did.
+    found.append(_Rule("to-dns", _OUT, _EVERY, own, "168.63.129.16", ("53",)))
+    # Storage holds the layers of every registry's images, a private one's too.
+    tags = [
+        ServiceTag.MICROSOFT_REGISTRY,
+        ServiceTag.FRONT_DOOR,
+        ServiceTag.ENTRA,
+        ServiceTag.MONITOR,
+        ServiceTag.STORAGE,
+    ]
+    if not traffic.private_endpoints:
+        tags += [ServiceTag.CONTAINER_REGISTRY, ServiceTag.KEY_VAULT]
+    if traffic.internet:
+        tags.append(ServiceTag.INTERNET)
+    return found + [_to(tag, own) for tag in tags]
+
+
+def _to(tag: ServiceTag, own: str) -> _Rule:
+    return _Rule(f"to-{tag}", _OUT, _TCP, own, tag, _HTTPS)
+
+
+def _client_ports(role: SubnetRole) -> tuple[str, ...]:
+    # 31443 is where the environment's edge proxy listens behind its load balancer. Plain HTTP stays closed.
+    return ("443", "31443") if role is SubnetRole.CONTAINER_APPS else _HTTPS
+
+
+def _probe_ports(role: SubnetRole) -> tuple[str, ...]:
+    return ("30000-32767",) if role is SubnetRole.CONTAINER_APPS else _ANY
+
+
+def _finished(
+    listed: Sequence[_Rule], *, deny: Sequence[network.SecurityRuleDirection]
+) -> list[network.SecurityRuleArgs]:
+    """Number the rules, and deny what none of them allows: Azure's own last rules let the whole network in and out."""
+    arguments = []
+    for direction in (_IN, _OUT):
+        allowed = [rule for rule in listed if rule.direction is direction]
+        arguments += [_argument(rule, 100 + 10 * place) for place, rule in enumerate(allowed)]
+    for direction in deny:
+        refused = _Rule("deny-all", direction, _EVERY, "*", "*", access=network.SecurityRuleAccess.DENY)
+        arguments.append(_argument(refused, _LAST_PRIORITY))
+    return arguments
+
+
+def _argument(rule: _Rule, priority: int) -> network.SecurityRuleArgs:
+    several = isinstance(rule.source, tuple)
+    return network.SecurityRuleArgs(
+        name=f"{rule.name}-{rule.direction.value.lower()}".replace(".", "-"),
+        priority=priority,
+        direction=rule.direction,
+        access=rule.access,
+        protocol=rule.protocol,
+        source_address_prefix=None if several else str(rule.source),
+        source_address_prefixes=list(rule.source) if several else None,
+        source_port_range="*",
+        destination_address_prefix=str(rule.destination),
+        destination_port_range=rule.ports[0] if len(rule.ports) == 1 else None,
+        destination_port_ranges=list(rule.ports) if len(rule.ports) > 1 else None,
+    )

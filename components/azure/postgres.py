@@ -1,0 +1,181 @@
+"""PostgreSQL for MLflow: a flexible server with Entra sign-in only, inside the virtual network."""
+
+from __future__ import annotations
+
+import re
+
+import pulumi
+from pulumi_azure_native import authorization, dbforpostgresql
+
+from components.azure.lock import lock
+from components.azure.postgres_args import (
+    PARAMETERS,
+    STORAGE_GIB,
+    EntraAdministrator,
+    HighAvailability,
+    MaintenanceWindow,
+    PostgresArgs,
+    Weekday,
+)
+
+__all__ = [
+    "PARAMETERS",
+    "STORAGE_GIB",
+    "EntraAdministrator",
+    "HighAvailability",
+    "MaintenanceWindow",
+    "Postgres",
+    "PostgresArgs",
+    "Weekday",
+]
+
+_MODES = {
+    HighAvailability.NONE: dbforpostgresql.PostgreSqlFlexibleServerHighAvailabilityMode.DISABLED,
+    HighAvailability.SAME_ZONE: dbforpostgresql.PostgreSqlFlexibleServerHighAvailabilityMode.SAME_ZONE,
+    HighAvailability.ZONE_REDUNDANT: dbforpostgresql.PostgreSqlFlexibleServerHighAvailabilityMode.ZONE_REDUNDANT,
+}
+_ENABLED = {True: "Enabled", False: "Disabled"}
+
+
+class Postgres(pulumi.ComponentResource):
+    """A PostgreSQL server that takes Entra tokens and no password, and has no public address.
+
+    Databases for tracking and registry, the Entra administrator (the identity of the prepare job, which makes all other
+    roles), server parameters with their reasons in `PARAMETERS`, backups, and a standby where asked for. It refuses
+    passwords, public access and firewall rules; it makes no role in the database and no schema: prepare does.
+
+    PgBouncer is refused. Microsoft documents Entra sign-in through it, yet sign-ins were seen to fail for tokens that
+    are longer than its packets (pgbouncer issue 874), and whether it holds can only be shown on Azure. It would also
+    ignore or refuse the `options` that sessions bring their statement_timeout in, and pooling by transaction breaks the
+    session-level advisory lock that keeps two migrations apart. Burstable sizes have none, so dev would differ from
+    prod. The services pool by themselves: replicas x pool has to stay below the SKU's max_connections less 15.
+
+    Changing the name, the location, the network or the zone makes another server, without the data: `protect` has the
+    engine refuse that. A deleted server's name stays taken for a while: use names with a suffix of the stack.
+
+        postgres = Postgres("mlflow-db", PostgresArgs(
+            server_name="psql-mlflow-prod-x7k2", resource_group_name=group.name, location="westeurope", tags=tags,
+            tenant_id=tenant_id, subnet_id=subnet.id, private_dns_zone_id=zone.id, protect=True, after=[zone_link],
+            administrator=EntraAdministrator(name="mlflow-prepare", object_id=prepare.principal_id),
+            sku="Standard_D2ds_v5", high_availability=HighAvailability.ZONE_REDUNDANT, backup_days=35,
+        ))
+
+    Sources: Microsoft Learn, Azure Database for PostgreSQL: "High availability", "Backup and restore", "Premium SSD",
+    "Compute options", "PgBouncer", "Limits", "Networking with private access", "Server parameters".
+    """
+
+    id: pulumi.Output[str]
+    host: pulumi.Output[str]
+    name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlflow:azure:Postgres", name, {}, opts)
+        server = self._server(name, args)
+        last = self._contents(name, args, server)
+        if args.protect:
+            lock(f"{name}-lock", scope=server.id, parent=self, over=last)
+        self.id = server.id
+        self.host = server.fully_qualified_domain_name
+        self.name = server.name
+        self.register_outputs({"id": self.id, "host": self.host, "name": self.name})
+
+    def _server(self, name: str, args: PostgresArgs) -> dbforpostgresql.Server:
+        return dbforpostgresql.Server(
+            f"{name}-server",
+            server_name=args.server_name,
+            resource_group_name=args.resource_group_name,
+            location=args.location,
+            tags=args.tags,
+            version=args.version,
+            sku=dbforpostgresql.SkuArgs(name=args.sku, tier=args.tier),
+            auth_config=dbforpostgresql.AuthConfigArgs(
+                active_directory_auth=dbforpostgresql.MicrosoftEntraAuth.ENABLED,
+                password_auth=dbforpostgresql.PasswordBasedAuth.DISABLED,
+                tenant_id=args.tenant_id,
+            ),
+            # Public access is not said to be disabled here: Azure takes that only from servers outside of a network.
+            network=dbforpostgresql.NetworkArgs(
+                delegated_subnet_resource_id=args.subnet_id, private_dns_zone_arm_resource_id=args.private_dns_zone_id
+            ),
+            storage=dbforpostgresql.StorageArgs(
+                storage_size_gb=args.storage_gib,
+                auto_grow=dbforpostgresql.StorageAutoGrow(_ENABLED[args.auto_grow]),
+            ),
+            backup=dbforpostgresql.BackupArgs(
+                backup_retention_days=args.backup_days,
+                geo_redundant_backup=dbforpostgresql.GeographicallyRedundantBackup(_ENABLED[args.geo_backup]),
+            ),
+            availability_zone=args.zone,
+            high_availability=dbforpostgresql.HighAvailabilityArgs(
+                mode=_MODES[args.high_availability], standby_availability_zone=args.standby_zone
+            ),
+            maintenance_window=dbforpostgresql.MaintenanceWindowArgs(
+                custom_window="Enabled",
+                day_of_week=args.maintenance.day.value,
+                start_hour=args.maintenance.hour,
+                start_minute=args.maintenance.minute,
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=args.protect, ignore_changes=_ignored(args), depends_on=list(args.after)
+            ),
+        )
+
+    def _contents(self, name: str, args: PostgresArgs, server: dbforpostgresql.Server) -> list[pulumi.Resource]:
+        """Make what is under the server, one after the other, and give the last.
+
+        Azure works at one change of a server at a time and answers all others with 409 ServerIsBusy.
+        """
+        made: list[pulumi.Resource] = []
+        for database in args.databases:
+            made = [
+                dbforpostgresql.Database(
+                    f"{name}-database-{database}",
+                    database_name=database,
+                    server_name=server.name,
+                    resource_group_name=args.resource_group_name,
+                    charset="UTF8",
+                    collation="en_US.utf8",
+                    opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=made),
+                )
+            ]
+        made = [
+            dbforpostgresql.AdministratorsMicrosoftEntra(
+                f"{name}-administrator",
+                object_id=args.administrator.object_id,
+                principal_name=args.administrator.name,
+                # Not dbforpostgresql.PrincipalType: that is of another type, whose spelling Azure does not answer in.
+                principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+                tenant_id=args.tenant_id,
+                server_name=server.name,
+                resource_group_name=args.resource_group_name,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=made),
+            )
+        ]
+        for parameter, value in {**PARAMETERS, **args.parameters}.items():
+            made = [
+                dbforpostgresql.Configuration(
+                    f"{name}-parameter-{re.sub('[._]', '-', parameter)}",
+                    configuration_name=parameter,
+                    value=value,
+                    source="user-override",
+                    server_name=server.name,
+                    resource_group_name=args.resource_group_name,
+                    # Azure has no way to delete a parameter: it goes with the server.
+                    opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, depends_on=made),
+                )
+            ]
+        return made
+
+
+def _ignored(args: PostgresArgs) -> list[str]:
+    ignored = [
+        # A failover swaps the zones of server and standby; bringing them back would replace the server.
+        "availabilityZone",
+        "highAvailability.standbyAvailabilityZone",
+        # Azure writes it back, and takes it from no server inside a network. The rest of `network` is not ignored.
+        "network.publicNetworkAccess",
+    ]
+    if args.auto_grow:
+        # The server has grown by itself: the size in the program would shrink it, which Azure refuses.
+        ignored.append("storage.storageSizeGB")
+    return ignored

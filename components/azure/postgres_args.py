@@ -1,0 +1,205 @@
+"""What a PostgreSQL server for MLflow can be made of, and what is refused. No resource is made here."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import pulumi
+from pulumi_azure_native import dbforpostgresql
+
+STORAGE_GIB = (32, 64, 128, 256, 512, 1024, 2048, 4095, 4096, 8192, 16384, 32767)
+"""Sizes of a Premium SSD that a server can have. It grows, and never shrinks."""
+
+PARAMETERS: Mapping[str, str] = MappingProxyType(
+    {
+        # Azure's own defaults, set so that a change by hand is found as drift.
+        "require_secure_transport": "on",
+        "ssl_min_protocol_version": "TLSv1.2",
+        # Milliseconds. A replica that hangs inside a transaction holds row locks, and a migration waits for those.
+        "idle_in_transaction_session_timeout": "300000",
+        # Seconds. Replicas vanish without a word (scale-in, a lost node): their connections are back in two minutes.
+        "tcp_keepalives_idle": "60",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "6",
+        # Says who waited for whom when runs are logged in parallel or a migration stands still.
+        "log_lock_waits": "on",
+        # Every logged metric updates its row of latest_metrics: by default a fifth of the table may be dead rows.
+        "autovacuum_vacuum_scale_factor": "0.05",
+        # A sweep makes a small experiment large within an hour, and plans from old statistics scan all of metrics.
+        "autovacuum_analyze_scale_factor": "0.05",
+    }
+)
+"""Server parameters that matter for MLflow, each with its reason. max_connections is left to follow the SKU, and
+statement_timeout to each session: a migration may take long, a request may not. Statements are not logged: the driver
+writes values into them, so the logs would hold users' parameters and tags."""
+
+_SECURE = {"require_secure_transport": ("on",), "ssl_min_protocol_version": ("TLSv1.2", "TLSv1.3")}
+_SERVER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
+_DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+_SKU = re.compile(r"Standard_(?P<family>[BDE])[0-9]+[a-z]*(_v[0-9]+)?\Z")
+_PARAMETER = re.compile(r"[a-z0-9_.]+\Z")
+_TIERS = {
+    "B": dbforpostgresql.SkuTier.BURSTABLE,
+    "D": dbforpostgresql.SkuTier.GENERAL_PURPOSE,
+    "E": dbforpostgresql.SkuTier.MEMORY_OPTIMIZED,
+}
+_ZONES = ("1", "2", "3")
+_OLDEST_VERSION = 15
+
+
+class HighAvailability(enum.StrEnum):
+    """Whether a standby takes over, and from where. Azure goes from one kind of standby to the other only over NONE."""
+
+    NONE = "none"
+    SAME_ZONE = "same-zone"
+    ZONE_REDUNDANT = "zone-redundant"
+
+
+class Weekday(enum.IntEnum):
+    """A day as Azure counts them."""
+
+    SUNDAY = 0
+    MONDAY = 1
+    TUESDAY = 2
+    WEDNESDAY = 3
+    THURSDAY = 4
+    FRIDAY = 5
+    SATURDAY = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaintenanceWindow:
+    """The hour of the week in which Azure may patch and restart the server, in UTC."""
+
+    day: Weekday = Weekday.SUNDAY
+    hour: int = 2
+    minute: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.hour <= 23 and 0 <= self.minute <= 59):
+            raise ValueError(
+                f"MaintenanceWindow: {self.hour}:{self.minute:02}; hour is 0 to 23 and minute 0 to 59. Give UTC."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntraAdministrator:
+    """The managed identity that administers the server. `name` is its name, and becomes that of its database role."""
+
+    name: pulumi.Input[str]
+    object_id: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresArgs:
+    """What makes a server.
+
+    `sku` is a compute size such as Standard_B1ms or Standard_D2ds_v5; its tier follows from it. `storage_gib` is the
+    size at the start: with `auto_grow` the server grows by itself from there, and the size in the program is not looked
+    at again. `backup_days` is how far back the server can be restored. `geo_backup` is fixed when the server is made,
+    and so is the region of the copies. `zone` and `standby_zone` say where the server starts; Azure chooses without.
+    `parameters` adds to, or overrides, `PARAMETERS`. `after` is what must exist first though no value leads to it: the
+    link of the private DNS zone to the network. Plain values decide on resources. Raises ValueError with every
+    problem at once.
+    """
+
+    server_name: pulumi.Input[str]
+    resource_group_name: pulumi.Input[str]
+    location: pulumi.Input[str]
+    tags: Mapping[str, str]
+    tenant_id: pulumi.Input[str]
+    subnet_id: pulumi.Input[str]
+    private_dns_zone_id: pulumi.Input[str]
+    administrator: EntraAdministrator
+    protect: bool
+    sku: str = "Standard_B1ms"
+    version: dbforpostgresql.PostgresMajorVersion = dbforpostgresql.PostgresMajorVersion.POSTGRES_MAJOR_VERSION_18
+    storage_gib: int = 32
+    auto_grow: bool = True
+    high_availability: HighAvailability = HighAvailability.NONE
+    zone: str | None = None
+    standby_zone: str | None = None
+    backup_days: int = 7
+    geo_backup: bool = False
+    maintenance: MaintenanceWindow = field(default_factory=MaintenanceWindow)
+    databases: Sequence[str] = ("tracking", "registry")
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    after: Sequence[pulumi.Resource] = ()
+
+    def __post_init__(self) -> None:
+        if problems := [*self._names(), *self._sizes(), *self._zones(), *self._parameters()]:
+            raise ValueError("\n".join(f"PostgresArgs.{problem}" for problem in problems))
+
+    @property
+    def tier(self) -> dbforpostgresql.SkuTier:
+        """The tier that the SKU belongs to; Azure refuses any other beside it."""
+        found = _SKU.match(self.sku)
+        if found is None:
+            raise ValueError(f"PostgresArgs.sku: {self.sku!r} belongs to no tier.")
+        return _TIERS[found["family"]]
+
+    def _names(self) -> Iterator[str]:
+        if isinstance(self.server_name, str) and not _SERVER_NAME.match(self.server_name):
+            yield (
+                f"server_name: {self.server_name!r}; Azure takes 3 to 63 lower-case letters, digits and single "
+                "hyphens, no hyphen first or last. Choose such a name."
+            )
+        if not self.databases or len(set(self.databases)) < len(self.databases):
+            yield f"databases: {list(self.databases)}; at least one is needed and none twice. Name each once."
+        for database in self.databases:
+            if not _DATABASE_NAME.match(database):
+                yield (
+                    f"databases: {database!r}; 1 to 63 lower-case letters, digits and underscores are allowed, "
+                    "no digit first. Rename it."
+                )
+
+    def _sizes(self) -> Iterator[str]:
+        if not _SKU.match(self.sku):
+            yield (
+                f"sku: {self.sku!r}; burstable (Standard_B…), general purpose (Standard_D…) and memory optimized "
+                "(Standard_E…) sizes are known. Choose one, such as Standard_D2ds_v5."
+            )
+        elif self.high_availability is not HighAvailability.NONE and self.tier is dbforpostgresql.SkuTier.BURSTABLE:
+            yield (
+                f"high_availability: {self.high_availability.value!r} with the burstable {self.sku}; Azure has no "
+                "standby for burstable sizes. Choose a Standard_D… or Standard_E… sku, or 'none'."
+            )
+        if self.storage_gib not in STORAGE_GIB:
+            yield (
+                f"storage_gib: {self.storage_gib}; Azure has the sizes {', '.join(map(str, STORAGE_GIB))}. Choose one."
+            )
+        if not 7 <= self.backup_days <= 35:
+            yield f"backup_days: {self.backup_days}; Azure keeps backups for 7 to 35 days. Choose in between."
+        if int(self.version.value) < _OLDEST_VERSION:
+            yield (
+                f"version: {self.version.value}; at least {_OLDEST_VERSION} is needed, since before it every role "
+                f"could create tables in the public schema. Choose {_OLDEST_VERSION} or newer."
+            )
+
+    def _zones(self) -> Iterator[str]:
+        for name in ("zone", "standby_zone"):
+            value = getattr(self, name)
+            if value is not None and value not in _ZONES:
+                yield f"{name}: {value!r}; zones are {', '.join(_ZONES)}. Choose one, or None to let Azure choose."
+        if self.standby_zone is None:
+            return
+        if self.high_availability is not HighAvailability.ZONE_REDUNDANT:
+            yield (
+                f"standby_zone: {self.standby_zone!r} with high_availability {self.high_availability.value!r}; only a "
+                "zone-redundant standby has a zone of its own. Leave it out, or choose 'zone-redundant'."
+            )
+        if self.standby_zone == self.zone:
+            yield f"standby_zone: {self.standby_zone!r} is the server's own zone. Choose another one."
+
+    def _parameters(self) -> Iterator[str]:
+        for name, value in self.parameters.items():
+            if not _PARAMETER.match(name):
+                yield f"parameters: {name!r}; names have lower-case letters, digits, '_' and '.'. Correct it."
+            elif name in _SECURE and value not in _SECURE[name]:
+                yield f"parameters: {name}={value!r}; only {' or '.join(_SECURE[name])} is secure. Leave it out."
+            elif name.startswith("pgbouncer."):
+                yield f"parameters: {name}={value!r}; PgBouncer is not used, for the reasons in Postgres. Leave it out."

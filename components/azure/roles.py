@@ -1,0 +1,77 @@
+"""Azure's built-in roles that the platform assigns, and assignments whose names stay the same.
+
+Sources: Microsoft Learn, "Azure built-in roles" (names and ids, which are the same in every tenant) and "Assign Azure
+roles using Azure Resource Manager templates" (an assignment's name is a GUID, unique per scope, principal and role).
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+
+import pulumi
+from pulumi_azure_native import authorization
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:mlflow-platform:role-assignments")
+
+
+class Role(enum.StrEnum):
+    """Built-in role definitions by id; a member's comment is the role's name on Microsoft's page."""
+
+    ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"  # AcrPull
+    CONTAINER_APPS_JOBS_OPERATOR = "b9a307c4-5aa3-4b52-ba60-2b17c136cd7b"  # Container Apps Jobs Operator
+    CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"  # Contributor
+    KEY_VAULT_SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"  # Key Vault Secrets Officer
+    KEY_VAULT_SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"  # Key Vault Secrets User
+    MONITORING_METRICS_PUBLISHER = "3913510d-42f4-4e42-8a64-420c390055eb"  # Monitoring Metrics Publisher
+    READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"  # Reader
+    STORAGE_BLOB_DATA_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"  # Storage Blob Data Contributor
+    STORAGE_BLOB_DATA_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"  # Storage Blob Data Reader
+    STORAGE_BLOB_DELEGATOR = "db58b8e5-c6ad-4a2a-8342-4190687cbf4a"  # Storage Blob Delegator
+
+
+def role_definition_id(subscription_id: pulumi.Input[str], role: Role) -> pulumi.Output[str]:
+    """The ARM id of a built-in role as a subscription sees it.
+
+    Azure answers with the subscription's form of the id also where the short form was given, so only this one does not
+    show as a difference at the next preview.
+    """
+    return pulumi.Output.concat(
+        "/subscriptions/", subscription_id, "/providers/Microsoft.Authorization/roleDefinitions/", role.value
+    )
+
+
+def assignment_name(scope: str, principal_id: str, role: Role) -> str:
+    """The GUID of an assignment: the same for the same three, whatever their upper and lower case, and no other.
+
+    ARM ids and GUIDs are case-insensitive, and Azure is not consistent in the case that it answers with.
+    """
+    return str(uuid.uuid5(_NAMESPACE, "\n".join((scope.rstrip("/").lower(), principal_id.lower(), role.value))))
+
+
+def assign(
+    name: str,
+    *,
+    scope: pulumi.Input[str],
+    principal_id: pulumi.Input[str],
+    role: Role,
+    subscription_id: pulumi.Input[str],
+    parent: pulumi.Resource,
+) -> authorization.RoleAssignment:
+    """Give a managed identity a role on a scope, under a name that previews and new state files agree on.
+
+    A random name would make a lost or repeated assignment a conflict (RoleAssignmentExists). It takes minutes until
+    Azure honours an assignment: what depends on it must retry. The principal is always a service principal: people get
+    their rights outside of this program, and with the type given Azure does not look for an identity that is too new
+    to be found.
+    """
+    stable = pulumi.Output.all(scope, principal_id).apply(lambda of: assignment_name(of[0], of[1], role))
+    return authorization.RoleAssignment(
+        name,
+        role_assignment_name=stable,
+        scope=scope,
+        principal_id=principal_id,
+        principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+        role_definition_id=role_definition_id(subscription_id, role),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )

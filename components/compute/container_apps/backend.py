@@ -1,0 +1,137 @@
+"""The compute backend of Azure Container Apps: a service is a container app, a job is a job and its execution."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+from pulumi_azure_native import app
+
+from components.compute.container_apps import rendering
+from components.compute.container_apps.arm import ENDPOINT
+from components.compute.container_apps.image import Image
+from components.compute.container_apps.job_execution import environment_hash
+from components.compute.container_apps.resources import JobExecution
+from components.compute.contract import Deployment, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+
+_HTTPS = 443
+# Microsoft Learn, "Naming rules and restrictions for Azure resources": containerApps and jobs, 2 to 32 characters.
+_NAME = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerAppsArgs:
+    """Where the apps run and as whom.
+
+    `environment_id` and `default_domain` are of the environment (`environment.Environment` or another program's),
+    `names` the physical names of each role's app or job, `identity_ids` the ARM ids of their managed identities,
+    `environment` what the platform adds to every container. `requires` is waited for before anything is made: the role
+    assignments by which the image is pulled. `arm_endpoint` is where executions are started.
+    """
+
+    environment_id: pulumi.Input[str]
+    default_domain: pulumi.Input[str]
+    location: pulumi.Input[str]
+    resource_group_name: pulumi.Input[str]
+    tags: Mapping[str, str]
+    image: Image
+    names: Mapping[Role, str]
+    identity_ids: Mapping[Role, pulumi.Input[str]]
+    environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    requires: Sequence[pulumi.Resource] = ()
+    arm_endpoint: str = ENDPOINT
+
+    def __post_init__(self) -> None:
+        wrong = {role: name for role, name in self.names.items() if not _NAME.fullmatch(name)}
+        for role, name in wrong.items():
+            raise ValueError(
+                f"ContainerAppsArgs.names[{role}]: {name!r}; allowed: 2 to 32 lower-case letters, digits and single "
+                "hyphens, a letter first, no hyphen last; choose another."
+            )
+        if len(set(self.names.values())) < len(self.names):
+            raise ValueError(f"ContainerAppsArgs.names: {dict(self.names)} names two alike; each role has its own.")
+
+
+class ContainerAppsCompute:
+    """Runs specs in a Container Apps environment.
+
+    A service with ingress `internal` is reached from within the environment alone, one with `public` from wherever the
+    environment is: in an internal environment that is the virtual network, not the internet. Container Apps cannot
+    order a rollout replica by replica: a revision gets traffic when its replicas are ready, and the one before it is
+    stopped after that. Sizes of spool disks are Azure's, by the cores of a replica; one that is too small is refused.
+
+        compute = ContainerAppsCompute(ContainerAppsArgs(environment_id=environment.id, image=image, ...))
+        Platform("mlflow", PlatformArgs(compute=compute, topology=topology))
+    """
+
+    def __init__(self, args: ContainerAppsArgs) -> None:
+        self._args = args
+
+    def upstream(self, role: Role, port: int, scale: Scale) -> Upstream:
+        """The environment's ingress, which balances between replicas and takes TLS for every app on one port."""
+        del port, scale
+        host = rendering.host_name(self._args.names[role], Ingress.INTERNAL, self._args.default_domain)
+        return Upstream(addresses=[pulumi.Output.concat(host, f":{_HTTPS}")], tls=True)
+
+    def run_job(
+        self, spec: JobSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
+    ) -> Deployment:
+        """Define the job, then run it to its end; a preview says whether it would run."""
+        args, identity_id = self._args, self._args.identity_ids[spec.role]
+        job = app.Job(
+            f"{spec.name}-job",
+            job_name=args.names[spec.role],
+            location=args.location,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            environment_id=args.environment_id,
+            workload_profile_name=rendering.CONSUMPTION_PROFILE,
+            identity=_identity(identity_id),
+            configuration=rendering.job_configuration(spec, args.image, identity_id),
+            template=rendering.job_template(spec, args.image, args.environment),
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *args.requires]),
+        )
+        environment = pulumi.Output.all(**rendering.job_environment(spec, args.environment)).apply(environment_hash)
+        execution = JobExecution(
+            spec.name,
+            job_id=job.id,
+            image=args.image.reference,
+            environment=environment,
+            timeout_seconds=spec.timeout_seconds,
+            endpoint=args.arm_endpoint,
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[job, *depends_on, *args.requires]),
+        )
+        return Deployment(resources=[execution])
+
+    def run_service(
+        self, spec: ServiceSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
+    ) -> Deployment:
+        """Bring the app to its spec. The `up` waits until Azure has provisioned the revision."""
+        args, identity_id = self._args, self._args.identity_ids[spec.role]
+        container_app = app.ContainerApp(
+            spec.name,
+            container_app_name=args.names[spec.role],
+            location=args.location,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            environment_id=args.environment_id,
+            workload_profile_name=rendering.CONSUMPTION_PROFILE,
+            identity=_identity(identity_id),
+            configuration=rendering.configuration(spec, args.image, identity_id),
+            template=rendering.template(spec, args.image, args.environment),
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *args.requires]),
+        )
+        if spec.ingress is Ingress.NONE:
+            return Deployment(resources=[container_app])
+        host = rendering.host_name(args.names[spec.role], spec.ingress, args.default_domain)
+        # Of the app's id too: nobody is given the address before the app is there.
+        url = pulumi.Output.all(host, container_app.id).apply(lambda of: f"https://{of[0]}")
+        return Deployment(resources=[container_app], url=url)
+
+
+def _identity(identity_id: pulumi.Input[str]) -> app.ManagedServiceIdentityArgs:
+    return app.ManagedServiceIdentityArgs(
+        type=app.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[identity_id]
+    )

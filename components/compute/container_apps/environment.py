@@ -1,0 +1,124 @@
+"""The Container Apps environment: the boundary in which the services find each other, inside the virtual network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import app, privatedns
+
+from components.azure import diagnostics
+from components.compute.container_apps.rendering import CONSUMPTION_PROFILE
+
+# Azure Monitor takes the logs by a diagnostic setting. The other way, naming the workspace in the environment, would
+# need the workspace's shared key.
+_LOGS_DESTINATION = "azure-monitor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentArgs:
+    """`subnet_id` is a subnet of /27 or larger, delegated to Microsoft.App/environments, that nothing else uses.
+
+    Plain values decide on resources or cannot be changed later: `internal` keeps the ingress inside the virtual
+    network, where `network_id` is then linked to a private zone with the environment's names; `zone_redundant` spreads
+    replicas over zones. Changing either, or the subnet, replaces the environment and every app in it.
+    """
+
+    environment_name: str
+    location: pulumi.Input[str]
+    resource_group_name: pulumi.Input[str]
+    tags: Mapping[str, str]
+    subnet_id: pulumi.Input[str]
+    network_id: pulumi.Input[str]
+    workspace_id: pulumi.Input[str]
+    internal: bool = True
+    zone_redundant: bool = False
+
+
+class Environment(pulumi.ComponentResource):
+    """An environment with workload profiles in a virtual network, for `ContainerAppsCompute`.
+
+    Traffic between apps is encrypted. Logs go to the workspace without its shared key, which the environment therefore
+    never knows. An internal one is closed to public traffic and comes with the private zone by which the network finds
+    its apps; who wants it reachable from the internet says `internal=False`.
+
+        environment = Environment("apps", EnvironmentArgs(
+            environment_name="cae-mlflow-dev", location="westeurope", resource_group_name=group.name, tags={},
+            subnet_id=network.apps_subnet_id, network_id=network.id, workspace_id=monitoring.workspace_id,
+        ))
+        compute = ContainerAppsCompute(ContainerAppsArgs(environment=environment, ...))
+
+    Sources, Microsoft Learn: "Networking in Azure Container Apps environment", "Reliability in Azure Container Apps",
+    "Log storage and monitoring options in Azure Container Apps".
+    """
+
+    id: pulumi.Output[str]
+    default_domain: pulumi.Output[str]
+    static_ip: pulumi.Output[str]
+
+    def __init__(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlflow:compute:ContainerAppsEnvironment", name, {}, opts)
+        access = app.PublicNetworkAccess.DISABLED if args.internal else app.PublicNetworkAccess.ENABLED
+        environment = app.ManagedEnvironment(
+            f"{name}-environment",
+            environment_name=args.environment_name,
+            location=args.location,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            vnet_configuration=app.VnetConfigurationArgs(
+                infrastructure_subnet_id=args.subnet_id, internal=args.internal
+            ),
+            public_network_access=access,
+            workload_profiles=[
+                app.WorkloadProfileArgs(name=CONSUMPTION_PROFILE, workload_profile_type=CONSUMPTION_PROFILE)
+            ],
+            zone_redundant=args.zone_redundant,
+            peer_traffic_configuration=app.ManagedEnvironmentPeerTrafficConfigurationArgs(
+                encryption=app.ManagedEnvironmentEncryptionArgs(enabled=True)
+            ),
+            app_logs_configuration=app.AppLogsConfigurationArgs(destination=_LOGS_DESTINATION),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        diagnostics.send(f"{name}-logs", target_id=environment.id, workspace_id=args.workspace_id, parent=self)
+        self.id, self.default_domain, self.static_ip = (
+            environment.id,
+            environment.default_domain,
+            environment.static_ip,
+        )
+        if args.internal:
+            self._private_zone(name, args)
+        self.register_outputs({"id": self.id, "default_domain": self.default_domain, "static_ip": self.static_ip})
+
+    def _private_zone(self, name: str, args: EnvironmentArgs) -> None:
+        """Names of an internal environment are in no public DNS."""
+        child = pulumi.ResourceOptions(parent=self)
+        zone = privatedns.PrivateZone(
+            f"{name}-zone",
+            private_zone_name=self.default_domain,
+            location="global",
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            opts=child,
+        )
+        privatedns.VirtualNetworkLink(
+            f"{name}-zone-link",
+            virtual_network_link_name="network",
+            private_zone_name=zone.name,
+            location="global",
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            registration_enabled=False,
+            virtual_network=privatedns.SubResourceArgs(id=args.network_id),
+            opts=child,
+        )
+        privatedns.PrivateRecordSet(
+            f"{name}-zone-apps",
+            private_zone_name=zone.name,
+            record_type="A",
+            relative_record_set_name="*",
+            resource_group_name=args.resource_group_name,
+            ttl=300,
+            a_records=[privatedns.ARecordArgs(ipv4_address=self.static_ip)],
+            opts=child,
+        )

@@ -1,0 +1,224 @@
+"""Runs a program without an engine and keeps what it registered: the graph that the engine would have got.
+
+    graph = record(lambda: Thing("thing", ThingArgs(...)), preview=True)
+    assert graph.inputs("thing-account")["allowSharedKeyAccess"] is False
+    assert graph.options("thing-account").protect
+
+In a preview nothing that Azure computes is known (ids, names of Azure's choice, client ids), as with the real provider:
+such values arrive in `inputs` and `outputs` as UNKNOWN, or as part of nothing at all. Assert on the graph, never inside
+an `apply`, which a preview skips.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from google.protobuf import json_format  # type: ignore[import-untyped]
+from pulumi.runtime import mocks, rpc
+
+SUBSCRIPTION_ID = "00000000-0000-0000-0000-00000000cafe"
+TENANT_ID = "00000000-0000-0000-0000-00000000beef"
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"  # the key by which a wire value says what it is
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+
+_NAME_INPUTS = {
+    "StorageAccount": "accountName",
+    "BlobContainer": "containerName",
+    "UserAssignedIdentity": "resourceName",
+}
+"""Types whose own name is given under an input that is not called after the type."""
+
+
+class _Unknown:
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN = _Unknown()
+"""Stands in the recorded graph for a value that only Azure will tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the program asked the engine to do with a resource. Resources are given by their Pulumi names."""
+
+    parent: str
+    protect: bool
+    retain_on_delete: bool
+    ignore_changes: tuple[str, ...]
+    replace_on_changes: tuple[str, ...]
+    delete_before_replace: bool
+    deleted_with: str
+    create_timeout: str
+
+
+class Graph:
+    """The registrations of one run, by the resources' Pulumi names. A name that two types share is refused."""
+
+    def __init__(self, requests: list[Any], outputs: dict[str, Any]) -> None:
+        self._requests = {request.name: request for request in requests}
+        self._outputs = outputs
+        if len(self._requests) < len(requests):
+            names = [request.name for request in requests]
+            raise ValueError(f"more than one resource has the name {sorted({n for n in names if names.count(n) > 1})}")
+
+    @property
+    def names(self) -> list[str]:
+        """Every resource and component, in the order of registration."""
+        return list(self._requests)
+
+    def named(self, name: str) -> Any:
+        """The registration as it went over the wire."""
+        if name not in self._requests:
+            raise KeyError(f"no resource {name!r}; there are {self.names}")
+        return self._requests[name]
+
+    def of_type(self, token: str) -> list[str]:
+        """Names of the resources of a type token."""
+        return [name for name, request in self._requests.items() if request.type == token]
+
+    def type(self, name: str) -> str:
+        """The type token, such as azure-native:network:Subnet."""
+        return str(self.named(name).type)
+
+    def is_custom(self, name: str) -> bool:
+        """Whether a provider makes it; components are not."""
+        return bool(self.named(name).custom)
+
+    def inputs(self, name: str) -> dict[str, Any]:
+        """Its inputs, camelCase, whole numbers as int, secrets unwrapped, what is not known as UNKNOWN."""
+        values = _plain(json_format.MessageToDict(self.named(name).object))
+        assert isinstance(values, dict)
+        return values
+
+    def secret_inputs(self, name: str) -> set[str]:
+        """The inputs at the root that are marked secret."""
+        values = json_format.MessageToDict(self.named(name).object)
+        return {key for key, value in values.items() if isinstance(value, dict) and value.get(_SIGNATURE) == _SECRET}
+
+    def outputs(self, name: str) -> dict[str, Any]:
+        """What a component registered as its outputs; KeyError where it never did."""
+        return dict(self._outputs[name])
+
+    def dependencies(self, name: str) -> set[str]:
+        """What it waits for, by value or by depends_on."""
+        return {_name(urn) for urn in self.named(name).dependencies}
+
+    def options(self, name: str) -> Options:
+        request = self.named(name)
+        return Options(
+            parent=_name(request.parent),
+            protect=request.protect,
+            retain_on_delete=request.retainOnDelete,
+            ignore_changes=tuple(request.ignoreChanges),
+            replace_on_changes=tuple(request.replaceOnChanges),
+            delete_before_replace=request.deleteBeforeReplace,
+            deleted_with=_name(request.deletedWith),
+            create_timeout=request.customTimeouts.create,
+        )
+
+    def children(self, name: str) -> list[str]:
+        """What has it as its parent."""
+        return [child for child in self.names if self.options(child).parent == name]
+
+
+def record(
+    program: Callable[[], Any],
+    *,
+    preview: bool,
+    computed: Mapping[str, Mapping[str, Any]] | None = None,
+    lookups: Mapping[str, Mapping[str, Any]] | None = None,
+    project: str = "test",
+    stack: str = "test",
+) -> Graph:
+    """Run a program and give its graph; its exceptions come through.
+
+    `computed` adds, by type token, outputs that Azure would compute, in an `up` only. `lookups` answers invokes by
+    token; a program that looks up anything else fails.
+    """
+    answers = _Azure(preview=preview, computed=computed or {}, lookups=lookups or {})
+    monitor = _Monitor(answers)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    pulumi.runtime.set_mocks(answers, project=project, stack=stack, preview=preview, monitor=monitor)
+    try:
+        pulumi.runtime.test(lambda: program() and None)()
+    finally:
+        loop.close()
+    return Graph(monitor.requests, monitor.outputs)
+
+
+class _Monitor(mocks.MockMonitor):
+    def __init__(self, answers: mocks.Mocks) -> None:
+        super().__init__(answers)
+        self.requests: list[Any] = []
+        self.outputs: dict[str, Any] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+        if request.type != "pulumi:pulumi:Stack":
+            self.requests.append(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
+        self.outputs[_name(request.urn)] = _plain(json_format.MessageToDict(request.outputs))
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
+
+
+class _Azure(mocks.Mocks):
+    """Gives inputs back; after an `up` also an id, the physical name and what the type computes."""
+
+    def __init__(
+        self, *, preview: bool, computed: Mapping[str, Mapping[str, Any]], lookups: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self._preview, self._computed, self._lookups = preview, computed, lookups
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        if self._preview or not args.custom:
+            return None, dict(args.inputs)
+        state = {"name": _physical_name(args), **args.inputs, **_known(args), **self._computed.get(args.typ, {})}
+        group = args.inputs.get("resourceGroupName", "none")
+        kind = args.typ.removeprefix("azure-native:").replace(":", "/")
+        return f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{group}/providers/{kind}/{args.name}", state
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        if args.token not in self._lookups:
+            raise AssertionError(f"the program looks up {args.token}, which `lookups` does not answer")
+        return dict(self._lookups[args.token]), []
+
+
+def _known(args: mocks.MockResourceArgs) -> dict[str, Any]:
+    if args.typ != "azure-native:managedidentity:UserAssignedIdentity":
+        return {}
+    ids = {key: str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key}/{args.name}")) for key in ("clientId", "principalId")}
+    return {**ids, "tenantId": TENANT_ID}
+
+
+def _physical_name(args: mocks.MockResourceArgs) -> Any:
+    kind = args.typ.split(":")[-1]
+    wanted = _NAME_INPUTS.get(kind, f"{kind}Name").lower()
+    return next((value for key, value in args.inputs.items() if key.lower() == wanted), args.name)
+
+
+def _name(urn: str) -> str:
+    return urn.split("::")[-1]
+
+
+def _plain(value: Any) -> Any:
+    if value == rpc.UNKNOWN:
+        return UNKNOWN
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) in (_SECRET, _OUTPUT):
+            return _plain(value["value"]) if "value" in value else UNKNOWN
+        return {key: _plain(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,32 @@
+"""`python -m tests.azure_cloud --port N --state FILE [--rest-port M]`: an offline Azure until it is interrupted.
+
+Then run the engine with `PULUMI_DEBUG_PROVIDERS=azure-native:N`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tests.azure_cloud.cloud import Azure
+from tests.azure_cloud.provider import serve
+from tests.azure_cloud.rest import Face
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.azure_cloud", description="An Azure offline.")
+    parser.add_argument("--port", type=int, default=0, help="for the engine; 0 (default) takes a free one")
+    parser.add_argument("--rest-port", type=int, default=0, help="of the management REST face; 0 takes a free one")
+    parser.add_argument("--state", type=Path, required=True, help="file that keeps the resources")
+    options = parser.parse_args()
+    azure = Azure(options.state)
+    server, port = serve(azure, options.port)
+    print(f"azure-native:{port} {Face(azure, options.rest_port).url}", flush=True)
+    try:
+        server.wait_for_termination()
+    except KeyboardInterrupt:
+        server.stop(None)
+
+
+if __name__ == "__main__":
+    main()
