@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -56,6 +57,7 @@ def group(tmp_path: Path, free_ports: Callable[[int], int]) -> Iterator[ProcessG
     )
     yield described
     Supervisor(described.layout).shutdown()
+    shutil.rmtree(described.layout.sockets)
 
 
 def changed(group: ProcessGroup, **changes: Any) -> ProcessGroup:
