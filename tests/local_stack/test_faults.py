@@ -35,7 +35,13 @@ def experiment(shared_stack: RunningStack) -> str:
 def held_down(stack: RunningStack, process: str) -> Iterator[None]:
     """The process is killed and stays away for the length of the block."""
     stack.supervisor.kill_process(process)
-    stack.supervisor.stop_process(process)
+
+    def stopped() -> bool:
+        # In between, supervisord may have started it again.
+        stack.supervisor.stop_process(process)
+        return stack.supervisor.states()[process] == "STOPPED"
+
+    eventually(stopped, what=f"the stop of {process}")
     try:
         yield
     finally:
