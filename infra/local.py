@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from components.compute.contract import Identity, Role
@@ -14,23 +13,40 @@ from components.compute.local.processes import HOST
 from components.local import identities
 from components.local.data_plane import DataPlane, DataPlaneArgs, Ports, ca_bundle, identity_endpoint
 from components.local.identities import BlobAccess
+from components.mlflow.platform import PlatformArgs
+from components.mlflow.topology import DataPlane as TopologyData
+from components.mlflow.topology import Topology
+from infra import roles
 from infra.naming import ARTIFACT_CONTAINER, identity_names
 from infra.settings import LOCAL_PORT_OFFSETS, Settings
+from infra.stack import Stack
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AZURITE = REPOSITORY / ".venv" / "azurite"
 
 _DEPLOYER = "deployer"
-# What each service reads at its start; prepare makes what is missing.
-_SECRETS: Mapping[Role, tuple[str, ...]] = {
-    Role.TRACKING: ("webhook-encryption-key", "crypto-kek-passphrase"),
-    Role.REGISTRY: ("webhook-encryption-key",),
-}
-_BLOBS: Mapping[Role, BlobAccess] = {
-    Role.TRACKING: BlobAccess.READ,
-    Role.REGISTRY: BlobAccess.READ,
-    Role.ARTIFACTS: BlobAccess.WRITE,
-}
+
+
+def describe(settings: Settings) -> Stack:
+    """Make the data plane on this machine, and say how the services run on it."""
+    data = data_plane(settings)
+    topology = Topology(
+        sizes=settings.sizes,
+        ports=ports(settings),
+        identities=workload_identities(settings),
+        data=TopologyData(
+            database_host=data.database_host,
+            sslmode="disable",  # the local server listens on 127.0.0.1 only and its build has no TLS
+            blob_container_url=data.blob_container_url,
+            key_vault_url=data.key_vault_url,
+        ),
+        public_hosts=public_hosts(settings),
+        bind_host=HOST,
+        max_body_mib=settings.limits.max_body_mib,
+        max_artifact_mib=settings.limits.max_artifact_mib,
+        grace_seconds=settings.limits.grace_seconds,
+    )
+    return Stack(platform=PlatformArgs(compute=compute(settings), topology=topology, data=data.resources))
 
 
 def root(settings: Settings) -> Path:
@@ -72,7 +88,7 @@ def data_plane(settings: Settings) -> DataPlane:
             azurite=AZURITE,
             ports=_data_ports(settings),
             identities=[*granted.values(), deployer],
-            administrator=granted[Role.PREPARE],
+            administrator=granted[roles.DATABASE_ADMINISTRATOR],
             deployer=deployer,
             container=ARTIFACT_CONTAINER,
             token_seconds=settings.local.token_seconds,
@@ -116,7 +132,13 @@ def _identity(settings: Settings, role: Role, name: str) -> identities.Identity:
     return identities.Identity.of(
         settings.stack,
         name,
-        secrets=_SECRETS.get(role, ()),
-        manage_secrets=role is Role.PREPARE,
-        blobs=_BLOBS.get(role, BlobAccess.NONE),
+        secrets=roles.SECRETS.get(role, ()),
+        manage_secrets=role is roles.SECRETS_OFFICER,
+        blobs=_blob_access(role),
     )
+
+
+def _blob_access(role: Role) -> BlobAccess:
+    if role in roles.BLOB_WRITERS:
+        return BlobAccess.WRITE
+    return BlobAccess.READ if role in roles.BLOB_READERS else BlobAccess.NONE

@@ -6,8 +6,11 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from components.azure.artifact_store import Redundancy
+from components.azure.postgres_args import HighAvailability
 from components.compute.contract import Role, Scale
 from components.mlflow.topology import Size
+from infra.azure.settings import AzureProfile, DatabaseSettings, NetworkSettings, StorageSettings
 
 
 class ComputeKind(enum.StrEnum):
@@ -29,18 +32,20 @@ class ProfileName(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Where services run and how big each is, unless the stack's file says otherwise."""
+    """Where services run, how big each is, and what they stand on in Azure, unless the stack's file says otherwise."""
 
     compute: ComputeKind
     sizes: Mapping[Role, Size]
+    azure: AzureProfile | None = None
 
 
 def _size(cpu: float, memory_mib: int, spool_mib: int, minimum: int, maximum: int) -> Size:
     return Size(cpu=cpu, memory_mib=memory_mib, spool_mib=spool_mib, scale=Scale(minimum=minimum, maximum=maximum))
 
 
-# cpu and memory come in the steps of Container Apps' consumption plan, 1 core to 2 GiB
-# (https://learn.microsoft.com/azure/container-apps/containers#allocations). A service needs about 250 MiB idle.
+# cpu and memory come in the steps of Container Apps' consumption plan, 1 core to 2 GiB, spool disks in its sizes
+# (https://learn.microsoft.com/azure/container-apps/containers#allocations and /storage-mounts#ephemeral-storage).
+# A service needs about 250 MiB idle.
 PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.LOCAL: Profile(
         compute=ComputeKind.LOCAL,
@@ -51,6 +56,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.ARTIFACTS: _size(0.5, 1024, 10240, 1, 1),
         },
     ),
+    # Cheap: nothing runs while nobody works, one zone, and all of it may be thrown away.
     ProfileName.DEV: Profile(
         compute=ComputeKind.CONTAINER_APPS,
         sizes={
@@ -59,7 +65,18 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1),
             Role.ARTIFACTS: _size(0.5, 1024, 2048, 0, 2),
         },
+        azure=AzureProfile(
+            network=NetworkSettings(cidr="10.40.0.0/24"),
+            database=DatabaseSettings(sku="Standard_B1ms", backup_days=7),
+            storage=StorageSettings(redundancy=Redundancy.LOCAL),
+            log_retention_days=30,
+            protect=False,
+            purge_protection=False,
+            zone_redundant=False,
+            private_registry=False,
+        ),
     ),
+    # The shape of prod, without its standby and with fewer replicas.
     ProfileName.STAGING: Profile(
         compute=ComputeKind.CONTAINER_APPS,
         sizes={
@@ -68,6 +85,16 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3),
             Role.ARTIFACTS: _size(1, 2048, 4096, 2, 4),
         },
+        azure=AzureProfile(
+            network=NetworkSettings(cidr="10.40.1.0/24", fixed_outbound_address=True),
+            database=DatabaseSettings(sku="Standard_D2ds_v5", storage_gib=64, backup_days=14),
+            storage=StorageSettings(redundancy=Redundancy.ZONE),
+            log_retention_days=30,
+            protect=True,
+            purge_protection=True,
+            zone_redundant=True,
+            private_registry=True,
+        ),
     ),
     ProfileName.PROD: Profile(
         compute=ComputeKind.CONTAINER_APPS,
@@ -77,5 +104,21 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6),
             Role.ARTIFACTS: _size(1, 2048, 4096, 3, 10),
         },
+        azure=AzureProfile(
+            network=NetworkSettings(cidr="10.40.2.0/24", fixed_outbound_address=True),
+            database=DatabaseSettings(
+                sku="Standard_D2ds_v5",
+                storage_gib=128,
+                backup_days=35,
+                high_availability=HighAvailability.ZONE_REDUNDANT,
+                geo_backup=True,
+            ),
+            storage=StorageSettings(redundancy=Redundancy.GEO_ZONE, soft_delete_days=30),
+            log_retention_days=90,
+            protect=True,
+            purge_protection=True,
+            zone_redundant=True,
+            private_registry=True,
+        ),
     ),
 }

@@ -6,45 +6,45 @@ The engine itself rejects neither unknown keys nor what is wrong inside an objec
 
 from __future__ import annotations
 
-import enum
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from components.compute.contract import Role, Scale
 from components.mlflow.topology import Size
+from infra import guardrails
+from infra.azure import reading as azure
+from infra.azure.settings import AzureSettings
+from infra.config_reader import AUTO, Reader, SettingsError
 from infra.profiles import PROFILES, ComputeKind, ProfileName
+
+__all__ = ["Limits", "LocalSettings", "Settings", "SettingsError", "load", "parse"]
 
 # The ports from portBase on that belong to the local stack: the first one of each service and how many it has.
 LOCAL_PORTS = 60
 LOCAL_PORT_OFFSETS = {Role.GATEWAY: 0, Role.REGISTRY: 10, Role.ARTIFACTS: 20, Role.TRACKING: 30}
 LOCAL_REPLICAS = {Role.GATEWAY: 1, Role.REGISTRY: 10, Role.ARTIFACTS: 10, Role.TRACKING: 30}
 
-_AUTO = "auto"
 _SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
-_KEYS = ("profile", "compute", *_SERVICES, "limits", "local")
-_AVAILABLE = (ComputeKind.LOCAL,)
-_STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
-_E = TypeVar("_E", bound=enum.StrEnum)
-
-
-class SettingsError(ValueError):
-    """The stack's configuration cannot be used. The message lists every problem."""
+_KEYS = ("profile", "compute", *_SERVICES, "limits", "local", *azure.KEYS)
+_AVAILABLE = (ComputeKind.LOCAL, ComputeKind.CONTAINER_APPS)
+# Names of resources are made of it, and no type of Azure takes a hyphen at the end or two in a row everywhere.
+_STACK_NAME = re.compile(r"(?!.*--)[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a client may send, in MiB, and how long a stopping replica has, in seconds."""
 
-    max_body_mib: int = 64
-    max_artifact_mib: int = 10240
-    grace_seconds: int = 30
+    max_body_mib: int
+    max_artifact_mib: int
+    grace_seconds: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class LocalSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that decides what a stack is."""
+    """All that decides what a stack is. `azure` is None exactly where compute is local."""
 
     stack: str
     profile: ProfileName
@@ -66,6 +66,7 @@ class Settings:
     sizes: Mapping[Role, Size]
     limits: Limits
     local: LocalSettings
+    azure: AzureSettings | None = None
 
 
 def load() -> Settings:
@@ -75,88 +76,40 @@ def load() -> Settings:
 
 def parse(values: Mapping[str, Any], stack: str) -> Settings:
     """Settings from configuration values without their namespace. Raises SettingsError with every problem found."""
-    reader = _Reader(stack)
+    reader = Reader(stack)
     reader.only("", values, _KEYS)
     if not _STACK_NAME.fullmatch(stack):
-        reader.problem("stack", stack, "1 to 20 lower-case letters, digits and '-', a letter first", "rename the stack")
+        reader.problem(
+            "stack",
+            stack,
+            "1 to 20 lower-case letters, digits and single '-', a letter first and no '-' last",
+            "rename the stack",
+        )
     profile = reader.choice("profile", values.get("profile"), ProfileName)
     compute = _compute(reader, values, profile)
-    defaults = PROFILES[profile or ProfileName.LOCAL].sizes
-    sizes = {role: _size(reader, role, values.get(role, {}), defaults[role]) for role in _SERVICES}
-    limits = _limits(reader, values.get("limits", {}))
+    defaults = PROFILES[profile or ProfileName.LOCAL]
+    sizes = {role: _size(reader, role, values.get(role, {}), defaults.sizes[role]) for role in _SERVICES}
+    limits = _limits(reader, values.get("limits", {}), sizes[Role.ARTIFACTS].spool_mib)
     local = _local(reader, values.get("local", {}))
+    on_azure = azure.read(reader, values, stack, defaults.azure) if defaults.azure and compute else None
+    _only_where_used(reader, values, compute)
     if compute is ComputeKind.LOCAL:
         _check_local_replicas(reader, sizes)
-    elif values.get("local"):
-        reader.problem("local", values["local"], "only with compute local", "remove it from the stack's file")
+    if profile is not None and compute is not None:
+        settings = Settings(
+            stack=stack, profile=profile, compute=compute, sizes=sizes, limits=limits, local=local, azure=on_azure
+        )
+        guardrails.check(reader, settings)
+        reader.finish()
+        return settings
     reader.finish()
-    assert profile is not None  # noqa: S101 - for the type checker: finish() raised if it is
-    assert compute is not None  # noqa: S101
-    return Settings(stack=stack, profile=profile, compute=compute, sizes=sizes, limits=limits, local=local)
+    raise AssertionError("a stack without a profile is a problem")
 
 
-class _Reader:
-    """Reads values and collects what is wrong with them."""
-
-    def __init__(self, stack: str) -> None:
-        self._stack = stack
-        self._problems: list[str] = []
-
-    def problem(self, field: str, value: object, allowed: str, remedy: str) -> None:
-        self._problems.append(f"{field}: {value!r} is not allowed; allowed: {allowed}; {remedy}.")
-
-    def finish(self) -> None:
-        if self._problems:
-            lines = "\n".join(f"  - {problem}" for problem in self._problems)
-            raise SettingsError(f"The configuration of stack {self._stack} cannot be used:\n{lines}")
-
-    def only(self, prefix: str, values: Mapping[str, Any], keys: tuple[str, ...]) -> None:
-        for key in values.keys() - set(keys):
-            self.problem(f"{prefix}{key}", values[key], f"the keys {', '.join(keys)}", self._remedy(f"{prefix}{key}"))
-
-    def table(self, field: str, value: object, keys: tuple[str, ...]) -> Mapping[str, Any]:
-        if not isinstance(value, Mapping):
-            self.problem(field, value, f"an object with the keys {', '.join(keys)}", self._remedy(field))
-            return {}
-        self.only(f"{field}.", value, keys)
-        return value
-
-    def choice(self, field: str, value: object, kind: type[_E]) -> _E | None:
-        try:
-            return kind(str(value))
-        except ValueError:
-            allowed = ", ".join(kind)
-            self.problem(field, value, allowed, f"pulumi config set {field} VALUE -s {self._stack}")
-            return None
-
-    def integer(self, field: str, value: object, least: int, most: int) -> int:
-        if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
-            value = int(value)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            self.problem(field, value, f"a whole number from {least} to {most}", self._remedy(field))
-            return least
-        return value
-
-    def number(self, field: str, value: object, least: float, most: float) -> float:
-        try:
-            number = float(str(value))
-        except ValueError:
-            number = float("nan")
-        if isinstance(value, bool) or not least <= number <= most:
-            self.problem(field, value, f"a number from {least} to {most}", self._remedy(field))
-            return least
-        return number
-
-    def _remedy(self, field: str) -> str:
-        return f"mend it with `pulumi config set|rm --path {field} -s {self._stack}`"
-
-
-def _compute(reader: _Reader, values: Mapping[str, Any], profile: ProfileName | None) -> ComputeKind | None:
-    given = values.get("compute", _AUTO)
-    compute = reader.choice("compute", given, ComputeKind) if given != _AUTO else None
-    if given == _AUTO and profile is not None:
+def _compute(reader: Reader, values: Mapping[str, Any], profile: ProfileName | None) -> ComputeKind | None:
+    given = values.get("compute", AUTO)
+    compute = reader.choice("compute", given, ComputeKind) if given != AUTO else None
+    if given == AUTO and profile is not None:
         compute = PROFILES[profile].compute
     if compute is None or profile is None:
         return compute
@@ -172,7 +125,7 @@ def _compute(reader: _Reader, values: Mapping[str, Any], profile: ProfileName | 
     return compute
 
 
-def _size(reader: _Reader, role: Role, value: object, default: Size) -> Size:
+def _size(reader: Reader, role: Role, value: object, default: Size) -> Size:
     table = reader.table(role, value, ("cpu", "memoryMib", "spoolMib", "minReplicas", "maxReplicas", "concurrency"))
     scale = default.scale
     minimum = reader.integer(f"{role}.minReplicas", table.get("minReplicas", scale.minimum), 0, 100)
@@ -192,19 +145,27 @@ def _size(reader: _Reader, role: Role, value: object, default: Size) -> Size:
     )
 
 
-def _limits(reader: _Reader, value: object) -> Limits:
+def _limits(reader: Reader, value: object, artifact_spool_mib: int) -> Limits:
+    """An upload passes through the artifacts service's spool disk, so that one's size is the limit and the default."""
     table = reader.table("limits", value, ("maxBodyMib", "maxArtifactMib", "graceSeconds"))
-    default = Limits()
+    most = max(artifact_spool_mib, 1)
     return Limits(
-        max_body_mib=reader.integer("limits.maxBodyMib", table.get("maxBodyMib", default.max_body_mib), 1, 1024),
-        max_artifact_mib=reader.integer(
-            "limits.maxArtifactMib", table.get("maxArtifactMib", default.max_artifact_mib), 1, 102400
-        ),
-        grace_seconds=reader.integer("limits.graceSeconds", table.get("graceSeconds", default.grace_seconds), 3, 600),
+        max_body_mib=reader.integer("limits.maxBodyMib", table.get("maxBodyMib", 64), 1, 1024),
+        max_artifact_mib=reader.integer("limits.maxArtifactMib", table.get("maxArtifactMib", most), 1, most),
+        grace_seconds=reader.integer("limits.graceSeconds", table.get("graceSeconds", 30), 3, 600),
     )
 
 
-def _check_local_replicas(reader: _Reader, sizes: Mapping[Role, Size]) -> None:
+def _only_where_used(reader: Reader, values: Mapping[str, Any], compute: ComputeKind | None) -> None:
+    """No key that decides nothing. Empty objects are the schema's defaults."""
+    local = compute is ComputeKind.LOCAL
+    for key in azure.KEYS if local else ("local",):
+        if values.get(key) and values[key] != azure.DEFAULTS.get(key):
+            where = "compute container_apps or aks" if local else "compute local"
+            reader.problem(key, values[key], f"only with {where}", "remove it from the stack's file")
+
+
+def _check_local_replicas(reader: Reader, sizes: Mapping[Role, Size]) -> None:
     """On one machine a service has a fixed number of replicas, each with a port of its own."""
     for role, most in LOCAL_REPLICAS.items():
         replicas = sizes[role].scale.minimum
@@ -213,7 +174,7 @@ def _check_local_replicas(reader: _Reader, sizes: Mapping[Role, Size]) -> None:
             reader.problem(field, replicas, f"1 to {most} with compute local", "choose a number in that range")
 
 
-def _local(reader: _Reader, value: object) -> LocalSettings:
+def _local(reader: Reader, value: object) -> LocalSettings:
     table = reader.table("local", value, ("portBase", "stateDirectory", "tokenSeconds"))
     default = LocalSettings()
     directory = table.get("stateDirectory", str(default.state_directory))

@@ -2,116 +2,24 @@
 
 from __future__ import annotations
 
-import enum
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-
 import pulumi
 from pulumi_azure_native import storage
 
+from components.azure import diagnostics
+from components.azure.artifact_store_args import ArtifactStoreArgs, Lifecycle, Redundancy
 from components.azure.lock import lock
 
-_ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}\Z")
-_CONTAINER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
-_ORIGIN = re.compile(r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?\Z")
+__all__ = ["ArtifactStore", "ArtifactStoreArgs", "Lifecycle", "Redundancy"]
+
 _CORS_SECONDS = 3600
-
-
-class Redundancy(enum.StrEnum):
-    """Where the copies of a blob are."""
-
-    LOCAL = "local"
-    ZONE = "zone"
-    GEO_ZONE = "geo-zone"
-
+# An account's categories are this one and Capacity, whose one metric Azure does not export.
+_METRICS = "Transaction"
 
 _SKUS = {
     Redundancy.LOCAL: storage.SkuName.STANDARD_LRS,
     Redundancy.ZONE: storage.SkuName.STANDARD_ZRS,
     Redundancy.GEO_ZONE: storage.SkuName.STANDARD_GZRS,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lifecycle:
-    """What becomes of ageing artifacts, in days; None switches a tier off.
-
-    `cool_after` and `cold_after` count from the last write of an artifact; both tiers answer at once, for less storage
-    and more access cost. The archive tier is not offered: reading from it takes hours, and MLflow would answer errors.
-    No current artifact is ever deleted by age. `old_versions_after` counts from when an overwritten or deleted
-    content was written, not from its replacement, and what it removes stays in soft delete. Snapshots go likewise.
-
-    Aborted uploads need no rule, and none could be written: a policy sees only committed blobs, while Azure drops
-    blocks that were never committed by itself, a week after the last of them.
-    """
-
-    cool_after: int | None = 90
-    cold_after: int | None = 365
-    old_versions_after: int = 90
-
-    def __post_init__(self) -> None:
-        if problems := list(self._problems()):
-            raise ValueError("\n".join(problems))
-
-    def _problems(self) -> Iterator[str]:
-        for name in ("cool_after", "cold_after", "old_versions_after"):
-            days = getattr(self, name)
-            if days is not None and days < 1:
-                yield f"Lifecycle.{name}: {days} days; at least 1 is needed. Raise it."
-        if self.cool_after is not None and self.cold_after is not None and self.cold_after <= self.cool_after:
-            yield (
-                f"Lifecycle.cold_after: {self.cold_after} days is not after cool_after, {self.cool_after}; nothing "
-                "would be in the cool tier. Raise it, or set cool_after=None."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArtifactStoreArgs:
-    """What makes an artifact store.
-
-    `protect` (the lock), `redundancy`, `lifecycle` and `public_origin` are plain, and so is the number of `subnet_ids`:
-    the subnets with the service endpoint Microsoft.Storage that may reach the account; without any, only private
-    endpoints reach it. `public_origin` is the platform's own web origin, such as https://mlflow.example.com, whose
-    pages may read blobs; None lets no page do so. Soft delete is in days. Raises ValueError with every problem at once.
-    """
-
-    account_name: pulumi.Input[str]
-    resource_group_name: pulumi.Input[str]
-    location: pulumi.Input[str]
-    tags: Mapping[str, str]
-    protect: bool
-    container_name: str = "artifacts"
-    redundancy: Redundancy = Redundancy.LOCAL
-    lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    blob_soft_delete_days: int = 14
-    container_soft_delete_days: int = 14
-    public_origin: str | None = None
-    subnet_ids: Sequence[pulumi.Input[str]] = ()
-
-    def __post_init__(self) -> None:
-        if problems := list(self._problems()):
-            raise ValueError("\n".join(problems))
-
-    def _problems(self) -> Iterator[str]:
-        if isinstance(self.account_name, str) and not _ACCOUNT_NAME.match(self.account_name):
-            yield (
-                f"ArtifactStoreArgs.account_name: {self.account_name!r}; Azure takes 3 to 24 lower-case letters and "
-                "digits. Choose such a name."
-            )
-        if not _CONTAINER_NAME.match(self.container_name):
-            yield (
-                f"ArtifactStoreArgs.container_name: {self.container_name!r}; Azure takes 3 to 63 lower-case letters, "
-                "digits and single hyphens, no hyphen first or last. Choose such a name."
-            )
-        for name in ("blob_soft_delete_days", "container_soft_delete_days"):
-            if not 1 <= getattr(self, name) <= 365:
-                yield f"ArtifactStoreArgs.{name}: {getattr(self, name)}; Azure keeps 1 to 365 days. Choose in between."
-        if self.public_origin is not None and not _ORIGIN.match(self.public_origin):
-            yield (
-                f"ArtifactStoreArgs.public_origin: {self.public_origin!r}; one https origin is allowed, without path, "
-                "wildcard or upper case. Give it as https://mlflow.example.com."
-            )
 
 
 class ArtifactStore(pulumi.ComponentResource):
@@ -122,19 +30,20 @@ class ArtifactStore(pulumi.ComponentResource):
     replication and copies to other tenants, and the hierarchical namespace, which has no versions. Blobs are encrypted
     twice. Encryption, the namespace, the location and the name are fixed when the account is made.
 
-    It makes no role assignment: `container_id` is the least scope for them. Diagnostics belong to the blob service,
-    `{id}/blobServices/default`. URLs are those of the public cloud.
+    It makes no role assignment: `container_id` is the least scope for them. The log says who read, wrote and deleted
+    which blob. URLs are those of the public cloud.
 
         store = ArtifactStore("mlflow-store", ArtifactStoreArgs(
             account_name="stmlflowprodx7k2", resource_group_name=group.name, location="westeurope", tags=tags,
             protect=True, redundancy=Redundancy.ZONE, public_origin="https://mlflow.example.com",
+            workspace_id=monitoring.workspace_id,
         ))
         assign("artifacts-write", scope=store.container_id, principal_id=principal_id,
                role=Role.STORAGE_BLOB_DATA_CONTRIBUTOR, subscription_id=subscription_id, parent=store)
 
     Sources: Microsoft Learn, "Azure storage redundancy", "Soft delete for blobs", "Blob versioning", "Azure Blob
-    Storage lifecycle management overview", "Put Block", "Enable infrastructure encryption for
-    double encryption of data".
+    Storage lifecycle management overview", "Put Block", "Enable infrastructure encryption for double encryption of
+    data", "Supported metrics for Microsoft.Storage/storageAccounts".
     """
 
     id: pulumi.Output[str]
@@ -164,8 +73,9 @@ class ArtifactStore(pulumi.ComponentResource):
             # Hidden edge: a rule on versions is about an account that has them.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[service]),
         )
+        settings = self._diagnostics(name, args, account, service)
         if args.protect:
-            lock(f"{name}-lock", scope=account.id, parent=self, over=[container, policy])
+            lock(f"{name}-lock", scope=account.id, parent=self, over=[container, policy, *settings])
         self.id = account.id
         self.name = account.name
         self.container_id = container.id
@@ -243,8 +153,34 @@ class ArtifactStore(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
+    def _diagnostics(
+        self,
+        name: str,
+        args: ArtifactStoreArgs,
+        account: storage.StorageAccount,
+        service: storage.BlobServiceProperties,
+    ) -> list[pulumi.Resource]:
+        """The account has metrics only, its blob service the logs; the service's metrics are in the account's."""
+        return [
+            diagnostics.send(
+                f"{name}-metrics",
+                target_id=account.id,
+                workspace_id=args.workspace_id,
+                parent=self,
+                category_groups=(),
+                metrics=(_METRICS,),
+            ),
+            diagnostics.send(
+                f"{name}-logs",
+                target_id=service.id,
+                workspace_id=args.workspace_id,
+                parent=self,
+                metrics=(),
+            ),
+        ]
 
-def _cors(origin: str | None) -> list[storage.CorsRuleArgs]:
+
+def _cors(origin: pulumi.Input[str] | None) -> list[storage.CorsRuleArgs]:
     """Pages of the platform read artifacts; uploads straight to Blob come from Python, which CORS is not for."""
     if origin is None:
         return []

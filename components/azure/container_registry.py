@@ -51,8 +51,12 @@ class ContainerRegistryArgs:
 class ContainerRegistry(pulumi.ComponentResource):
     """An Azure container registry that is read by identity alone.
 
-    The admin user, anonymous pulls and Azure's own bypass of the network rules are off, and it takes no other sign-in
-    than Entra's. It refuses nothing by itself in the Basic tier, which has no private endpoints and no retention.
+    The admin user and anonymous pulls are off, and it takes no other sign-in than Entra's. Azure's trusted services,
+    among them the import of an image from another registry, pass a private one's network rules with their roles. It
+    refuses nothing by itself in the Basic tier, which has no private endpoints and no retention.
+
+    Retention removes manifests without a tag, also one that something runs by its digest: give every image a tag that
+    no other one gets.
 
         registry = ContainerRegistry("images", ContainerRegistryArgs(
             registry_name="acrmlflowdev3f9a", location="westeurope", resource_group_name=group.name, tags={},
@@ -86,16 +90,17 @@ class ContainerRegistry(pulumi.ComponentResource):
             public_network_access=containerregistry.PublicNetworkAccess.DISABLED
             if args.private
             else containerregistry.PublicNetworkAccess.ENABLED,
-            network_rule_bypass_options=containerregistry.NetworkRuleBypassOptions.NONE,
+            # Else nothing could come into a private registry: an import by digest is one of Azure's trusted services.
+            network_rule_bypass_options=containerregistry.NetworkRuleBypassOptions.AZURE_SERVICES,
             zone_redundancy=containerregistry.ZoneRedundancy.ENABLED
             if args.zone_redundant
             else containerregistry.ZoneRedundancy.DISABLED,
             policies=_premium_policies(args.retention_days) if premium else None,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
+        logs = diagnostics.send(f"{name}-logs", target_id=registry.id, workspace_id=args.workspace_id, parent=self)
         if args.protect:
-            lock(f"{name}-lock", scope=registry.id, parent=self)
-        diagnostics.send(f"{name}-logs", target_id=registry.id, workspace_id=args.workspace_id, parent=self)
+            lock(f"{name}-lock", scope=registry.id, parent=self, over=[logs])
         self.id, self.login_server = registry.id, registry.login_server
         self.register_outputs({"id": self.id, "login_server": self.login_server})
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import keyvault
 
+from components.azure import diagnostics
 from components.azure.lock import lock
 
 SOFT_DELETE_DAYS = 90
@@ -23,7 +24,8 @@ class KeyVaultArgs:
 
     `protect` and `purge_protection` are plain: the one decides on the lock, the other cannot be taken back on Azure.
     So is the number of `subnet_ids`: the subnets with the service endpoint Microsoft.KeyVault that may reach the vault.
-    Without any, only private endpoints reach it. Raises ValueError with every problem at once.
+    Without any, only private endpoints reach it. `workspace_id` is where logs and metrics go. Raises ValueError with
+    every problem at once.
     """
 
     vault_name: pulumi.Input[str]
@@ -31,6 +33,7 @@ class KeyVaultArgs:
     location: pulumi.Input[str]
     tags: Mapping[str, str]
     tenant_id: pulumi.Input[str]
+    workspace_id: pulumi.Input[str]
     protect: bool
     purge_protection: bool = True
     subnet_ids: Sequence[pulumi.Input[str]] = ()
@@ -65,7 +68,7 @@ class KeyVault(pulumi.ComponentResource):
 
         vault = KeyVault("mlflow-vault", KeyVaultArgs(
             vault_name="kv-mlflow-prod-x7k2", resource_group_name=group.name, location="westeurope", tags=tags,
-            tenant_id=tenant_id, protect=True,
+            tenant_id=tenant_id, workspace_id=monitoring.workspace_id, protect=True,
         ))
         assign("tracking-reads-kek", scope=vault.secret_scope("crypto-kek-passphrase"), principal_id=principal_id,
                role=Role.KEY_VAULT_SECRETS_USER, subscription_id=subscription_id, parent=vault)
@@ -89,8 +92,9 @@ class KeyVault(pulumi.ComponentResource):
             properties=_properties(args),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
+        logs = diagnostics.send(f"{name}-logs", target_id=vault.id, workspace_id=args.workspace_id, parent=self)
         if args.protect:
-            lock(f"{name}-lock", scope=vault.id, parent=self)
+            lock(f"{name}-lock", scope=vault.id, parent=self, over=[logs])
         self.id = vault.id
         self.name = vault.name
         self.url = pulumi.Output.concat("https://", vault.name, ".vault.azure.net/")

@@ -21,9 +21,10 @@ def lock(
     It says nothing about contents: rows, blobs and secrets are kept by backups, versions and soft delete. While it is
     there, Azure also refuses to delete what has the resource as its scope, such as a role assignment. So a stack with
     locks is taken down in two steps: an `up` with `protect` off, which removes the locks, and then the `destroy`.
-    `over` are the resources under the locked one. The deploying identity needs Microsoft.Authorization/locks/*.
+    `over` are the resources under the locked one, and those that have it as their scope, such as its diagnostic
+    setting. The deploying identity needs Microsoft.Authorization/locks/* (`Role.LOCKS_CONTRIBUTOR`).
 
-        lock("mlflow-vault-lock", scope=vault.id, parent=self)
+        lock("mlflow-vault-lock", scope=vault.id, parent=self, over=[setting])
 
     Source: Microsoft Learn, "Lock your resources to protect your infrastructure".
     """

@@ -1,4 +1,4 @@
-"""Where logs go and who is told what: workspace, action group, alerts, budget."""
+"""Where logs go and who is told what: workspace, action group, alerts, workbook, budget."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_azure_native import consumption, monitor, operationalinsights
+from pulumi_azure_native import applicationinsights, consumption, monitor, operationalinsights
 
+from components.azure import diagnostics, workbook
 from components.azure.alert_rules import DATABASE_ALERTS, QUERY_ALERTS, MetricRule, QueryRule, connections
 
+_AUDIT = "Audit"  # the log category of queries
 _RETENTION_DAYS = range(30, 731)
 _SINGLE_RESOURCE = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
 _STATIC_THRESHOLD = "StaticThresholdCriterion"
@@ -57,20 +59,20 @@ class MonitoringArgs:
 
 
 class Monitoring(pulumi.ComponentResource):
-    """A Log Analytics workspace with the alerts of the platform on it.
+    """A Log Analytics workspace with the alerts of the platform on it, and a workbook for the person on call.
 
-    The workspace takes no shared key, only Entra identities. Alerts that query tables which do not exist before the
-    first log arrives are not validated at creation.
+    The workspace takes no shared key, only Entra identities, and logs into itself who asked it what. Alerts that query
+    tables which do not exist before the first log arrives are not validated at creation.
 
         monitoring = Monitoring("monitoring", MonitoringArgs(
             workspace_name="log-mlflow-dev", action_group_name="ag-mlflow-dev", location="westeurope",
             resource_group_name=group.name, tags={}, emails=["oncall@example.com"],
         ))
-        diagnostics.send("vault-logs", target_id=vault.id, workspace_id=monitoring.workspace_id, parent=vault)
+        server = Postgres("mlflow-db", PostgresArgs(workspace_id=monitoring.workspace_id, ...))
         monitoring.watch_database(server.id, max_connections=50)
 
     Sources, Microsoft Learn: "Log Analytics workspace overview", "Log search alert rules", "Monitor Azure Database for
-    PostgreSQL", "Tutorial: Create and manage budgets".
+    PostgreSQL", "Tutorial: Create and manage budgets", "Audit queries in Azure Monitor Logs", "Azure Workbooks".
     """
 
     workspace_id: pulumi.Output[str]
@@ -107,8 +109,18 @@ class Monitoring(pulumi.ComponentResource):
             ],
             opts=child,
         ).id
+        diagnostics.send(
+            f"{name}-logs",
+            target_id=self.workspace_id,
+            workspace_id=self.workspace_id,
+            parent=self,
+            category_groups=(),
+            categories=(_AUDIT,),
+            metrics=(),
+        )
         for rule in QUERY_ALERTS:
             self._query_alert(rule)
+        self._workbook()
         if args.budget is not None:
             self._budget(args.budget)
         self.register_outputs({"workspace_id": self.workspace_id, "action_group_id": self.action_group_id})
@@ -183,6 +195,26 @@ class Monitoring(pulumi.ComponentResource):
                 ],
             ),
             actions=[monitor.MetricAlertActionArgs(action_group_id=self.action_group_id)],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _workbook(self) -> None:
+        args = self._args
+        applicationinsights.Workbook(
+            f"{self._own_name}-workbook",
+            resource_name_=self.workspace_id.apply(workbook.workbook_name),
+            # The portal lists the workbooks of all stacks by this name.
+            display_name=f"MLflow on call, {args.workspace_name}",
+            description="What the alerts of MLflow look at, and what to do about each.",
+            location=args.location,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            kind=applicationinsights.WorkbookSharedTypeKind.SHARED,
+            category="workbook",
+            # Azure answers in lower case (azurerm refuses any other); else each preview would show a change.
+            source_id=self.workspace_id.apply(str.lower),
+            serialized_data=self.workspace_id.apply(workbook.document),
+            version=workbook.VERSION,
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -12,6 +12,7 @@ from typing import cast
 import pulumi
 from pulumi_azure_native import network, privatedns
 
+from components.azure import diagnostics
 from components.azure.lock import lock
 from components.azure.network_plan import DEFAULT_PREFIXES, NetworkPlan, SubnetRole, plan
 from components.azure.network_rules import COMPUTE, Traffic, rules
@@ -49,8 +50,9 @@ _CONTAINER_APPS_SUBNETS = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """All but names, location and tags decide which resources exist, or their addresses, and are plain.
+    """All but names, location, tags and `workspace_id` decide which resources exist, or their addresses, and are plain.
 
+    - `workspace_id`: where logs and metrics go.
     - `network_name`: 2 to 60 characters; security groups and the outbound address are named after it.
     - `cidr`: the private range of the whole network, planned by `network_plan.plan`.
     - `subnets`: which there are, with their prefix lengths; a subnet in use can be neither moved nor resized.
@@ -68,6 +70,7 @@ class NetworkArgs:
     location: pulumi.Input[str]
     resource_group_name: pulumi.Input[str]
     tags: Mapping[str, str]
+    workspace_id: pulumi.Input[str]
     network_name: str
     cidr: str
     subnets: Mapping[SubnetRole, int] = field(default_factory=lambda: _CONTAINER_APPS_SUBNETS)
@@ -107,17 +110,19 @@ class Network(pulumi.ComponentResource):
 
     It refuses public, reserved and too small ranges, at construction, because Azure would refuse some of them late and
     none can be changed in use. It makes no private endpoints: those belong to the data, see `private_endpoint`.
+    Logs and metrics of its parts go to the workspace; Azure exports none of a NAT gateway.
+    Two networks need two resource groups, as Azure prescribes the names of private link zones.
 
         network = Network("net", NetworkArgs(
             location="westeurope", resource_group_name=group.name, tags=tags,
-            network_name="vnet-mlflow-dev", cidr="10.20.0.0/24",
+            network_name="vnet-mlflow-dev", cidr="10.20.0.0/24", workspace_id=monitoring.workspace_id,
         ))
         subnet = network.subnet_ids[SubnetRole.POSTGRES]
         zone = network.zone_ids[ZoneRole.POSTGRES]
 
     Sources on Microsoft Learn: "Azure Private Endpoint private DNS zone values", "Azure NAT Gateway resource", "Default
-    outbound access in Azure", "Manage network policies for private endpoints", and those of network_plan and
-    network_rules.
+    outbound access in Azure", "Manage network policies for private endpoints", "Supported metrics for
+    Microsoft.Network/natgateways", and those of network_plan and network_rules.
     """
 
     network_id: pulumi.Output[str]
@@ -142,6 +147,7 @@ class Network(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        diagnostics.send(f"{name}-logs", target_id=vnet.id, workspace_id=args.workspace_id, parent=self)
         nat_gateway_id, self.outbound_address = self._outbound() if args.fixed_outbound_address else (None, None)
         self.network_id = vnet.id
         self.subnet_ids = self._subnets(vnet, planned, nat_gateway_id)
@@ -172,6 +178,13 @@ class Network(pulumi.ComponentResource):
                 resource_group_name=args.resource_group_name,
                 tags=args.tags,
                 opts=pulumi.ResourceOptions(parent=self),
+            )
+            diagnostics.send(
+                f"{self._prefix}-{role}-rules-logs",
+                target_id=group.id,
+                workspace_id=args.workspace_id,
+                parent=self,
+                metrics=(),
             )
             delegation = _DELEGATIONS.get(role)
             outwards = nat_gateway_id if role in COMPUTE else None
@@ -212,8 +225,11 @@ class Network(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
+        logs = diagnostics.send(
+            f"{self._prefix}-outbound-address-logs", target_id=address.id, workspace_id=args.workspace_id, parent=self
+        )
         if args.protect:
-            lock(f"{self._prefix}-outbound-address-lock", scope=address.id, parent=self)
+            lock(f"{self._prefix}-outbound-address-lock", scope=address.id, parent=self, over=[logs])
         gateway = network.NatGateway(
             f"{self._prefix}-nat",
             nat_gateway_name=f"{args.network_name}-nat",

@@ -7,6 +7,7 @@ import re
 import pulumi
 from pulumi_azure_native import authorization, dbforpostgresql
 
+from components.azure import diagnostics
 from components.azure.lock import lock
 from components.azure.postgres_args import (
     PARAMETERS,
@@ -58,6 +59,7 @@ class Postgres(pulumi.ComponentResource):
             tenant_id=tenant_id, subnet_id=subnet.id, private_dns_zone_id=zone.id, protect=True, after=[zone_link],
             administrator=EntraAdministrator(name="mlflow-prepare", object_id=prepare.principal_id),
             sku="Standard_D2ds_v5", high_availability=HighAvailability.ZONE_REDUNDANT, backup_days=35,
+            workspace_id=monitoring.workspace_id,
         ))
 
     Sources: Microsoft Learn, Azure Database for PostgreSQL: "High availability", "Backup and restore", "Premium SSD",
@@ -72,8 +74,9 @@ class Postgres(pulumi.ComponentResource):
         super().__init__("mlflow:azure:Postgres", name, {}, opts)
         server = self._server(name, args)
         last = self._contents(name, args, server)
+        logs = diagnostics.send(f"{name}-logs", target_id=server.id, workspace_id=args.workspace_id, parent=self)
         if args.protect:
-            lock(f"{name}-lock", scope=server.id, parent=self, over=last)
+            lock(f"{name}-lock", scope=server.id, parent=self, over=[*last, logs])
         self.id = server.id
         self.host = server.fully_qualified_domain_name
         self.name = server.name

@@ -103,8 +103,8 @@ class PostgresArgs:
     at again. `backup_days` is how far back the server can be restored. `geo_backup` is fixed when the server is made,
     and so is the region of the copies. `zone` and `standby_zone` say where the server starts; Azure chooses without.
     `parameters` adds to, or overrides, `PARAMETERS`. `after` is what must exist first though no value leads to it: the
-    link of the private DNS zone to the network. Plain values decide on resources. Raises ValueError with every
-    problem at once.
+    link of the private DNS zone to the network. `workspace_id` is where logs and metrics go. Plain values decide on
+    resources. Raises ValueError with every problem at once.
     """
 
     server_name: pulumi.Input[str]
@@ -115,6 +115,7 @@ class PostgresArgs:
     subnet_id: pulumi.Input[str]
     private_dns_zone_id: pulumi.Input[str]
     administrator: EntraAdministrator
+    workspace_id: pulumi.Input[str]
     protect: bool
     sku: str = "Standard_B1ms"
     version: dbforpostgresql.PostgresMajorVersion = dbforpostgresql.PostgresMajorVersion.POSTGRES_MAJOR_VERSION_18

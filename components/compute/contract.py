@@ -144,10 +144,14 @@ class JobSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Upstream:
-    """How other services reach a service: `host:port` of each thing that balances or is a replica, and the scheme."""
+    """How other services reach a service: `host:port` of each thing that balances or is a replica, and the scheme.
+
+    `host` is the Host header by which something on the way finds the service; None where callers' own is passed on.
+    """
 
     addresses: Sequence[pulumi.Input[str]]
     tls: bool = False
+    host: pulumi.Input[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

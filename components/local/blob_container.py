@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -13,8 +12,9 @@ from typing import Any
 import pulumi
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from components.compute.dynamic import Provider
 from components.local import containers
 
 _STORAGE = "https://storage.azure.com"
@@ -22,17 +22,23 @@ _FIELDS = ("url", "identity_endpoint", "client_id", "identity_header", "ca_bundl
 _WAIT_SECONDS = 30
 
 
-class BlobContainerProvider(ResourceProvider):
+class BlobContainerError(RuntimeError):
+    """The blob service did not make the container in the time given."""
+
+
+class BlobContainerProvider(Provider):
     """A container that exists. It is never deleted with its resource: its blobs are the users' data."""
 
-    serialize_as_secret_always = False
+    errors = (BlobContainerError,)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        _ensure(props)
+        with self.message_only():
+            _ensure(props)
         return CreateResult(props["url"], props | {"exists": True})
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        _ensure(news)
+        with self.message_only():
+            _ensure(news)
         return UpdateResult(news | {"exists": True})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -100,6 +106,5 @@ def _ensure(props: dict[str, Any]) -> None:
             return
         except (AzureError, OSError) as error:
             if time.monotonic() > deadline:
-                sys.tracebacklimit = 0  # the provider's host prints a traceback with each error
-                raise RuntimeError(f"The container {props['url']} cannot be made: {error}") from None
+                raise BlobContainerError(f"The container {props['url']} cannot be made: {error}") from None
         time.sleep(0.5)

@@ -35,7 +35,8 @@ class Platform(pulumi.ComponentResource):
         # Hidden edges: nothing of prepare's result is a value that a service takes, and a gateway takes only addresses.
         prepare = compute.run_job(topology.prepare(), parent=self, depends_on=args.data)
         services = [
-            compute.run_service(topology.service(role), parent=self, depends_on=prepare.resources) for role in BACKENDS
+            compute.run_service(topology.service(role, compute), parent=self, depends_on=prepare.resources)
+            for role in BACKENDS
         ]
         behind = [resource for service in services for resource in service.resources]
         gateway = compute.run_service(topology.gateway(compute), parent=self, depends_on=behind)

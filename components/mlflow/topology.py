@@ -17,6 +17,7 @@ from components.compute.contract import (
     Role,
     Scale,
     ServiceSpec,
+    Upstream,
 )
 
 # Roles whose services answer clients' calls, in the order in which they are brought up; the gateway comes after them.
@@ -87,13 +88,14 @@ class Topology:
             },
         )
 
-    def service(self, role: Role) -> ServiceSpec:
-        """A service behind the gateway."""
+    def service(self, role: Role, compute: Compute) -> ServiceSpec:
+        """A service behind the gateway. It answers to the name by which the gateway calls it too."""
+        host = self._upstream(role, compute).host
         env = {
             **self._common(role),
             "HOST": self.bind_host,
             "BLOB_CONTAINER_URL": self.data.blob_container_url,
-            "PUBLIC_HOSTS": self._public_hosts(),
+            "PUBLIC_HOSTS": _joined([*self.public_hosts, *([] if host is None else [host])]),
             "PUBLIC_ORIGINS": ",".join(self.public_origins),
             "GRACE_SECONDS": str(self.grace_seconds),
         }
@@ -106,13 +108,13 @@ class Topology:
         """The one service that clients reach. It has an identity of its own and needs nothing of the data plane."""
         env: dict[str, pulumi.Input[str]] = {
             "HOST": self.bind_host,
-            "PUBLIC_HOSTS": self._public_hosts(),
+            "PUBLIC_HOSTS": _joined(self.public_hosts),
             "MAX_BODY_MIB": str(self.max_body_mib),
             "MAX_ARTIFACT_MIB": str(self.max_artifact_mib),
             "GRACE_SECONDS": str(self.grace_seconds),
         }
         for role in BACKENDS:
-            upstream = compute.upstream(role, self.ports[role], self.sizes[role].scale)
+            upstream = self._upstream(role, compute)
             env[f"{role.name}_UPSTREAMS"] = _joined(upstream.addresses)
             env["UPSTREAM_TLS"] = str(upstream.tls).lower()
         return self._spec(Role.GATEWAY, env, self.ingress)
@@ -149,8 +151,8 @@ class Topology:
     def _principal(self, role: Role) -> pulumi.Input[str]:
         return _concat(f"{self.identities[role].name}:", self.identities[role].principal_id)
 
-    def _public_hosts(self) -> pulumi.Input[str]:
-        return _joined(self.public_hosts)
+    def _upstream(self, role: Role, compute: Compute) -> Upstream:
+        return compute.upstream(role, self.ports[role], self.sizes[role].scale)
 
 
 def _joined(parts: Sequence[pulumi.Input[str]]) -> pulumi.Input[str]:

@@ -12,6 +12,7 @@ an `apply`, which a preview skips.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,10 +29,28 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"  # the key by which a wire value
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
+_COMPUTED: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "azure-native:app:ManagedEnvironment": lambda name: {
+        "defaultDomain": f"{name}.azurecontainerapps.io",
+        "staticIp": "10.0.0.9",
+    },
+    "azure-native:containerregistry:Registry": lambda name: {"loginServer": f"{name}.azurecr.io"},
+    "azure-native:dbforpostgresql:Server": lambda name: {
+        "fullyQualifiedDomainName": f"{name}.postgres.database.azure.com"
+    },
+    "azure-native:managedidentity:UserAssignedIdentity": lambda name: {
+        **{key: str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key}/{name}")) for key in ("clientId", "principalId")},
+        "tenantId": TENANT_ID,
+    },
+    "azure-native:network:PublicIPAddress": lambda _: {"ipAddress": "20.1.2.3"},
+}
+"""What Azure computes, by the Pulumi name of the resource; `record` takes more, and others instead."""
+
 _NAME_INPUTS = {
     "StorageAccount": "accountName",
     "BlobContainer": "containerName",
     "UserAssignedIdentity": "resourceName",
+    "Workbook": "resourceName",
 }
 """Types whose own name is given under an input that is not called after the type."""
 
@@ -107,6 +126,10 @@ class Graph:
         """What a component registered as its outputs; KeyError where it never did."""
         return dict(self._outputs[name])
 
+    def registered(self, name: str) -> set[str] | None:
+        """The names of the outputs that a component registered; None where it never did."""
+        return set(self._outputs[name]) if name in self._outputs else None
+
     def dependencies(self, name: str) -> set[str]:
         """What it waits for, by value or by depends_on."""
         return {_name(urn) for urn in self.named(name).dependencies}
@@ -145,13 +168,20 @@ def record(
     """
     answers = _Azure(preview=preview, computed=computed or {}, lookups=lookups or {})
     monitor = _Monitor(answers)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    pulumi.runtime.set_mocks(answers, project=project, stack=stack, preview=preview, monitor=monitor)
-    try:
-        pulumi.runtime.test(lambda: program() and None)()
-    finally:
-        loop.close()
+
+    def run() -> None:
+        # A stack of its own, with none of the transformations that another run put on its.
+        pulumi.runtime.settings.ROOT.set(None)
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        pulumi.runtime.set_mocks(answers, project=project, stack=stack, preview=preview, monitor=monitor)
+        try:
+            pulumi.runtime.test(lambda: program() and None)()
+        finally:
+            loop.close()
+
+    # Pulumi keeps what belongs to a run in context variables.
+    contextvars.copy_context().run(run)
     return Graph(monitor.requests, monitor.outputs)
 
 
@@ -180,9 +210,10 @@ class _Azure(mocks.Mocks):
         self._preview, self._computed, self._lookups = preview, computed, lookups
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        inputs = _as_answered(args.inputs)
         if self._preview or not args.custom:
-            return None, dict(args.inputs)
-        state = {"name": _physical_name(args), **args.inputs, **_known(args), **self._computed.get(args.typ, {})}
+            return None, inputs
+        state = {"name": _physical_name(args), **inputs, **_known(args), **self._computed.get(args.typ, {})}
         group = args.inputs.get("resourceGroupName", "none")
         kind = args.typ.removeprefix("azure-native:").replace(":", "/")
         return f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{group}/providers/{kind}/{args.name}", state
@@ -193,11 +224,18 @@ class _Azure(mocks.Mocks):
         return dict(self._lookups[args.token]), []
 
 
+def _as_answered(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Azure takes user-assigned identities as a list of ids and answers with an object that has them as keys."""
+    identity = inputs.get("identity")
+    if not isinstance(identity, Mapping) or not isinstance(identity.get("userAssignedIdentities"), list):
+        return dict(inputs)
+    known = [one for one in identity["userAssignedIdentities"] if isinstance(one, str)]
+    return {**inputs, "identity": {**identity, "userAssignedIdentities": {one: {} for one in known}}}
+
+
 def _known(args: mocks.MockResourceArgs) -> dict[str, Any]:
-    if args.typ != "azure-native:managedidentity:UserAssignedIdentity":
-        return {}
-    ids = {key: str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key}/{args.name}")) for key in ("clientId", "principalId")}
-    return {**ids, "tenantId": TENANT_ID}
+    compute = _COMPUTED.get(args.typ)
+    return compute(args.name) if compute else {}
 
 
 def _physical_name(args: mocks.MockResourceArgs) -> Any:

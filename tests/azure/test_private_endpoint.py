@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
-from tests.azure import arm
 from tests.azure.recorder import SUBSCRIPTION_ID, Graph, record
 
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/rg/providers"
@@ -40,13 +39,3 @@ def test_it_reaches_the_group_of_the_target_and_names_it(group: PrivateLinkGroup
     assert "manualPrivateLinkServiceConnections" not in endpoint
     assert graph.inputs("store-names")["privateDnsZoneConfigs"] == [{"name": group.value, "privateDnsZoneId": ZONE}]
     assert graph.dependencies("store-names") == {"store-endpoint"}
-    assert graph.children("store") == ["store-endpoint", "store-names"]
-    assert set(graph.outputs("store")) == {"endpoint_id"}
-
-
-@arm.needs_schemas
-@pytest.mark.parametrize("preview", [False, True])
-def test_every_body_is_what_azure_takes(preview: bool) -> None:
-    graph = build(PrivateLinkGroup.BLOB, preview)
-    for name in ("store-endpoint", "store-names"):
-        assert arm.violations(graph.type(name), graph.inputs(name)) == []

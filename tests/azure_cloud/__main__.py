@@ -1,6 +1,6 @@
 """`python -m tests.azure_cloud --port N --state FILE [--rest-port M]`: an offline Azure until it is interrupted.
 
-Then run the engine with `PULUMI_DEBUG_PROVIDERS=azure-native:N`.
+It prints the variables by which the engine and the program find it, for the `eval` of a shell.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from delivery.local_stack.configuration import shell
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.provider import serve
-from tests.azure_cloud.rest import Face
+from tests.azure_cloud.rest import Face, identity_environment
 
 
 def main() -> None:
@@ -21,7 +22,13 @@ def main() -> None:
     options = parser.parse_args()
     azure = Azure(options.state)
     server, port = serve(azure, options.port)
-    print(f"azure-native:{port} {Face(azure, options.rest_port).url}", flush=True)
+    face = Face(azure, options.rest_port)
+    variables = {
+        "PULUMI_DEBUG_PROVIDERS": f"azure-native:{port}",
+        "ARM_ENDPOINT": face.url,
+        **identity_environment(face.url),
+    }
+    print(shell(variables), flush=True)
     try:
         server.wait_for_termination()
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -77,6 +78,17 @@ def address(token: str, inputs: Mapping[str, Any]) -> str:
     return f"/{str(scope).strip('/')}/providers/{namespace}{tail}"
 
 
+def real(identifier: str) -> str:
+    """The resource that must be there for this ID to be used: some parts come with, or after, what they belong to.
+
+    A storage account has its blob service from the start. A role can be given on a secret that is not there yet.
+    """
+    if "/providers/" not in identifier:
+        return identifier
+    account = re.sub(r"/blobServices/default\Z", "", identifier, flags=re.IGNORECASE)
+    return re.sub(r"(/providers/Microsoft\.KeyVault/vaults/[^/]+)/secrets/[^/]+\Z", r"\1", account, flags=re.IGNORECASE)
+
+
 def parent(identifier: str) -> str | None:
     """The ID that must exist before this one, None for what hangs on the subscription."""
     head, separator, tail = identifier.rpartition("/providers/")
@@ -84,7 +96,5 @@ def parent(identifier: str) -> str | None:
         return None
     segments = tail.split("/")
     if len(segments) > 3:
-        above = "/".join(segments[:-2])
-        # The blob service comes with its account.
-        return f"{head}/providers/{above}".removesuffix("/blobServices/default")
-    return head if head.count("/") > 2 else None
+        return real(f"{head}/providers/{'/'.join(segments[:-2])}")
+    return real(head) if head.count("/") > 2 else None

@@ -5,6 +5,7 @@ Values are made from the resource's ID, so that they are the same every time.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,6 +17,19 @@ Answer = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
 def guid(identifier: Any, of: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{identifier}#{of}".lower()))
+
+
+def ordered(value: Any) -> str:
+    """One text for equal JSON, in whatever order it was kept."""
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def merged(first: Any, second: Any) -> Any:
+    """Both objects, the second's values over the first's."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        changed = {key: merged(first[key], item) if key in first else item for key, item in second.items()}
+        return {**first, **changed}
+    return second
 
 
 def own_name(identifier: str) -> str:
@@ -77,7 +91,7 @@ def _environment(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _app(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     name, configuration = own_name(identifier), inputs.get("configuration") or {}
     domain = environment_domain(inputs.get("managedEnvironmentId", inputs.get("environmentId")))
-    revision = f"{name}--{guid(inputs.get('template'), 'revision')[:7]}"
+    revision = f"{name}--{guid(ordered(inputs.get('template')), 'revision')[:7]}"
     answer: dict[str, Any] = {
         "latestRevisionName": revision,
         "latestReadyRevisionName": revision,
@@ -154,6 +168,17 @@ def computed(token: str, identifier: str, inputs: Mapping[str, Any]) -> dict[str
     }
 
 
+def identities(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The identities that a resource was given as a list of IDs, as Azure answers with them: an object by ID.
+
+    An ID that is not known yet (no text) leaves the object out.
+    """
+    given = (inputs.get("identity") or {}).get("userAssignedIdentities")
+    if not isinstance(given, list) or not all(isinstance(identifier, str) for identifier in given):
+        return {}
+    return {identifier: _identity(identifier, {}) for identifier in given}
+
+
 def client() -> dict[str, str]:
     """Who is signed in, as `authorization.get_client_config` tells."""
     return {
@@ -162,3 +187,32 @@ def client() -> dict[str, str]:
         "subscriptionId": SUBSCRIPTION,
         "tenantId": TENANT,
     }
+
+
+def written_back(token: str, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs with what Azure chose where nothing was given; it keeps what it chose before."""
+    chosen = _CHOSEN[token](inputs) if token in _CHOSEN else {}
+    return merged(_kept(chosen, old), dict(inputs))  # type: ignore[no-any-return]
+
+
+def _kept(chosen: Mapping[str, Any], old: Any) -> dict[str, Any]:
+    before = old if isinstance(old, Mapping) else {}
+    return {
+        key: _kept(value, before.get(key)) if isinstance(value, Mapping) else before.get(key, value)
+        for key, value in chosen.items()
+    }
+
+
+def _chosen_of_server(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Microsoft Learn, "Azure Database for PostgreSQL flexible server REST API": the answers to Servers - Create."""
+    chosen: dict[str, Any] = {"availabilityZone": "1"}
+    if (inputs.get("highAvailability") or {}).get("mode") == "ZoneRedundant":
+        chosen["highAvailability"] = {"standbyAvailabilityZone": "2"}
+    if (inputs.get("network") or {}).get("delegatedSubnetResourceId"):
+        chosen["network"] = {"publicNetworkAccess": "Disabled"}
+    return chosen
+
+
+_CHOSEN: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+    "azure-native:dbforpostgresql:Server": _chosen_of_server,
+}

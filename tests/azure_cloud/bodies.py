@@ -17,6 +17,8 @@ from typing import Any, Final
 from pulumi.runtime import rpc
 
 from tests.azure_cloud import schema as strict
+from tests.azure_cloud import sdk_types
+from tests.azure_cloud.errors import RefusedError
 from tests.azure_cloud.schema import UNKNOWN, Json, Schema
 
 FOLDER: Final = Path(__file__).resolve().parents[2].parent / "shared" / "arm-schemas"
@@ -102,9 +104,9 @@ def violations(token: str, inputs: Mapping[str, Any]) -> list[str]:
 def _translated(value: Json, schema: Schema, root: Schema, renames: Mapping[str, str], path: str) -> Json:
     schema = strict.resolved(schema, root)
     if isinstance(value, list):
-        if "additionalProperties" in schema and all(isinstance(item, str) for item in value):
+        if "additionalProperties" in schema and all(isinstance(item, str) or item is UNKNOWN for item in value):
             # The provider takes user-assigned identities as a list of IDs, ARM as an object with one key per ID.
-            return {item: {} for item in value}
+            return UNKNOWN if UNKNOWN in value else {item: {} for item in value}
         return [_translated(item, schema.get("items", {}), root, renames, f"{path}[]") for item in value]
     if not isinstance(value, dict):
         return value
@@ -137,3 +139,16 @@ def _renamed(key: str, path: str, renames: Mapping[str, str]) -> str:
     if f"{parent}.*" in renames:
         return re.sub(r"[A-Z]", lambda capital: f"-{capital.group().lower()}", key)
     return key
+
+
+def faults_of(token: str, inputs: Mapping[str, Json]) -> list[str]:
+    """What is wrong with the body, by the ARM schema and by the SDK's own types."""
+    by_schema = violations(token, inputs) if token in table() else []
+    return by_schema or sdk_types.violations(token, inputs)
+
+
+def check(token: str, inputs: Mapping[str, Json]) -> None:
+    """Raise RefusedError (400) for a body that Azure does not take; unknown values pass."""
+    if found := faults_of(token, inputs):
+        message = f"The request content was invalid and could not be deserialized: {'; '.join(found)}"
+        raise RefusedError(400, "InvalidRequestContent", message)

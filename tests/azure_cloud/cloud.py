@@ -1,23 +1,21 @@
 """The offline Azure: resources in one JSON file, and the answers of Azure Resource Manager to what is done with them.
 
-It refuses what Azure refuses: bodies that the schemas do not allow (400), a missing parent (404), a name that is
-taken or softly deleted (409), the deletion of what is locked or in use (409), and what a test injected. Every call is
-one JSON line in `<state>.calls.jsonl`.
+It refuses what Azure refuses: bodies that the schemas do not allow (400), a missing parent (404), what `rules` finds
+beside the other resources, a name that is taken or softly deleted (409), the deletion of what is locked or in use
+(409), and what a test injected. Every call is one JSON line in `<state>.calls.jsonl`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.azure_cloud import addresses, bodies, immutable, sdk_types
+from tests.azure_cloud import addresses, answers, bodies, faults, holding, immutable, revisions, rules
+from tests.azure_cloud.errors import HalfDoneError, RefusedError
 from tests.azure_cloud.schema import Json
-
-LOCK: Final = "azure-native:authorization:ManagementLockByScope"
 
 # One name for all of Azure, not one per resource group.
 WORLDWIDE: Final[Mapping[str, str]] = {
@@ -26,44 +24,7 @@ WORLDWIDE: Final[Mapping[str, str]] = {
     "azure-native:dbforpostgresql:Server": "ServerNameAlreadyExists",
     "azure-native:containerregistry:Registry": "AlreadyInUse",
 }
-# These vanish with their parent and are in nobody's way.
-GO_WITH_PARENT: Final = {
-    "azure-native:dbforpostgresql:Configuration",
-    "azure-native:storage:BlobServiceProperties",
-    "azure-native:keyvault:Secret",
-}
-# These cannot go while something refers to them.
-HELD_BY_REFERENCE: Final = {
-    "azure-native:network:Subnet",
-    "azure-native:network:VirtualNetwork",
-    "azure-native:network:NetworkSecurityGroup",
-    "azure-native:network:NatGateway",
-    "azure-native:network:PublicIPAddress",
-    "azure-native:privatedns:PrivateZone",
-    "azure-native:app:ManagedEnvironment",
-}
-INJECTED: Final[Mapping[str, tuple[int, str, str]]] = {
-    "throttled": (429, "TooManyRequests", "The request is being throttled. Please try after '10' seconds."),
-    "conflict": (
-        409,
-        "AnotherOperationInProgress",
-        "Another operation on this or a dependent resource is in progress.",
-    ),
-    "forbidden": (403, "AuthorizationFailed", "The client does not have authorization to perform the action."),
-    "quota": (400, "QuotaExceeded", "Operation could not be completed as it results in exceeding approved quota."),
-}
-
-
-class RefusedError(Exception):
-    """Azure's answer to a request that it does not carry out."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f'Status={status} Code="{code}" Message="{message}"')
-        self.status, self.code = status, code
-
-
-class HalfDoneError(Exception):
-    """The resource is there and its provisioning failed."""
+APP: Final = "azure-native:app:ContainerApp"
 
 
 class Azure:
@@ -72,7 +33,9 @@ class Azure:
     def __init__(self, state: Path) -> None:
         self._file, self._lock = state, threading.RLock()
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
+        self._cleared = threading.Event()
         empty: dict[str, Any] = {"resources": {}, "deleted": {}, "taken": {}, "faults": [], "executions": {}}
+        empty["outcomes"] = {}
         self._state = {**empty, **(json.loads(state.read_text()) if state.exists() else {})}
 
     @property
@@ -85,20 +48,47 @@ class Azure:
         """The executions of jobs by their ID in lower case."""
         return self._state["executions"]  # type: ignore[no-any-return]
 
+    @property
+    def outcomes(self) -> dict[str, list[str]]:
+        """How the next executions of a job, or the next revisions of an app, end, by its name; without, they succeed.
+
+        A job's are the statuses of an execution (Succeeded, Failed, Stopped), an app's `revisions.OUTCOMES`.
+        """
+        return self._state["outcomes"]  # type: ignore[no-any-return]
+
     def calls(self) -> list[dict[str, Any]]:
         """Everything that was asked so far: `operation`, `type`, `id`, and `refused` where it was."""
         lines = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
         return [json.loads(line) for line in lines]
 
-    def inject(self, kind: str, *, operation: str, matching: str, times: int = 1) -> None:
-        """Make the next calls of an operation fail whose ID matches the expression.
+    def inject(
+        self,
+        kind: str,
+        *,
+        operation: str,
+        matching: str,
+        times: int = 1,
+        every: int | None = None,
+        seconds: float = 60,
+    ) -> None:
+        """Make calls of an operation run into a fault whose ID matches the expression, until `clear_faults`.
 
-        Kinds: throttled (429), conflict (409), forbidden (403), quota (400), half (created, but provisioning failed).
+        Kinds: throttled (429), conflict (409), forbidden (403), quota (400), half (created, but provisioning failed),
+        slow (done, and answered after `seconds`). The next `times` calls are hit, or with `every` each n-th one of all
+        that match, without an end. What the provider repeats by itself counts as a call, as it does on Azure.
         """
-        if kind != "half" and kind not in INJECTED:
-            raise ValueError(f"no fault {kind!r}; there are half, {', '.join(INJECTED)}")
-        self._state["faults"].append({"kind": kind, "operation": operation, "matching": matching, "times": times})
-        self.save()
+        fault = faults.fault(kind, operation=operation, matching=matching, times=times, every=every, seconds=seconds)
+        with self._lock:
+            self._cleared.clear()
+            self._state["faults"].append(fault)
+            self.save()
+
+    def clear_faults(self) -> None:
+        """End every fault. Calls that wait in a slow one are answered now."""
+        with self._lock:
+            self._state["faults"].clear()
+            self._cleared.set()
+            self.save()
 
     def take_name(self, token: str, name: str) -> None:
         """Somebody else has this worldwide name."""
@@ -106,9 +96,11 @@ class Azure:
         self.save()
 
     def change(self, identifier: str, **inputs: Any) -> None:
-        """What somebody does past Pulumi, e.g. in the portal."""
-        self.resources[identifier.lower()]["inputs"] |= inputs
-        self.save()
+        """What somebody does past Pulumi, e.g. in the portal. Objects are merged, all else is replaced."""
+        with self._lock:
+            found = self.resources[identifier.lower()]
+            found["inputs"] = answers.merged(found["inputs"], inputs)
+            self.save()
 
     def save(self) -> None:
         with self._lock:
@@ -119,12 +111,13 @@ class Azure:
     def create(self, token: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """PUT of a new resource. Raises RefusedError, or HalfDoneError when it was made and left unfinished."""
         identifier = addresses.address(token, inputs)
-        with self._lock, self._called("create", token, identifier) as fault:
-            check_body(token, inputs)
+        with self.called("create", token, identifier) as fault, self._lock:
+            bodies.check(token, inputs)
             self._check_place(token, identifier, inputs)
+            self._check_beside(token, identifier, inputs)
             self._state["deleted"].pop(_worldwide(token, identifier), None)
             self._write(token, identifier, inputs)
-            if fault == "half":
+            if fault == faults.HALF:
                 raise HalfDoneError(
                     "The resource write operation failed to complete successfully: provisioning 'Failed'."
                 )
@@ -132,25 +125,29 @@ class Azure:
 
     def update(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """PUT of a resource that is there."""
-        with self._lock, self._called("update", token, identifier):
-            check_body(token, inputs)
+        with self.called("update", token, identifier), self._lock:
+            bodies.check(token, inputs)
             old = self._there(identifier)
             if reason := immutable.refusal(token, old["inputs"], inputs):
                 raise RefusedError(400, "PropertyChangeNotAllowed", reason)
+            self._check_beside(token, identifier, inputs)
             self._write(token, identifier, inputs)
             return self.resources[identifier.lower()]
 
     def read(self, token: str, identifier: str) -> dict[str, Any] | None:
-        with self._lock, self._called("read", token, identifier):
+        with self.called("read", token, identifier), self._lock:
             return self.resources.get(identifier.lower())
 
     def delete(self, token: str, identifier: str) -> None:
         """DELETE; of what is gone already it is a success, as on Azure."""
-        with self._lock, self._called("delete", token, identifier):
+        with self.called("delete", token, identifier), self._lock:
             if identifier.lower() not in self.resources:
                 return
-            self._check_free(token, identifier)
+            if refused := holding.refusal(token, identifier, self.resources):
+                raise refused
             gone = self.resources.pop(identifier.lower())
+            if token in holding.ONLY_FORGOTTEN:
+                return
             for key in [key for key in self.resources if key.startswith(f"{identifier.lower()}/")]:
                 del self.resources[key]
             if token == "azure-native:keyvault:Vault":
@@ -160,7 +157,7 @@ class Azure:
     def purge(self, vault: str) -> None:
         """Give a softly deleted vault's name free; refused under purge protection."""
         key = _worldwide("azure-native:keyvault:Vault", vault)
-        with self._lock, self._called("purge", "azure-native:keyvault:Vault", vault):
+        with self.called("purge", "azure-native:keyvault:Vault", vault), self._lock:
             deleted = self._state["deleted"].get(key)
             if deleted is None:
                 raise RefusedError(
@@ -171,16 +168,29 @@ class Azure:
             del self._state["deleted"][key]
 
     def _write(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
-        body = bodies.body(token, inputs) if token in bodies.table() else dict(inputs)
-        self.resources[identifier.lower()] = {"id": identifier, "type": token, "inputs": dict(inputs), "body": body}
+        old = self.resources.get(identifier.lower(), {})
+        kept = answers.written_back(token, inputs, old.get("inputs", {}))
+        body = bodies.body(token, kept) if token in bodies.table() else kept
+        resource: dict[str, Any] = {"id": identifier, "type": token, "inputs": kept, "body": body}
+        if token == APP:
+            name = answers.own_name(identifier)
+            outcomes = self.outcomes.get(name, [])
+            resource["revisions"] = revisions.after(old.get("revisions", []), name, inputs, outcomes)
+            resource["answer"] = revisions.summary(resource["revisions"])
+        self.resources[identifier.lower()] = resource
 
     def _there(self, identifier: str) -> dict[str, Any]:
         if identifier.lower() not in self.resources:
             raise RefusedError(404, "ResourceNotFound", f"The Resource '{identifier}' was not found.")
         return self.resources[identifier.lower()]
 
+    def _check_beside(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
+        if refused := rules.refusal(token, identifier, inputs, self.resources):
+            raise refused
+
     def _check_place(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
-        if identifier.lower() in self.resources:
+        # A server's parameters are always there: to create one is to set it.
+        if identifier.lower() in self.resources and token != "azure-native:dbforpostgresql:Configuration":
             raise RefusedError(409, "ResourceAlreadyExists", f"cannot create already existing resource '{identifier}'")
         above = addresses.parent(identifier)
         if above is not None and above.lower() not in self.resources:
@@ -198,89 +208,51 @@ class Azure:
             )
             raise RefusedError(409, "ConflictError", message)
 
-    def _check_free(self, token: str, identifier: str) -> None:
-        key = identifier.lower()
-        if token == "azure-native:dbforpostgresql:Configuration":
-            raise RefusedError(405, "MethodNotAllowed", "A server parameter cannot be deleted.")
-        for lock in self.resources.values():
-            scope = lock["id"].lower().rpartition("/providers/")[0]
-            # A lock holds what is below its scope, and what is above it from taking the scope along.
-            if lock["type"] == LOCK and token != LOCK and (_within(key, scope) or _within(scope, key)):
-                message = (
-                    f"The scope '{identifier}' cannot be deleted because following scope(s) are locked: '{scope}'."
-                )
-                raise RefusedError(409, "ScopeLocked", message)
-        below = [
-            other["id"]
-            for other_key, other in self.resources.items()
-            if other_key != key and _within(other_key, key) and other["type"] not in GO_WITH_PARENT
-        ]
-        if token in HELD_BY_REFERENCE:
-            quoted = re.compile(f'"{re.escape(key)}["/]')
-            below += [
-                other["id"]
-                for other_key, other in self.resources.items()
-                if other_key != key and quoted.search(json.dumps(other["inputs"]).lower())
-            ]
-        if below:
-            raise RefusedError(
-                409, "InUse", f"'{identifier}' cannot be deleted: it is in use by {', '.join(sorted(set(below)))}."
-            )
-
-    def _called(self, operation: str, token: str, identifier: str) -> _Call:
+    def called(self, operation: str, token: str, identifier: str) -> _Call:
+        """The frame of one call: it runs into what was injected, is written down, and leaves the state saved."""
         return _Call(self, {"operation": operation, "type": token, "id": identifier})
 
-    def fault(self, operation: str, identifier: str) -> str | None:
+    def met(self, line: Mapping[str, str]) -> faults.Fault | None:
         """Take the injected fault that this call runs into, if any."""
-        for fault in self._state["faults"]:
-            due = fault["times"] > 0 and fault["operation"] == operation
-            if due and re.search(fault["matching"], identifier, re.IGNORECASE):
-                fault["times"] -= 1
-                return str(fault["kind"])
-        return None
+        with self._lock:
+            return faults.met(self._state["faults"], line["operation"], line["id"])
+
+    def write_down(self, line: Mapping[str, str]) -> None:
+        with self._lock:
+            with self.calls_file.open("a") as calls:
+                calls.write(json.dumps(line) + "\n")
+            if line["operation"] != "read":
+                self.save()
+
+    def wait(self, seconds: float) -> None:
+        """Let a slow call take its time, unless faults are cleared."""
+        self._cleared.wait(seconds)
 
 
 class _Call:
-    """One call: runs into what was injected, is written down, and leaves the state saved."""
+    """See `Azure.called`."""
 
     def __init__(self, azure: Azure, line: dict[str, str]) -> None:
         self._azure, self._line = azure, line
+        self._fault: faults.Fault | None = None
 
     def __enter__(self) -> str | None:
-        fault = self._azure.fault(self._line["operation"], self._line["id"])
-        if fault is not None and fault in INJECTED:
-            refused = RefusedError(*INJECTED[fault])
+        self._fault = self._azure.met(self._line)
+        kind = str(self._fault["kind"]) if self._fault else None
+        if kind is not None and kind in faults.ANSWERS:
+            refused = RefusedError(*faults.ANSWERS[kind])
             self._write(refused)
             raise refused
-        return fault
+        return kind
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._write(error)
+        if self._fault is not None and self._fault["kind"] == faults.SLOW and error is None:
+            self._azure.wait(self._fault["seconds"])
 
     def _write(self, error: BaseException | None) -> None:
-        line = {**self._line, **({"refused": str(error)} if error else {})}
-        with self._azure.calls_file.open("a") as calls:
-            calls.write(json.dumps(line) + "\n")
-        if self._line["operation"] != "read":
-            self._azure.save()
-
-
-def faults_of(token: str, inputs: Mapping[str, Json]) -> list[str]:
-    """What is wrong with the body, by the ARM schema and by the SDK's own types."""
-    by_schema = bodies.violations(token, inputs) if token in bodies.table() else []
-    return by_schema or sdk_types.violations(token, inputs)
-
-
-def check_body(token: str, inputs: Mapping[str, Json]) -> None:
-    """Raise RefusedError (400) for a body that Azure does not take; unknown values pass."""
-    if found := faults_of(token, inputs):
-        message = f"The request content was invalid and could not be deserialized: {'; '.join(found)}"
-        raise RefusedError(400, "InvalidRequestContent", message)
+        self._azure.write_down({**self._line, **({"refused": str(error)} if error else {})})
 
 
 def _worldwide(token: str, name: str) -> str:
     return f"{token}#{name.rsplit('/', 1)[-1].lower()}"
-
-
-def _within(key: str, scope: str) -> bool:
-    return key == scope or key.startswith(f"{scope}/")

@@ -14,7 +14,10 @@ from pulumi.runtime import rpc
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from tests.azure_cloud import addresses, answers, bodies, immutable, sdk_types
-from tests.azure_cloud.cloud import Azure, HalfDoneError, RefusedError, check_body
+from tests.azure_cloud.answers import merged
+from tests.azure_cloud.cloud import Azure
+from tests.azure_cloud.errors import HalfDoneError, RefusedError
+from tests.azure_cloud.retrying import repeated
 from tests.azure_cloud.schema import UNKNOWN, Json
 
 VERSION: Final = "3.29.0"
@@ -46,32 +49,63 @@ def wire(value: Mapping[str, Json]) -> struct_pb2.Struct:
     return json_format.ParseDict(sent(value), struct_pb2.Struct())
 
 
-def merged(first: Json, second: Json) -> Json:
-    """Both objects, the second's values over the first's."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        changed = {key: merged(first[key], item) if key in first else item for key, item in second.items()}
-        return {**first, **changed}
-    return second
-
-
 def unknown(value: Json) -> Json:
     """The same object with every value unknown."""
     return {key: unknown(item) for key, item in value.items()} if isinstance(value, dict) else UNKNOWN
 
 
-def outputs(token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
-    """What the provider tells of a resource: its inputs, without its address, and what Azure computed."""
+def outputs(token: str, identifier: str, inputs: Mapping[str, Json], answer: Mapping[str, Json]) -> dict[str, Json]:
+    """What the provider tells of a resource: its inputs, without its address, and what Azure computed.
+
+    `answer` is what Azure knows of this one resource and not of its kind.
+    """
     of_address = {*addresses.names(token, inputs), *bodies.SCOPES} - sdk_types.outputs_of(token)
-    told = {key: value for key, value in inputs.items() if key not in of_address}
-    told = merged(told, answers.computed(token, identifier, inputs))
+    told = {key: value for key, value in _answered(inputs).items() if key not in of_address}
+    told = merged(merged(told, answers.computed(token, identifier, inputs)), answer)
     return {"type": addresses.arm_type(token), **told}
+
+
+def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
+    return outputs(resource["type"], resource["id"], resource["inputs"], resource.get("answer", {}))
 
 
 def preview_outputs(token: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
     """Before the resource is there, all that is not an input is unknown."""
     computed = unknown(answers.computed(token, "unknown", inputs))
-    told = merged(dict(inputs), computed)
+    told = merged(_answered(inputs), computed)
     return {**dict.fromkeys(sdk_types.outputs_of(token) - told.keys() - sdk_types.inputs_of(token), UNKNOWN), **told}
+
+
+def _answered(inputs: Mapping[str, Json]) -> dict[str, Json]:
+    """The inputs in the shape of the answer. The SDK fails on identities that come back as the list that they were."""
+    if not isinstance(inputs.get("identity"), dict) or "userAssignedIdentities" not in inputs["identity"]:
+        return dict(inputs)
+    identity = {**inputs["identity"], "userAssignedIdentities": answers.identities(inputs) or UNKNOWN}
+    return {**inputs, "identity": identity}
+
+
+def refreshed(
+    token: str, inputs: Mapping[str, Json], before: Mapping[str, Json], after: Mapping[str, Json]
+) -> dict[str, Json]:
+    """The inputs with what has changed in Azure's answers since the last one, as the provider reads a resource.
+
+    So what Azure wrote back at once is no difference, and what it chooses anew later is one.
+    """
+
+    def moved(given: Json, old: Json, new: Json) -> Json:
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            return given if old == new else new
+        result = dict(given) if isinstance(given, dict) else {}
+        for key in old.keys() | new.keys():
+            if key not in new:
+                result.pop(key, None)
+            elif old.get(key) != new[key]:
+                result[key] = moved(result.get(key), old.get(key), new[key])
+        return result
+
+    own = sdk_types.inputs_of(token)
+    kept = [{key: value for key, value in answer.items() if key in own} for answer in (before, after)]
+    return moved(dict(inputs), *kept)  # type: ignore[no-any-return]
 
 
 def changes(old: Json, new: Json, path: str = "") -> Iterator[tuple[str, str]]:
@@ -152,34 +186,35 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
         token, inputs = _token(request.urn), plain(request.properties)
         if request.preview:
-            self._asked(context, lambda: check_body(token, inputs))
+            self._asked(context, lambda: bodies.check(token, inputs))
             return provider_pb2.CreateResponse(properties=wire(preview_outputs(token, inputs)))
-        identifier = addresses.address(token, inputs)
         try:
-            self._asked(context, lambda: self._azure.create(token, inputs))
+            made = self._asked(context, lambda: self._azure.create(token, inputs))
         except HalfDoneError as half:
-            told = outputs(token, identifier, inputs) | {"provisioningState": "Failed"}
+            left = self._azure.resources[addresses.address(token, inputs).lower()]
+            told = outputs_of(left) | {"provisioningState": "Failed"}
             detail = provider_pb2.ErrorResourceInitFailed(
-                id=identifier, properties=wire(told), reasons=[str(half)], inputs=wire(inputs)
+                id=left["id"], properties=wire(told), reasons=[str(half)], inputs=wire(inputs)
             )
             _abort_with(context, str(half), detail)
-        return provider_pb2.CreateResponse(id=identifier, properties=wire(outputs(token, identifier, inputs)))
+        return provider_pb2.CreateResponse(id=made["id"], properties=wire(outputs_of(made)))
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
         token = _token(request.urn)
         found = self._asked(context, lambda: self._azure.read(token, request.id))
         if found is None:
             return provider_pb2.ReadResponse()
-        told = outputs(token, found["id"], found["inputs"])
-        return provider_pb2.ReadResponse(id=found["id"], properties=wire(told), inputs=wire(found["inputs"]))
+        told, known = outputs_of(found), plain(request.inputs)
+        inputs = refreshed(token, known, plain(request.properties), told) if known else found["inputs"]
+        return provider_pb2.ReadResponse(id=found["id"], properties=wire(told), inputs=wire(inputs))
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         token, inputs = _token(request.urn), plain(request.news)
         if request.preview:
-            self._asked(context, lambda: check_body(token, inputs))
-        else:
-            self._asked(context, lambda: self._azure.update(token, request.id, inputs))
-        return provider_pb2.UpdateResponse(properties=wire(outputs(token, request.id, inputs)))
+            self._asked(context, lambda: bodies.check(token, inputs))
+            return provider_pb2.UpdateResponse(properties=wire(outputs(token, request.id, inputs, {})))
+        changed = self._asked(context, lambda: self._azure.update(token, request.id, inputs))
+        return provider_pb2.UpdateResponse(properties=wire(outputs_of(changed)))
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._asked(context, lambda: self._azure.delete(_token(request.urn), request.id))
@@ -198,12 +233,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if found is None:
             context.abort(grpc.StatusCode.UNKNOWN, f'Status=404 Code="ResourceNotFound" Message="{identifier}"')
             raise AssertionError("unreachable")
-        told = {"id": found["id"], **outputs(token, found["id"], found["inputs"])}
+        told = {"id": found["id"], **outputs_of(found)}
         return provider_pb2.InvokeResponse(**{"return": wire(told)})
 
     def _asked(self, context: Any, ask: Callable[[], Any]) -> Any:
         try:
-            return ask()
+            return repeated(ask)
         except RefusedError as refused:
             context.abort(grpc.StatusCode.UNKNOWN, str(refused))
             raise

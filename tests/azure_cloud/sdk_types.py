@@ -6,6 +6,7 @@ The check for types without an ARM schema (a budget, a workbook), and for a mach
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
@@ -16,21 +17,39 @@ from pulumi import _types
 from tests.azure_cloud.schema import UNKNOWN, Json, is_type
 
 # Enum values that a service takes and the SDK's enum of that name lacks: the schema of the PostgreSQL administrator has
-# the directory's own spelling.
-ALSO_ALLOWED: Final = {("dbforpostgresql", "PrincipalType"): ("User", "Group", "ServicePrincipal", "Unknown")}
+# the directory's own spelling, and two APIs of Azure Monitor have an operator of a condition.
+ALSO_ALLOWED: Final = {
+    ("dbforpostgresql", "PrincipalType"): ("User", "Group", "ServicePrincipal", "Unknown"),
+    ("monitor", "ConditionOperator"): (
+        *("Equals", "GreaterThan", "GreaterThanOrEqual"),
+        *("LessThan", "LessThanOrEqual"),
+    ),
+}
+
+# The SDK loads its modules at the first look into them, which is not safe for threads: one that comes second finds a
+# module half loaded.
+_LOADING: Final = threading.Lock()
 
 SCALARS: Final = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
 @cache
+def _classes(token: str) -> tuple[type, type] | None:
+    """The Args class and the class of a resource type, None where this SDK has no such type."""
+    _, module, name = token.split(":")
+    with _LOADING:
+        try:
+            loaded = importlib.import_module(f"pulumi_azure_native.{module.replace('/', '.')}")
+        except ImportError:
+            return None
+        args = getattr(loaded, f"{name}InitArgs", None) or getattr(loaded, f"{name}Args", None)
+        return (args, getattr(loaded, name)) if args is not None else None
+
+
 def arguments(token: str) -> type | None:
     """The Args class of a resource type, None where this SDK has no such type."""
-    _, module, name = token.split(":")
-    try:
-        loaded = importlib.import_module(f"pulumi_azure_native.{module.replace('/', '.')}")
-    except ImportError:
-        return None
-    return getattr(loaded, f"{name}InitArgs", None) or getattr(loaded, f"{name}Args", None)
+    classes = _classes(token)
+    return classes[0] if classes else None
 
 
 def inputs_of(token: str) -> frozenset[str]:
@@ -41,11 +60,8 @@ def inputs_of(token: str) -> frozenset[str]:
 
 def outputs_of(token: str) -> frozenset[str]:
     """The names of a resource type's outputs; empty for an unknown type."""
-    _, module, name = token.split(":")
-    if arguments(token) is None:
-        return frozenset()
-    resource = getattr(importlib.import_module(f"pulumi_azure_native.{module.replace('/', '.')}"), name)
-    return frozenset(_types.resource_py_to_pulumi_names(resource).values())
+    classes = _classes(token)
+    return frozenset(_types.resource_py_to_pulumi_names(classes[1]).values()) if classes else frozenset()
 
 
 def violations(token: str, inputs: Mapping[str, Any]) -> list[str]:

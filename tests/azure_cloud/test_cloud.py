@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.azure_cloud import immutable
-from tests.azure_cloud.cloud import Azure, HalfDoneError, RefusedError
+from tests.azure_cloud import bodies, immutable
+from tests.azure_cloud.cloud import Azure
+from tests.azure_cloud.errors import HalfDoneError, RefusedError
 
 GROUP = "azure-native:resources:ResourceGroup"
 VAULT = "azure-native:keyvault:Vault"
 NETWORK = "azure-native:network:VirtualNetwork"
 SUBNET = "azure-native:network:Subnet"
 ENDPOINT = "azure-native:network:PrivateEndpoint"
+needs_schemas = pytest.mark.skipif(
+    not bodies.AVAILABLE,
+    reason="skipped: ../shared/arm-schemas, which tells what is in what, is not beside this checkout",
+)
 LOCK = "azure-native:authorization:ManagementLockByScope"
 PLACED = {"resourceGroupName": "rg", "location": "westeurope"}
 
@@ -41,6 +47,7 @@ def test_what_is_there_outlives_the_process_and_every_call_is_written_down(azure
     assert [call["operation"] for call in azure.calls()] == ["create", "create", "read"]
 
 
+@needs_schemas
 def test_a_parent_must_be_there(azure: Azure) -> None:
     with refused("ResourceGroupNotFound"):
         azure.create(VAULT, {**vault(), "resourceGroupName": "other"})
@@ -98,6 +105,7 @@ def test_a_lock_holds_the_resource_and_what_is_above_it(azure: Azure) -> None:
     azure.delete(VAULT, made["id"])
 
 
+@needs_schemas
 def test_what_is_in_use_is_not_deleted(azure: Azure) -> None:
     network = azure.create(
         NETWORK, {**PLACED, "virtualNetworkName": "v", "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}
@@ -138,9 +146,71 @@ def test_a_half_done_creation_leaves_the_resource(azure: Azure) -> None:
         azure.create(VAULT, vault())
 
 
+def test_every_third_call_is_hit_until_faults_are_cleared(azure: Azure) -> None:
+    azure.inject("quota", operation="read", matching="", every=3)
+    hit = []
+    for number in range(1, 10):
+        try:
+            azure.read(GROUP, "any")
+        except RefusedError:
+            hit.append(number)
+    assert hit == [3, 6, 9]
+    azure.clear_faults()
+    for _ in range(3):
+        azure.read(GROUP, "any")
+
+
+def test_a_call_that_is_repeated_at_once_gets_through(azure: Azure) -> None:
+    azure.inject("throttled", operation="read", matching="", every=2)
+
+    def hits(identifier: str) -> bool:
+        try:
+            azure.read(GROUP, identifier)
+        except RefusedError:
+            return True
+        return False
+
+    order = ["b", "a", "c", "a", "d", "a"]
+    assert [hits(identifier) for identifier in order] == [False, True, False, False, True, True]
+
+
+def test_a_slow_creation_is_done_before_it_is_answered_and_holds_up_nobody(azure: Azure) -> None:
+    azure.inject("slow", operation="create", matching="/vaults/", seconds=600)
+    answered = threading.Event()
+
+    def create() -> None:
+        azure.create(VAULT, vault())
+        answered.set()
+
+    waiting = threading.Thread(target=create, daemon=True)
+    waiting.start()
+    while not any("/vaults/" in key for key in list(azure.resources)):
+        assert waiting.is_alive()
+    azure.create(GROUP, {**PLACED, "resourceGroupName": "other"})
+    assert not answered.is_set()
+    azure.clear_faults()
+    assert answered.wait(60)
+
+
+def test_what_azure_chose_is_in_the_inputs_and_stays(azure: Azure) -> None:
+    server = "azure-native:dbforpostgresql:Server"
+    inputs = {**PLACED, "serverName": "psql-one", "highAvailability": {"mode": "ZoneRedundant"}}
+    made = azure.create(server, inputs)
+    assert made["inputs"]["availabilityZone"] == "1"
+    assert made["inputs"]["highAvailability"] == {"mode": "ZoneRedundant", "standbyAvailabilityZone": "2"}
+    azure.change(made["id"], availabilityZone="2", highAvailability={"standbyAvailabilityZone": "1"})
+    updated = azure.update(server, made["id"], {**inputs, "tags": {"owner": "team"}})
+    assert updated["inputs"]["availabilityZone"] == "2"
+    assert updated["inputs"]["highAvailability"] == {"mode": "ZoneRedundant", "standbyAvailabilityZone": "1"}
+    placed = azure.create(server, {**inputs, "serverName": "psql-two", "availabilityZone": "3"})
+    assert placed["inputs"]["availabilityZone"] == "3"
+
+
 def test_an_unknown_fault_is_refused(azure: Azure) -> None:
     with pytest.raises(ValueError, match="throttled"):
         azure.inject("earthquake", operation="create", matching="")
+    with pytest.raises(ValueError, match="at least 1"):
+        azure.inject("quota", operation="create", matching="", every=0)
 
 
 @pytest.mark.skipif(not immutable.TABLE.is_file(), reason="skipped: ../shared/azure-native is not beside this checkout")

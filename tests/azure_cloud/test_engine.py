@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.azure_cloud import bodies
+from tests.azure_cloud import bodies, retrying
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.provider import serve
 from tests.azure_cloud.running import NO_CHANGES_EXPECTED, Program
@@ -104,7 +104,7 @@ def test_a_misspelt_property_fails_in_the_preview_already(program: Program, azur
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("throttled", "Status=429"), ("conflict", "Status=409"), ("quota", "QuotaExceeded"), ("half", "provisioning")],
+    [("forbidden", "Status=403"), ("quota", "QuotaExceeded"), ("half", "provisioning")],
 )
 def test_after_a_fault_the_next_up_finishes(program: Program, azure: Azure, kind: str, message: str) -> None:
     azure.inject(kind, operation="create", matching="/storageAccounts/[^/]+$")
@@ -116,6 +116,28 @@ def test_after_a_fault_the_next_up_finishes(program: Program, azure: Azure, kind
     assert len(azure.resources) == 6
     assert program.destroy().code == 0
     assert azure.resources == {}
+
+
+@pytest.mark.parametrize("kind", ["throttled", "conflict"])
+def test_what_passes_is_repeated_by_the_provider(program: Program, azure: Azure, kind: str) -> None:
+    azure.inject(kind, operation="create", matching="", every=3)
+    done = program.up()
+    assert done.code == 0, done.text
+    refused = [call for call in azure.calls() if "refused" in call]
+    assert len(refused) == 2
+    assert len(written(azure, "create")) == len(refused) + len(azure.resources)
+
+
+@pytest.mark.parametrize(("kind", "message"), [("throttled", "TooManyRequests"), ("conflict", "Status=409")])
+def test_what_goes_on_reaches_the_engine(program: Program, azure: Azure, kind: str, message: str) -> None:
+    azure.inject(kind, operation="create", matching="/storageAccounts/[^/]+$", every=1)
+    failed = program.up()
+    assert failed.code != 0
+    assert message in failed.text
+    assert written(azure, "create").count("StorageAccount") == retrying.MOST_TRIES
+    azure.clear_faults()
+    finished = program.up()
+    assert finished.code == 0, finished.text
 
 
 def test_a_lock_is_taken_off_before_what_it_holds(program: Program, azure: Azure) -> None:

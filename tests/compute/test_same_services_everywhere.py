@@ -11,11 +11,13 @@ import pytest
 from components.compute.contract import Compute, Identity, Role, Scale
 from components.compute.local.backend import LocalCompute, LocalComputeArgs
 from components.mlflow.topology import BACKENDS, DataPlane, Size, Topology, identity_name
-from tests.azure.recorder import record
+from tests.azure.recorder import Graph, record
 from tests.compute.container_apps.specs import COMPUTED
 from tests.compute.container_apps.specs import compute as container_apps
 
 ROLES = (*BACKENDS, Role.GATEWAY)
+# Where services are called by no name of their own.
+OWN_MACHINE = LocalCompute(LocalComputeArgs(root=Path(), command=[], image="", environment={}, identity_headers=Path()))
 PLATFORM = {"PORT", "TMPDIR"}
 TOPOLOGY = Topology(
     sizes=dict.fromkeys(
@@ -53,17 +55,21 @@ def local(folder: Path) -> LocalCompute:
     )
 
 
-def rendered(backend: Compute, role: Role) -> dict[str, Any]:
+def registered(backend: Compute, role: Role) -> Graph:
     def program() -> None:
         parent = Parent()
         if role is Role.PREPARE:
             backend.run_job(TOPOLOGY.prepare(), parent=parent)
         else:
-            # The spec names where its services are, which differs by backend: all get one backend's.
-            spec = TOPOLOGY.gateway(container_apps()) if role is Role.GATEWAY else TOPOLOGY.service(role)
+            # The spec names where services are, which differs by backend: all get one backend's.
+            spec = TOPOLOGY.gateway(container_apps()) if role is Role.GATEWAY else TOPOLOGY.service(role, OWN_MACHINE)
             backend.run_service(spec, parent=parent)
 
-    graph = record(program, preview=False, computed=COMPUTED)
+    return record(program, preview=False, computed=COMPUTED)
+
+
+def rendered(backend: Compute, role: Role) -> dict[str, Any]:
+    graph = registered(backend, role)
     return graph.inputs("prepare-job" if "prepare-job" in graph.names else role.value)
 
 
@@ -102,6 +108,12 @@ def test_port_probes_and_patience(role: Role, tmp_path: Path) -> None:
     )
     assert startup["periodSeconds"] * startup["failureThreshold"] == process["start_seconds"]
     assert app["template"]["terminationGracePeriodSeconds"] == process["stop_seconds"]
+
+
+@pytest.mark.parametrize("role", BACKENDS)
+def test_readiness_is_waited_for_as_long_everywhere(role: Role, tmp_path: Path) -> None:
+    ready = registered(container_apps(), role).inputs(f"{role}-ready")
+    assert ready["startSeconds"] == rendered(local(tmp_path), role)["start_seconds"] > 0
 
 
 def test_a_gateway_takes_its_upstreams_from_the_backend() -> None:

@@ -50,7 +50,7 @@ def topology() -> Topology:
 
 def test_each_service_signs_in_to_the_database_as_itself(topology: Topology) -> None:
     for role in (Role.TRACKING, Role.REGISTRY):
-        env = topology.service(role).env
+        env = topology.service(role, OneAddress()).env
         assert env["TRACKING_DATABASE_URL"] == (
             f"postgresql+entra://mlflow-{role}@db.example:5432/tracking?sslmode=verify-full"
         )
@@ -59,7 +59,7 @@ def test_each_service_signs_in_to_the_database_as_itself(topology: Topology) -> 
 
 
 def test_artifacts_gets_no_database_and_the_gateway_no_data_at_all(topology: Topology) -> None:
-    assert not [name for name in topology.service(Role.ARTIFACTS).env if "DATABASE" in name]
+    assert not [name for name in topology.service(Role.ARTIFACTS, OneAddress()).env if "DATABASE" in name]
     gateway = topology.gateway(OneAddress())
     assert not [name for name in gateway.env if "DATABASE" in name or "BLOB" in name or "VAULT" in name]
 
@@ -75,7 +75,7 @@ def test_the_gateway_knows_where_each_service_is(topology: Topology) -> None:
 def test_only_the_gateway_has_the_ingress_that_was_asked_for(topology: Topology) -> None:
     public = replace(topology, ingress=Ingress.PUBLIC)
     assert public.gateway(OneAddress()).ingress is Ingress.PUBLIC
-    assert {public.service(role).ingress for role in BACKENDS} == {Ingress.INTERNAL}
+    assert {public.service(role, OneAddress()).ingress for role in BACKENDS} == {Ingress.INTERNAL}
 
 
 def test_prepare_gets_the_principals_of_the_services_and_the_admin_database(topology: Topology) -> None:
@@ -88,11 +88,14 @@ def test_prepare_gets_the_principals_of_the_services_and_the_admin_database(topo
 
 
 def test_no_spec_names_a_secret(topology: Topology) -> None:
-    specs: list[ServiceSpec | JobSpec] = [*(topology.service(role) for role in BACKENDS), topology.prepare()]
+    specs: list[ServiceSpec | JobSpec] = [
+        *(topology.service(role, OneAddress()) for role in BACKENDS),
+        topology.prepare(),
+    ]
     for spec in specs:
         assert not [name for name in spec.env if "PASSWORD" in name or "SECRET" in name or "KEY" in name.split("_")[1:]]
 
 
 def test_a_value_that_is_known_only_later_makes_its_variable_an_output(topology: Topology) -> None:
     later = replace(topology, data=replace(topology.data, database_host=pulumi.Output.from_input("db:5432")))
-    assert isinstance(later.service(Role.TRACKING).env["TRACKING_DATABASE_URL"], pulumi.Output)
+    assert isinstance(later.service(Role.TRACKING, OneAddress()).env["TRACKING_DATABASE_URL"], pulumi.Output)

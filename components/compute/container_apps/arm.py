@@ -5,16 +5,21 @@ from __future__ import annotations
 import email.utils
 import functools
 import json
+import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 ENDPOINT = "https://management.azure.com"
+ENDPOINT_VARIABLE = "ARM_ENDPOINT"
 API_VERSION = "2025-01-01"
 REQUEST_SECONDS = 60
+
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 # 409: another operation on the same resource is under way. 429: too many calls. 5xx: Azure's own trouble.
 _PASSING = (409, 429, 500, 502, 503, 504)
@@ -28,6 +33,32 @@ class ArmError(RuntimeError):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+def endpoint(environ: Mapping[str, str] = os.environ) -> str:
+    """Where Azure Resource Manager is: the public cloud's, or what ARM_ENDPOINT says, without a slash at its end.
+
+    Another cloud has its own endpoint, and a stand-in for Azure listens on this machine. Raises ArmError for one that
+    is no https:// address: a token would travel in clear text. Loopback addresses may be http://.
+    """
+    given = environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+    try:
+        url = urllib.parse.urlsplit(given)
+        safe = url.hostname in _LOOPBACK if url.scheme == "http" else url.scheme == "https" and bool(url.hostname)
+    except ValueError:
+        safe = False
+    if not safe:
+        raise ArmError(
+            f"{ENDPOINT_VARIABLE}: {given!r} would carry tokens in clear text; allowed: https://HOST, or http:// on "
+            f"{' or '.join(_LOOPBACK)}; unset it for {ENDPOINT}, or give the https:// address of your cloud's endpoint."
+        )
+    return given.rstrip("/")
+
+
+def token_scope(endpoint: str) -> str:
+    """What a token is asked for: the endpoint's cloud; a stand-in on this machine is given one of the public cloud."""
+    loopback = urllib.parse.urlsplit(endpoint).hostname in _LOOPBACK
+    return f"{ENDPOINT if loopback else endpoint.rstrip('/')}/.default"
 
 
 @dataclass(frozen=True)
@@ -44,11 +75,12 @@ class Arm:
     """A client of one ARM endpoint. It repeats a call that failed in passing, as long as `patience` seconds allow.
 
     A POST is repeated only after an answer that says that nothing was done (409, 429, 503): a start whose answer was
-    lost may have happened. `token` gives a bearer token for each call; `clock` and `sleep` are for tests.
+    lost may have happened. `endpoint` is by default that of this process's environment at the time; `token` gives a
+    bearer token of a scope for each call; `clock` and `sleep` are for tests.
     """
 
-    endpoint: str = ENDPOINT
-    token: Callable[[], str] = field(default_factory=lambda: default_token)
+    endpoint: str = field(default_factory=lambda: endpoint())
+    token: Callable[[str], str] = field(default_factory=lambda: default_token)
     patience: float = 300.0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -79,7 +111,10 @@ class Arm:
             self._url(path),
             method=method,
             data=b"" if method == "POST" else None,
-            headers={"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self.token(token_scope(self.endpoint))}",
+                "Content-Type": "application/json",
+            },
         )
         try:
             with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310
@@ -95,12 +130,12 @@ class Arm:
         return url if "api-version=" in path else f"{url}?api-version={API_VERSION}"
 
 
-def default_token() -> str:
+def default_token(scope: str) -> str:
     """A token of whoever runs the program: a workflow's federated identity, a managed one, or `az login`."""
     from azure.core.exceptions import ClientAuthenticationError
 
     try:
-        return str(_credential().get_token(f"{ENDPOINT}/.default").token)
+        return str(_credential().get_token(scope).token)
     except ClientAuthenticationError as error:
         raise ArmError(f"Nobody is signed in to Azure; run `az login` or set AZURE_*. {error.message}") from None
 

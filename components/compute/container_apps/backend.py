@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 import pulumi
 from pulumi_azure_native import app
 
-from components.compute.container_apps import rendering
-from components.compute.container_apps.arm import ENDPOINT
+from components.compute.container_apps import arm, rendering
 from components.compute.container_apps.image import Image
 from components.compute.container_apps.job_execution import environment_hash
-from components.compute.container_apps.resources import JobExecution
+from components.compute.container_apps.resources import JobExecution, RevisionReady
 from components.compute.contract import Deployment, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
 
 _HTTPS = 443
@@ -28,7 +27,7 @@ class ContainerAppsArgs:
     `environment_id` and `default_domain` are of the environment (`environment.Environment` or another program's),
     `names` the physical names of each role's app or job, `identity_ids` the ARM ids of their managed identities,
     `environment` what the platform adds to every container. `requires` is waited for before anything is made: the role
-    assignments by which the image is pulled. `arm_endpoint` is where executions are started.
+    assignments by which the image is pulled.
     """
 
     environment_id: pulumi.Input[str]
@@ -41,7 +40,6 @@ class ContainerAppsArgs:
     identity_ids: Mapping[Role, pulumi.Input[str]]
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     requires: Sequence[pulumi.Resource] = ()
-    arm_endpoint: str = ENDPOINT
 
     def __post_init__(self) -> None:
         wrong = {role: name for role, name in self.names.items() if not _NAME.fullmatch(name)}
@@ -60,20 +58,24 @@ class ContainerAppsCompute:
     A service with ingress `internal` is reached from within the environment alone, one with `public` from wherever the
     environment is: in an internal environment that is the virtual network, not the internet. Container Apps cannot
     order a rollout replica by replica: a revision gets traffic when its replicas are ready, and the one before it is
-    stopped after that. Sizes of spool disks are Azure's, by the cores of a replica; one that is too small is refused.
+    stopped after that. What depends on a service waits for that, and a revision that is never ready fails the update.
+    Sizes of spool disks are Azure's, by the cores of a replica; one that is too small is refused.
+
+    Executions and readiness are asked for at the endpoint that ARM_ENDPOINT names (`arm.endpoint`).
 
         compute = ContainerAppsCompute(ContainerAppsArgs(environment_id=environment.id, image=image, ...))
         Platform("mlflow", PlatformArgs(compute=compute, topology=topology))
     """
 
     def __init__(self, args: ContainerAppsArgs) -> None:
+        arm.endpoint()  # refused now rather than after the first resources were made
         self._args = args
 
     def upstream(self, role: Role, port: int, scale: Scale) -> Upstream:
         """The environment's ingress, which balances between replicas and takes TLS for every app on one port."""
         del port, scale
         host = rendering.host_name(self._args.names[role], Ingress.INTERNAL, self._args.default_domain)
-        return Upstream(addresses=[pulumi.Output.concat(host, f":{_HTTPS}")], tls=True)
+        return Upstream(addresses=[pulumi.Output.concat(host, f":{_HTTPS}")], tls=True, host=host)
 
     def run_job(
         self, spec: JobSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
@@ -100,7 +102,6 @@ class ContainerAppsCompute:
             image=args.image.reference,
             environment=environment,
             timeout_seconds=spec.timeout_seconds,
-            endpoint=args.arm_endpoint,
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[job, *depends_on, *args.requires]),
         )
         return Deployment(resources=[execution])
@@ -108,7 +109,7 @@ class ContainerAppsCompute:
     def run_service(
         self, spec: ServiceSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
     ) -> Deployment:
-        """Bring the app to its spec. The `up` waits until Azure has provisioned the revision."""
+        """Bring the app to its spec and wait until its revision is ready; one that never is fails the update."""
         args, identity_id = self._args, self._args.identity_ids[spec.role]
         container_app = app.ContainerApp(
             spec.name,
@@ -123,12 +124,22 @@ class ContainerAppsCompute:
             template=rendering.template(spec, args.image, args.environment),
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *args.requires]),
         )
+        startup = spec.probes.startup
+        ready = RevisionReady(
+            f"{spec.name}-ready",
+            app_id=container_app.id,
+            revision=container_app.latest_revision_name,
+            start_seconds=startup.period * startup.failures,
+            scales_to_zero=spec.scale.minimum == 0,
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+        resources = [container_app, ready]
         if spec.ingress is Ingress.NONE:
-            return Deployment(resources=[container_app])
+            return Deployment(resources=resources)
         host = rendering.host_name(args.names[spec.role], spec.ingress, args.default_domain)
-        # Of the app's id too: nobody is given the address before the app is there.
-        url = pulumi.Output.all(host, container_app.id).apply(lambda of: f"https://{of[0]}")
-        return Deployment(resources=[container_app], url=url)
+        # Nobody is given the address before somebody answers there. An update keeps the id, so a preview knows the url.
+        url = pulumi.Output.all(host, ready.id).apply(lambda of: f"https://{of[0]}")
+        return Deployment(resources=resources, url=url)
 
 
 def _identity(identity_id: pulumi.Input[str]) -> app.ManagedServiceIdentityArgs:

@@ -127,14 +127,20 @@ def host_name(app_name: str, ingress: Ingress, domain: pulumi.Input[str]) -> pul
     return pulumi.Output.concat(app_name, middle, domain)
 
 
+def check_size(name: str, *, cpu: float, memory_mib: int, spool_mib: int) -> None:
+    """Raise ValueError for a size that no replica can have; for programs that refuse it before they make anything."""
+    resources(name, cpu, memory_mib)
+    most = next((mib for cores, mib in _EPHEMERAL_MIB if cpu <= cores), _EPHEMERAL_MIB[-1][1])
+    if spool_mib > most:
+        raise ValueError(
+            f"{name}.spoolMib: {spool_mib} is more than a replica with {cpu:g} cores has; allowed: at most {most} MiB; "
+            f"lower it or give {name}.cpu more cores."
+        )
+
+
 def _check_service(spec: ServiceSpec) -> None:
     name, scale = spec.name, spec.scale
-    most = next((mib for cpu, mib in _EPHEMERAL_MIB if spec.cpu <= cpu), _EPHEMERAL_MIB[-1][1])
-    if spec.spool_mib > most:
-        raise ValueError(
-            f"{name}.spoolMib: {spec.spool_mib} is more than a replica with {spec.cpu:g} cores has; allowed: at most "
-            f"{most} MiB; lower it or give {name}.cpu more cores."
-        )
+    check_size(name, cpu=spec.cpu, memory_mib=spec.memory_mib, spool_mib=spec.spool_mib)
     if spec.grace_seconds > _MOST_GRACE_SECONDS:
         raise ValueError(
             f"{name}: a grace period of {spec.grace_seconds} s; allowed: at most {_MOST_GRACE_SECONDS}; "

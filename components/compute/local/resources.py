@@ -7,7 +7,6 @@ nothing. The state holds their inputs and a status: no secret is among them.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,30 +19,19 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
+from components.compute.dynamic import Provider
 from components.compute.local import jobs, processes
 from components.compute.local.layout import Layout
 from components.compute.local.supervisor import Supervisor, SupervisorError
 
-_EXPECTED = (processes.ProcessError, jobs.JobError, SupervisorError)
 
-
-class _Provider(ResourceProvider):
-    # The pickled provider holds nothing that is secret, and a secret would hide every diff of the resource.
-    serialize_as_secret_always = False
-
-
-def _message_only(error: Exception) -> Exception:
-    """The provider's host prints a traceback with each error; what is said to a user is the message alone."""
-    sys.tracebacklimit = 0
-    return error
-
-
-class SupervisorProvider(_Provider):
+class SupervisorProvider(Provider):
     """A running supervisord under `root`."""
+
+    errors = (SupervisorError,)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(props["root"], self._start(props))
@@ -67,15 +55,15 @@ class SupervisorProvider(_Provider):
         Supervisor(Layout(Path(props["root"]))).shutdown()
 
     def _start(self, props: dict[str, Any]) -> dict[str, Any]:
-        try:
+        with self.message_only():
             Supervisor(Layout(Path(props["root"]))).start()
-        except SupervisorError as error:
-            raise _message_only(error) from None
         return props | {"status": processes.RUNNING}
 
 
-class ProcessGroupProvider(_Provider):
+class ProcessGroupProvider(Provider):
     """Running processes. A stopped or altered one is a difference, whatever the recorded state says."""
+
+    errors = (processes.ProcessError, SupervisorError)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         if _has_unknowns(news):
@@ -85,10 +73,10 @@ class ProcessGroupProvider(_Provider):
         return CheckResult(news, [CheckFailure("ports", f"{conflict}; {advice}.") for conflict in conflicts])
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(props["name"], _apply(props))
+        return CreateResult(props["name"], self._apply(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(_apply(news))
+        return UpdateResult(self._apply(news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         replaces = [key for key in ("root", "name") if olds[key] != news[key]]
@@ -103,9 +91,16 @@ class ProcessGroupProvider(_Provider):
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         processes.remove(processes.ProcessGroup.of(props))
 
+    def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        with self.message_only():
+            processes.apply(processes.ProcessGroup.of(props))
+        return props | {"status": _all_running(props)}
 
-class JobProvider(_Provider):
+
+class JobProvider(Provider):
     """A command that was run to its end with these inputs. It runs again when they change, and only then."""
+
+    errors = (jobs.JobError,)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(props["name"], self._run(props))
@@ -118,10 +113,8 @@ class JobProvider(_Provider):
         return DiffResult(changes=any(olds.get(key) != news.get(key) for key in fields))
 
     def _run(self, props: dict[str, Any]) -> dict[str, Any]:
-        try:
+        with self.message_only():
             jobs.run(jobs.Job.of(props))
-        except _EXPECTED as error:
-            raise _message_only(error) from None
         return props
 
 
@@ -148,15 +141,6 @@ class JobRun(Resource, name="JobRun", module="local"):
 
     def __init__(self, name: str, job: jobs.Job, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(JobProvider(), name, dataclasses.asdict(job), opts)
-
-
-def _apply(props: dict[str, Any]) -> dict[str, Any]:
-    group = processes.ProcessGroup.of(props)
-    try:
-        processes.apply(group)
-    except _EXPECTED as error:
-        raise _message_only(error) from None
-    return props | {"status": _all_running(props)}
 
 
 def _inputs(props: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ GROUP = "/subscriptions/00000000-0000-0000-0000-00000000cafe/resourceGroups/rg/p
 # Azure answers with the identities as an object, which the inputs give as a list.
 _ANSWER = {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}}
 COMPUTED = {"azure-native:app:ContainerApp": _ANSWER, "azure-native:app:Job": _ANSWER}
+REVISION = {"azure-native:app:ContainerApp": {**_ANSWER, "latestRevisionName": "ca-tracking-dev--0000001"}}
+"""What an `up` knows besides, and a preview does not."""
 
 
 def service(**changes: Any) -> ServiceSpec:

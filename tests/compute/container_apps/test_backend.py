@@ -7,12 +7,13 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.compute.container_apps.arm import ArmError
 from components.compute.container_apps.environment import Environment, EnvironmentArgs
 from components.compute.container_apps.job_execution import environment_hash
 from components.compute.contract import Ingress, Role, Scale
 from tests.azure import arm, recorder
 from tests.azure.recorder import UNKNOWN, Graph, record
-from tests.compute.container_apps.specs import COMPUTED, DIGEST, GROUP, compute, job, service
+from tests.compute.container_apps.specs import COMPUTED, DIGEST, GROUP, REVISION, compute, job, service
 
 pytestmark = pytest.mark.parametrize("preview", [False, True], ids=["up", "preview"])
 
@@ -38,9 +39,10 @@ def services(preview: bool, **changes: Any) -> Graph:
     def program() -> None:
         parent, backend = Parent(), compute()
         prepare = backend.run_job(job({"X": "secret-looking"}), parent=parent)
-        backend.run_service(service(**changes), parent=parent, depends_on=prepare.resources)
+        tracking = backend.run_service(service(**changes), parent=parent, depends_on=prepare.resources)
+        backend.run_service(service(role=Role.GATEWAY), parent=parent, depends_on=tracking.resources)
 
-    return record(program, preview=preview, computed=COMPUTED)
+    return record(program, preview=preview, computed={**COMPUTED, **REVISION})
 
 
 def environment(preview: bool, **changes: Any) -> Graph:
@@ -100,7 +102,44 @@ def test_services_wait_for_the_jobs_end_and_its_state_holds_no_value(preview: bo
     assert inputs["environment"] == environment_hash({"X": "secret-looking"})
     assert "secret-looking" not in str({key: value for key, value in inputs.items() if key != "__provider"})
     assert (inputs["jobId"] is UNKNOWN) == preview
-    assert {graph.options(name).parent for name in ("prepare", "prepare-job", "tracking")} == {"parent"}
+    assert {graph.options(name).parent for name in graph.names if name != "parent"} == {"parent"}
+    assert "endpoint" not in inputs
+
+
+def test_what_follows_a_service_waits_until_its_revision_is_ready(preview: bool) -> None:
+    graph = services(preview)
+    assert "tracking" in graph.dependencies("tracking-ready")
+    assert {"tracking", "tracking-ready"} <= graph.dependencies("gateway")
+    inputs = graph.inputs("tracking-ready")
+    assert inputs["startSeconds"] == 120
+    assert inputs["scalesToZero"] is False
+    # The app's own name of its revision: no difference while the app has none, unknown while a revision is to be made.
+    assert inputs["revision"] == (UNKNOWN if preview else "ca-tracking-dev--0000001")
+    assert (inputs["appId"] is UNKNOWN) == preview
+
+
+def test_a_service_that_may_have_no_replica_is_ready_without_one(preview: bool) -> None:
+    graph = services(preview, scale=Scale(minimum=0, maximum=1))
+    assert graph.inputs("tracking-ready")["scalesToZero"] is True
+
+
+def test_an_address_is_given_when_the_service_is_ready(preview: bool) -> None:
+    def program() -> None:
+        made = compute().run_service(service(ingress=Ingress.PUBLIC), parent=Parent())
+        pulumi.CustomResource("test:test:Reader", "reader", {"url": made.url})
+
+    graph = record(program, preview=preview, computed={**COMPUTED, **REVISION})
+    assert "tracking-ready" in graph.dependencies("reader")
+    address = "https://ca-tracking-dev.red.westeurope.azurecontainerapps.io"
+    assert graph.inputs("reader")["url"] == (UNKNOWN if preview else address)
+
+
+def test_an_endpoint_in_clear_text_is_refused_before_anything_is_made(
+    preview: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARM_ENDPOINT", "http://management.example")
+    with pytest.raises(ArmError, match=r"ARM_ENDPOINT: 'http://management\.example' would carry tokens in clear text"):
+        compute()
 
 
 def test_an_internal_environment_is_closed_and_found_by_the_network(preview: bool) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from components.compute.container_apps import arm, job_execution
 from components.compute.container_apps.arm import Arm, ArmError
 from components.compute.container_apps.job_execution import (
     JobExecutionError,
@@ -20,6 +18,7 @@ from components.compute.container_apps.job_execution import (
     under_way,
 )
 from components.compute.container_apps.resources import JobExecutionProvider
+from tests.compute.container_apps.arm_server import NOT_FOUND, Answer, ArmServer, Clock, client_of
 
 JOB = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/jobs/prepare"
 IMAGE = "registry.azurecr.io/mlflow@sha256:1"
@@ -27,22 +26,16 @@ ENV = {"B": "2", "A": "1"}
 WANTED = Wanted(job_id=JOB, name="prepare", image=IMAGE, environment=environment_hash(ENV), timeout_seconds=60)
 
 
-class FakeArm(ThreadingHTTPServer):
-    """A job's executions. `script` gives the statuses of each one by turns; `refusals` come before any other answer."""
+class FakeArm(ArmServer):
+    """A job's executions. `script` gives the statuses of each one by turns."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__()
         self.executions: dict[str, list[str]] = {}
         self.templates: dict[str, dict[str, Any]] = {}
         self.script = ["Running", "Succeeded"]
-        self.refusals: list[tuple[str, int, dict[str, str]]] = []
-        self.calls: list[str] = []
         self.accepted_only = False
         self.lose_answer = False
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def add(self, statuses: list[str], image: str = IMAGE, env: dict[str, str] = ENV) -> str:
         name = f"prepare-{len(self.executions)}"
@@ -54,79 +47,33 @@ class FakeArm(ThreadingHTTPServer):
     def starts(self) -> int:
         return sum(call.startswith("POST") for call in self.calls)
 
-
-class Handler(BaseHTTPRequestHandler):
-    server: FakeArm
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        self._handle("POST")
-
-    def do_GET(self) -> None:
-        self._handle("GET")
-
-    def _handle(self, method: str) -> None:
-        arm, (path, _, query) = self.server, self.path.partition("?")
-        arm.calls.append(f"{method} {path}")
-        assert self.headers["Authorization"] == "Bearer token"
-        assert "api-version=" in query
-        if arm.refusals and arm.refusals[0][0] == method:
-            _, status, headers = arm.refusals.pop(0)
-            self._send(status, {"error": {"code": f"E{status}", "message": "not now"}}, headers)
-        elif method == "POST" and path == f"{JOB}/start":
-            name = arm.add(arm.script)
-            if arm.lose_answer:
-                self.close_connection = True
-            elif arm.accepted_only:
-                self._send(202, {}, {"Location": f"{arm.url}{JOB}/executions/{name}?api-version=1"})
-            else:
-                self._send(200, {"name": name, "id": f"{JOB}/executions/{name}"}, {})
-        elif path == f"{JOB}/executions":
-            self._send(200, {"value": [self._body(name) for name in arm.executions]}, {})
-        elif path.rpartition("/")[2] in arm.executions:
-            name = path.rpartition("/")[2]
-            body = self._body(name)
-            if len(arm.executions[name]) > 1:
-                arm.executions[name].pop(0)
-            self._send(200, body, {})
-        else:
-            self._send(404, {"error": {"code": "ResourceNotFound", "message": "none"}}, {})
+    def answer(self, method: str, path: str) -> Answer | None:
+        if method == "POST" and path == f"{JOB}/start":
+            name = self.add(self.script)
+            if self.lose_answer:
+                return None
+            if self.accepted_only:
+                return 202, {}, {"Location": f"{self.url}{JOB}/executions/{name}?api-version=1"}
+            return 200, {"name": name, "id": f"{JOB}/executions/{name}"}, {}
+        if path == f"{JOB}/executions":
+            return 200, {"value": [self._body(name) for name in self.executions]}, {}
+        name = path.rpartition("/")[2]
+        if name not in self.executions:
+            return NOT_FOUND
+        body = self._body(name)
+        if len(self.executions[name]) > 1:
+            self.executions[name].pop(0)
+        return 200, body, {}
 
     def _body(self, name: str) -> dict[str, Any]:
-        properties = {"status": self.server.executions[name][0], "template": self.server.templates[name]}
-        return {"name": name, "properties": properties}
-
-    def _send(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        for key, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-
-class Clock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
+        return {"name": name, "properties": {"status": self.executions[name][0], "template": self.templates[name]}}
 
 
 @pytest.fixture
 def azure() -> Iterator[FakeArm]:
-    with FakeArm() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    server = FakeArm()
+    with server.serving():
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -136,7 +83,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def client(azure: FakeArm, clock: Clock) -> Arm:
-    return Arm(endpoint=azure.url, token=lambda: "token", clock=lambda: clock.now, sleep=clock.sleep)
+    return client_of(azure, clock)
 
 
 def test_an_execution_is_started_and_awaited(azure: FakeArm, client: Arm) -> None:
@@ -173,7 +120,7 @@ def test_after_an_interrupt_the_running_execution_is_taken_over(azure: FakeArm, 
         raise KeyboardInterrupt
 
     azure.script = ["Running", "Running", "Succeeded"]
-    dying = Arm(endpoint=azure.url, token=lambda: "token", clock=lambda: clock.now, sleep=interrupt)
+    dying = client_of(azure, clock, sleep=interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_to_end(dying, WANTED)
     assert run_to_end(client, WANTED) == "prepare-0"
@@ -218,8 +165,19 @@ def test_a_refusal_for_good_is_told_at_once(azure: FakeArm, client: Arm, clock: 
     assert clock.slept == []
 
 
+def test_the_resource_asks_where_the_environment_says_and_keeps_no_endpoint(
+    azure: FakeArm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arm, "default_token", lambda _: "token")
+    monkeypatch.setattr(job_execution, "POLL_SECONDS", 0.0)
+    monkeypatch.setenv("ARM_ENDPOINT", azure.url)
+    props = {"jobId": JOB, "jobName": "prepare", "image": IMAGE, "environment": "e", "timeoutSeconds": 60.0}
+    made = JobExecutionProvider().create(props)
+    assert (made.id, made.outs) == (f"{JOB}/executions/prepare-0", props | {"execution": "prepare-0"})
+
+
 def test_it_runs_again_only_for_another_job_image_or_environment() -> None:
-    inputs = {"jobId": JOB, "image": IMAGE, "environment": "e", "timeoutSeconds": 60.0, "endpoint": "x"}
+    inputs = {"jobId": JOB, "image": IMAGE, "environment": "e", "timeoutSeconds": 60.0}
     diff = JobExecutionProvider().diff
     assert not diff("id", inputs | {"execution": "prepare-0"}, inputs | {"timeoutSeconds": 90.0}).changes
     for key in ("jobId", "image", "environment"):

@@ -1,0 +1,105 @@
+"""Who may do what: every role assignment of a stack, from one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.roles import Role as AzureRole
+from components.azure.roles import assign, only_these_roles
+from components.compute.contract import Role
+from infra import roles
+from infra.azure.data import Data
+from infra.azure.foundation import Foundation
+from infra.azure.settings import GithubSettings
+from infra.naming import ROLES_WITH_IDENTITY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """`holder` may do what `role` says on a part of the data: images, artifacts, vault or one secret of the vault."""
+
+    holder: Role
+    role: AzureRole
+    on: str
+    secret: str = ""
+
+
+def grants() -> list[Grant]:
+    """The least that the platform's identities need on Azure. Rights inside the databases are prepare's to give."""
+    pulls = [Grant(holder=role, role=AzureRole.ACR_PULL, on="images") for role in ROLES_WITH_IDENTITY]
+    reads = [Grant(holder=role, role=AzureRole.STORAGE_BLOB_DATA_READER, on="artifacts") for role in roles.BLOB_READERS]
+    writes = [
+        Grant(holder=role, role=AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR, on="artifacts") for role in roles.BLOB_WRITERS
+    ]
+    secrets = [
+        Grant(holder=role, role=AzureRole.KEY_VAULT_SECRETS_USER, on="secret", secret=secret)
+        for role, named in roles.SECRETS.items()
+        for secret in named
+    ]
+    officer = Grant(holder=roles.SECRETS_OFFICER, role=AzureRole.KEY_VAULT_SECRETS_OFFICER, on="vault")
+    return [*pulls, *reads, *writes, *secrets, officer]
+
+
+def give(base: Foundation, data: Data) -> Sequence[pulumi.Resource]:
+    """Assign every grant. Azure takes minutes to honour one, so the services retry what they are refused at first."""
+    return [
+        assign(
+            f"identity-{grant.holder}-{grant.secret or grant.on}",
+            scope=_scope(data, grant),
+            principal_id=base.identities[grant.holder].principal_id,
+            role=grant.role,
+            subscription_id=base.subscription_id,
+            parent=base.identities[grant.holder],
+        )
+        for grant in grants()
+    ]
+
+
+def admit_workflows(base: Foundation, github: GithubSettings) -> dict[str, pulumi.Output[str]]:
+    """Identities for GitHub's workflows, without a secret: one deploys, one only reads for previews. Gives outputs.
+
+    To deploy is to change everything in the resource group, to give the platform's identities their roles and no
+    others, and to take locks off and set them again. Neither may read blobs or secrets.
+    """
+    deploy = _workflow(base, "deploy", github.repository, github.deploy_environment)
+    preview = _workflow(base, "preview", github.repository, github.preview_environment)
+    given = sorted({grant.role for grant in grants()})
+    for holder, name, role, condition in (
+        (deploy, "deploy", AzureRole.CONTRIBUTOR, None),
+        (deploy, "deploy", AzureRole.RBAC_ADMINISTRATOR, only_these_roles(given)),
+        (deploy, "deploy", AzureRole.LOCKS_CONTRIBUTOR, None),
+        (preview, "preview", AzureRole.READER, None),
+    ):
+        assign(
+            f"identity-{name}-{role.name.lower().replace('_', '-')}",
+            scope=base.group_id,
+            principal_id=holder.principal_id,
+            role=role,
+            subscription_id=base.subscription_id,
+            parent=holder,
+            condition=condition,
+        )
+    return {"deploy_client_id": deploy.client_id, "preview_client_id": preview.client_id}
+
+
+def _workflow(base: Foundation, purpose: str, repository: str, environment: str) -> Identity:
+    return Identity(
+        f"identity-{purpose}",
+        IdentityArgs(
+            identity_name=base.names.delivery_identity(purpose),
+            location=base.location,
+            resource_group_name=base.group,
+            tags=base.tags,
+            federated=[FederatedSubject.github_environment(repository, environment)],
+        ),
+    )
+
+
+def _scope(data: Data, grant: Grant) -> pulumi.Output[str]:
+    if grant.secret:
+        return data.vault.secret_scope(grant.secret)
+    return {"images": data.images.id, "artifacts": data.store.container_id, "vault": data.vault.id}[grant.on]

@@ -1,0 +1,112 @@
+"""What everything else stands on: resource group, logs, network, and who acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import authorization, resources
+
+from components.azure.identity import Identity, IdentityArgs
+from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
+from components.azure.network import Network, NetworkArgs
+from components.compute.contract import Role
+from infra.azure.settings import SUBNETS, AzureSettings
+from infra.naming import ROLES_WITH_IDENTITY, Names, unique_suffix
+from infra.settings import Settings
+from infra.tags import tags
+
+_ZONES = ("1", "2", "3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foundation:
+    """What later parts take from here. `group` is the resource group's name, `group_id` its ARM id."""
+
+    names: Names
+    tags: Mapping[str, str]
+    location: str
+    group: pulumi.Output[str]
+    group_id: pulumi.Output[str]
+    subscription_id: str
+    tenant_id: str
+    monitoring: Monitoring
+    network: Network
+    identities: Mapping[Role, Identity]
+
+
+def lay(settings: Settings, azure: AzureSettings) -> Foundation:
+    """Make the resource group and what belongs to no single service."""
+    client = authorization.get_client_config()
+    suffix = unique_suffix(client.subscription_id, settings.stack, azure.name_generation)
+    names, tagged = Names(stack=settings.stack, suffix=suffix), tags(settings)
+    group = resources.ResourceGroup(
+        "group",
+        resource_group_name=names.resource_group,
+        location=azure.location,
+        tags=tagged,
+        opts=pulumi.ResourceOptions(protect=azure.protect),
+    )
+    monitoring = Monitoring(
+        "monitoring",
+        MonitoringArgs(
+            workspace_name=names.workspace,
+            action_group_name=names.action_group,
+            location=azure.location,
+            resource_group_name=group.name,
+            tags=tagged,
+            emails=azure.monitoring.emails,
+            retention_days=azure.monitoring.retention_days,
+            budget=_budget(azure, names, group),
+        ),
+    )
+    network = Network(
+        "network",
+        NetworkArgs(
+            network_name=names.network,
+            location=azure.location,
+            resource_group_name=group.name,
+            tags=tagged,
+            workspace_id=monitoring.workspace_id,
+            cidr=azure.network.cidr,
+            subnets=SUBNETS,
+            fixed_outbound_address=azure.network.fixed_outbound_address,
+            address_zones=_ZONES if azure.zone_redundant and azure.network.fixed_outbound_address else (),
+            internet_outbound=azure.network.internet_outbound,
+            client_ranges=azure.network.client_ranges,
+            postgres_zone=names.postgres_zone,
+            protect=azure.protect,
+        ),
+    )
+    identities = {
+        role: Identity(
+            f"identity-{role}",
+            IdentityArgs(
+                identity_name=names.identity(role),
+                location=azure.location,
+                resource_group_name=group.name,
+                tags=tagged,
+            ),
+        )
+        for role in ROLES_WITH_IDENTITY
+    }
+    return Foundation(
+        names=names,
+        tags=tagged,
+        location=azure.location,
+        group=group.name,
+        group_id=group.id,
+        subscription_id=client.subscription_id,
+        tenant_id=client.tenant_id,
+        monitoring=monitoring,
+        network=network,
+        identities=identities,
+    )
+
+
+def _budget(azure: AzureSettings, names: Names, group: resources.ResourceGroup) -> BudgetArgs | None:
+    amount = azure.monitoring.monthly_budget
+    if amount is None:
+        return None
+    return BudgetArgs(name=names.budget, scope=group.id, amount=amount, start=azure.monitoring.budget_start)

@@ -1,0 +1,101 @@
+"""What is possible and still refused. It runs inside the program, so no flag of a command gets around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from components.azure.postgres_args import HighAvailability
+from components.compute.container_apps import rendering
+from components.compute.contract import Role
+from infra.azure.settings import AccessControl, AzureSettings, Exposure
+from infra.config_reader import Reader
+from infra.profiles import ComputeKind, ProfileName
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+_BURSTABLE = "Standard_B"
+# Two, so that the loss of one, or of its zone, is no outage.
+_LEAST_REPLICAS_IN_PROD = 2
+_ALWAYS_UP = (Role.GATEWAY, Role.TRACKING)
+
+
+def check(reader: Reader, settings: Settings) -> None:
+    """Note every rule that a configuration breaks."""
+    if settings.compute is ComputeKind.CONTAINER_APPS:
+        _sizes_of_container_apps(reader, settings)
+    if settings.azure is None:
+        return
+    _public_needs_access_control(reader, settings.azure)
+    _protection_is_whole(reader, settings.azure)
+    if settings.profile is ProfileName.PROD:
+        _prod_survives_a_loss(reader, settings, settings.azure)
+
+
+def require_tags(required: Sequence[str]) -> None:
+    """From now on refuse every Azure resource that takes tags and lacks one of these, before it is registered."""
+
+    def refuse(args: pulumi.ResourceTransformationArgs) -> None:
+        # A resource class sets every property that its type has, if only to None.
+        if not args.type_.startswith("azure-native:") or "tags" not in args.props:
+            return
+        given = args.props["tags"]
+        if missing := [tag for tag in required if not (isinstance(given, Mapping) and given.get(tag))]:
+            raise pulumi.RunError(
+                f"{args.name} ({args.type_}): the tags {', '.join(missing)} are missing; every Azure resource carries "
+                f"{', '.join(required)}; hand it the tags of infra/tags.py."
+            )
+
+    pulumi.runtime.register_stack_transformation(refuse)
+
+
+def _public_needs_access_control(reader: Reader, azure: AzureSettings) -> None:
+    if azure.exposure is Exposure.PUBLIC and azure.access is AccessControl.NONE:
+        reader.problem(
+            "ingress",
+            str(azure.exposure),
+            "internal as long as access is none, since anybody on the internet could read and write all data",
+            "set ingress to internal",
+        )
+
+
+def _protection_is_whole(reader: Reader, azure: AzureSettings) -> None:
+    if azure.protect and not azure.purge_protection:
+        reader.problem(
+            "purgeProtection",
+            "false",
+            "true with protect, as a deleted vault could be purged with all secrets",
+            "set purgeProtection to true, which Azure never takes back, or protect to false",
+        )
+
+
+def _prod_survives_a_loss(reader: Reader, settings: Settings, azure: AzureSettings) -> None:
+    for role in _ALWAYS_UP:
+        replicas = settings.sizes[role].scale.minimum
+        if replicas < _LEAST_REPLICAS_IN_PROD:
+            field = f"{role}.minReplicas"
+            reader.problem(field, replicas, f"at least {_LEAST_REPLICAS_IN_PROD} in prod", reader.remedy(field))
+    database = azure.database
+    if database.sku.startswith(_BURSTABLE) or database.high_availability is HighAvailability.NONE:
+        reader.problem(
+            "database",
+            f"{database.sku} with highAvailability {database.high_availability}",
+            "a Standard_D... or Standard_E... sku with a standby in prod",
+            reader.remedy("database"),
+        )
+
+
+def _sizes_of_container_apps(reader: Reader, settings: Settings) -> None:
+    for role, size in settings.sizes.items():
+        reader.built(
+            str(role),
+            f"{size.cpu:g} cores, {size.memory_mib} MiB, spool {size.spool_mib} MiB",
+            rendering.check_size,
+            role,
+            cpu=size.cpu,
+            memory_mib=size.memory_mib,
+            spool_mib=size.spool_mib,
+        )

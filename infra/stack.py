@@ -1,0 +1,18 @@
+"""What every kind of stack comes down to: a platform to run, and what to tell of where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+from components.mlflow.platform import PlatformArgs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """`platform` is None where there is no image yet; `outputs` are exported, and are never secret."""
+
+    platform: PlatformArgs | None
+    outputs: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)

@@ -1,0 +1,57 @@
+"""The executions of a Container Apps job, as Azure tells of them.
+
+Source: REST reference, "Jobs Executions - List": an execution carries the template that it ran with.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+SUCCEEDED: Final = "Succeeded"
+_RUNNING: Final = "Running"
+_OF_CONTAINER: Final = ("name", "image", "command", "args", "env", "resources")
+
+Execution = dict[str, Any]
+
+
+def started(job: Mapping[str, Any], outcome: str) -> Execution:
+    """A new execution of a job as it is defined now."""
+    name = f"{job['id'].rsplit('/', 1)[1]}-{uuid.uuid4().hex[:7]}"
+    containers = job["body"].get("properties", {}).get("template", {}).get("containers") or []
+    return {
+        "id": f"{job['id']}/executions/{name}",
+        "name": name,
+        "ends": outcome,
+        "looks": 0,
+        "startTime": datetime.now(UTC).isoformat(),
+        "template": {
+            "containers": [{key: one[key] for key in _OF_CONTAINER if key in one} for one in containers],
+            "initContainers": [],
+        },
+    }
+
+
+def of_job(kept: Mapping[str, Execution], job: str) -> list[Execution]:
+    """The executions of one job, the newest first."""
+    own = [one for key, one in kept.items() if key.startswith(f"{job.lower()}/executions/")]
+    return sorted(own, key=lambda one: str(one["startTime"]), reverse=True)
+
+
+def told(execution: Execution) -> dict[str, Any]:
+    """The answer to a GET. It runs until the second look at it."""
+    properties: dict[str, Any] = {
+        "status": execution["ends"] if execution["looks"] > 1 else _RUNNING,
+        "startTime": execution["startTime"],
+        "template": execution["template"],
+    }
+    if properties["status"] != _RUNNING:
+        properties["endTime"] = datetime.now(UTC).isoformat()
+    return {
+        "id": execution["id"],
+        "name": execution["name"],
+        "type": "Microsoft.App/jobs/executions",
+        "properties": properties,
+    }

@@ -1,0 +1,77 @@
+"""Faults that a test injects: which call runs into which. A fault is plain JSON, kept with the state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+# What Azure answers: status, code, message.
+ANSWERS: Final[Mapping[str, tuple[int, str, str]]] = {
+    "throttled": (429, "TooManyRequests", "The request is being throttled. Please try after '10' seconds."),
+    "conflict": (
+        409,
+        "AnotherOperationInProgress",
+        "Another operation on this or a dependent resource is in progress.",
+    ),
+    "forbidden": (403, "AuthorizationFailed", "The client does not have authorization to perform the action."),
+    "quota": (400, "QuotaExceeded", "Operation could not be completed as it results in exceeding approved quota."),
+}
+# Done, but unfinished; done, after a while.
+HALF: Final = "half"
+SLOW: Final = "slow"
+KINDS: Final = (HALF, SLOW, *ANSWERS)
+
+Fault = dict[str, Any]
+
+
+def fault(kind: str, *, operation: str, matching: str, times: int, every: int | None, seconds: float) -> Fault:
+    """A fault for the next `times` calls of an operation whose ID matches, or for every n-th of them without an end.
+
+    Of these, one that would meet an ID twice in a row meets the next other one: what is repeated gets through, in
+    whatever order calls that are made at the same time come.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"no fault {kind!r}; there are {', '.join(KINDS)}")
+    if every is not None and every < 1:
+        raise ValueError(f"every: {every}; 1 hits each call, 3 every third one; give at least 1.")
+    re.compile(matching)
+    return {
+        "kind": kind,
+        "operation": operation,
+        "matching": matching,
+        "times": times,
+        "every": every,
+        "seconds": seconds,
+        "calls": 0,
+        "owed": 0,
+        "just_met": [],
+    }
+
+
+def met(faults: list[Fault], operation: str, identifier: str) -> Fault | None:
+    """Count a call, and give the fault that it runs into, if any: the first that is due, which alone counts it."""
+    found: Fault | None = None
+    for one in faults:
+        if one["operation"] != operation or not re.search(one["matching"], identifier, re.IGNORECASE):
+            continue
+        if found is None and _due(one, identifier.lower()):
+            found = one
+        elif identifier.lower() in one["just_met"]:
+            one["just_met"].remove(identifier.lower())
+    return found
+
+
+def _due(one: Fault, key: str) -> bool:
+    """Count the call, and say whether it is met."""
+    if one["every"] is None:
+        one["times"] -= 1
+        return int(one["times"]) >= 0
+    one["calls"] += 1
+    one["owed"] += one["calls"] % one["every"] == 0
+    if one["owed"] == 0 or (one["every"] > 1 and key in one["just_met"]):
+        return False
+    one["owed"] -= 1
+    if one["every"] > 1:
+        one["just_met"].append(key)
+    return True

@@ -1,0 +1,108 @@
+"""What is refused although it would be possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_azure_native import managedidentity, network
+
+from infra import guardrails, tags
+from infra.settings import SettingsError, parse
+from tests.azure.recorder import record
+from tests.infra.stacks import STACKS, configuration, graph
+
+FULL = dict.fromkeys(tags.REQUIRED, "given")
+
+
+def refused(stack: str, **values: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        parse(configuration(stack, **values), stack)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_public_gateway_without_access_control_is_refused(stack: str) -> None:
+    assert "ingress: 'public' is not allowed; allowed: internal as long as access is none" in refused(
+        stack, ingress="public"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"gateway": {"minReplicas": 1}}, "gateway.minReplicas: 1 is not allowed; allowed: at least 2 in prod"),
+        ({"tracking": {"minReplicas": 0}}, "tracking.minReplicas: 0 is not allowed; allowed: at least 2 in prod"),
+        ({"database": {"highAvailability": "none"}}, "a Standard_D... or Standard_E... sku with a standby in prod"),
+        ({"database": {"sku": "Standard_B2s", "highAvailability": "none"}}, "Standard_B2s with highAvailability none"),
+    ],
+)
+def test_prod_survives_the_loss_of_a_replica_or_a_server(values: dict[str, Any], expected: str) -> None:
+    assert expected in refused("prod", **values)
+    parse(configuration("staging", **values), "staging")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"cpu": 0.3}, "tracking.cpu: 0.3 is no size of Container Apps"),
+        ({"memoryMib": 4096}, "tracking.memoryMib: 4096 does not go with 0.5 cores"),
+        ({"spoolMib": 4096}, "tracking.spoolMib: 4096 is more than a replica with 0.5 cores has"),
+    ],
+)
+def test_a_size_that_container_apps_lacks_is_refused_before_anything_is_made(
+    values: dict[str, Any], expected: str
+) -> None:
+    assert expected in refused("dev", tracking=values)
+
+
+def test_an_upload_larger_than_the_spool_disk_is_refused() -> None:
+    assert "limits.maxArtifactMib: 9000 is not allowed; allowed: a whole number from 1 to 2048" in refused(
+        "dev", limits={"maxArtifactMib": 9000}
+    )
+
+
+def test_protection_without_purge_protection_is_refused() -> None:
+    assert "purgeProtection: 'false' is not allowed; allowed: true with protect" in refused("dev", protect="true")
+    parse(configuration("dev", protect="true", purgeProtection="true"), "dev")
+
+
+def made_with(given: Any) -> None:
+    guardrails.require_tags(tags.REQUIRED)
+    managedidentity.UserAssignedIdentity("one", resource_group_name="rg", tags=given)
+
+
+def test_a_resource_with_every_required_tag_is_made() -> None:
+    assert record(lambda: made_with(FULL), preview=False).names == ["one"]
+
+
+@pytest.mark.parametrize("missing", tags.REQUIRED)
+def test_a_resource_that_lacks_a_tag_is_refused(missing: str) -> None:
+    with pytest.raises(pulumi.RunError, match=f"one .*: the tags {missing} are missing"):
+        record(lambda: made_with({name: value for name, value in FULL.items() if name != missing}), preview=False)
+
+
+@pytest.mark.parametrize("given", [None, {}, {**FULL, "owner": ""}])
+def test_no_tags_and_empty_ones_are_none(given: Any) -> None:
+    with pytest.raises(pulumi.RunError, match="owner"):
+        record(lambda: made_with(given), preview=False)
+
+
+def test_what_takes_no_tags_needs_none() -> None:
+    def program() -> None:
+        guardrails.require_tags(tags.REQUIRED)
+        network.Subnet("subnet", resource_group_name="rg", virtual_network_name="vnet", address_prefix="10.0.0.0/28")
+
+    assert record(program, preview=False).names == ["subnet"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_resource_of_a_stack_carries_the_tags_and_a_name_of_the_stacks(stack: str) -> None:
+    recorded = graph(stack)
+    tagged = [name for name in recorded.names if "tags" in recorded.inputs(name)]
+    assert len(tagged) > 40
+    for name in tagged:
+        given = recorded.inputs(name)["tags"]
+        assert {*tags.REQUIRED} <= given.keys(), name
+        assert given["environment"] == given["stack"] == stack
