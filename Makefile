@@ -1,7 +1,7 @@
 # Every target's one-line description is the text behind its `##`; `make help` prints them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy status logs smoke env preview test lint format lock toolchain venv engine
+.PHONY: help up down destroy status logs smoke env preview recover test lint format lock toolchain venv engine
 
 # Any Python from 3.11 on; it only makes the virtual environment.
 PYTHON ?= python3
@@ -35,6 +35,9 @@ env: toolchain ## Print the exports for plain `pulumi` commands, for the eval of
 
 preview: toolchain ## Show what STACK=prod would create on Azure, offline: no subscription, no login (DIFF=1, JSON=1)
 	@$(VENV) -m tests.azure_cloud.preview --stack "$(STACK)" $(if $(DIFF),--diff) $(if $(JSON),--json)
+
+recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says what it found and asks (YES=1, JSON=1)
+	@$(VENV) -m delivery.recover --stack "$(STACK)" $(if $(YES),--yes) $(if $(JSON),--json)
 
 test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
