@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import pulumi
 
 from components.azure.postgres_args import HighAvailability
 from components.compute.container_apps import rendering
 from components.compute.contract import Role
+from components.mlflow.topology import Size
 from infra.azure.settings import AccessControl, AzureSettings, Exposure
 from infra.config_reader import Reader
 from infra.profiles import ComputeKind, ProfileName
-
-if TYPE_CHECKING:
-    from infra.settings import Settings
 
 _BURSTABLE = "Standard_B"
 # Two, so that the loss of one, or of its zone, is no outage.
@@ -23,16 +20,23 @@ _LEAST_REPLICAS_IN_PROD = 2
 _ALWAYS_UP = (Role.GATEWAY, Role.TRACKING)
 
 
-def check(reader: Reader, settings: Settings) -> None:
+def check(
+    reader: Reader,
+    *,
+    profile: ProfileName,
+    compute: ComputeKind,
+    sizes: Mapping[Role, Size],
+    azure: AzureSettings | None,
+) -> None:
     """Note every rule that a configuration breaks."""
-    if settings.compute is ComputeKind.CONTAINER_APPS:
-        _sizes_of_container_apps(reader, settings)
-    if settings.azure is None:
+    if compute is ComputeKind.CONTAINER_APPS:
+        _sizes_of_container_apps(reader, sizes)
+    if azure is None:
         return
-    _public_needs_access_control(reader, settings.azure)
-    _protection_is_whole(reader, settings.azure)
-    if settings.profile is ProfileName.PROD:
-        _prod_survives_a_loss(reader, settings, settings.azure)
+    _public_needs_access_control(reader, azure)
+    _protection_is_whole(reader, azure)
+    if profile is ProfileName.PROD:
+        _prod_survives_a_loss(reader, sizes, azure)
 
 
 def require_tags(required: Sequence[str]) -> None:
@@ -72,9 +76,9 @@ def _protection_is_whole(reader: Reader, azure: AzureSettings) -> None:
         )
 
 
-def _prod_survives_a_loss(reader: Reader, settings: Settings, azure: AzureSettings) -> None:
+def _prod_survives_a_loss(reader: Reader, sizes: Mapping[Role, Size], azure: AzureSettings) -> None:
     for role in _ALWAYS_UP:
-        replicas = settings.sizes[role].scale.minimum
+        replicas = sizes[role].scale.minimum
         if replicas < _LEAST_REPLICAS_IN_PROD:
             field = f"{role}.minReplicas"
             reader.problem(field, replicas, f"at least {_LEAST_REPLICAS_IN_PROD} in prod", reader.remedy(field))
@@ -88,8 +92,8 @@ def _prod_survives_a_loss(reader: Reader, settings: Settings, azure: AzureSettin
         )
 
 
-def _sizes_of_container_apps(reader: Reader, settings: Settings) -> None:
-    for role, size in settings.sizes.items():
+def _sizes_of_container_apps(reader: Reader, sizes: Mapping[Role, Size]) -> None:
+    for role, size in sizes.items():
         reader.built(
             str(role),
             f"{size.cpu:g} cores, {size.memory_mib} MiB, spool {size.spool_mib} MiB",

@@ -96,14 +96,13 @@ def parse(values: Mapping[str, Any], stack: str) -> Settings:
     if compute is ComputeKind.LOCAL:
         _check_local_replicas(reader, sizes)
     if profile is not None and compute is not None:
-        settings = Settings(
-            stack=stack, profile=profile, compute=compute, sizes=sizes, limits=limits, local=local, azure=on_azure
-        )
-        guardrails.check(reader, settings)
-        reader.finish()
-        return settings
+        guardrails.check(reader, profile=profile, compute=compute, sizes=sizes, azure=on_azure)
     reader.finish()
-    raise AssertionError("a stack without a profile is a problem")
+    assert profile is not None  # noqa: S101 - for the type checker: finish() raised if it is
+    assert compute is not None  # noqa: S101
+    return Settings(
+        stack=stack, profile=profile, compute=compute, sizes=sizes, limits=limits, local=local, azure=on_azure
+    )
 
 
 def _compute(reader: Reader, values: Mapping[str, Any], profile: ProfileName | None) -> ComputeKind | None:
