@@ -111,7 +111,8 @@ def _component_of(name: str, graph: Graph) -> str | None:
 
 def _of_physical_names(graph: Graph) -> Iterator[str]:
     taken: dict[str, str] = {}
-    for name in filter(graph.is_custom, graph.names):
+    # Sorted: which of two registers first is a race.
+    for name in sorted(filter(graph.is_custom, graph.names)):
         try:
             address = addresses.address(addresses.plain(graph.type(name)), graph.inputs(name)).lower()
         except KeyError as error:
