@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,8 @@ def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent
     )
     line = (
         "import pathlib, signal, sys; from tests.azure_cloud import preview; "
+        # Where the tests themselves run in the background, interrupts are ignored from the start.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         "signal.signal(signal.SIGTERM, preview.terminated); "
         f"sys.exit(preview.main(['--stack', 'dev'], pathlib.Path({str(repository)!r})))"
     )
@@ -98,6 +101,7 @@ def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent
     )
     while not started.exists():
         assert running.poll() is None
+        time.sleep(0.1)
     if sent is signal.SIGINT:
         # As a terminal does: to the whole group.
         os.killpg(running.pid, sent)
