@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pulumi
 
-from components.compute.container_apps import arm
 from components.mlflow.platform import Platform
 from infra import local, outputs, settings
 from infra.azure import program as azure
@@ -14,8 +13,7 @@ def main() -> None:
     """Describe the stack. Bad configuration ends it before anything is created."""
     try:
         chosen = settings.load()
-        arm.endpoint()
-    except (settings.SettingsError, arm.ArmError) as error:
+    except settings.SettingsError as error:
         # RunError is shown to the user as it is, without a traceback.
         raise pulumi.RunError(str(error)) from None
 

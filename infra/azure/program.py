@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pulumi
 
 from components.azure.network_plan import SubnetRole
-from components.compute.container_apps import rendering
+from components.compute.container_apps import arm, rendering
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
 from components.compute.container_apps.environment import Environment, EnvironmentArgs
 from components.compute.container_apps.image import Image
@@ -32,6 +32,10 @@ _POSTGRES_PORT = 5432
 
 def describe(settings: Settings, azure: AzureSettings) -> Stack:
     """Make everything but the services, and say how those run. Without an image they are left out."""
+    try:
+        arm.endpoint()
+    except arm.ArmError as error:
+        raise pulumi.RunError(str(error)) from None
     guardrails.require_tags(REQUIRED)
     base = foundation.lay(settings, azure)
     apps = _environment(base, azure)

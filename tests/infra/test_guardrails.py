@@ -68,6 +68,12 @@ def test_protection_without_purge_protection_is_refused() -> None:
     parse(configuration("dev", protect="true", purgeProtection="true"), "dev")
 
 
+def test_tokens_are_sent_to_no_address_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARM_ENDPOINT", "http://arm.example")
+    with pytest.raises(pulumi.RunError, match="ARM_ENDPOINT"):
+        graph("dev", nameGeneration="tls")
+
+
 def made_with(given: Any) -> None:
     guardrails.require_tags(tags.REQUIRED)
     managedidentity.UserAssignedIdentity("one", resource_group_name="rg", tags=given)

@@ -45,9 +45,10 @@ class Environment(pulumi.ComponentResource):
 
         environment = Environment("apps", EnvironmentArgs(
             environment_name="cae-mlflow-dev", location="westeurope", resource_group_name=group.name, tags={},
-            subnet_id=network.apps_subnet_id, network_id=network.id, workspace_id=monitoring.workspace_id,
+            subnet_id=network.subnet_ids[SubnetRole.CONTAINER_APPS], network_id=network.network_id,
+            workspace_id=monitoring.workspace_id,
         ))
-        compute = ContainerAppsCompute(ContainerAppsArgs(environment=environment, ...))
+        compute = ContainerAppsCompute(ContainerAppsArgs(environment_id=environment.id, ...))
 
     Sources, Microsoft Learn: "Networking in Azure Container Apps environment", "Reliability in Azure Container Apps",
     "Log storage and monitoring options in Azure Container Apps".
