@@ -16,7 +16,7 @@ import psutil
 
 from tests.azure_cloud.running import REPOSITORY
 
-PATIENCE_SECONDS: Final = 60
+PATIENCE_SECONDS: Final = 120
 
 
 def kill_up(command: Sequence[str], folder: Path, environment: Mapping[str, str], when: Callable[[], bool]) -> None:

@@ -38,7 +38,9 @@ def product(tmp_path: Path, azure: Azure) -> Iterator[Product]:
 
 
 def has(azure: Azure, *parts: str) -> bool:
-    return all(any(part in key for key in azure.resources) for part in parts)
+    # A copy: the provider's threads make more meanwhile.
+    there = list(azure.resources)
+    return all(any(part in key for key in there) for part in parts)
 
 
 def test_what_a_killed_up_has_left_on_azure_is_neither_lost_nor_made_twice(product: Product, azure: Azure) -> None:
