@@ -191,7 +191,7 @@ def test_a_successor_of_another_name_is_named_until_it_is_deleted(
 ) -> None:
     assert program.up().code == 0
     program.configure(accountName="stsmall8b4c")
-    killed(program, azure, lambda: any(key.endswith("/stsmall8b4c") for key in azure.resources), "account")
+    killed(program, azure, lambda: any(key.endswith("/stsmall8b4c") for key in list(azure.resources)), "account")
     done = recover(engine, look(engine))
     assert not done.complete
     (left,) = done.settled
