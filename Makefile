@@ -1,7 +1,7 @@
 # Every target's one-line description is the text behind its `##`; `make help` prints them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy status logs smoke env preview recover test lint format lock toolchain venv engine
+.PHONY: help up down destroy status logs smoke env preview recover test test-upgrade lint format lock toolchain venv engine
 
 # Any Python from 3.11 on; it only makes the virtual environment.
 PYTHON ?= python3
@@ -10,7 +10,7 @@ STACK_CONFIG ?= stacks/Pulumi.local.yaml
 LOCAL := $(VENV) -m delivery.local_stack --config-file $(STACK_CONFIG)
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: toolchain ## Bring the whole platform up on this machine, check it, and print its URL (again: changes nothing)
 	@$(LOCAL) up $(if $(NO_SMOKE),--no-smoke)
@@ -42,6 +42,10 @@ recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says wha
 test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m pytest $(TESTS)
+
+test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version beside a client that keeps logging (minutes)
+	@$(PYTHON) tools/venv.py --dev > /dev/null
+	@$(VENV) -m tests.upgrade
 
 lint: venv ## Check style, types and the recipes
 	@$(PYTHON) tools/venv.py --dev > /dev/null

@@ -1,4 +1,4 @@
-"""The image's entry point: `mlflow-runtime ROLE`.
+"""The image's entry point: `mlflow-runtime ROLE`, and `mlflow-runtime schema OLD NEW`, which only tells something.
 
 Exit codes: 0 a stop that was asked for or a job that is done, 1 a failure, 2 a wrong role or wrong settings.
 """
@@ -47,11 +47,18 @@ _ROLES: Final[Mapping[str, tuple[str, Run]]] = {
     "prepare": ("makes databases, roles, secrets and schema, then ends", _prepare),
 }
 
+# No role: it needs no settings and no database.
+_SCHEMA: Final = "schema"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the role that the command line names, with settings from the environment, until it ends."""
-    role = _parser().parse_args(arguments).role
-    _, run = _ROLES[role]
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == [_SCHEMA]:
+        from mlflow_runtime.schema import command
+
+        return command.run(given[1:])
+    _, run = _ROLES[_parser().parse_args(given).role]
     try:
         return run(os.environ)
     except KeyboardInterrupt:
@@ -62,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mlflow-runtime",
         description="One role of MLflow on Azure. Settings come from the environment.",
-        epilog="roles:\n" + "\n".join(f"  {name:<10} {what}" for name, (what, _) in _ROLES.items()),
+        epilog="roles:\n"
+        + "\n".join(f"  {name:<10} {what}" for name, (what, _) in _ROLES.items())
+        + f"\n\n{_SCHEMA} OLD NEW tells what a change of MLflow's version does to the databases.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("role", metavar="ROLE", choices=list(_ROLES), help="what this process is")

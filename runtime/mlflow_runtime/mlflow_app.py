@@ -14,7 +14,9 @@ from typing import Any, Final
 from sqlalchemy import URL
 
 from mlflow_runtime.responses import UNANSWERED, failure_of
+from mlflow_runtime.revisions import image_revisions
 from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.schema import guard
 from mlflow_runtime.settings import Settings
 
 # No address of a server is kept in rows, so a platform can move; every service resolves it to the container itself.
@@ -87,6 +89,7 @@ def load(settings: Settings) -> Any:
 
     # MLflow retries a first connect for 100 s inside the request that needs it. Stores are opened in the background.
     mlflow_db.MAX_RETRY_COUNT = 1
+    guard.install(image_revisions())
     answer_errors(fastapi_app, flask_app)
     return fastapi_app
 

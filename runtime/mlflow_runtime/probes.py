@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Final
 
 from azure.core.exceptions import AzureError
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import URL, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlflow_runtime.health import NotReadyError
 from mlflow_runtime.reasons import first_line
 from mlflow_runtime.revisions import Revisions
+from mlflow_runtime.schema import declaration, guard
+from mlflow_runtime.schema.declaration import Found
 
 # Each below the three seconds that a check has: a server that does not answer is then named by the driver's own words.
 _CONNECT_SECONDS: Final = 2
@@ -19,11 +21,11 @@ _STATEMENT_MILLISECONDS: Final = 2000
 
 
 class DatabaseProbe:
-    """Connects anew each time, apart from MLflow's pools, and compares the schema's revision with the image's head.
+    """Connects anew each time, apart from MLflow's pools, and judges the schema as the stores do when they are opened.
 
-    A schema that is newer than the image passes once it was at the head before: a roll-out migrates first and replaces
-    the replicas after that, and MLflow's migrations let the old replicas serve on meanwhile. `opened` says why MLflow
-    has not opened its own store on this database yet, or None when it has.
+    A schema that is newer and not declared to serve this image passes once it was at the head before: a roll-out
+    migrates first and replaces the replicas after that, and one that went unready meanwhile would take the rest of its
+    requests away too. `opened` says why MLflow has not opened its own store on this database yet, or None when it has.
     """
 
     def __init__(self, url: URL, revisions: Revisions, opened: Callable[[], str | None]) -> None:
@@ -39,36 +41,30 @@ class DatabaseProbe:
 
     def __call__(self) -> str | None:
         """A remark about a database that works, or none. Raises NotReadyError for one that does not."""
-        remark = self._judge(self._revision())
+        remark = self._judge(self._found())
         if reason := self._opened():
             raise NotReadyError(f"MLflow has not opened the database yet: {reason}")
         return remark
 
-    def _revision(self) -> str:
+    def _found(self) -> Found:
         try:
             with self._engine.connect() as connection:
-                found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+                return declaration.read(connection)
         except SQLAlchemyError as error:
             raise NotReadyError(first_line(error)) from error
-        if not found:
-            raise NotReadyError("the database has no schema revision; run prepare of this image")
-        return ", ".join(sorted(map(str, found)))
 
-    def _judge(self, found: str) -> str | None:
-        head = self._revisions.head
-        if found == head:
-            self._was_at_head = True
-            return None
-        if found in self._revisions.known:
-            raise NotReadyError(
-                f"the schema is at revision {found}, this image needs {head}; run prepare of this image"
-            )
-        if not self._was_at_head:
-            raise NotReadyError(
-                f"the schema is at revision {found}, which this image does not know (it needs {head}); deploy the "
-                "newer image that migrated it"
-            )
-        return f"the schema moved on to revision {found}; this replica serves until it is replaced"
+    def _judge(self, found: Found) -> str | None:
+        try:
+            remark = guard.judge(found, self._revisions)
+        except guard.NewerSchemaError as newer:
+            if self._was_at_head:
+                shown = ", ".join(found.revisions)
+                return f"the schema moved on to revision {shown}; this replica serves what it can until it is replaced"
+            raise NotReadyError(str(newer)) from newer
+        except guard.SchemaRefusedError as refused:
+            raise NotReadyError(str(refused)) from refused
+        self._was_at_head = self._was_at_head or remark is None
+        return remark
 
 
 def blob_probe() -> str | None:

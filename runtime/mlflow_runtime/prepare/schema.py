@@ -7,16 +7,21 @@ public ones. On PostgreSQL an upgrade is one transaction, so a killed one leaves
 from dataclasses import dataclass
 from enum import Enum
 
-from alembic.migration import MigrationContext
 from mlflow.store.db import utils as mlflow_db
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import URL, Engine, inspect
+from sqlalchemy.exc import SQLAlchemyError
 
 from mlflow_runtime.mlflow_app import ARTIFACT_ROOT
 from mlflow_runtime.prepare.errors import PrepareError
+from mlflow_runtime.reasons import first_line
 from mlflow_runtime.revisions import image_revisions
+from mlflow_runtime.schema import declaration, history
+from mlflow_runtime.schema.comparison import served_on
+from mlflow_runtime.schema.declaration import Declaration
 
 _MLFLOW_ALONE = (
     "point prepare at a database that MLflow has to itself, or restore this one; nothing was changed in it by this run"
@@ -24,11 +29,15 @@ _MLFLOW_ALONE = (
 
 
 class State(Enum):
-    """FRESH: no revision yet. BEHIND: a migration is due. CURRENT: at the head that this image expects."""
+    """FRESH: no revision yet. BEHIND: a migration is due. CURRENT: at the head that this image expects.
+
+    NEWER: a newer image migrated it and declared that it serves this one. That is how a rollback finds it.
+    """
 
     FRESH = "fresh"
     BEHIND = "behind"
     CURRENT = "current"
+    NEWER = "newer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +56,14 @@ def expected_revision() -> str:
 def examine(target: Engine) -> Standing:
     """Reads where the schema stands; changes nothing.
 
-    Refuses a database ahead of this image (its revision is unknown here: a newer image migrated it), one with several
-    revisions, and one without a revision that holds tables which MLflow did not make.
+    Refuses a database ahead of this image (its revision is unknown here: a newer image migrated it) unless it is
+    declared to serve it, one with several revisions, and one without a revision that holds tables which MLflow did not
+    make.
     """
     with target.connect() as connection:
-        revisions = MigrationContext.configure(connection).get_current_heads()
+        found = declaration.read(connection)
         tables = set(inspect(connection).get_table_names())
-    database = target.url.database
+    database, revisions = target.url.database, found.revisions
     if len(revisions) > 1:
         raise PrepareError(
             f"database {database!r} has {len(revisions)} schema revisions at once ({', '.join(sorted(revisions))})",
@@ -71,22 +81,63 @@ def examine(target: Engine) -> Standing:
     if revision == expected_revision():
         return Standing(state=State.CURRENT, revision=revision)
     if revision not in image_revisions().known:
+        if found.serves(expected_revision()):
+            return Standing(state=State.NEWER, revision=revision)
         raise PrepareError(
             f"database {database!r} is at schema revision {revision}, which this image does not know (its head is "
-            f"{expected_revision()}): a newer image migrated it, and MLflow does not migrate back",
+            f"{expected_revision()}) and which is not declared to serve it: a newer image migrated it, and MLflow does "
+            "not migrate back",
             "deploy that newer image again, or restore the database to a time before its migration "
             "(the newer image recorded that time in prepare.restore_points)",
         )
     return Standing(state=State.BEHIND, revision=revision)
 
 
+def serves(revision: str) -> bool:
+    """Whether code that needs `revision` runs on the schema that this image expects."""
+    return revision in served_on(history.known(), expected_revision())
+
+
 def migrate(target: Engine, standing: Standing) -> None:
-    """Brings the schema to the head revision and verifies that it is there; does nothing where it is already."""
-    if standing.state is State.FRESH:
-        mlflow_db._initialize_tables(target)
-    elif standing.state is State.BEHIND:
-        mlflow_db._upgrade_db(target)
+    """Brings the schema to the head revision and verifies that it is there; does nothing where it is already.
+
+    Declares which older images the new schema serves, before it is there: a replica of one that starts in the moment
+    after the migration reads it. Leaves a NEWER schema alone.
+    """
+    match standing.state:
+        case State.NEWER:
+            return
+        case State.FRESH:
+            mlflow_db._initialize_tables(target)
+        case State.BEHIND:
+            _declare(target)
+            _upgrade(target, standing)
     mlflow_db._verify_schema(target)
+    _declare(target)
+
+
+def _upgrade(target: Engine, standing: Standing) -> None:
+    try:
+        mlflow_db._upgrade_db(target)
+    except SQLAlchemyError as error:
+        raise PrepareError(
+            f"MLflow's migration of database {target.url.database!r} failed and was undone, so the schema is at "
+            f"{standing.revision} as before: {first_line(error)}",
+            _remedy(error),
+        ) from error
+
+
+def _remedy(error: SQLAlchemyError) -> str:
+    if isinstance(getattr(error, "orig", None), LockNotAvailable | DeadlockDetected):
+        return "end the session that holds the table (pg_stat_activity shows it), or wait for it"
+    return "remove the cause: something in the database that MLflow's migrations did not make, or a full disk"
+
+
+def _declare(target: Engine) -> None:
+    head = expected_revision()
+    if served := served_on(history.known(), head):
+        with target.begin() as connection:
+            declaration.write(connection, Declaration(revision=head, serves=frozenset(served)))
 
 
 def open_tracking_store(url: URL) -> None:

@@ -37,7 +37,7 @@ class _Run:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._names = {Store.TRACKING: settings.tracking_database, Store.REGISTRY: settings.registry_database}
-        self._migrated: list[str] = []
+        self._migrated: dict[str, str | None] = {}
 
     def all_steps(self, vault_client: Callable[[], SecretClient]) -> None:
         wait = self._settings.wait_seconds
@@ -74,6 +74,8 @@ class _Run:
                 done(f"{standing.state.value}, revision {standing.revision}")
         for store, name in self._names.items():
             self._migrate(name, standings[store])
+        if any(standing.state is schema.State.NEWER for standing in standings.values()):
+            return  # MLflow opens no newer schema, and the image that migrated it made these rows
         with self._step("default rows"):
             schema.open_tracking_store(database_url(self._settings.admin_url, self._names[Store.TRACKING]))
             schema.open_registry_store(database_url(self._settings.admin_url, self._names[Store.REGISTRY]))
@@ -86,11 +88,14 @@ class _Run:
                 done(f"{recorded}, before {standing.revision} -> {head}")
         with self._step(f"migrate {name}") as done:
             schema.migrate(self._engine(name), standing)
-            if standing.state is schema.State.CURRENT:
-                done(f"already at {head}")
-            else:
-                self._migrated.append(name)
-                done(f"{standing.revision or 'empty'} -> {head}")
+            match standing.state:
+                case schema.State.CURRENT:
+                    done(f"already at {head}")
+                case schema.State.NEWER:
+                    done(f"at the newer {standing.revision}, which is declared to serve {head}")
+                case _:
+                    self._migrated[name] = standing.revision
+                    done(f"{standing.revision or 'empty'} -> {head}{_what_older_replicas_do(standing.revision)}")
 
     def _grants(self) -> None:
         for store, name in self._names.items():
@@ -119,9 +124,15 @@ class _Run:
 
     def _explain(self, error: Exception) -> str:
         state = "old replicas keep serving; what the steps before this one did stays and is not repeated"
-        if self._migrated:
-            state += (
-                f"; already migrated: {', '.join(self._migrated)}, where old replicas serve on but do not start again"
-            )
+        for name, revision in self._migrated.items():
+            state += f"; already migrated: {name}{_what_older_replicas_do(revision)}"
         remedy = error.remedy if isinstance(error, PrepareError) else "remove the cause"
         return f"{first_line(error)}\n  state: {state}\n  next: {remedy}; then run the job again, it is safe to repeat"
+
+
+def _what_older_replicas_do(revision: str | None) -> str:
+    if revision is None:
+        return ""
+    if schema.serves(revision):
+        return f", which serves replicas that need {revision} too"
+    return f", where replicas that need {revision} serve what they can until they are replaced, and do not start again"

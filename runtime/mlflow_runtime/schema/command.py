@@ -1,0 +1,103 @@
+"""`mlflow-runtime schema OLD NEW`: what a change of MLflow's version does to the databases."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow_runtime.schema import history
+from mlflow_runtime.schema.comparison import Comparison, Direction, compare
+from mlflow_runtime.schema.history import UnknownVersionError
+
+_PIN = re.compile(r"^mlflow\s*==\s*([^\s;\\]+)", re.MULTILINE)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print the comparison that the arguments ask for. Exit code: 0 told, 2 a version that is not known."""
+    given = _parser().parse_args(arguments)
+    try:
+        old, new = version_in(given.old), version_in(given.new)
+        found = history.known()
+        comparison = compare(found, found.head_of(old), found.head_of(new))
+    except UnknownVersionError as error:
+        print(f"mlflow-runtime schema: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(document(old, new, comparison), indent=2) if given.json else text(old, new, comparison))
+    return 0
+
+
+def version_in(given: str) -> str:
+    """The version of MLflow that is given as such, or as a lock file which pins it."""
+    path = Path(given)
+    if not path.is_file():
+        if path.name != given or path.suffix in (".lock", ".txt"):
+            raise UnknownVersionError(f"{given!r} is no file; give a version of MLflow or a lock file that pins it.")
+        return given
+    pins: set[str] = set(_PIN.findall(path.read_text(errors="replace")))
+    if len(pins) != 1:
+        found = f"it pins {', '.join(sorted(pins))}" if pins else "it does not"
+        raise UnknownVersionError(f"{given} must pin one version of MLflow with a line `mlflow==VERSION`; {found}.")
+    return pins.pop()
+
+
+def document(old: str, new: str, comparison: Comparison) -> dict[str, Any]:
+    """The comparison as JSON."""
+    return {
+        "old": {"mlflow": old, "revision": comparison.old_head},
+        "new": {"mlflow": new, "revision": comparison.new_head},
+        "direction": comparison.direction,
+        "migration": comparison.direction is Direction.FORWARD,
+        "older_code_runs_on_newer_schema": comparison.older_code_runs,
+        "revisions": [
+            {
+                "revision": migration.revision,
+                "title": migration.title,
+                "changes": [str(change) for change in migration.changes],
+                "obstacles": [str(one.change) for one in comparison.obstacles if one.migration is migration],
+            }
+            for migration in comparison.migrations
+        ],
+    }
+
+
+def text(old: str, new: str, comparison: Comparison) -> str:
+    """The comparison for a reader."""
+    older = old if comparison.direction is Direction.FORWARD else new
+    lines = [f"MLflow {old} ({comparison.old_head}) -> {new} ({comparison.new_head})"]
+    match comparison.direction:
+        case Direction.NONE:
+            return "\n".join([*lines, "No migration: both need the same schema."])
+        case Direction.FORWARD:
+            lines.append(f"Migration: {len(comparison.migrations)} revisions, by prepare of the new image.")
+        case Direction.BACK:
+            lines.append(
+                f"No migration: {new} is older, and MLflow does not migrate back. The schema stays where "
+                f"{len(comparison.migrations)} later revisions took it."
+            )
+    if comparison.older_code_runs:
+        lines.append(f"The code of {older} runs on the newer schema: nothing that it knows is removed or refused.")
+    else:
+        lines.append(f"The code of {older} does NOT run on the whole of the newer schema:")
+        lines += [f"  {one.migration.revision} {one.change}" for one in comparison.obstacles]
+    if comparison.direction is Direction.BACK and not comparison.older_code_runs:
+        lines.append("A way back is a restore of the databases to their restore point; see docs/upgrades.md.")
+    lines.append("Revisions:")
+    lines += [f"  {migration.revision} {migration.title}" for migration in comparison.migrations]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mlflow-runtime schema",
+        description="Whether a change of MLflow's version migrates the databases, and whether the older version's "
+        "code runs on the newer schema.",
+    )
+    parser.add_argument("old", metavar="OLD", help="the version that runs: a number, or a lock file that pins it")
+    parser.add_argument("new", metavar="NEW", help="the version to come, in the same way")
+    parser.add_argument("--json", action="store_true", help="print a document for programs")
+    return parser
