@@ -1,7 +1,8 @@
 # Every target's one-line description is the text behind its `##`; `make help` prints them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy status logs smoke env preview recover test test-upgrade lint format lock toolchain venv engine
+.PHONY: help up down destroy status logs smoke env image preview recover test test-upgrade lint format lock toolchain venv \
+	engine
 
 # Any Python from 3.11 on; it only makes the virtual environment.
 PYTHON ?= python3
@@ -32,6 +33,10 @@ smoke: venv ## Run the smoke program against the local stack, or URL=https://...
 
 env: toolchain ## Print the exports for plain `pulumi` commands, for the eval of a shell
 	@$(LOCAL) env
+
+image: venv ## Build the image and print its digest (BASE=name@sha256:..., else a base is made here; JSON=1, OUTPUT=folder)
+	@tools/containers.sh
+	@$(VENV) -m tools.image build $(if $(BASE),--base "$(BASE)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JSON),--json)
 
 preview: toolchain ## Show what STACK=prod would create on Azure, offline: no subscription, no login (DIFF=1, JSON=1)
 	@$(VENV) -m tests.azure_cloud.preview --stack "$(STACK)" $(if $(DIFF),--diff) $(if $(JSON),--json)

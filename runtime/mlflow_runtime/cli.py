@@ -1,15 +1,18 @@
 """The image's entry point: `mlflow-runtime ROLE`, and `mlflow-runtime schema OLD NEW`, which only tells something.
 
-Exit codes: 0 a stop that was asked for or a job that is done, 1 a failure, 2 a wrong role or wrong settings.
+Exit codes: 0 a stop that was asked for or a job that is done, 1 a failure, 2 a wrong role or wrong settings, 143 a job
+that was ended by SIGTERM, which is safe to run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 from mlflow_runtime.routes import ServiceRole
 
@@ -27,6 +30,8 @@ def _gateway(env: Mapping[str, str]) -> int:
 def _prepare(env: Mapping[str, str]) -> int:
     from mlflow_runtime import prepare
 
+    # The first process of a container has no default for it and would run on. What is not committed is undone.
+    signal.signal(signal.SIGTERM, _terminated)
     return prepare.run(env)
 
 
@@ -47,6 +52,7 @@ _ROLES: Final[Mapping[str, tuple[str, Run]]] = {
     "prepare": ("makes databases, roles, secrets and schema, then ends", _prepare),
 }
 
+_TERMINATED: Final = 143
 # No role: it needs no settings and no database.
 _SCHEMA: Final = "schema"
 
@@ -63,6 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(os.environ)
     except KeyboardInterrupt:
         return 130
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(_TERMINATED)
 
 
 def _parser() -> argparse.ArgumentParser:

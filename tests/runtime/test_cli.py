@@ -56,3 +56,15 @@ def test_the_gateway_loads_no_client_of_azure_and_no_database_driver() -> None:
         f"import sys; from mlflow_runtime.cli import main; main(['gateway']); print({heavy} & set(sys.modules))"
     )
     assert ended.stdout.splitlines()[-1] == "set()", ended.stdout + ended.stderr
+
+
+def test_prepare_ends_at_sigterm_also_as_a_containers_first_process() -> None:
+    program = (
+        "import os, signal\n"
+        "from mlflow_runtime import cli, prepare\n"
+        # What the kernel does with it for the first process of a container.
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "prepare.run = lambda env: os.kill(os.getpid(), signal.SIGTERM) or 0\n"
+        "raise SystemExit(cli.main(['prepare']))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 143
