@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
+from components.azure import postgres_size
 from components.azure.postgres_args import HighAvailability
 from components.compute.container_apps import rendering
 from components.compute.contract import Role
+from components.mlflow.connections import Budget, budget
 from components.mlflow.topology import Size
 from infra.azure.settings import AccessControl, AzureSettings, Exposure
 from infra.config_reader import Reader
@@ -17,6 +19,9 @@ from infra.profiles import ComputeKind, ProfileName
 _BURSTABLE = "Standard_B"
 # Two, so that the loss of one, or of its zone, is no outage.
 _LEAST_REPLICAS_IN_PROD = 2
+# max_connections of the local stack's server, and PostgreSQL's default of superuser_reserved_connections.
+LOCAL_CONNECTIONS = 400
+LOCAL_RESERVED = 3
 _ALWAYS_UP = (Role.GATEWAY, Role.TRACKING)
 
 
@@ -27,14 +32,18 @@ def check(
     compute: ComputeKind,
     sizes: Mapping[Role, Size],
     azure: AzureSettings | None,
+    database_pool: int,
 ) -> None:
     """Note every rule that a configuration breaks."""
+    needed = budget(sizes, database_pool)
     if compute is ComputeKind.CONTAINER_APPS:
         _sizes_of_container_apps(reader, sizes)
     if azure is None:
+        _connections_suffice(reader, needed, "the local PostgreSQL", LOCAL_CONNECTIONS, LOCAL_RESERVED)
         return
     _public_needs_access_control(reader, azure)
     _protection_is_whole(reader, azure)
+    _connections_of_azure(reader, needed, azure.database.sku)
     if profile is ProfileName.PROD:
         _prod_survives_a_loss(reader, sizes, azure)
 
@@ -90,6 +99,31 @@ def _prod_survives_a_loss(reader: Reader, sizes: Mapping[Role, Size], azure: Azu
             "a Standard_D... or Standard_E... sku with a standby in prod",
             reader.remedy("database"),
         )
+
+
+def _connections_of_azure(reader: Reader, needed: Budget, sku: str) -> None:
+    try:
+        most = postgres_size.max_connections(sku)
+    except ValueError:
+        return  # the reading of `database` has refused the sku
+    _connections_suffice(reader, needed, sku, most, postgres_size.RESERVED_CONNECTIONS)
+
+
+def _connections_suffice(reader: Reader, needed: Budget, server: str, most: int, reserved: int) -> None:
+    """One server holds both databases."""
+    available = most - reserved
+    if needed.total <= available:
+        return
+    field, largest = "limits.databasePool", needed.largest_pool(available)
+    reader.problem(
+        field,
+        needed.pool,
+        f"{'none with so many replicas' if largest is None else f'at most {largest}'}, as the services may open "
+        f"{needed.arithmetic()}, and {server} takes {most} - {reserved} reserved = {available}",
+        "lower maxReplicas (local: minReplicas) of tracking or registry, or choose a larger database.sku"
+        if largest is None
+        else reader.remedy(field),
+    )
 
 
 def _sizes_of_container_apps(reader: Reader, sizes: Mapping[Role, Size]) -> None:

@@ -25,6 +25,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 AZURITE = REPOSITORY / ".venv" / "azurite"
 
 _DEPLOYER = "deployer"
+# After the ports of the data plane.
+_METRICS_OFFSET = 5
 
 
 def describe(settings: Settings) -> Stack:
@@ -45,6 +47,9 @@ def describe(settings: Settings) -> Stack:
         max_body_mib=settings.limits.max_body_mib,
         max_artifact_mib=settings.limits.max_artifact_mib,
         grace_seconds=settings.limits.grace_seconds,
+        database_pool=settings.limits.database_pool,
+        max_in_flight=settings.limits.max_in_flight,
+        gateway_metrics_port=settings.local.port_base + _METRICS_OFFSET,
     )
     return Stack(platform=PlatformArgs(compute=compute(settings), topology=topology, data=data.resources))
 

@@ -32,10 +32,14 @@ class ProfileName(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Where services run, how big each is, and what they stand on in Azure, unless the stack's file says otherwise."""
+    """Where services run, how big each is, and what they stand on in Azure, unless the stack's file says otherwise.
+
+    `database_pool` is the number of connections that a replica keeps open to each database.
+    """
 
     compute: ComputeKind
     sizes: Mapping[Role, Size]
+    database_pool: int
     azure: AzureProfile | None = None
 
 
@@ -55,6 +59,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 1, 1),
             Role.ARTIFACTS: _size(0.5, 1024, 10240, 1, 1),
         },
+        database_pool=20,
     ),
     # Cheap: nothing runs while nobody works, one zone, and all of it may be thrown away.
     ProfileName.DEV: Profile(
@@ -65,6 +70,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1),
             Role.ARTIFACTS: _size(0.5, 1024, 2048, 0, 2),
         },
+        # The smallest there is: its server takes 35 connections.
+        database_pool=2,
         azure=AzureProfile(
             network=NetworkSettings(cidr="10.40.0.0/24"),
             database=DatabaseSettings(sku="Standard_B1ms", backup_days=7),
@@ -85,6 +92,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3),
             Role.ARTIFACTS: _size(1, 2048, 4096, 2, 4),
         },
+        # With these a server has room for a roll-out at full size, when every replica has a successor beside it.
+        database_pool=10,
         azure=AzureProfile(
             network=NetworkSettings(cidr="10.40.1.0/24", fixed_outbound_address=True),
             database=DatabaseSettings(sku="Standard_D2ds_v5", storage_gib=64, backup_days=14),
@@ -104,6 +113,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6),
             Role.ARTIFACTS: _size(1, 2048, 4096, 3, 10),
         },
+        database_pool=4,
         azure=AzureProfile(
             network=NetworkSettings(cidr="10.40.2.0/24", fixed_outbound_address=True),
             database=DatabaseSettings(

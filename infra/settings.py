@@ -17,6 +17,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from components.compute.contract import Role, Scale
+from components.mlflow import connections
 from components.mlflow.topology import Size
 from infra import guardrails
 from infra.azure import reading as azure
@@ -40,11 +41,14 @@ _STACK_NAME = re.compile(r"(?!.*--)[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a client may send, in MiB, and how long a stopping replica has, in seconds."""
+    """What a client may send, in MiB, how long a stopping replica has, in seconds, and of a replica: the connections
+    that it keeps open to each database, the requests that it answers at once."""
 
     max_body_mib: int
     max_artifact_mib: int
     grace_seconds: int
+    database_pool: int
+    max_in_flight: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +93,21 @@ def parse(values: Mapping[str, Any], stack: str) -> Settings:
     compute = _compute(reader, values, profile)
     defaults = PROFILES[profile or ProfileName.LOCAL]
     sizes = {role: _size(reader, role, values.get(role, {}), defaults.sizes[role]) for role in _SERVICES}
-    limits = _limits(reader, values.get("limits", {}), sizes[Role.ARTIFACTS].spool_mib)
+    limits = _limits(reader, values.get("limits", {}), sizes[Role.ARTIFACTS].spool_mib, defaults.database_pool)
     local = _local(reader, values.get("local", {}))
     on_azure = azure.read(reader, values, stack, defaults.azure) if defaults.azure and compute else None
     _only_where_used(reader, values, compute)
     if compute is ComputeKind.LOCAL:
         _check_local_replicas(reader, sizes)
     if profile is not None and compute is not None:
-        guardrails.check(reader, profile=profile, compute=compute, sizes=sizes, azure=on_azure)
+        guardrails.check(
+            reader,
+            profile=profile,
+            compute=compute,
+            sizes=sizes,
+            azure=on_azure,
+            database_pool=limits.database_pool,
+        )
     reader.finish()
     assert profile is not None  # noqa: S101 - for the type checker: finish() raised if it is
     assert compute is not None  # noqa: S101
@@ -144,14 +155,22 @@ def _size(reader: Reader, role: Role, value: object, default: Size) -> Size:
     )
 
 
-def _limits(reader: Reader, value: object, artifact_spool_mib: int) -> Limits:
+def _limits(reader: Reader, value: object, artifact_spool_mib: int, database_pool: int) -> Limits:
     """An upload passes through the artifacts service's spool disk, so that one's size is the limit and the default."""
-    table = reader.table("limits", value, ("maxBodyMib", "maxArtifactMib", "graceSeconds"))
+    keys = ("maxBodyMib", "maxArtifactMib", "graceSeconds", "databasePool", "maxInFlight")
+    table = reader.table("limits", value, keys)
     most = max(artifact_spool_mib, 1)
     return Limits(
         max_body_mib=reader.integer("limits.maxBodyMib", table.get("maxBodyMib", 64), 1, 1024),
         max_artifact_mib=reader.integer("limits.maxArtifactMib", table.get("maxArtifactMib", most), 1, most),
         grace_seconds=reader.integer("limits.graceSeconds", table.get("graceSeconds", 30), 3, 600),
+        database_pool=reader.integer(
+            "limits.databasePool",
+            table.get("databasePool", database_pool),
+            connections.LEAST_POOL,
+            connections.MOST_POOL,
+        ),
+        max_in_flight=reader.integer("limits.maxInFlight", table.get("maxInFlight", 128), 8, 10_000),
     )
 
 

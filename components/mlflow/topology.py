@@ -57,7 +57,9 @@ class Topology:
 
     `ports` is the port that each service listens on, `public_hosts` the Host headers that are served (with port where
     it is not the scheme's own), `public_origins` the web origins besides the own one that may call. Limits in MiB,
-    grace in seconds. Plain values decide on resources; inputs are only passed on.
+    grace in seconds, `database_pool` the connections that a replica keeps open to each database, `max_in_flight` the
+    requests that a replica behind the gateway answers at once, more are turned away. `gateway_metrics_port` is where
+    the gateway shows its metrics, None for nowhere. Plain values decide on resources; inputs are only passed on.
     """
 
     sizes: Mapping[Role, Size]
@@ -71,6 +73,9 @@ class Topology:
     max_body_mib: int = 64
     max_artifact_mib: int = 10240
     grace_seconds: int = 30
+    database_pool: int = 20
+    max_in_flight: int = 128
+    gateway_metrics_port: int | None = None
 
     def prepare(self) -> JobSpec:
         """The job that makes the databases, roles, grants and secrets before any service starts."""
@@ -98,10 +103,12 @@ class Topology:
             "PUBLIC_HOSTS": _joined([*self.public_hosts, *([] if host is None else [host])]),
             "PUBLIC_ORIGINS": ",".join(self.public_origins),
             "GRACE_SECONDS": str(self.grace_seconds),
+            "MAX_IN_FLIGHT": str(self.max_in_flight),
         }
         if role is not Role.ARTIFACTS:
             env["TRACKING_DATABASE_URL"] = self._database_url(role, TRACKING_DATABASE)
             env["REGISTRY_DATABASE_URL"] = self._database_url(role, REGISTRY_DATABASE)
+            env["DATABASE_POOL_SIZE"] = str(self.database_pool)
         return self._spec(role, env, Ingress.INTERNAL)
 
     def gateway(self, compute: Compute) -> ServiceSpec:
@@ -113,6 +120,8 @@ class Topology:
             "MAX_ARTIFACT_MIB": str(self.max_artifact_mib),
             "GRACE_SECONDS": str(self.grace_seconds),
         }
+        if self.gateway_metrics_port is not None:
+            env["METRICS_PORT"] = str(self.gateway_metrics_port)
         for role in BACKENDS:
             upstream = self._upstream(role, compute)
             env[f"{role.name}_UPSTREAMS"] = _joined(upstream.addresses)

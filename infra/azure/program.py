@@ -27,6 +27,7 @@ from infra.tags import REQUIRED
 
 # Each container has a network of its own.
 _PORT = 8080
+_METRICS_PORT = 8081
 _POSTGRES_PORT = 5432
 
 
@@ -126,4 +127,7 @@ def _topology(settings: Settings, base: Foundation, data: Data, host: pulumi.Out
         max_body_mib=settings.limits.max_body_mib,
         max_artifact_mib=settings.limits.max_artifact_mib,
         grace_seconds=settings.limits.grace_seconds,
+        database_pool=settings.limits.database_pool,
+        max_in_flight=settings.limits.max_in_flight,
+        gateway_metrics_port=_METRICS_PORT,
     )

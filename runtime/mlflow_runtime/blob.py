@@ -31,6 +31,7 @@ from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepo
 
 from mlflow_runtime import identity
 from mlflow_runtime.blob_address import BlobAddress
+from mlflow_runtime.metrics.azure import MeasuredTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +62,7 @@ def service_client() -> BlobServiceClient:
     return BlobServiceClient(
         address().account_url,
         credential=identity.current(),
-        connection_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        transport=MeasuredTransport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
         retry_policy=LinearRetry(backoff=PAUSE_SECONDS, retry_total=RETRIES, random_jitter_range=PAUSE_SECONDS),
     )
 

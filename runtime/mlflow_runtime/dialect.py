@@ -13,12 +13,13 @@ from typing import Any, Final
 import certifi
 import psycopg2
 from azure.core.exceptions import AzureError
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Engine, Pool, event
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from mlflow_runtime import identity
+from mlflow_runtime.metrics import database as metrics
 
 SCOPE: Final = "https://ossrdbms-aad.database.windows.net/.default"
 
@@ -42,6 +43,11 @@ class EntraDialect(PGDialect_psycopg2):
 
     driver = "entra"
     supports_statement_cache = True
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:
+        """Pools that are seen in the metrics, for engines that choose none."""
+        return metrics.pool_class(url)
 
     def create_connect_args(self, url: URL) -> tuple[list[str], dict[str, Any]]:
         """The arguments of a connect, without a token."""

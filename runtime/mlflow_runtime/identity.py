@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity import ManagedIdentityCredential
+
+from mlflow_runtime.metrics import azure as metrics
 
 # The endpoint is on this machine or one hop away, so what does not answer soon is down. The client's defaults retry for
 # minutes, in which a request would hang.
@@ -36,18 +38,21 @@ class Identity:
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
         self._renewing = threading.Lock()
+        self._last: dict[tuple[str, ...], str] = {}
         self._credential = self._made()
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token, kept or new."""
-        with _as_azure_error():
+        with self._counted(scopes), _as_azure_error():
             token: AccessToken = self._credential.get_token(*scopes, **options)
+            self._note(scopes, token.token)
             return token
 
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """A token, kept or new, in the form that newer clients ask for."""
-        with _as_azure_error():
+        with self._counted(scopes), _as_azure_error():
             token: AccessTokenInfo = self._credential.get_token_info(*scopes, options=options)
+            self._note(scopes, token.token)
             return token
 
     def renewed_token(self, scope: str, refused: str) -> str:
@@ -61,6 +66,20 @@ class Identity:
                 return current
             self._credential = self._made()  # a credential's cache cannot be emptied
             return str(self.get_token(scope).token)
+
+    def _note(self, scopes: tuple[str, ...], token: str) -> None:
+        """Count a token that is not the one that was had before. Of the credential's own cache nothing is seen."""
+        if self._last.get(scopes) != token:
+            self._last[scopes] = token
+            metrics.token(" ".join(scopes))
+
+    @contextmanager
+    def _counted(self, scopes: tuple[str, ...]) -> Iterator[None]:
+        try:
+            yield
+        except AzureError:
+            metrics.token(" ".join(scopes), refused=True)
+            raise
 
     def _made(self) -> ManagedIdentityCredential:
         return ManagedIdentityCredential(client_id=self.client_id, **_LIMITS)

@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any, Final
 
+from mlflow_runtime import request_id
+
 # Loggers that tell of every request, every migration script and every engine.
 _QUIET: Final = ("azure", "msal", "alembic", "urllib3", "sqlalchemy.engine", "mlflow.store.db.utils")
 
@@ -16,7 +18,8 @@ _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|(?<=[?&]sig=)[^&\s'\"]+")
 
 
 class JsonFormatter(logging.Formatter):
-    """One line of JSON: time (UTC), level, logger, message, role, and the traceback where there is one.
+    """One line of JSON: time (UTC), level, logger, message, role; the id of the request that it was written for, the
+    members of `fields` (an extra of the record) and the traceback where there are such.
 
     Tokens and signatures are masked, whoever put them into the message.
     """
@@ -35,6 +38,10 @@ class JsonFormatter(logging.Formatter):
             "message": _masked(record.getMessage()),
             "role": self._role,
         }
+        if current := request_id.current():
+            line["request_id"] = current
+        for name, value in getattr(record, "fields", {}).items():
+            line[name] = _masked(value) if isinstance(value, str) else value
         if record.exc_info:
             line["exception"] = _masked(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)

@@ -9,6 +9,8 @@ from typing import Any, Final
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from mlflow_runtime import request_id
+
 # Errors that MLflow 3.17.2 lets through to its web frameworks, which answer them with a bare 500.
 UNANSWERED: Final = (OSError, OperationalError, InterfaceError, NoConnectionFree)
 
@@ -23,8 +25,10 @@ class Failure:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The JSON of the answer."""
-        return {"error_code": self.code, "message": self.message}
+        """The JSON of the answer, with the id of the request by which its log lines are found."""
+        body = {"error_code": self.code, "message": self.message}
+        current = request_id.current()
+        return body if current is None else {**body, "request_id": current}
 
 
 def failure_of(error: Exception) -> Failure | None:

@@ -41,6 +41,7 @@ PREFIXES: Final[Mapping[ServiceRole, tuple[str, ...]]] = {
 
 LIVE_PATH: Final = "/live"
 READY_PATH: Final = "/ready"
+METRICS_PATH: Final = "/metrics"
 
 # Written in the syntax that Python's `re` and Go's RE2 share: relative, empty segment, dot segment, backslash, control.
 NOT_PLAIN: Final = r"^[^/]|^$|//|/\.\.?(?:/|$)|[\x00-\x1f\x7f\\]"

@@ -15,9 +15,10 @@ import anyio.to_thread
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlflow_runtime import logs, mlflow_app, secrets, settings
+from mlflow_runtime import connections, logs, mlflow_app, secrets, settings
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.health import Check, HealthRoutes, Readiness
+from mlflow_runtime.operable import operable
 from mlflow_runtime.own_routes import OnlyOwnRoutes
 from mlflow_runtime.probes import DatabaseProbe, blob_probe
 from mlflow_runtime.revisions import image_revisions
@@ -46,7 +47,8 @@ def run(role: ServiceRole, env: Mapping[str, str]) -> int:
     try:
         if found.key_vault_url is not None:
             secrets.load(role, secrets.client(found.key_vault_url))
-    except secrets.SecretsError as error:
+        connections.require(found.databases)
+    except (secrets.SecretsError, connections.ConnectionsError) as error:
         _log.error("%s", error)
         return 1
     mlflow = mlflow_app.load(found)
@@ -61,8 +63,9 @@ def run(role: ServiceRole, env: Mapping[str, str]) -> int:
 
 def application(found: Settings, mlflow: ASGIApp) -> ASGIApp:
     """Ours around MLflow's own: health first, then only the role's routes."""
-    app = HealthRoutes(OnlyOwnRoutes(mlflow, found.role), Readiness(_checks(found)))
-    return app if found.databases is None else _WorkerThreads(app, found.databases.connections)
+    app: ASGIApp = HealthRoutes(OnlyOwnRoutes(mlflow, found.role), Readiness(_checks(found)))
+    app = app if found.databases is None else _WorkerThreads(app, found.databases.connections)
+    return operable(app, found)
 
 
 def _checks(found: Settings) -> list[Check]:

@@ -38,7 +38,8 @@ class Settings:
     """A service. `databases` and `key_vault_url` are None for artifacts, which needs neither.
 
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
-    hosts' own. `grace_seconds` are for the requests in flight at a stop.
+    hosts' own. `grace_seconds` are for the requests in flight at a stop, of which there are at most `max_in_flight`:
+    more are turned away.
     """
 
     role: ServiceRole
@@ -50,6 +51,7 @@ class Settings:
     public_hosts: tuple[str, ...]
     public_origins: tuple[str, ...]
     grace_seconds: int
+    max_in_flight: int
 
 
 def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
@@ -66,6 +68,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         public_hosts=environment.public_hosts(reader),
         public_origins=reader.get("PUBLIC_ORIGINS", list_of(_origin, optional=True)),
         grace_seconds=environment.grace_seconds(reader),
+        max_in_flight=reader.get("MAX_IN_FLIGHT", number(8, 10_000), "128"),
     )
     environment.require_identity(reader)
     _require_spool(reader)

@@ -8,6 +8,9 @@ import pulumi
 import pytest
 from pulumi_azure_native import managedidentity, network
 
+from components.azure import postgres_size
+from components.local.postgres import cluster
+from components.mlflow.connections import budget
 from infra import guardrails, tags
 from infra.settings import SettingsError, parse
 from tests.azure.recorder import record
@@ -112,3 +115,48 @@ def test_every_resource_of_a_stack_carries_the_tags_and_a_name_of_the_stacks(sta
         given = recorded.inputs(name)["tags"]
         assert {*tags.REQUIRED} <= given.keys(), name
         assert given["environment"] == given["stack"] == stack
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stacks_own_file_has_room_for_all_its_connections(stack: str) -> None:
+    parse(configuration(stack), stack)
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+def test_a_roll_out_at_full_size_has_room_too(stack: str) -> None:
+    found = parse(configuration(stack), stack)
+    assert found.azure is not None
+    needed = budget(found.sizes, found.limits.database_pool)
+    sku = found.azure.database.sku
+    assert needed.rolling <= postgres_size.max_connections(sku) - postgres_size.RESERVED_CONNECTIONS
+
+
+def test_more_connections_than_the_server_takes_are_refused_with_the_sum() -> None:
+    message = refused("dev", limits={"databasePool": 3})
+    assert (
+        "limits.databasePool: 3 is not allowed; allowed: at most 2, as the services may open (tracking 2 + registry 1 "
+        "replicas) x (2 engines x (3 kept + 3 more at work) + 2 for /ready) + 4 for prepare = 46 connections, and "
+        "Standard_B1ms takes 50 - 15 reserved = 35; mend it with" in message
+    )
+    parse(configuration("dev", limits={"databasePool": 3}, database={"sku": "Standard_B2s"}), "dev")
+
+
+def test_more_replicas_than_any_pool_has_room_for_are_refused() -> None:
+    message = refused("dev", tracking={"maxReplicas": 3})
+    assert "limits.databasePool: 2 is not allowed; allowed: none with so many replicas" in message
+    assert "lower maxReplicas (local: minReplicas) of tracking or registry, or choose a larger" in message
+
+
+def test_the_largest_pool_that_is_named_is_taken() -> None:
+    message = refused("prod", limits={"databasePool": 200})
+    largest = int(message.split("at most ")[1].split(",")[0])
+    parse(configuration("prod", limits={"databasePool": largest}), "prod")
+    assert "connections" in refused("prod", limits={"databasePool": largest + 1})
+
+
+def test_the_local_server_has_a_limit_too() -> None:
+    assert int(cluster._SETTINGS["max_connections"]) == guardrails.LOCAL_CONNECTIONS
+    with pytest.raises(SettingsError, match=r"the local PostgreSQL takes 400 - 3 reserved = 397"):
+        parse({"profile": "local", "tracking": {"minReplicas": 5}}, "local")
+    parse({"profile": "local", "tracking": {"minReplicas": 3}}, "local")
+    parse({"profile": "local", "tracking": {"minReplicas": 30}, "limits": {"databasePool": 2}}, "local")

@@ -10,7 +10,7 @@ import pytest
 from pulumi.runtime import mocks
 
 from infra import local
-from infra.settings import parse
+from infra.settings import LOCAL_REPLICAS, parse
 
 
 class Recorder(mocks.MockMonitor):
@@ -98,12 +98,8 @@ def test_no_input_holds_a_header_or_a_token(recorded: Recorder) -> None:
 
 
 def test_each_replica_and_each_program_has_a_port_of_its_own() -> None:
-    settings = parse({"profile": "local", "tracking": {"minReplicas": 30}, "registry": {"minReplicas": 10}}, "local")
-    taken = [
-        port + replica
-        for role, port in local.ports(settings).items()
-        for replica in range(settings.sizes[role].scale.minimum)
-    ]
-    taken += range(settings.local.port_base + 1, settings.local.port_base + 5)
+    settings = parse({"profile": "local"}, "local")
+    taken = [port + replica for role, port in local.ports(settings).items() for replica in range(LOCAL_REPLICAS[role])]
+    taken += range(settings.local.port_base + 1, settings.local.port_base + 6)
     assert len(taken) == len(set(taken))
     assert max(taken) < settings.local.port_base + 60

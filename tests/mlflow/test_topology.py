@@ -58,6 +58,23 @@ def test_each_service_signs_in_to_the_database_as_itself(topology: Topology) -> 
         assert env["AZURE_CLIENT_ID"] == f"{role}-client"
 
 
+def test_services_with_databases_are_told_their_pool(topology: Topology) -> None:
+    chosen = replace(topology, database_pool=6)
+    for role in (Role.TRACKING, Role.REGISTRY):
+        assert chosen.service(role, OneAddress()).env["DATABASE_POOL_SIZE"] == "6"
+    assert "DATABASE_POOL_SIZE" not in chosen.service(Role.ARTIFACTS, OneAddress()).env
+
+
+def test_every_service_is_told_how_many_requests_it_answers_at_once(topology: Topology) -> None:
+    chosen = replace(topology, max_in_flight=77)
+    assert {chosen.service(role, OneAddress()).env["MAX_IN_FLIGHT"] for role in BACKENDS} == {"77"}
+
+
+def test_the_gateway_shows_its_metrics_where_it_is_told(topology: Topology) -> None:
+    assert "METRICS_PORT" not in topology.gateway(OneAddress()).env
+    assert replace(topology, gateway_metrics_port=8081).gateway(OneAddress()).env["METRICS_PORT"] == "8081"
+
+
 def test_artifacts_gets_no_database_and_the_gateway_no_data_at_all(topology: Topology) -> None:
     assert not [name for name in topology.service(Role.ARTIFACTS, OneAddress()).env if "DATABASE" in name]
     gateway = topology.gateway(OneAddress())

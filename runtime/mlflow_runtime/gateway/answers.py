@@ -16,6 +16,7 @@ RETRY_AFTER_SECONDS: Final = 2
 
 _SERVICE = f"The {{http.vars.{SERVICE_VARIABLE}}} service"
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
+_REQUEST_ID: Final = "{http.request.uuid}"
 
 # Status: MLflow's name of the error, and the message.
 _ERRORS: Final[Mapping[int, tuple[str, str]]] = {
@@ -28,6 +29,7 @@ _ERRORS: Final[Mapping[int, tuple[str, str]]] = {
         "PERMISSION_DENIED",
         "The Host header of the request is none of this server's public hosts. Use its public URL.",
     ),
+    404: ("ENDPOINT_NOT_FOUND", "There is nothing here for clients."),
     413: (
         "INVALID_PARAMETER_VALUE",
         f"The body of the request is above the limit of {{http.vars.{LIMIT_VARIABLE}}} MiB.",
@@ -55,7 +57,7 @@ def refuse(status: int) -> Json:
 
 # Refused with a body that was not read. Without an end of the connection Caddy would wait for the first 256 KiB of it
 # before it answers.
-_UNREAD: Final = (400, 403, 413)
+_UNREAD: Final = (400, 403, 404, 413)
 
 
 def routes() -> list[Json]:
@@ -69,7 +71,11 @@ def routes() -> list[Json]:
             "handle": [
                 _answer(
                     "{http.error.status_code}",
-                    {"error_code": "INTERNAL_ERROR", "message": "{http.error.status_text}"},
+                    {
+                        "error_code": "INTERNAL_ERROR",
+                        "message": "{http.error.status_text}",
+                        "request_id": _REQUEST_ID,
+                    },
                 )
             ]
         },
@@ -89,7 +95,7 @@ _NEVER_CARRIED_OUT: Final[Json] = {
 
 def _when(matcher: Json, status: int, extra_headers: Mapping[str, str] | None = None) -> Json:
     code, message = _ERRORS[status]
-    body = {"error_code": code, "message": message}
+    body = {"error_code": code, "message": message, "request_id": _REQUEST_ID}
     answer = {**_answer(status, body, extra_headers), "close": status in _UNREAD}
     return {"match": [matcher], "handle": [answer], "terminal": True}
 

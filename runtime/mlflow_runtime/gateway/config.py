@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mlflow_runtime.gateway import answers, headers, log, upstream
 from mlflow_runtime.gateway.settings import MIB, Settings
-from mlflow_runtime.routes import LIVE_PATH, NOT_PLAIN, READY_PATH, ServiceRole, pattern
+from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, NOT_PLAIN, READY_PATH, ServiceRole, pattern
 
 Json = dict[str, Any]
 
@@ -33,7 +33,11 @@ def render(settings: Settings) -> Json:
         "logging": log.logging(),
         "apps": {
             "tls": {"disable_storage_clean": True},
-            "http": {"grace_period": f"{settings.grace_seconds}s", "servers": {"gateway": _server(settings)}},
+            "http": {
+                "grace_period": f"{settings.grace_seconds}s",
+                "metrics": {},
+                "servers": {"gateway": _server(settings), **_metrics(settings.listen_for_metrics)},
+            },
         },
     }
 
@@ -67,6 +71,11 @@ def _server(settings: Settings) -> Json:
                 "handle": [answers.refuse(400)],
             },
             {
+                # A service's own, for who watches it.
+                "match": [{"vars_regexp": {"{http.request.uri.path}": {"pattern": f"^{METRICS_PATH}$"}}}],
+                "handle": [answers.refuse(404)],
+            },
+            {
                 "group": "size",
                 "match": [{"method": ["PUT"], "path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}],
                 "handle": _limit(settings.max_artifact),
@@ -84,6 +93,24 @@ def _server(settings: Settings) -> Json:
         ],
         "errors": {"routes": [*headers.answer_routes(), *answers.routes()]},
     }
+
+
+def _metrics(listen: str | None) -> Json:
+    """A server of its own, so that no way leads to it from where clients come in."""
+    if listen is None:
+        return {}
+    served: Json = {"match": [{"path": [METRICS_PATH]}], "handle": [{"handler": "metrics"}]}
+    absent: Json = {"handle": [{"handler": "static_response", "status_code": 404}]}
+    server: Json = {
+        "listen": [listen],
+        "protocols": ["h1"],
+        "automatic_https": {"disable": True},
+        "read_header_timeout": HEADER_TIMEOUT,
+        "idle_timeout": CLIENT_IDLE,
+        "max_header_bytes": MAX_HEADER_BYTES,
+        "routes": [{**served, "terminal": True}, absent],
+    }
+    return {"metrics": server}
 
 
 def _unlogged(handler: Json) -> list[Json]:

@@ -20,7 +20,8 @@ class Settings:
     """A gateway. Made by `from_environment`; `render` relies on what that checked.
 
     `upstreams` are `host:port` addresses of each service, at least one a service. `public_hosts` are the Host header
-    values that are served. Body limits in bytes; `grace_seconds` are for the requests in flight at a stop.
+    values that are served. Body limits in bytes; `grace_seconds` are for the requests in flight at a stop. On
+    `metrics_port` nothing but the metrics is to be had; None for nowhere.
     """
 
     host: str
@@ -31,11 +32,20 @@ class Settings:
     max_body: int
     max_artifact: int
     grace_seconds: int
+    metrics_port: int | None = None
 
     @property
     def listen(self) -> str:
         """Host and port in one, an IPv6 address in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return self._at(self.port)
+
+    @property
+    def listen_for_metrics(self) -> str | None:
+        """Where the metrics are to be had."""
+        return None if self.metrics_port is None else self._at(self.metrics_port)
+
+    def _at(self, port: int) -> str:
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
 
 def from_environment(env: Mapping[str, str]) -> Settings:
@@ -50,9 +60,18 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         max_body=reader.get("MAX_BODY_MIB", _mebibytes, "64"),
         max_artifact=reader.get("MAX_ARTIFACT_MIB", _mebibytes, "10240"),
         grace_seconds=environment.grace_seconds(reader),
+        metrics_port=_metrics_port(reader),
     )
     reader.check("The gateway")
     return settings
+
+
+def _metrics_port(reader: Reader) -> int | None:
+    if not reader.given("METRICS_PORT"):
+        return None
+    port = reader.get("METRICS_PORT", number(1, 65535))
+    reader.distinct("PORT", "METRICS_PORT")
+    return port
 
 
 def _address(text: str) -> str:

@@ -61,6 +61,7 @@ def test_a_chunked_body_is_cut_at_the_limit(gateway: Gateway, tracking: Pair) ->
     assert answer.json() == {
         "error_code": "INVALID_PARAMETER_VALUE",
         "message": "The body of the request is above the limit of 1 MiB.",
+        "request_id": answer.headers["X-Request-Id"],
     }
     assert cut_off.wait(30)
     assert sum(read) <= MIB

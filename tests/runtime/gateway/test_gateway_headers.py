@@ -197,3 +197,11 @@ def test_probes_are_not_logged(gateway: Gateway) -> None:
         gateway.call("GET", path)
     gateway.access(gateway.call("GET", "/last"))
     assert not {"/live", "/ready"} & {line["request"]["uri"] for line in gateway.log() if "request" in line}
+
+
+@pytest.mark.parametrize(("path", "status"), [("//", 400), ("/metrics", 404)])
+def test_an_error_of_the_gateways_own_names_its_id(gateway: Gateway, path: str, status: int) -> None:
+    answer = gateway.call("GET", path)
+    assert answer.status == status
+    assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+    assert gateway.access(answer)["status"] == status

@@ -1,0 +1,88 @@
+"""A bound on the requests that a replica answers at once.
+
+Without it a replica that gets more than it can answer keeps all of them: memory grows with each body, and every answer
+comes too late to be of use. Those beyond the bound are answered at once with 503 and a time after which to try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from typing import Final
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlflow_runtime.metrics import http
+from mlflow_runtime.responses import Failure
+from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, READY_PATH
+
+# Who watches a replica is answered above all when it is overloaded.
+NEVER_SHED: Final = frozenset({LIVE_PATH, READY_PATH, METRICS_PATH})
+
+# Seconds. Not one number for all, or those who were turned away together would come back together.
+RETRY_AFTER: Final = (1, 4)
+LINGER_SECONDS: Final = 5
+
+
+class Shedding:
+    """ASGI middleware that lets at most `limit` requests in."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+        self._in_flight = 0
+        http.LIMIT.set(limit)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in NEVER_SHED:
+            await self._app(scope, receive, send)
+            return
+        if self._in_flight >= self._limit:
+            http.SHED.inc()
+            await self._turn_away(receive, send)
+            return
+        inside = True
+        self._count(+1)
+
+        async def until_answered(message: Message) -> None:
+            nonlocal inside
+            await send(message)
+            # Not when the application is done with it: by then the client may have sent its next one.
+            if inside and message["type"] == "http.response.body" and not message.get("more_body", False):
+                inside = False
+                self._count(-1)
+
+        try:
+            await self._app(scope, receive, until_answered)
+        finally:
+            if inside:
+                self._count(-1)
+
+    async def _turn_away(self, receive: Receive, send: Send) -> None:
+        """Answer, and only then let what is left of the body come in, to throw it away: who is cut off in the middle of
+        sending sees a broken connection and no answer."""
+        seconds = str(random.randint(*RETRY_AFTER))  # noqa: S311 - no secret
+        answer = JSONResponse(overloaded(self._limit).body, 503, {"Retry-After": seconds})
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _count(self, change: int) -> None:
+        self._in_flight += change
+        http.IN_FLIGHT.set(self._in_flight)
+
+
+def overloaded(limit: int) -> Failure:
+    """What a request beyond the bound is answered with."""
+    return Failure(
+        status=503,
+        code="TEMPORARILY_UNAVAILABLE",
+        message=f"This service answers {limit} requests at once and has as many; send the request again after the time "
+        "in Retry-After.",
+    )

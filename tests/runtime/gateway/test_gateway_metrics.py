@@ -1,0 +1,68 @@
+"""The gateway's metrics: on a port of their own, and neither they nor a service's on the port of the clients."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlflow_runtime.environment import SettingsError
+from mlflow_runtime.gateway.settings import from_environment
+from tests.runtime.gateway.stack import Gateway, Upstream, free_port
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway that shows its metrics, before one replica of each service."""
+    upstreams = {role: [Upstream(role)] for role in ("tracking", "registry", "artifacts")}
+    for (replica,) in upstreams.values():
+        replica.start()
+    gateway = Gateway(upstreams, tmp_path / "gateway.log", {"METRICS_PORT": str(free_port())})
+    gateway.start()
+    yield gateway
+    gateway.stop()
+    for (replica,) in upstreams.values():
+        replica.stop()
+
+
+def metrics(gateway: Gateway, path: str = "/metrics") -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", int(gateway.extra["METRICS_PORT"]), timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_requests_are_counted_by_status_and_not_by_path(measured: Gateway) -> None:
+    for number in range(20):
+        measured.call("GET", f"/path-{number}")
+    measured.call("GET", "//")
+    status, text = metrics(measured)
+    assert status == 200
+    assert 'caddy_http_request_duration_seconds_count{code="200"' in text
+    assert "caddy_http_requests_in_flight" in text
+    assert "caddy_reverse_proxy_upstreams_healthy" in text
+    assert "path-" not in text
+
+
+def test_the_metrics_port_has_nothing_else(measured: Gateway) -> None:
+    assert metrics(measured, "/")[0] == 404
+    assert metrics(measured, "/api/2.0/mlflow/experiments/search")[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/%6Detrics", "/metrics?x=1"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_metrics_on_the_port_of_clients(gateway: Gateway, method: str, path: str) -> None:
+    answer = gateway.call(method, path, b"{}" if method == "POST" else None)
+    assert answer.status == 404
+    assert answer.json["error_code"] == "ENDPOINT_NOT_FOUND"
+    assert not [seen for group in gateway.upstreams.values() for replica in group for seen in replica.seen]
+
+
+def test_two_servers_on_one_port_are_refused(gateway: Gateway) -> None:
+    with pytest.raises(SettingsError, match="PORT and METRICS_PORT: both name"):
+        from_environment(gateway.environment() | {"METRICS_PORT": str(gateway.port)})
