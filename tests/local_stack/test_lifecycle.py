@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -173,9 +174,15 @@ def test_a_killed_engine_blocks_nothing(own_stack: RunningStack) -> None:
     locks = own_stack.local.backend / ".pulumi" / "locks"
     eventually(lambda: any(locks.rglob("*.json")), 60, "the engine's lock")
     (engine,) = (child for child in psutil.Process(update.pid).children() if child.name() == "pulumi")
+    # Its plugins are in process groups of their own, and would notice its end only minutes later.
+    engine.suspend()
+    plugins = [child for child in engine.children(recursive=True) if child.name().startswith("pulumi-")]
     os.killpg(update.pid, signal.SIGKILL)
     update.wait()
-    psutil.wait_procs([engine], timeout=10)
+    for plugin in plugins:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            plugin.kill()
+    psutil.wait_procs([engine, *plugins], timeout=10)
     assert any(locks.rglob("*.json")), "the killed engine left its lock"
     own_stack.up()
     assert own_stack.healthy()
