@@ -11,6 +11,8 @@ from types import MappingProxyType
 import pulumi
 from pulumi_azure_native import dbforpostgresql
 
+from components.azure.postgres_size import SKU
+
 STORAGE_GIB = (32, 64, 128, 256, 512, 1024, 2048, 4095, 4096, 8192, 16384, 32767)
 """Sizes of a Premium SSD that a server can have. It grows, and never shrinks."""
 
@@ -40,7 +42,6 @@ writes values into them, so the logs would hold users' parameters and tags."""
 _SECURE = {"require_secure_transport": ("on",), "ssl_min_protocol_version": ("TLSv1.2", "TLSv1.3")}
 _SERVER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
-_SKU = re.compile(r"Standard_(?P<family>[BDE])[0-9]+[a-z]*(_v[0-9]+)?\Z")
 _PARAMETER = re.compile(r"[a-z0-9_.]+\Z")
 _TIERS = {
     "B": dbforpostgresql.SkuTier.BURSTABLE,
@@ -138,7 +139,7 @@ class PostgresArgs:
     @property
     def tier(self) -> dbforpostgresql.SkuTier:
         """The tier that the SKU belongs to; Azure refuses any other beside it."""
-        found = _SKU.match(self.sku)
+        found = SKU.fullmatch(self.sku)
         if found is None:
             raise ValueError(f"PostgresArgs.sku: {self.sku!r} belongs to no tier.")
         return _TIERS[found["family"]]
@@ -159,7 +160,7 @@ class PostgresArgs:
                 )
 
     def _sizes(self) -> Iterator[str]:
-        if not _SKU.match(self.sku):
+        if not SKU.fullmatch(self.sku):
             yield (
                 f"sku: {self.sku!r}; burstable (Standard_B…), general purpose (Standard_D…) and memory optimized "
                 "(Standard_E…) sizes are known. Choose one, such as Standard_D2ds_v5."

@@ -11,7 +11,8 @@ _MOST = 5000
 _BY_MEMORY_GIB = ((2, 50), (4, 429), (8, 859), (16, 1718), (32, 3437))
 _BURSTABLE_GIB = {"B1ms": 2, "B2s": 4, "B2ms": 8, "B4ms": 16, "B8ms": 32, "B12ms": 48, "B16ms": 64, "B20ms": 80}
 _GIB_PER_CORE = {"D": 4, "E": 8}
-_SKU = re.compile(r"Standard_(?P<size>(?P<family>[BDE])(?P<cores>[0-9]+)[a-z]*)(_v[0-9]+)?")
+SKU = re.compile(r"Standard_(?P<size>(?P<family>[BDE])(?P<cores>[0-9]+)[a-z]*)(_v[0-9]+)?")
+"""The whole of a compute size's name, of the burstable, general purpose and memory optimized families."""
 
 
 def max_connections(sku: str) -> int:
@@ -21,7 +22,7 @@ def max_connections(sku: str) -> int:
     used here. Raises ValueError for a size that is not known. Source: Microsoft Learn, "Limits in Azure Database for
     PostgreSQL flexible server" (maximum connections).
     """
-    found = _SKU.fullmatch(sku)
+    found = SKU.fullmatch(sku)
     memory = None
     if found is not None:
         memory = _BURSTABLE_GIB.get(found["size"])

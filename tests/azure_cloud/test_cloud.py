@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.azure_cloud import bodies, immutable
+from tests.azure.arm import needs_schemas
+from tests.azure.replacements import needs_table
+from tests.azure_cloud import immutable
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.errors import HalfDoneError, RefusedError
 
@@ -17,10 +19,6 @@ VAULT = "azure-native:keyvault:Vault"
 NETWORK = "azure-native:network:VirtualNetwork"
 SUBNET = "azure-native:network:Subnet"
 ENDPOINT = "azure-native:network:PrivateEndpoint"
-needs_schemas = pytest.mark.skipif(
-    not bodies.AVAILABLE,
-    reason="skipped: ../shared/arm-schemas, which tells what is in what, is not beside this checkout",
-)
 LOCK = "azure-native:authorization:ManagementLockByScope"
 PLACED = {"resourceGroupName": "rg", "location": "westeurope"}
 
@@ -213,7 +211,7 @@ def test_an_unknown_fault_is_refused(azure: Azure) -> None:
         azure.inject("quota", operation="create", matching="", every=0)
 
 
-@pytest.mark.skipif(not immutable.TABLE.is_file(), reason="skipped: ../shared/azure-native is not beside this checkout")
+@needs_table
 @pytest.mark.parametrize(
     ("token", "path", "replaced"),
     [

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.azure_cloud import bodies, retrying
+from tests.azure.arm import needs_schemas
+from tests.azure_cloud import retrying
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.provider import serve
 from tests.azure_cloud.running import NO_CHANGES_EXPECTED, Program
 
-pytestmark = pytest.mark.skipif(
-    not bodies.AVAILABLE, reason="skipped: ../shared/arm-schemas is not beside this checkout"
-)
+pytestmark = needs_schemas
 SOURCE = Path(__file__).with_name("small_program.py").read_text()
 
 

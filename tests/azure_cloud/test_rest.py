@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.azure_cloud import bodies, rest
+from tests.azure.arm import needs_schemas
+from tests.azure_cloud import rest
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.rest import Face
 
@@ -85,7 +86,7 @@ def test_an_execution_runs_and_then_has_ended(face: Face, outcome: str) -> None:
     assert [one["name"] for one in ask(face, "GET", f"{job(face)}/executions")[1]["value"]] == [started["name"]]
 
 
-@pytest.mark.skipif(not bodies.AVAILABLE, reason="skipped: ../shared/arm-schemas is not beside this checkout")
+@needs_schemas
 def test_an_execution_tells_what_it_runs(face: Face) -> None:
     ask(face, "POST", f"{job(face)}/start")
     (execution,) = ask(face, "GET", f"{job(face)}/executions")[1]["value"]

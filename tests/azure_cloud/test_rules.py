@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.azure_cloud import answers, bodies
+from tests.azure.arm import needs_schemas
+from tests.azure_cloud import answers
 from tests.azure_cloud.addresses import SUBSCRIPTION
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.errors import RefusedError
 
-pytestmark = pytest.mark.skipif(
-    not bodies.AVAILABLE, reason="skipped: ../shared/arm-schemas is not beside this checkout"
-)
+pytestmark = needs_schemas
 PLACED = {"resourceGroupName": "rg", "location": "westeurope"}
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
 READER = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/acdd72a7"

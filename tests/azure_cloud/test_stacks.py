@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.azure_cloud import bodies
+from tests.azure.arm import needs_schemas
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.product import Product
 from tests.azure_cloud.provider import serve
@@ -18,9 +18,7 @@ from tests.azure_cloud.rest import Face
 from tests.azure_cloud.running import NO_CHANGES_EXPECTED, Result, must
 from tests.infra.stacks import STACKS
 
-pytestmark = pytest.mark.skipif(
-    not bodies.AVAILABLE, reason="skipped: ../shared/arm-schemas is not beside this checkout"
-)
+pytestmark = needs_schemas
 PROTECTED = ("staging", "prod")
 
 

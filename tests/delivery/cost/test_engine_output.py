@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from delivery.cost.resources import InputError, read
-from tests.azure_cloud import bodies
+from tests.azure.arm import needs_schemas
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.provider import serve
 from tests.azure_cloud.running import Program, Result
 
-pytestmark = pytest.mark.skipif(
-    not bodies.AVAILABLE, reason="skipped: ../shared/arm-schemas is not beside this checkout"
-)
+pytestmark = needs_schemas
 SOURCE = """
 import pulumi
 from pulumi_azure_native import privatedns, resources

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from delivery.recover.addresses import AddressError, address
-from tests.azure_cloud import addresses, bodies
+from tests.azure.arm import needs_schemas
+from tests.azure_cloud import addresses
 from tests.infra.stacks import STACKS, graph
 
 GROUP = {"resourceGroupName": "rg-one"}
 
 
-@pytest.mark.skipif(not bodies.AVAILABLE, reason="skipped: ../shared/arm-schemas is not beside this checkout")
+@needs_schemas
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_resource_of_every_stack_has_the_id_that_azure_gives_it(stack: str) -> None:
     recorded = graph(stack)

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.azure_cloud import bodies
+from tests.azure.arm import needs_schemas
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.product import Product
 from tests.azure_cloud.provider import serve
 from tests.azure_cloud.rest import Face
 from tests.delivery.recover.killed import kill_up, recover
 
-pytestmark = pytest.mark.skipif(
-    not bodies.AVAILABLE, reason="skipped: ../shared/arm-schemas is not beside this checkout"
-)
+pytestmark = needs_schemas
 
 
 @pytest.fixture

@@ -12,16 +12,14 @@ import pytest
 from delivery.recover import report, state
 from delivery.recover.engine import Engine, EngineError, State
 from delivery.recover.recovery import Found, Recovered, look, recover
-from tests.azure_cloud import bodies
+from tests.azure.arm import needs_schemas
 from tests.azure_cloud.addresses import SUBSCRIPTION
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.provider import serve
 from tests.azure_cloud.running import Program
 from tests.delivery.recover.killed import kill_up
 
-pytestmark = pytest.mark.skipif(
-    not bodies.AVAILABLE, reason="skipped: ../shared/arm-schemas is not beside this checkout"
-)
+pytestmark = needs_schemas
 SOURCE = Path(__file__).with_name("small_program.py").read_text()
 SLOW = {"group": "/resourceGroups/[^/]+$", "account": "/storageAccounts/[^/]+$", "vault": "/vaults/[^/]+$"}
 
