@@ -13,6 +13,7 @@ from components.azure.artifact_store import Redundancy
 from components.azure.identity import FederatedSubject
 from components.azure.network_plan import plan
 from components.azure.postgres_args import STORAGE_GIB, EntraAdministrator, HighAvailability, PostgresArgs
+from components.azure.postgres_size import max_connections
 from infra.azure.settings import (
     SUBNETS,
     AccessControl,
@@ -164,7 +165,9 @@ def _database(reader: Reader, value: object, default: DatabaseSettings) -> Datab
         geo_backup=reader.boolean("database.geoBackup", table.get("geoBackup", AUTO), default.geo_backup),
     )
     # The component knows which sizes and combinations there are; here they are refused with all other problems.
-    reader.built("database", dict(table), _server, found)
+    if reader.built("database", dict(table), _server, found) is not None:
+        # Of a family that exists, and yet no size whose connections are known: alerts and the budget need them.
+        reader.built("database.sku", found.sku, max_connections, found.sku)
     return found
 
 

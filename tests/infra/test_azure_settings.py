@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from components.azure.artifact_store import Redundancy
 from components.azure.postgres_args import HighAvailability
+from infra.azure.reading import RESERVED_TAGS
 from infra.azure.settings import AzureSettings, DataClassification
 from infra.profiles import ComputeKind
 from infra.settings import SettingsError, parse
+from infra.tags import tags
 from tests.infra.stacks import DIGEST, graph
 
 LEAST: dict[str, Any] = {
@@ -86,6 +88,7 @@ def test_what_the_file_gives_wins() -> None:
         ({"network": {"clientRanges": ["10.0.0.1/8"]}}, "10.0.0.1/8 has host bits set"),
         ({"network": {"clientRanges": "10.0.0.0/8"}}, "allowed: a list of IPv4 ranges as in 10.0.0.0/8"),
         ({"database": {"sku": "Standard_F2"}}, "sku: 'Standard_F2'; burstable (Standard_B"),
+        ({"database": {"sku": "Standard_B3ms"}}, "sku: 'Standard_B3ms' is no size whose connections are known"),
         ({"database": {"highAvailability": "zone-redundant"}}, "Azure has no standby for burstable sizes"),
         ({"database": {"storageGib": 100}}, "storage_gib: 100; Azure has the sizes 32, 64, 128"),
         ({"storage": {"coolAfterDays": 400}}, "cold_after: 365 days is not after cool_after, 400"),
@@ -112,6 +115,10 @@ def test_all_problems_come_at_once() -> None:
 
 def test_a_name_that_azure_reserves_is_refused_as_a_stack() -> None:
     assert "which Azure reserves" in problems(stack="windows")[0]
+
+
+def test_no_tag_of_the_programs_own_can_be_given_as_another() -> None:
+    assert {*tags(parse(LEAST, "dev"))} == {*RESERVED_TAGS}
 
 
 def test_azure_keys_are_refused_on_the_local_stack() -> None:
