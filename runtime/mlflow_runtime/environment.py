@@ -15,6 +15,8 @@ from mlflow_runtime.addresses import is_host, is_host_header, split_https
 
 T = TypeVar("T")
 
+_AFTER_DRAIN_SECONDS: Final = 3
+
 _PLATFORM_IDENTITIES: Final = (
     ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
     ("AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID"),
@@ -89,6 +91,18 @@ def public_hosts(reader: Reader) -> tuple[str, ...]:
 def grace_seconds(reader: Reader) -> int:
     """GRACE_SECONDS: how long the requests in flight have at a stop. A service needs two for its own end."""
     return reader.get("GRACE_SECONDS", number(3, 3600), "30")
+
+
+def drain_seconds(reader: Reader, grace: int) -> int:
+    """DRAIN_SECONDS: how long of that, at its beginning, requests are still taken while callers are sent away.
+
+    It must leave three of the grace seconds.
+    """
+    seconds = reader.get("DRAIN_SECONDS", number(0, 3600), "0")
+    if seconds and grace and seconds > grace - _AFTER_DRAIN_SECONDS:
+        most = max(0, grace - _AFTER_DRAIN_SECONDS)
+        reader.refuse("DRAIN_SECONDS", f"{seconds} must be at most {most} with {grace} GRACE_SECONDS; change one.")
+    return seconds
 
 
 def key_vault_url(reader: Reader) -> str:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlflow_runtime import connections, logs, mlflow_app, secrets, settings
+from mlflow_runtime.draining import Draining
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.health import Check, HealthRoutes, Readiness
 from mlflow_runtime.operable import operable
@@ -52,7 +53,8 @@ def run(role: ServiceRole, env: Mapping[str, str]) -> int:
         _log.error("%s", error)
         return 1
     mlflow = mlflow_app.load(found)
-    server = _Server(_uvicorn(application(found, mlflow), found), found.grace_seconds)
+    app = Draining(application(found, mlflow))
+    server = _Server(_uvicorn(app, found), app.begin, found)
     try:
         server.run()
     except SystemExit as ended:
@@ -100,7 +102,7 @@ def _uvicorn(app: ASGIApp, found: Settings) -> uvicorn.Config:
         port=found.port,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         # The rest is for the process's own end, before the platform kills it.
-        timeout_graceful_shutdown=found.grace_seconds - 2,
+        timeout_graceful_shutdown=found.grace_seconds - found.drain_seconds - 2,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -124,23 +126,36 @@ class _WorkerThreads:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which at a stop waits for threads however long they take; here no longer than the grace time."""
+    """uvicorn that drains before it stops, and that waits for threads no longer than the grace time."""
 
-    def __init__(self, config: uvicorn.Config, grace_seconds: int) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None], found: Settings) -> None:
         super().__init__(config)
-        self._grace = grace_seconds
+        self._drain = drain
+        self._drain_seconds = found.drain_seconds
+        self._last_seconds = found.grace_seconds - 1
+        self._stopping = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the stop."""
-        watch = threading.Timer(self._grace - 1, self._give_up)
-        watch.daemon = True
-        watch.start()
-        super().handle_exit(sig, frame)
+        """Begin the stop; a second signal ends the drain."""
+        first, self._stopping = not self._stopping, True
+        if first:
+            _later(self._last_seconds, self._give_up)
+            self._drain()
+        if first and self._drain_seconds:
+            _later(self._drain_seconds, super().handle_exit, sig, frame)
+        else:
+            super().handle_exit(sig, frame)
 
     def _give_up(self) -> None:
-        _log.error("requests were still at work after %d s and are cut off", self._grace - 1)
+        _log.error("requests were still at work after %d s and are cut off", self._last_seconds)
         sys.stderr.flush()
         os._exit(1)
+
+
+def _later(seconds: float, act: Callable[..., None], *arguments: Any) -> None:
+    timer = threading.Timer(seconds, act, arguments)
+    timer.daemon = True
+    timer.start()
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

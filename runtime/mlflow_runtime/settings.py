@@ -38,8 +38,8 @@ class Settings:
     """A service. `databases` and `key_vault_url` are None for artifacts, which needs neither.
 
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
-    hosts' own. `grace_seconds` are for the requests in flight at a stop, of which there are at most `max_in_flight`:
-    more are turned away.
+    hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
+    in flight, of which there are at most `max_in_flight`: more are turned away.
     """
 
     role: ServiceRole
@@ -51,6 +51,7 @@ class Settings:
     public_hosts: tuple[str, ...]
     public_origins: tuple[str, ...]
     grace_seconds: int
+    drain_seconds: int
     max_in_flight: int
 
 
@@ -58,6 +59,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
     """Read a service's variables; an empty one counts as not set. Raises SettingsError with all that is wrong."""
     reader = Reader(env)
     with_data = role is not ServiceRole.ARTIFACTS
+    grace = environment.grace_seconds(reader)
     settings = Settings(
         role=role,
         host=environment.host(reader),
@@ -67,7 +69,8 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         databases=_databases(reader) if with_data else None,
         public_hosts=environment.public_hosts(reader),
         public_origins=reader.get("PUBLIC_ORIGINS", list_of(_origin, optional=True)),
-        grace_seconds=environment.grace_seconds(reader),
+        grace_seconds=grace,
+        drain_seconds=environment.drain_seconds(reader, grace),
         max_in_flight=reader.get("MAX_IN_FLIGHT", number(8, 10_000), "128"),
     )
     environment.require_identity(reader)

@@ -73,11 +73,12 @@ class LocalCompute:
             root=str(self._args.root),
             name=spec.name,
             command=self._command(spec.role),
-            env=self._environment(spec.env),
+            env=self._environment({**spec.env, **_drain(spec)}),
             ports=_replica_ports(spec.port, spec.scale),
             priority=GATEWAY_PRIORITY if spec.role is Role.GATEWAY else SERVICE_PRIORITY,
             image=self._args.image,
             identity_header=self._identity_header(spec.identity.name),
+            shares_port=spec.role is Role.GATEWAY,  # Caddy's way of listening
             ready=probes.ready.path,
             live=probes.live.path,
             live_period=probes.live.period,
@@ -107,3 +108,10 @@ class LocalCompute:
 
 def _replica_ports(port: int, scale: Scale) -> list[int]:
     return [port + number for number in range(max(1, scale.minimum))]
+
+
+def _drain(spec: ServiceSpec) -> dict[str, str]:
+    """A lone replica has none to send its callers to, but for the gateway's, which come back to its stand-in."""
+    if spec.scale.minimum > 1:
+        return {}
+    return {"DRAIN_SECONDS": "1" if spec.role is Role.GATEWAY else "0"}

@@ -19,7 +19,7 @@ from typing import TypedDict
 
 from components.compute.local.layout import Layout
 from components.compute.local.processes import answers
-from components.compute.local.supervisor import KEEPER, Supervisor, SupervisorError
+from components.compute.local.supervisor import KEEPER, Supervisor, SupervisorError, priority
 
 PERIOD_SECONDS = 1
 RETRY_SECONDS = 5
@@ -90,13 +90,9 @@ def main(root: Path) -> None:
 def _resurrect(layout: Layout, supervisor: Supervisor) -> None:
     """Start supervisord and what ran under the last one, in the order of its priorities."""
     supervisor.start()
-    for path in sorted(layout.programs.glob("*.ini"), key=_priority):
+    for path in sorted(layout.programs.glob("*.ini"), key=priority):
         if path.stem != KEEPER:
             supervisor.start_process(path.stem)
-
-
-def _priority(path: Path) -> int:
-    return next(int(line.partition("=")[2]) for line in path.read_text().splitlines() if line.startswith("priority="))
 
 
 def _kill_hanging(layout: Layout, supervisor: Supervisor, liveness: dict[tuple[str, int], Liveness]) -> None:

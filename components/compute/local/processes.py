@@ -14,6 +14,7 @@ import socket
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ class ProcessGroup:
 
     One replica per element of `ports`, which it gets as PORT. `extra_ports` are other ports that the process opens.
     `ready` and `live` are paths for an HTTP GET on the port; without `ready` an open port is enough. `image` changes
-    when the code does. `identity_header` is the file of the managed identity's header.
+    when the code does. `identity_header` is the file of the managed identity's header. Where `shares_port`, a second
+    process can listen on the port of the first (SO_REUSEPORT), so that a lone replica is replaced without a gap.
     """
 
     root: str
@@ -57,6 +59,7 @@ class ProcessGroup:
     image: str
     identity_header: str | None = None
     extra_ports: list[int] = field(default_factory=list)
+    shares_port: bool = False
     ready: str | None = None
     live: str | None = None
     live_period: int = 5
@@ -119,10 +122,13 @@ def apply(group: ProcessGroup) -> None:
     wanted = group.replicas()
     stale = [name for name in wanted if _state(supervisor, group, name) != RUNNING]
     rolling = len(stale) < len(wanted) or any(name in supervisor.pids() for name in stale)
+    _forget(supervisor, group, _stand_in(group.name))
     for name in stale:
-        _start(supervisor, group, name)
-        if rolling:
-            _await_ready(supervisor, group, name)
+        alone = rolling and len(wanted) == 1
+        with _bridged(supervisor, group) if alone and group.shares_port else contextlib.nullcontext():
+            _start(supervisor, group, name, wanted[name])
+            if rolling:
+                _await_ready(supervisor, group, name)
     for name in wanted:
         _await_ready(supervisor, group, name)
     for name in _known(group) - wanted.keys():
@@ -182,10 +188,45 @@ def _state(supervisor: Supervisor, group: ProcessGroup, name: str) -> str:
     return RUNNING if written == group.document(name, group.replicas()[name]) else CHANGED
 
 
-def _start(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
+@contextlib.contextmanager
+def _bridged(supervisor: Supervisor, group: ProcessGroup) -> Iterator[None]:
+    """A stand-in beside a lone replica for the time in which that is replaced; it is what is to come, on the same port.
+
+    A system that does not tell who listens (macOS without root) cannot say when it is there, so there is none then.
+    """
+    (port,) = group.ports
+    if _listeners(port) != 1:
+        yield
+        return
+    name = _stand_in(group.name)
+    _start(supervisor, group, name, port)
+    _await_listeners(supervisor, group, name, port)
+    yield
+    _await_listeners(supervisor, group, name, port)
+    _forget(supervisor, group, name)
+
+
+def _stand_in(name: str) -> str:
+    return f"{name}-standing-in"
+
+
+def _await_listeners(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) -> None:
+    deadline = time.monotonic() + group.start_seconds
+    replica_and_stand_in = 2
+    while _listeners(port) != replica_and_stand_in:
+        if supervisor.states().get(name) == "FATAL" or time.monotonic() > deadline:
+            log = group.layout.logs / f"{name}.log"
+            raise ProcessError(
+                f"{name} does not listen on {HOST}:{port} beside {group.name}. The end of {log}:\n{log_tail(log)}\n"
+                f"Mend what it says and run `up` again: it goes on from here."
+            )
+        time.sleep(0.05)
+
+
+def _start(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) -> None:
     path = _file(group, name)
     temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(group.document(name, group.replicas()[name]), indent=1, sort_keys=True))
+    temporary.write_text(json.dumps(group.document(name, port), indent=1, sort_keys=True))
     supervisor.add(
         Program(
             name=name,
@@ -247,14 +288,23 @@ def _free(port: int) -> bool:
     return True
 
 
-def _listener(port: int) -> int | None:
-    """The pid that listens on the port; None where the system does not tell (macOS without root)."""
+def _listening(port: int) -> list[int | None]:
+    """The pid of each socket that listens on the port; none where the system does not tell (macOS without root)."""
     with contextlib.suppress(psutil.AccessDenied):
-        for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-            if listens and connection.pid:
-                return int(connection.pid)
-    return None
+        return [
+            connection.pid
+            for connection in psutil.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        ]
+    return []
+
+
+def _listeners(port: int) -> int:
+    return len(_listening(port))
+
+
+def _listener(port: int) -> int | None:
+    return next((pid for pid in _listening(port) if pid), None)
 
 
 def _listened_by(port: int, pids: set[int]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import configparser
 import fcntl
+import http.client
 import os
 import subprocess
 import sys
@@ -35,6 +36,7 @@ INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ")
 _UNKNOWN_PROCESS = 10  # supervisor.xmlrpc.Faults.BAD_NAME
 _ALREADY = (60, 90)  # ALREADY_STARTED, ALREADY_ADDED
 _NOT_RUNNING = 70
+_STOPPABLE = ("STOPPING", "RUNNING", "STARTING")
 
 
 class SupervisorError(RuntimeError):
@@ -117,6 +119,7 @@ class Supervisor:
         """Stop every process in the reverse order of priority, then supervisord. Nothing is lost; no-op when down."""
         pid = self._pid()
         try:
+            self._stop_all()
             self._call("supervisor.shutdown")
         except SupervisorError:
             return
@@ -166,6 +169,18 @@ class Supervisor:
         """Kill without grace; supervisord starts it again."""
         self._call("supervisor.signalProcess", name, "KILL", tolerate=(_NOT_RUNNING,))
 
+    def _stop_all(self) -> None:
+        """supervisord itself would stop one after the other, each with its grace time."""
+        priorities = {path.stem: priority(path) for path in self._layout.programs.glob("*.ini")}
+        self.stop_process(KEEPER)
+        for level in sorted(set(priorities.values()), reverse=True):
+            names = [name for name in self.states() if priorities.get(name) == level]
+            for name in names:
+                self._call("supervisor.stopProcess", name, False, tolerate=(_NOT_RUNNING,))
+            deadline = time.monotonic() + STOP_SECONDS
+            while any(self.states()[name] in _STOPPABLE for name in names) and time.monotonic() < deadline:
+                time.sleep(0.1)
+
     def _call(self, method: str, *arguments: Any, tolerate: tuple[int, ...] = ()) -> Any:
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self._layout.supervisor_socket}")
         try:
@@ -175,7 +190,7 @@ class Supervisor:
             if fault.faultCode in tolerate:
                 return None
             raise SupervisorError(f"{method}{arguments}: {fault.faultString}") from fault
-        except (OSError, xmlrpc.client.ProtocolError) as error:
+        except (OSError, xmlrpc.client.ProtocolError, http.client.HTTPException) as error:
             raise SupervisorError(f"No supervisor answers at {self._layout.supervisor_socket}: {error}") from error
 
     def _pid(self) -> int | None:
@@ -223,6 +238,12 @@ class Supervisor:
                 }
             )
         )
+
+
+def priority(program: Path) -> int:
+    """The priority in a process's own file."""
+    lines = program.read_text().splitlines()
+    return next(int(line.partition("=")[2]) for line in lines if line.startswith("priority="))
 
 
 def _ini(sections: Mapping[str, Mapping[str, str]]) -> str:

@@ -50,6 +50,11 @@ def ready() -> Json:
     return _answer(200, {"status": "ready"})
 
 
+def stopping() -> Json:
+    """The gateway is about to end."""
+    return _answer(503, {"status": "stopping"})
+
+
 def refuse(status: int) -> Json:
     """End a request; `routes` words the answer."""
     return {"handler": "error", "status_code": status}

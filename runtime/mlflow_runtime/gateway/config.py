@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mlflow_runtime.gateway import answers, headers, log, upstream
+from mlflow_runtime.gateway import answers, draining, headers, log, upstream
 from mlflow_runtime.gateway.settings import MIB, Settings
 from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, NOT_PLAIN, READY_PATH, ServiceRole, pattern
 
@@ -34,7 +34,8 @@ def render(settings: Settings) -> Json:
         "apps": {
             "tls": {"disable_storage_clean": True},
             "http": {
-                "grace_period": f"{settings.grace_seconds}s",
+                "shutdown_delay": f"{settings.drain_seconds}s",
+                "grace_period": f"{settings.grace_seconds - settings.drain_seconds}s",
                 "metrics": {},
                 "servers": {"gateway": _server(settings), **_metrics(settings.listen_for_metrics)},
             },
@@ -56,6 +57,7 @@ def _server(settings: Settings) -> Json:
         "logs": {},
         "routes": [
             *headers.routes(),
+            *draining.routes(),
             {"match": [{"path_regexp": {"pattern": f"^{LIVE_PATH}$"}}], "handle": _unlogged(answers.live())},
             {
                 "match": [{"path_regexp": {"pattern": f"^{READY_PATH}$"}}],

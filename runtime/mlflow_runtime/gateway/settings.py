@@ -20,8 +20,9 @@ class Settings:
     """A gateway. Made by `from_environment`; `render` relies on what that checked.
 
     `upstreams` are `host:port` addresses of each service, at least one a service. `public_hosts` are the Host header
-    values that are served. Body limits in bytes; `grace_seconds` are for the requests in flight at a stop. On
-    `metrics_port` nothing but the metrics is to be had; None for nowhere.
+    values that are served. Body limits in bytes; `grace_seconds` are for a stop, `drain_seconds` of them to send
+    callers away, the rest for the requests in flight. On `metrics_port` nothing but the metrics is to be had; None for
+    nowhere.
     """
 
     host: str
@@ -32,6 +33,7 @@ class Settings:
     max_body: int
     max_artifact: int
     grace_seconds: int
+    drain_seconds: int
     metrics_port: int | None = None
 
     @property
@@ -51,6 +53,7 @@ class Settings:
 def from_environment(env: Mapping[str, str]) -> Settings:
     """Read the gateway's variables; an empty one counts as not set. Raises SettingsError with all that is wrong."""
     reader = Reader(env)
+    grace = environment.grace_seconds(reader)
     settings = Settings(
         host=environment.host(reader),
         port=environment.port(reader),
@@ -59,7 +62,8 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         public_hosts=environment.public_hosts(reader),
         max_body=reader.get("MAX_BODY_MIB", _mebibytes, "64"),
         max_artifact=reader.get("MAX_ARTIFACT_MIB", _mebibytes, "10240"),
-        grace_seconds=environment.grace_seconds(reader),
+        grace_seconds=grace,
+        drain_seconds=environment.drain_seconds(reader, grace),
         metrics_port=_metrics_port(reader),
     )
     reader.check("The gateway")

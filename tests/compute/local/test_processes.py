@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ import pytest
 
 from components.compute.local import processes
 from components.compute.local.processes import ProcessError, ProcessGroup
-from components.compute.local.supervisor import Supervisor
+from components.compute.local.supervisor import Supervisor, SupervisorError
 
 SERVER = """
 import http.server, os, sys
@@ -102,6 +105,37 @@ def test_a_changed_variable_restarts_the_replicas_one_after_the_other(group: Pro
         assert pid != before[port]
 
 
+SHARING = SERVER.replace(
+    "http.server.ThreadingHTTPServer((",
+    "http.server.ThreadingHTTPServer.allow_reuse_port = True\nhttp.server.ThreadingHTTPServer((",
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs to see who listens")
+def test_a_lone_replica_that_shares_its_port_is_replaced_without_a_gap(group: ProcessGroup, tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(SHARING)
+    lone = changed(group, ports=group.ports[:1], shares_port=True)
+    processes.apply(lone)
+    (port,) = lone.ports
+    before, stop, connected = ask(port), threading.Event(), []
+
+    def connect() -> None:
+        while not stop.is_set():
+            socket.create_connection(("127.0.0.1", port)).close()
+            connected.append(time.monotonic())
+
+    with ThreadPoolExecutor() as pool:
+        caller = pool.submit(connect)
+        processes.apply(changed(lone, env={"MESSAGE": "two"}))
+        stop.set()
+        caller.result()
+    assert len(connected) > 20
+    assert (before[1], ask(port)[1]) == ("one", "two")
+    supervisor = Supervisor(lone.layout)
+    assert int(ask(port)[0]) == supervisor.pids()["web"]
+    assert supervisor.states().keys() == {"keeper", "web"}
+
+
 def test_scaling_leaves_the_first_replica_alone(group: ProcessGroup) -> None:
     processes.apply(changed(group, ports=group.ports[:1]))
     first = ask(group.ports[0])[0]
@@ -158,6 +192,26 @@ def test_after_shutdown_nothing_listens_and_apply_brings_it_back(group: ProcessG
     assert set(processes.status(group).values()) == {"stopped"}
     processes.apply(group)
     assert all(ask(port) for port in group.ports)
+
+
+def test_a_shutdown_goes_by_priority_and_stops_equals_at_once(group: ProcessGroup, tmp_path: Path) -> None:
+    slow = "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit()))\n"
+    (tmp_path / "server.py").write_text(SERVER.replace('print("listening"', slow + 'print("listening"'))
+    store = changed(group, name="store", ports=[group.ports[1] + 1], priority=50)
+    for one in (store, group):
+        processes.apply(one)
+    supervisor = Supervisor(group.layout)
+    ended: list[set[str]] = []
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(supervisor.shutdown)
+        while not stopping.done():
+            with contextlib.suppress(SupervisorError):
+                states = supervisor.states()
+                ended.append({name for name, state in states.items() if state in ("STOPPING", "STOPPED")} - {"keeper"})
+        stopping.result()
+    assert {"web", "web-2"} in ended
+    assert {"web"} not in ended or {"web-2"} not in ended
+    assert not any("store" in names and not {"web", "web-2"} <= names for names in ended)
 
 
 def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(group: ProcessGroup) -> None:

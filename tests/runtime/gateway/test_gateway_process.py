@@ -78,6 +78,21 @@ def test_a_stop_finishes_what_is_in_flight(tmp_path: Path, upstreams: dict[str, 
     assert list(folder.iterdir()) == []
 
 
+def test_a_gateway_that_is_to_stop_first_sends_its_callers_away(
+    tmp_path: Path, upstreams: dict[str, list[Upstream]]
+) -> None:
+    gateway = Gateway(upstreams, tmp_path / "log", {"GRACE_SECONDS": "6", "DRAIN_SECONDS": "3"})
+    gateway.start()
+    assert gateway.process is not None
+    before = gateway.call("GET", "/version")
+    assert "Connection" not in before.headers
+    gateway.process.send_signal(signal.SIGTERM)
+    eventually(lambda: gateway.call("GET", "/ready").status == 503, "it says that it is not ready")
+    for answer in (gateway.call("GET", "/version"), gateway.call("GET", "/live"), gateway.call("POST", "/", b"{}")):
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+    assert gateway.process.wait(30) == 0
+
+
 def refuses(gateway: Gateway) -> bool:
     try:
         gateway.connect().close()

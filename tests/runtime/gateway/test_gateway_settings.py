@@ -82,6 +82,7 @@ def test_all_problems_are_in_one_message() -> None:
         ("MAX_BODY_MIB", "-1"),
         ("GRACE_SECONDS", "2"),
         ("GRACE_SECONDS", "3601"),
+        ("DRAIN_SECONDS", "28"),
     ],
 )
 def test_refused(name: str, value: str) -> None:
@@ -117,7 +118,8 @@ ENVIRONMENTS = st.fixed_dictionaries(
         "UPSTREAM_TLS": st.sampled_from(["true", "false", ""]),
         "MAX_BODY_MIB": numbers(1, 10 * 1024 * 1024),
         "MAX_ARTIFACT_MIB": numbers(1, 10 * 1024 * 1024),
-        "GRACE_SECONDS": numbers(3, 3600),
+        "GRACE_SECONDS": numbers(13, 3600),
+        "DRAIN_SECONDS": numbers(0, 10),
     },
 )
 

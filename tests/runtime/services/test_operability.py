@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -195,6 +196,25 @@ def test_a_stop_lets_an_upload_come_to_its_end(shared: Platform) -> None:
     assert shared.blob_container().download_blob("stop/a.bin").readall() == content
 
 
+def test_a_replica_that_is_to_stop_first_sends_its_callers_away(shared: Platform) -> None:
+    service = shared.start("artifacts", DRAIN_SECONDS="4")
+    assert _connection_after(service, "/version") == (200, None)
+    service.program.process.send_signal(signal.SIGTERM)
+    eventually(lambda: service.ready().status == 503, "it says that it is not ready")
+    assert service.ready().body == {"status": "stopping"}
+    for path, status in (("/version", 200), ("/live", 200), ("/no/such/route", 404)):
+        assert _connection_after(service, path) == (status, "close")
+    assert service.program.process.wait(front.PATIENCE_SECONDS) == 0
+
+
+def test_a_second_signal_ends_the_drain(shared: Platform) -> None:
+    service = shared.start("artifacts", GRACE_SECONDS="120", DRAIN_SECONDS="100")
+    service.program.process.send_signal(signal.SIGTERM)
+    eventually(lambda: service.ready().status == 503, "the drain has begun")
+    service.program.process.send_signal(signal.SIGTERM)
+    assert service.program.process.wait(front.PATIENCE_SECONDS) == 0
+
+
 def test_an_upload_that_is_turned_away_is_told_so_and_not_kept(shared: Platform) -> None:
     service = shared.start("artifacts", MAX_IN_FLIGHT="8")
     path = "/api/2.0/mlflow-artifacts/artifacts/away"
@@ -217,6 +237,15 @@ def test_an_upload_that_is_turned_away_is_told_so_and_not_kept(shared: Platform)
     eventually(lambda: metric(service, "mlflow_http_requests_in_flight") == {"": 0}, "their places are free")
     assert service.ask(f"{path}/b.bin", b"x", method="PUT").status == 200
     service.program.kill()
+
+
+def _connection_after(service: Service, path: str) -> tuple[int, str | None]:
+    """Status and what becomes of a connection that its client wants to keep."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=front.PATIENCE_SECONDS)
+    connection.request("GET", path, headers={"Host": PUBLIC_HOST})
+    answer = connection.getresponse()
+    connection.close()
+    return answer.status, answer.headers["Connection"]
 
 
 def _refuses(port: int) -> bool:

@@ -71,6 +71,7 @@ def test_an_empty_environment_is_refused_with_every_variable_at_once() -> None:
         ("KEY_VAULT_URL", "http://name.vault.azure.net", "must be the vault's address"),
         ("KEY_VAULT_URL", "https://name.vault.azure.net/secrets/x", "must be the vault's address"),
         ("GRACE_SECONDS", "2", "must be a whole number from 3 to 3600"),
+        ("DRAIN_SECONDS", "28", "must be at most 27 with 30 GRACE_SECONDS"),
         ("DATABASE_POOL_SIZE", "1", "must be a whole number from 2 to 200"),
         ("MAX_IN_FLIGHT", "7", "must be a whole number from 8 to 10000"),
         ("PUBLIC_HOSTS", "*", "Patterns are refused"),
