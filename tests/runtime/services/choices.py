@@ -1,0 +1,196 @@
+"""What each setting of the servers is worth: ours and another in turn, in one run.
+
+`python -m tests.runtime.services.choices` starts a tracking service and a gateway for each of both sides of a choice on
+one data plane, loads one side after the other for several rounds, and prints a row with the medians. Rows compare, not
+runs: the load client, the services and the database share the machine's cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlflow_runtime.gateway import caddy
+from mlflow_runtime.gateway.config import render
+from mlflow_runtime.gateway.settings import from_environment
+from tests.conftest import first_of_free_ports
+from tests.local.plane import REPOSITORY
+from tests.runtime.services.overload import Client, Outcome
+from tests.runtime.services.stack import PUBLIC_HOST, Platform, Service, eventually, platform
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One way to run a tracking service and the gateway before it: variables of the service, code that its Python runs
+    first, a change of the gateway's configuration."""
+
+    name: str
+    env: dict[str, str] = field(default_factory=dict)
+    first: str = ""
+    change: Callable[[Json], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A setting, as it is and as it might be."""
+
+    what: str
+    ours: Side
+    other: Side
+
+
+def _without(module: str) -> str:
+    return f"import sys; sys.modules[{module!r}] = None"
+
+
+def _proxies(config: Any) -> Iterator[Json]:
+    """Every reverse proxy of a gateway's configuration."""
+    if isinstance(config, dict):
+        if config.get("handler") == "reverse_proxy":
+            yield config
+        for value in config.values():
+            yield from _proxies(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _proxies(value)
+
+
+def _in_each_proxy(**values: Any) -> Callable[[Json], None]:
+    def change(config: Json) -> None:
+        for proxy in _proxies(config):
+            proxy.update(values)
+
+    return change
+
+
+def _no_kept_connections(config: Json) -> None:
+    for proxy in _proxies(config):
+        proxy["transport"]["keep_alive"] = {"enabled": False}
+
+
+_NO_PING = (
+    "import sqlalchemy; made = sqlalchemy.create_engine; "
+    "sqlalchemy.create_engine = lambda url, **given: made(url, **{**given, 'pool_pre_ping': False})"
+)
+_BUFFERED = {"request_buffers": 1 << 20, "response_buffers": 1 << 20}
+
+CHOICES = (
+    Choice(what="event loop", ours=Side(name="uvloop"), other=Side(name="asyncio", first=_without("uvloop"))),
+    Choice(what="HTTP parser", ours=Side(name="httptools"), other=Side(name="h11", first=_without("httptools"))),
+    Choice(
+        what="database pool",
+        ours=Side(name="20", env={"DATABASE_POOL_SIZE": "20"}),
+        other=Side(name="4", env={"DATABASE_POOL_SIZE": "4"}),
+    ),
+    Choice(what="ping before use", ours=Side(name="on"), other=Side(name="off", first=_NO_PING)),
+    Choice(
+        what="kept connections to services",
+        ours=Side(name="64 a replica"),
+        other=Side(name="none", change=_no_kept_connections),
+    ),
+    Choice(
+        what="gateway's buffers",
+        ours=Side(name="none"),
+        other=Side(name="1 MiB each way", change=_in_each_proxy(**_BUFFERED)),
+    ),
+)
+
+
+@contextlib.contextmanager
+def started(made: Platform, side: Side, folder: Path) -> Iterator[Client]:
+    """A tracking service and a gateway before it, and a client of theirs."""
+    python = folder / "first"
+    python.mkdir(parents=True)
+    (python / "sitecustomize.py").write_text(side.first)
+    path = f"{python}{os.pathsep}{made.environment('tracking')['PYTHONPATH']}"
+    service = made.start("tracking", PYTHONPATH=path, **side.env)
+    address = f"127.0.0.1:{service.port}"
+    port = first_of_free_ports(1)
+    env = {f"{role}_UPSTREAMS": address for role in ("TRACKING", "REGISTRY", "ARTIFACTS")}
+    config = render(from_environment({**env, "HOST": "127.0.0.1", "PORT": str(port), "PUBLIC_HOSTS": PUBLIC_HOST}))
+    if side.change is not None:
+        side.change(config)
+    file = folder / "gateway.json"
+    file.write_text(json.dumps(config))
+    with (folder / "gateway.log").open("wb") as log:
+        proxy = subprocess.Popen([caddy.find(), "run", "--config", str(file)], stdout=log, stderr=log)
+    try:
+        through = Service("gateway", port, service.program)
+        eventually(lambda: through.ask("/version").status == 200, "the gateway answers")
+        yield Client(through)
+    finally:
+        proxy.terminate()
+        proxy.wait()
+        service.program.kill()
+
+
+def compare(made: Platform, choice: Choice, folder: Path, *, clients: int, seconds: float, rounds: int) -> str:
+    """Load both sides in turn: a row with the median of the rounds, requests/s and the 95th percentile."""
+
+    async def both(sides: list[Client]) -> list[list[Outcome]]:
+        for side in sides:
+            await side.saturate(2, clients)
+        return [[await side.saturate(seconds, clients) for side in sides] for _ in range(rounds)]
+
+    with started(made, choice.ours, folder / "ours") as ours, started(made, choice.other, folder / "other") as other:
+        results = asyncio.run(both([ours, other]))
+    figures = []
+    for outcomes in zip(*results, strict=True):
+        assert all(set(outcome.statuses) == {200} and not outcome.lost for outcome in outcomes), outcomes
+        rate = statistics.median(outcome.statuses[200] / seconds for outcome in outcomes)
+        figures.append((rate, statistics.median(outcome.percentile(95) for outcome in outcomes)))
+    (our_rate, our_p95), (other_rate, other_p95) = figures
+    return (
+        f"| {choice.what} | {choice.ours.name} | {our_rate:.0f}, {our_p95:.0f} "
+        f"| {choice.other.name} | {other_rate:.0f}, {other_p95:.0f} | {our_rate / other_rate:.2f} |"
+    )
+
+
+def main() -> int:
+    """Print the table."""
+    names = {choice.what: choice for choice in CHOICES}
+    parser = argparse.ArgumentParser(prog="python -m tests.runtime.services.choices", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=list(names), default=list(names), metavar="SETTING")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=4, help="of each round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each side (default: %(default)s)")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="choices-"))
+    install = [sys.executable, str(REPOSITORY / "tools" / "azurite" / "install.py")]
+    azurite = Path(subprocess.run(install, capture_output=True, text=True, check=True).stdout.strip())
+    print(
+        "| setting | ours | requests/s, p95 ms | other | requests/s, p95 ms | ours / other |\n|---|---|---|---|---|---|"
+    )
+    try:
+        with platform(folder, azurite) as made:
+            for number, name in enumerate(arguments.only):
+                row = compare(
+                    made,
+                    names[name],
+                    folder / str(number),
+                    clients=arguments.clients,
+                    seconds=arguments.seconds,
+                    rounds=arguments.rounds,
+                )
+                print(row, flush=True)
+    finally:
+        shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
