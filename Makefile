@@ -1,8 +1,8 @@
 # Every target's one-line description is the text behind its `##`; `make help` prints them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy status logs smoke env image preview recover test test-upgrade lint format lock toolchain venv \
-	engine
+.PHONY: help up down destroy status dashboard logs smoke env image preview recover test test-upgrade lint format lock \
+	toolchain venv engine
 
 # Any Python from 3.11 on; it only makes the virtual environment.
 PYTHON ?= python3
@@ -24,6 +24,9 @@ destroy: toolchain ## Remove everything with its data; asks first, YES=1 does no
 
 status: venv ## Show the processes; fails unless all are ready (JSON=1 for a document)
 	@$(LOCAL) status $(if $(JSON),--json)
+
+dashboard: venv ## Show the local stack's metrics as charts until Ctrl-C (PORT=8080; JSON=1 for the present values)
+	@$(VENV) -m delivery.dashboard --config-file $(STACK_CONFIG) $(if $(PORT),--port $(PORT)) $(if $(JSON),--json)
 
 logs: venv ## Show the end of the logs (SERVICE="tracking registry", FOLLOW=1, LINES=40)
 	@$(LOCAL) logs $(SERVICE) $(if $(FOLLOW),--follow) $(if $(LINES),--lines $(LINES))

@@ -52,6 +52,13 @@ _CONSOLE = "ContainerAppConsoleLogs"
 LINES = f"{_CONSOLE} | extend line = parse_json(Log)"
 """What every container says, with its JSON in `line`."""
 
+SNAPSHOTS = (
+    f'{_CONSOLE} | where Log has "mlflow_runtime.metrics" | extend line = parse_json(Log)'
+    ' | where tostring(line.logger) == "mlflow_runtime.metrics"'
+    " | project TimeGenerated, service = ContainerName, replica = ContainerGroupName, metrics = line.metrics"
+)
+"""What each replica says of its metrics, a row a minute; the panels go on from it."""
+
 REQUESTS = (
     f'{LINES} | where ContainerName == "gateway" and tostring(line.logger) startswith "http.log.access"'
     " | extend status = toint(line.status), milliseconds = 1000 * todouble(line.duration)"

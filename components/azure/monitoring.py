@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import applicationinsights, consumption, monitor, operationalinsights
 
-from components.azure import diagnostics, workbook
+from components.azure import diagnostics, panel_queries, workbook
 from components.azure.alert_rules import DATABASE_ALERTS, QUERY_ALERTS, MetricRule, QueryRule, connections
+from components.azure.lock import lock
 
 _AUDIT = "Audit"  # the log category of queries
 _RETENTION_DAYS = range(30, 731)
@@ -34,7 +35,8 @@ class BudgetArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
-    """`emails` are told of alerts and of the budget; without any, alerts fire and nobody is told.
+    """`emails` are told of alerts and of the budget; without any, alerts fire and nobody is told. `protect` guards the
+    workspace against deletion: its logs are all that is left to say what happened.
 
     Plain values decide on resources: `budget` whether there is one, `emails` and `retention_days` what is refused.
     Databases come later, with `watch_database`: the server's logs need this workspace first.
@@ -45,6 +47,7 @@ class MonitoringArgs:
     location: pulumi.Input[str]
     resource_group_name: pulumi.Input[str]
     tags: Mapping[str, str]
+    protect: bool = False
     emails: Sequence[str] = ()
     retention_days: int = 30
     budget: BudgetArgs | None = None
@@ -93,7 +96,7 @@ class Monitoring(pulumi.ComponentResource):
             features=operationalinsights.WorkspaceFeaturesArgs(
                 disable_local_auth=True, enable_log_access_using_only_resource_permissions=True
             ),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         ).id
         self.action_group_id = monitor.ActionGroup(
             f"{name}-on-call",
@@ -109,7 +112,7 @@ class Monitoring(pulumi.ComponentResource):
             ],
             opts=child,
         ).id
-        diagnostics.send(
+        audit = diagnostics.send(
             f"{name}-logs",
             target_id=self.workspace_id,
             workspace_id=self.workspace_id,
@@ -118,7 +121,9 @@ class Monitoring(pulumi.ComponentResource):
             categories=(_AUDIT,),
             metrics=(),
         )
-        for rule in QUERY_ALERTS:
+        if args.protect:
+            lock(f"{name}-lock", scope=self.workspace_id, parent=self, over=[audit])
+        for rule in (*QUERY_ALERTS, *panel_queries.alerts()):
             self._query_alert(rule)
         self._workbook()
         if args.budget is not None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.azure import panel_queries
 from components.azure.alert_rules import (
     CONNECTIONS,
     COUNT_ERRORS,
@@ -28,6 +29,7 @@ from components.azure.alert_rules import (
     MetricRule,
     QueryRule,
 )
+from components.mlflow import panels as charted
 
 VERSION = "Notebook/1.0"
 """Of the document's form; Azure wants it beside the document too."""
@@ -39,7 +41,8 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:mlflow-platform:workbooks")
 _WORKSPACES = {"queryType": 0, "resourceType": "microsoft.operationalinsights/workspaces"}
 
 _RANGE = "TimeRange"
-_OVER_TIME = f"bin(TimeGenerated, {{{_RANGE}:grain}})"
+_GRAIN = f"{{{_RANGE}:grain}}"
+_OVER_TIME = f"bin(TimeGenerated, {_GRAIN})"
 _HOUR = 3_600_000
 _FIRST_RANGE = 4 * _HOUR
 _RANGES = (_HOUR, _FIRST_RANGE, 24 * _HOUR, 7 * 24 * _HOUR)
@@ -103,12 +106,16 @@ def _metric(title: str, rule: MetricRule) -> Panel:
     )
 
 
+def _charts(*panels: charted.Panel) -> tuple[Panel, ...]:
+    """Panels of the services' own metrics, in their unit."""
+    return tuple(
+        Panel(title=f"{panel.title} ({panel.unit})", query=panel_queries.chart(panel, _GRAIN), form=Form.CHART)
+        for panel in panels
+    )
+
+
 _UP = (
-    Panel(
-        title="Answers of the gateway, by status",
-        query=f'{REQUESTS} | summarize requests = count() by {_OVER_TIME}, status = strcat(status / 100, "xx")',
-        form=Form.CHART,
-    ),
+    *_charts(charted.GATEWAY_ANSWERS),
     Panel(
         title="Share of server errors, in percent",
         query=f"{REQUESTS} | {COUNT_ERRORS} by {_OVER_TIME} | project TimeGenerated, share = 100.0 * errors / requests",
@@ -122,6 +129,7 @@ _UP = (
     ),
 )
 _LATENCY = (
+    *_charts(charted.DURATION),
     Panel(
         title=f"Milliseconds by route, the {_MOST_ROUTES} with most requests",
         query=f'{REQUESTS} | extend route = strcat_array(array_slice(split(tostring(line.request.uri), "/"), 0, '
@@ -149,9 +157,27 @@ _PREPARE = (
     _latest(PREPARE_FAILED),
 )
 
+_HINT = (
+    "Replicas tell of their metrics once a minute, or every `monitoring.metricsSeconds`: the last point of a chart "
+    "grows until its time is over, and points that stand for less time than that mean nothing."
+)
+
 SECTIONS = (
     Section(title="Is it up", alerts=[GATEWAY_ERRORS], panels=_UP),
     Section(title="How fast is it", alerts=[], panels=_LATENCY),
+    Section(
+        title="Is it too much",
+        alerts=[panel_queries.alert(charted.SHED)],
+        panels=_charts(
+            charted.REQUESTS,
+            charted.SHED,
+            charted.IN_FLIGHT,
+            charted.REPLICAS,
+            charted.PROCESSOR,
+            charted.MEMORY,
+        ),
+        hint=_HINT,
+    ),
     Section(
         title="Which replicas are ready",
         alerts=[NO_READY_REPLICA],
@@ -161,12 +187,29 @@ SECTIONS = (
     ),
     Section(
         title="The database",
-        alerts=[CONNECTIONS, STORAGE],
-        panels=(_metric("Connections", CONNECTIONS), _metric("Disk, in percent", STORAGE)),
+        alerts=[CONNECTIONS, STORAGE, panel_queries.alert(charted.CONNECTION_WAITS)],
+        panels=(
+            _metric("Connections", CONNECTIONS),
+            _metric("Disk, in percent", STORAGE),
+            *_charts(charted.CONNECTIONS_USED, charted.CONNECTION_WAITS, charted.CONNECTION_SECONDS),
+        ),
+    ),
+    Section(
+        title="The blob store",
+        alerts=[panel_queries.alert(charted.BLOB_FAILURES)],
+        panels=_charts(charted.BLOB_FAILURES, charted.BLOB_DURATION),
     ),
     Section(title="Prepare", alerts=[PREPARE_FAILED], panels=_PREPARE),
-    Section(title="Tokens", alerts=[TOKEN_FAILURES], panels=_occurrences(TOKEN_FAILURES)),
-    Section(title="Spool disks", alerts=[SPOOL_DISK], panels=_occurrences(SPOOL_DISK)),
+    Section(
+        title="Tokens",
+        alerts=[panel_queries.alert(charted.TOKENS_REFUSED), TOKEN_FAILURES],
+        panels=(*_charts(charted.TOKENS_REFUSED), *_occurrences(TOKEN_FAILURES)),
+    ),
+    Section(
+        title="Spool disks",
+        alerts=[panel_queries.alert(charted.SPOOL_USED), SPOOL_DISK],
+        panels=(*_charts(charted.SPOOL_USED, charted.SPOOL), *_occurrences(SPOOL_DISK)),
+    ),
 )
 
 

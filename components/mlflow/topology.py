@@ -61,8 +61,9 @@ class Topology:
     `ports` is the port that each service listens on, `public_hosts` the Host headers that are served (with port where
     it is not the scheme's own), `public_origins` the web origins besides the own one that may call. Limits in MiB,
     grace in seconds, `database_pool` the connections that a replica keeps open to each database, `max_in_flight` the
-    requests that a replica behind the gateway answers at once, more are turned away. `gateway_metrics_port` is where
-    the gateway shows its metrics, None for nowhere. Plain values decide on resources; inputs are only passed on.
+    requests that a replica behind the gateway answers at once, more are turned away. `metrics_seconds` lie between two
+    lines of metrics in the log of such a replica. `gateway_metrics_port` is where the gateway shows its metrics, None
+    for nowhere. Plain values decide on resources; inputs are only passed on.
     """
 
     sizes: Mapping[Role, Size]
@@ -78,6 +79,7 @@ class Topology:
     grace_seconds: int = 30
     database_pool: int = 20
     max_in_flight: int = 128
+    metrics_seconds: int = 60
     gateway_metrics_port: int | None = None
 
     def prepare(self) -> JobSpec:
@@ -107,6 +109,7 @@ class Topology:
             "PUBLIC_ORIGINS": ",".join(self.public_origins),
             **self._stop(),
             "MAX_IN_FLIGHT": str(self.max_in_flight),
+            "METRICS_SECONDS": str(self.metrics_seconds),
         }
         if role is not Role.ARTIFACTS:
             env["TRACKING_DATABASE_URL"] = self._database_url(role, TRACKING_DATABASE)

@@ -40,6 +40,11 @@ RULES: Mapping[str, tuple[Group, Rule]] = {
     "azure-native:monitor:ScheduledQueryRule": (Group.MONITORING, monitoring.query_alert),
 }
 
+LOGS: Mapping[str, tuple[Group, Rule]] = {
+    "azure-native:app:ContainerApp": (Group.MONITORING, monitoring.app_logs),
+}
+"""What resources with a price write into the workspace besides."""
+
 _MANAGEMENT = "management of Azure resources is not billed"
 _IDENTITY = "identities and their rights are not billed"
 _OF_SERVER = "billed with its server"

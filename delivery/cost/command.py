@@ -22,7 +22,7 @@ _MEANINGS = {
     "active_hours": "hours (of 730) in which the services are at work",
     "scale": "how far between fewest and most replicas they are then, 0 to 1",
     "requests": "requests from outside, in millions",
-    "log_gb": "GB of logs that come in",
+    "log_gb": "GB of logs that come in besides lines of requests and metrics",
     "blob_gb": "GB of blobs that are stored",
     "private_gb": "GB through each private endpoint",
     "outbound_gb": "GB through the NAT gateway",

@@ -22,19 +22,24 @@ def container_app(app: Resource, load: Load) -> list[Charge]:
     Azure takes one for idle only while it has no request, below 0.01 cores and 1,000 bytes a second.
     """
     cpu, memory = _size(app)
-    fewest = app.number("template.scale.minReplicas", _FEWEST)
-    most = app.number("template.scale.maxReplicas", _MOST)
-    busy = max(1, fewest + math.ceil((most - fewest) * load.scale))
-    active, idle = busy * load.active_hours, fewest * (HOURS_PER_MONTH - load.active_hours)
+    active, idle = replica_hours(app, load)
     charges = [
         Charge(what="vCPU, active", price=prices.ACTIVE_VCPU, quantity=cpu * active * SECONDS_PER_HOUR),
         Charge(what="memory", price=prices.APP_MEMORY, quantity=memory * (active + idle) * SECONDS_PER_HOUR),
     ]
-    if fewest > 0:
+    if app.number("template.scale.minReplicas", _FEWEST) > 0:
         charges.append(Charge(what="vCPU, idle", price=prices.IDLE_VCPU, quantity=cpu * idle * SECONDS_PER_HOUR))
     if app.given("configuration.ingress.external") is True:
         charges.append(Charge(what="requests from outside", price=prices.APP_REQUESTS, quantity=load.requests))
     return charges
+
+
+def replica_hours(app: Resource, load: Load) -> tuple[float, float]:
+    """Hours of all replicas together in a month: while the services are at work, and in all others."""
+    fewest = app.number("template.scale.minReplicas", _FEWEST)
+    most = app.number("template.scale.maxReplicas", _MOST)
+    busy = max(1, fewest + math.ceil((most - fewest) * load.scale))
+    return busy * load.active_hours, fewest * (HOURS_PER_MONTH - load.active_hours)
 
 
 def job(resource: Resource, load: Load) -> list[Charge]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from delivery.cost.catalogue import FREE, RULES, Group
+from delivery.cost.catalogue import FREE, LOGS, RULES, Group
 from delivery.cost.load import Load
 from delivery.cost.prices import Price
 from delivery.cost.resources import NotPricedError, Resource
@@ -92,7 +92,7 @@ def estimate(resources: Iterable[Resource], idle: Load, load: Load) -> Estimate:
 def _lines(resource: Resource, idle: Load, load: Load) -> list[Line]:
     if resource.type not in RULES:
         raise NotPricedError("no price for this type")
-    group, rule = RULES[resource.type]
+    rules = [RULES[resource.type], *([LOGS[resource.type]] if resource.type in LOGS else [])]
     return [
         Line(
             group=group,
@@ -102,6 +102,7 @@ def _lines(resource: Resource, idle: Load, load: Load) -> list[Line]:
             idle_quantity=least.quantity,
             load_quantity=most.quantity,
         )
+        for group, rule in rules
         for least, most in zip(rule(resource, idle), rule(resource, load), strict=True)
     ]
 

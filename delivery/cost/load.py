@@ -15,8 +15,8 @@ class Load:
     - `active_hours`: in which the services are at work, 0 to 730; in the others they are at their fewest replicas.
     - `scale`: how far between fewest and most replicas they are while at work, 0 to 1, and never below one replica.
     - `requests`: from outside, in millions.
-    - `log_gb` into each Log Analytics workspace, `blob_gb` stored in each storage account, `private_gb` through each
-      private endpoint, `outbound_gb` through each NAT gateway.
+    - `log_gb` into each Log Analytics workspace besides the lines of requests and metrics, `blob_gb` stored in each
+      storage account, `private_gb` through each private endpoint, `outbound_gb` through each NAT gateway.
     - `vault_operations` on each Key Vault; `job_runs` of each job, of `job_minutes` each.
 
     A number outside its range is a ValueError.

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from delivery.cost import prices
 from delivery.cost.charge import Charge, priced
+from delivery.cost.compute import replica_hours
 from delivery.cost.load import Load
-from delivery.cost.prices import DAYS_PER_MONTH
+from delivery.cost.prices import DAYS_PER_MONTH, SECONDS_PER_HOUR
 from delivery.cost.resources import NotPricedError, Resource
+
+# Measured on the local stack: requests over a run of the smoke program, metrics halfway between the line of an idle
+# replica (1,400) and of one that just started (2,400). A test there compares.
+GATEWAY_REQUEST_BYTES = 490
+SERVICE_REQUEST_BYTES = 350
+METRICS_BYTES = 1900
+# Names of app, environment, revision, replica and image that the table has beside each line. Assumed, not measured.
+COLUMNS_BYTES = 500
+
+_BYTES_PER_GB = 1e9
+_MILLION = 1e6
 
 
 def workspace(resource: Resource, load: Load) -> list[Charge]:
@@ -17,6 +31,31 @@ def workspace(resource: Resource, load: Load) -> list[Charge]:
         months = (days - prices.LOG_DAYS_INCLUDED) / DAYS_PER_MONTH
         charges.append(Charge(what="logs, kept longer", price=prices.LOG_RETENTION, quantity=load.log_gb * months))
     return charges
+
+
+def app_logs(app: Resource, load: Load) -> list[Charge]:
+    """The lines of an app's own: of requests, which gateway and service write one each of and which are counted where
+    they come in; and of metrics, one of each replica every METRICS_SECONDS. Keeping them longer is not counted."""
+    charges = []
+    if app.given("configuration.ingress.external") is True:
+        each = GATEWAY_REQUEST_BYTES + SERVICE_REQUEST_BYTES + 2 * COLUMNS_BYTES
+        charges.append(_ingested("logs of requests", load.requests * _MILLION * each))
+    if (seconds := _metrics_seconds(app)) is not None:
+        lines = sum(replica_hours(app, load)) * SECONDS_PER_HOUR / seconds
+        charges.append(_ingested("logs of metrics", lines * (METRICS_BYTES + COLUMNS_BYTES)))
+    return charges
+
+
+def _metrics_seconds(app: Resource) -> float | None:
+    for container in app.items("template.containers"):
+        for variable in container.get("env") or () if isinstance(container, Mapping) else ():
+            if isinstance(variable, Mapping) and variable.get("name") == "METRICS_SECONDS":
+                return Resource(type=app.type, name=app.name, inputs=variable).number("value")
+    return None
+
+
+def _ingested(what: str, amount: float) -> Charge:
+    return Charge(what=what, price=prices.LOG_INGESTION, quantity=amount / _BYTES_PER_GB)
 
 
 def metric_alert(rule: Resource, _load: Load) -> list[Charge]:

@@ -7,11 +7,18 @@ from typing import Any
 
 from delivery.cost.estimate import Estimate, Line, Unbilled
 from delivery.cost.load import Load
+from delivery.cost.monitoring import COLUMNS_BYTES, GATEWAY_REQUEST_BYTES, METRICS_BYTES, SERVICE_REQUEST_BYTES
 from delivery.cost.prices import HOURS_PER_MONTH, NOTICE
 
+LOG_LINES = (
+    f"A request writes a line of {GATEWAY_REQUEST_BYTES} bytes at the gateway and one of {SERVICE_REQUEST_BYTES} in "
+    f"its service, a replica each minute one of {METRICS_BYTES} with its metrics; each comes with {COLUMNS_BYTES} "
+    "bytes of columns (assumed)."
+)
 LEFT_OUT = (
     "free grants of the subscription, backups beyond the size of the database, operations on blobs and their copies "
-    "to another region, traffic to the internet, queries of names"
+    "to another region, traffic to the internet, queries of names, lines of requests and metrics that are kept beyond "
+    "the days included"
 )
 IDLE_REPLICAS = (
     "Replicas are idle only without requests, below 0.01 cores and 1,000 bytes a second; else they are active."
@@ -30,6 +37,7 @@ def document(estimate: Estimate) -> dict[str, Any]:
         "currency": "USD",
         "notice": NOTICE,
         "idleReplicas": IDLE_REPLICAS,
+        "logLines": LOG_LINES,
         "leftOut": LEFT_OUT,
         "load": {"idle": _load(estimate.idle), "load": _load(estimate.load)},
         "monthly": {"idle": estimate.idle_usd, "load": estimate.load_usd, "complete": not estimate.not_priced},
@@ -65,6 +73,7 @@ def _text(estimate: Estimate) -> Iterator[str]:
         yield from _by_reason(estimate.free)
     yield ""
     yield IDLE_REPLICAS
+    yield LOG_LINES
     yield f"Left out: {LEFT_OUT}."
     yield NOTICE
 
@@ -94,7 +103,7 @@ def _incomplete(estimate: Estimate) -> str:
 def _spoken(load: Load) -> str:
     amounts = {
         "million requests from outside": load.requests,
-        "GB of logs": load.log_gb,
+        "GB of other logs": load.log_gb,
         "GB of blobs": load.blob_gb,
         "GB through each private endpoint": load.private_gb,
         "GB outwards": load.outbound_gb,

@@ -56,6 +56,7 @@ def lay(settings: Settings, azure: AzureSettings) -> Foundation:
             location=azure.location,
             resource_group_name=group.name,
             tags=tagged,
+            protect=azure.protect,
             emails=azure.monitoring.emails,
             retention_days=azure.monitoring.retention_days,
             budget=_budget(azure, names, group),

@@ -49,7 +49,7 @@ def describe(settings: Settings, azure: AzureSettings) -> Stack:
     if azure.image.digest is not None:
         platform = PlatformArgs(
             compute=_compute(base, azure, apps, data, azure.image.digest, granted),
-            topology=_topology(settings, base, data, host),
+            topology=_topology(settings, azure, base, data, host),
             data=[data.postgres, data.store, data.vault, *data.endpoints, *granted],
         )
     outputs = {
@@ -106,7 +106,9 @@ def _compute(
     )
 
 
-def _topology(settings: Settings, base: Foundation, data: Data, host: pulumi.Output[str]) -> Topology:
+def _topology(
+    settings: Settings, azure: AzureSettings, base: Foundation, data: Data, host: pulumi.Output[str]
+) -> Topology:
     return Topology(
         sizes=settings.sizes,
         ports=dict.fromkeys(settings.sizes, _PORT),
@@ -129,5 +131,6 @@ def _topology(settings: Settings, base: Foundation, data: Data, host: pulumi.Out
         grace_seconds=settings.limits.grace_seconds,
         database_pool=settings.limits.database_pool,
         max_in_flight=settings.limits.max_in_flight,
+        metrics_seconds=azure.monitoring.metrics_seconds,
         gateway_metrics_port=_METRICS_PORT,
     )

@@ -216,7 +216,9 @@ def _storage(reader: Reader, value: object, default: StorageSettings) -> Storage
 
 
 def _monitoring(reader: Reader, value: object, retention_days: int) -> MonitoringSettings:
-    table = reader.table("monitoring", value, ("emails", "retentionDays", "monthlyBudget", "budgetStart"))
+    table = reader.table(
+        "monitoring", value, ("emails", "retentionDays", "metricsSeconds", "monthlyBudget", "budgetStart")
+    )
     budget, start = table.get("monthlyBudget"), ""
     emails = reader.texts("monitoring.emails", table.get("emails", []), _EMAIL, "addresses as in oncall@example.com")
     if budget is not None:
@@ -231,6 +233,12 @@ def _monitoring(reader: Reader, value: object, retention_days: int) -> Monitorin
             reader.problem("monitoring.emails", [], "at least one address with a monthlyBudget", "say who is told")
     return MonitoringSettings(
         retention_days=reader.integer("monitoring.retentionDays", table.get("retentionDays", retention_days), 30, 730),
+        metrics_seconds=reader.integer(
+            "monitoring.metricsSeconds",
+            table.get("metricsSeconds", MonitoringSettings.metrics_seconds),
+            5,
+            300,
+        ),
         emails=emails,
         monthly_budget=budget,
         budget_start=start,

@@ -19,6 +19,7 @@ from mlflow_runtime import connections, logs, mlflow_app, secrets, settings
 from mlflow_runtime.draining import Draining
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.health import Check, HealthRoutes, Readiness
+from mlflow_runtime.metrics import snapshot
 from mlflow_runtime.operable import operable
 from mlflow_runtime.own_routes import OnlyOwnRoutes
 from mlflow_runtime.probes import DatabaseProbe, blob_probe
@@ -56,7 +57,8 @@ def run(role: ServiceRole, env: Mapping[str, str]) -> int:
     app = Draining(application(found, mlflow))
     server = _Server(_uvicorn(app, found), app.begin, found)
     try:
-        server.run()
+        with snapshot.journal(found.metrics_seconds):
+            server.run()
     except SystemExit as ended:
         # uvicorn has logged why it did not start, and has more codes for that.
         return 1 if ended.code else 0

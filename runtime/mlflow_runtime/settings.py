@@ -39,7 +39,8 @@ class Settings:
 
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
     hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
-    in flight, of which there are at most `max_in_flight`: more are turned away.
+    in flight, of which there are at most `max_in_flight`: more are turned away. `metrics_seconds` lie between two lines
+    of metrics in the log.
     """
 
     role: ServiceRole
@@ -53,6 +54,7 @@ class Settings:
     grace_seconds: int
     drain_seconds: int
     max_in_flight: int
+    metrics_seconds: int
 
 
 def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
@@ -72,6 +74,8 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         grace_seconds=grace,
         drain_seconds=environment.drain_seconds(reader, grace),
         max_in_flight=reader.get("MAX_IN_FLIGHT", number(8, 10_000), "128"),
+        # The alerts look at five minutes.
+        metrics_seconds=reader.get("METRICS_SECONDS", number(5, 300), "60"),
     )
     environment.require_identity(reader)
     _require_spool(reader)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.azure.alert_rules import DATABASE_ALERTS, QUERY_ALERTS, connections
+from components.azure import panel_queries
+from components.azure.alert_rules import DATABASE_ALERTS, QUERY_ALERTS, MetricRule, QueryRule, connections
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
 from components.azure.workbook import workbook_name
 from tests.azure.recorder import UNKNOWN, Graph, record
@@ -18,7 +19,7 @@ BUDGET = BudgetArgs(name="budget-mlflow", scope=GROUP, amount=200, start="2026-0
 SCENARIOS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "max": {"emails": ["a@example.com", "b@example.com"], "retention_days": 730, "budget": BUDGET},
-    "hardened": {"emails": ["oncall@example.com"], "retention_days": 365},
+    "hardened": {"emails": ["oncall@example.com"], "retention_days": 365, "protect": True},
 }
 
 
@@ -49,6 +50,11 @@ def test_scenarios(scenario: str, preview: bool) -> None:
     told = [receiver["emailAddress"] for receiver in recorded.inputs("monitoring-on-call").get("emailReceivers", [])]
     assert told == changes.get("emails", [])
     assert ("monitoring-budget" in recorded.names) == ("budget" in changes)
+    protected = changes.get("protect", False)
+    assert recorded.options("monitoring-workspace").protect is protected
+    assert ("monitoring-lock" in recorded.names) == protected
+    if protected:
+        assert {"monitoring-workspace", "monitoring-logs"} <= recorded.dependencies("monitoring-lock")
     audit = recorded.inputs("monitoring-logs")
     assert (audit["logs"], audit["metrics"]) == ([{"category": "Audit", "enabled": True}], [])
     assert audit["resourceUri"] == audit["workspaceId"]
@@ -58,11 +64,11 @@ def test_scenarios(scenario: str, preview: bool) -> None:
 @pytest.mark.parametrize("preview", [False, True], ids=["up", "preview"])
 def test_every_alert_tells_the_people_on_call(preview: bool) -> None:
     recorded = graph(preview)
-    rules = (*QUERY_ALERTS, *DATABASE_ALERTS, connections(50))
+    rules: list[QueryRule | MetricRule] = [*QUERY_ALERTS, *panel_queries.alerts(), *DATABASE_ALERTS, connections(50)]
     for rule in rules:
         assert recorded.inputs(f"monitoring-{rule.name}")["severity"] == rule.severity
         assert "monitoring-on-call" in recorded.dependencies(f"monitoring-{rule.name}")
-    assert len({rule.name for rule in rules}) == len(rules) == 7
+    assert len({rule.name for rule in rules}) == len(rules) == 12
     criteria = recorded.inputs("monitoring-database-connections")["criteria"]["allOf"]
     assert criteria[0]["threshold"] == 40
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from components.azure import panel_queries
 from components.azure.alert_rules import CONNECTIONS, DATABASE_ALERTS, QUERY_ALERTS, REQUESTS, MetricRule, QueryRule
 from components.azure.workbook import SECTIONS, Panel, Section, document, workbook_name
 from mlflow_runtime import health
@@ -18,7 +19,12 @@ from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 
 WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
-ALERTS: Sequence[QueryRule | MetricRule] = (*QUERY_ALERTS, CONNECTIONS, *DATABASE_ALERTS)
+ALERTS: Sequence[QueryRule | MetricRule] = (
+    *QUERY_ALERTS,
+    *panel_queries.alerts(),
+    CONNECTIONS,
+    *DATABASE_ALERTS,
+)
 TEXT, QUERY, PARAMETERS, GROUP = 1, 3, 9, 12
 TABLES = ("ContainerAppConsoleLogs", "AzureMetrics")
 

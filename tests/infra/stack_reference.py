@@ -14,7 +14,7 @@ from delivery.cost.catalogue import Group
 from delivery.cost.estimate import Estimate, estimate
 from delivery.cost.load import IDLE, WORKING
 from delivery.cost.prices import NOTICE
-from delivery.cost.report import IDLE_REPLICAS, LEFT_OUT
+from delivery.cost.report import IDLE_REPLICAS, LEFT_OUT, LOG_LINES
 from delivery.cost.resources import Resource
 from tests.azure.recorder import Graph
 from tests.infra.stacks import REPOSITORY, STACKS, graph
@@ -91,8 +91,8 @@ def _cost(estimates: dict[str, Estimate]) -> Iterator[str]:
     load = next(iter(estimates.values())).load
     yield (
         f"The load: every service at {load.scale:.0%} of the way from its least to its most replicas for "
-        f"{load.active_hours:g} hours a month, {load.log_gb:g} GB of logs, {load.blob_gb:g} GB of artifacts. "
-        f"{IDLE_REPLICAS} Left out: {LEFT_OUT}."
+        f"{load.active_hours:g} hours a month, {load.requests:g} million requests, {load.log_gb:g} GB of other logs, "
+        f"{load.blob_gb:g} GB of artifacts. {LOG_LINES} {IDLE_REPLICAS} Left out: {LEFT_OUT}."
     )
     yield ""
     yield "For another load, or what another configuration costs: `python -m delivery.cost --help`."

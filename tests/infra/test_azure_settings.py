@@ -93,6 +93,7 @@ def test_what_the_file_gives_wins() -> None:
         ({"database": {"storageGib": 100}}, "storage_gib: 100; Azure has the sizes 32, 64, 128"),
         ({"storage": {"coolAfterDays": 400}}, "cold_after: 365 days is not after cool_after, 400"),
         ({"monitoring": {"emails": ["nobody"]}}, "monitoring.emails[0]: 'nobody' is not allowed"),
+        ({"monitoring": {"metricsSeconds": 301}}, "monitoring.metricsSeconds: 301 is not allowed"),
         ({"monitoring": {"monthlyBudget": 100}}, "allowed: a month's first day, as in 2026-01-01"),
         ({"github": {"repository": "acme"}}, "repository: 'acme' is not of the form owner/name"),
         (
@@ -147,7 +148,7 @@ some = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_siz
             "network": table(cidr=st.sampled_from(["10.1.0.0/24", "x"]) | scalars),
             "database": table(sku=scalars, backupDays=scalars, highAvailability=scalars),
             "storage": table(redundancy=scalars, coolAfterDays=scalars),
-            "monitoring": table(emails=some, monthlyBudget=scalars, budgetStart=scalars),
+            "monitoring": table(emails=some, metricsSeconds=scalars, monthlyBudget=scalars, budgetStart=scalars),
             "github": table(repository=st.just("a/b") | scalars),
             "location": scalars,
             "ingress": scalars,

@@ -31,6 +31,7 @@ DATA = (
     "azure-native:containerregistry:Registry",
     "azure-native:dbforpostgresql:Server",
     "azure-native:keyvault:Vault",
+    "azure-native:operationalinsights:Workspace",
     "azure-native:storage:StorageAccount",
 )
 

@@ -142,9 +142,9 @@ def made(shared_stack: RunningStack) -> Iterator[dict[str, str]]:
         assert cleaning.clean(bench) == []
 
 
-def smoke(url: str) -> Any:
-    """The document of a run of the smoke program that passed and kept what it made."""
-    command = [sys.executable, "-m", "delivery.smoke", url, "--keep", "--json", "--quick"]
+def smoke(url: str, *, keep: bool = True) -> Any:
+    """The document of a run of the smoke program that passed, and kept what it made where that is wanted."""
+    command = [sys.executable, "-m", "delivery.smoke", url, "--json", "--quick", *(["--keep"] if keep else [])]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=SMOKE_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)

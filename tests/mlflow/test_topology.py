@@ -70,6 +70,12 @@ def test_every_service_is_told_how_many_requests_it_answers_at_once(topology: To
     assert {chosen.service(role, OneAddress()).env["MAX_IN_FLIGHT"] for role in BACKENDS} == {"77"}
 
 
+def test_every_service_but_the_gateway_is_told_how_often_it_logs_its_metrics(topology: Topology) -> None:
+    chosen = replace(topology, metrics_seconds=15)
+    assert {chosen.service(role, OneAddress()).env["METRICS_SECONDS"] for role in BACKENDS} == {"15"}
+    assert "METRICS_SECONDS" not in chosen.gateway(OneAddress()).env
+
+
 def test_the_gateway_shows_its_metrics_where_it_is_told(topology: Topology) -> None:
     assert "METRICS_PORT" not in topology.gateway(OneAddress()).env
     assert replace(topology, gateway_metrics_port=8081).gateway(OneAddress()).env["METRICS_PORT"] == "8081"

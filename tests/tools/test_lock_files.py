@@ -63,10 +63,18 @@ def test_a_package_has_the_same_version_in_all_locks_of_the_environment() -> Non
     assert {name: versions for name, versions in seen.items() if len(versions) > 1} == {}
 
 
-def test_azurite_is_pinned_by_content_with_no_registry_named() -> None:
-    packages = json.loads((CHECKOUT / "tools" / "azurite" / "package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize(
+    ("folder", "package", "version"),
+    [
+        ("azurite", "azurite", "3.37.0"),
+        ("charts", "uplot", "1.6.32"),
+        ("kusto", "@kusto/language-service-next", "12.4.1"),
+    ],
+)
+def test_packages_of_npm_are_pinned_by_content_with_no_registry_named(folder: str, package: str, version: str) -> None:
+    packages = json.loads((CHECKOUT / "tools" / folder / "package-lock.json").read_text())["packages"]
     installed = {name: entry for name, entry in packages.items() if name}
-    assert installed["node_modules/azurite"]["version"] == "3.37.0"
+    assert installed[f"node_modules/{package}"]["version"] == version
     assert [name for name, entry in installed.items() if "integrity" not in entry] == []
     assert [name for name, entry in installed.items() if "resolved" in entry] == []
 

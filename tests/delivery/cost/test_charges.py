@@ -87,7 +87,26 @@ def test_container_apps_own_defaults_hold_where_the_template_says_nothing() -> N
 
 def test_requests_are_billed_where_they_come_from_outside() -> None:
     inside = priced("app:ContainerApp", app(0, 2)).load_usd
-    assert priced("app:ContainerApp", app(0, 2, external=True)).load_usd == pytest.approx(inside + 3 * 0.40)
+    # 3 million requests, each of which writes 490 + 350 bytes and twice 500 of columns: 5.52 GB at 2.76.
+    logs = 5.52 * 2.76
+    assert priced("app:ContainerApp", app(0, 2, external=True)).load_usd == pytest.approx(inside + 3 * 0.40 + logs)
+
+
+def test_lines_of_metrics_are_billed_for_every_replica_that_is_up_and_only_where_they_are_written() -> None:
+    silent = app(2, 6)
+    talking = app(2, 6)
+    talking["template"]["containers"][0]["env"] = [
+        {"name": "PORT", "value": "8080"},
+        {"name": "METRICS_SECONDS", "value": "30"},
+    ]
+    # Idle: 2 replicas for 730 hours, 120 lines an hour of 2,400 bytes: 0.42048 GB. At load 4 of them for 100 hours, and
+    # 2 for the other 630.
+    found, without = priced("app:ContainerApp", talking), priced("app:ContainerApp", silent)
+    assert found.idle_usd - without.idle_usd == pytest.approx(0.42048 * 2.76)
+    assert found.load_usd - without.load_usd == pytest.approx((4 * 100 + 2 * 630) * 120 * 2400 / 1e9 * 2.76)
+    assert [line.group for line in found.lines if line.what == "logs of metrics"] == [Group.MONITORING]
+    talking["template"]["containers"][0]["env"][1]["value"] = UNKNOWN
+    assert reason("app:ContainerApp", talking) == "value is not given or not known"
 
 
 def test_every_container_of_a_replica_counts() -> None:

@@ -116,7 +116,7 @@ def test_the_text_says_what_it_is_worth(tmp_path: Path, capsys: pytest.CaptureFi
     assert "names: zone" in text
     assert "0.5 / zone-month" in text
     assert "management of Azure resources is not billed: group" in text
-    assert "7 GB of logs" in text
+    assert "7 GB of other logs" in text
     assert prices.NOTICE in text
     assert "Not priced" not in text
 

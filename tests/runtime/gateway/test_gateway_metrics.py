@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from components.mlflow.panels import GATEWAY_REQUESTS, PANELS
+from delivery.dashboard.evaluation import Reading, values
+from delivery.dashboard.scraping import parse
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.gateway.settings import from_environment
+from mlflow_runtime.metrics.snapshot import since
 from tests.runtime.gateway.stack import Gateway, Upstream, free_port
 
 
@@ -47,6 +51,17 @@ def test_requests_are_counted_by_status_and_not_by_path(measured: Gateway) -> No
     assert "caddy_http_requests_in_flight" in text
     assert "caddy_reverse_proxy_upstreams_healthy" in text
     assert "path-" not in text
+
+
+def test_the_dashboard_counts_each_request_once_whatever_becomes_of_it(measured: Gateway) -> None:
+    before = parse(metrics(measured)[1])
+    for path in ("/found", "//", "/metrics"):
+        measured.call("GET", path)
+    measured.call("GET", "/found", headers={"Host": "elsewhere.example.com"})
+    rows = since(before, parse(metrics(measured)[1]))
+    (panel,) = [panel for panel in PANELS if panel.series[0].metric == GATEWAY_REQUESTS]
+    drawn = values(panel, [Reading(at=0, service="gateway", replica="gateway", rows=rows)], 1)
+    assert drawn == {"gateway 2xx": 1, "gateway 4xx": 3}
 
 
 def test_the_metrics_port_has_nothing_else(measured: Gateway) -> None:

@@ -74,6 +74,7 @@ def test_an_empty_environment_is_refused_with_every_variable_at_once() -> None:
         ("DRAIN_SECONDS", "28", "must be at most 27 with 30 GRACE_SECONDS"),
         ("DATABASE_POOL_SIZE", "1", "must be a whole number from 2 to 200"),
         ("MAX_IN_FLIGHT", "7", "must be a whole number from 8 to 10000"),
+        ("METRICS_SECONDS", "301", "must be a whole number from 5 to 300"),
         ("PUBLIC_HOSTS", "*", "Patterns are refused"),
         ("PUBLIC_HOSTS", "a.example.com,*.example.com", "Patterns are refused"),
         ("PUBLIC_HOSTS", "https://a.example.com", "must be Host header values"),
