@@ -1,8 +1,8 @@
 # Every target's one-line description is the text behind its `##`; `make help` prints them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy status dashboard logs smoke env image preview recover test test-upgrade lint format lock \
-	toolchain venv engine
+.PHONY: help up down destroy status dashboard logs smoke env image preview recover test test-upgrade fuzz lint \
+	format lock toolchain venv engine
 
 # Any Python from 3.11 on; it only makes the virtual environment.
 PYTHON ?= python3
@@ -54,6 +54,10 @@ test: toolchain ## Run every test, the local stack's among them (TESTS="tests/in
 test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version beside a client that keeps logging (minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m tests.upgrade
+
+fuzz: toolchain ## Send wrong requests to a local stack of its own and compare with stock MLflow (SECONDS=300, SEED, JSON=1)
+	@$(PYTHON) tools/venv.py --dev > /dev/null
+	@$(VENV) -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
 
 lint: venv ## Check style, types and the recipes
 	@$(PYTHON) tools/venv.py --dev > /dev/null

@@ -49,7 +49,7 @@ def describe(settings: Settings) -> Stack:
         grace_seconds=settings.limits.grace_seconds,
         database_pool=settings.limits.database_pool,
         max_in_flight=settings.limits.max_in_flight,
-        gateway_metrics_port=settings.local.port_base + _METRICS_OFFSET,
+        gateway_metrics_port=_metrics_port(settings),
     )
     return Stack(platform=PlatformArgs(compute=compute(settings), topology=topology, data=data.resources))
 
@@ -116,6 +116,7 @@ def compute(settings: Settings) -> LocalCompute:
                 "SSL_CERT_FILE": bundle,
             },
             identity_headers=identities.header_file(Layout(folder).data, _DEPLOYER).parent,
+            extra_ports={Role.GATEWAY: [_metrics_port(settings)]},
         )
     )
 
@@ -126,6 +127,10 @@ def working_tree_image(runtime: Path) -> str:
     for path in sorted([*(runtime / "mlflow_runtime").rglob("*.py"), runtime / "requirements.lock"]):
         digest.update(str(path.relative_to(runtime)).encode() + b"\0" + path.read_bytes() + b"\0")
     return f"sha256:{digest.hexdigest()}"
+
+
+def _metrics_port(settings: Settings) -> int:
+    return settings.local.port_base + _METRICS_OFFSET
 
 
 def _data_ports(settings: Settings) -> Ports:

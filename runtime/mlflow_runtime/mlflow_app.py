@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL
 
+from mlflow_runtime import span_trees
 from mlflow_runtime.responses import UNANSWERED, failure_of
 from mlflow_runtime.revisions import image_revisions
 from mlflow_runtime.routes import ServiceRole
@@ -39,6 +40,9 @@ _FIXED: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
+    # The list of models that MLflow brings along, not the newest one from the internet: without a way there it is asked
+    # for again and again, each time for half a minute.
+    "MLFLOW_MODEL_CATALOG_URI": "",
     "MLFLOW_CONFIGURE_LOGGING": "false",
 }
 
@@ -87,9 +91,13 @@ def load(settings: Settings) -> Any:
     from mlflow.server.fastapi_app import app as fastapi_app
     from mlflow.store.db import utils as mlflow_db
 
+    from mlflow_runtime import artifact_locations
+
     # MLflow retries a first connect for 100 s inside the request that needs it. Stores are opened in the background.
     mlflow_db.MAX_RETRY_COUNT = 1
     guard.install(image_revisions())
+    span_trees.install()
+    artifact_locations.close_others()
     answer_errors(fastapi_app, flask_app)
     return fastapi_app
 

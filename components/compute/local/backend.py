@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
@@ -24,7 +24,8 @@ class LocalComputeArgs:
     """What the processes find around them. All plain: on one machine everything is known beforehand.
 
     `root` is the stack's folder, `command` what runs `mlflow-runtime`, `image` a digest of the code that it runs,
-    `environment` what the platform adds to every process, `identity_headers` the folder with a file for each identity.
+    `environment` what the platform adds to every process, `identity_headers` the folder with a file for each identity,
+    `extra_ports` what a role opens besides the port of its spec.
     """
 
     root: Path
@@ -32,6 +33,7 @@ class LocalComputeArgs:
     image: str
     environment: Mapping[str, str]
     identity_headers: Path
+    extra_ports: Mapping[Role, Sequence[int]] = field(default_factory=dict)
 
 
 class LocalCompute:
@@ -75,6 +77,7 @@ class LocalCompute:
             command=self._command(spec.role),
             env=self._environment({**spec.env, **_drain(spec)}),
             ports=_replica_ports(spec.port, spec.scale),
+            extra_ports=list(self._args.extra_ports.get(spec.role, ())),
             priority=GATEWAY_PRIORITY if spec.role is Role.GATEWAY else SERVICE_PRIORITY,
             image=self._args.image,
             identity_header=self._identity_header(spec.identity.name),

@@ -70,6 +70,7 @@ def routes() -> list[Json]:
     return [
         # The reason goes to the log only.
         {"handle": [{"handler": "log_append", "key": "error", "value": "{http.error.message}"}]},
+        _when(_BODY_BROKEN, 400, error=_BROKEN_BODY),
         _when(_NEVER_CARRIED_OUT, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
         *(_when({"vars": {"{http.error.status_code}": [str(status)]}}, status) for status in _ERRORS),
         {
@@ -97,9 +98,30 @@ _NEVER_CARRIED_OUT: Final[Json] = {
     )
 }
 
+# A body that ends before its end, or whose chunks are none, is met while it is passed on, and Caddy takes that for a
+# failure of the service. These are the words of Go's reader of bodies (net/http/internal/chunked.go); where the service
+# breaks off they are others, or stand behind "net/http: ".
+_BODY_BROKEN: Final[Json] = {
+    "expression": (
+        "{http.error.status_code} == 502 && {http.error.message}.matches("
+        "'^(readfrom .*: )?(unexpected EOF|invalid byte in chunk length|empty hex number for chunk length"
+        "|http chunk length too large|malformed chunked encoding|header line too long"
+        "|chunked encoding contains too much non-data)$')"
+    )
+}
+_BROKEN_BODY: Final = (
+    "INVALID_PARAMETER_VALUE",
+    "The body of the request ended before its announced end, or its chunks are not well-formed.",
+)
 
-def _when(matcher: Json, status: int, extra_headers: Mapping[str, str] | None = None) -> Json:
-    code, message = _ERRORS[status]
+
+def _when(
+    matcher: Json,
+    status: int,
+    extra_headers: Mapping[str, str] | None = None,
+    error: tuple[str, str] | None = None,
+) -> Json:
+    code, message = error or _ERRORS[status]
     body = {"error_code": code, "message": message, "request_id": _REQUEST_ID}
     answer = {**_answer(status, body, extra_headers), "close": status in _UNREAD}
     return {"match": [matcher], "handle": [answer], "terminal": True}

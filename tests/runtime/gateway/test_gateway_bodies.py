@@ -106,6 +106,35 @@ def test_a_bad_client_takes_no_replica_out_of_rotation(gateway: Gateway, trackin
     assert reached == {replica.name for replica in tracking}
 
 
+@pytest.mark.parametrize(
+    ("length", "body"),
+    [
+        ("Content-Length: 100", b"ten bytes."),
+        *(
+            ("Transfer-Encoding: chunked", body)
+            for body in (
+                b"5\r\nab",
+                b"z\r\nab\r\n",
+                b"\r\n",
+                b"-1\r\n",
+                b"f" * 17 + b"\r\n",
+                b"2\r\nabX\r\n",
+                b"2;" + b"x" * 4094,
+            )
+        ),
+    ],
+)
+def test_a_body_that_is_broken_is_the_clients_fault(gateway: Gateway, tracking: Pair, length: str, body: bytes) -> None:
+    for replica in tracking:
+        replica.behave = lambda request: tell(request) if list(request.body()) else None
+    with gateway.connect() as connection:
+        connection.sendall(post_head(gateway, length) + body)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert b"The body of the request ended" in answer
+
+
 def peak_memory(gateway: Gateway) -> int:
     status = Path(f"/proc/{gateway.pid}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024

@@ -9,41 +9,15 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.runtime.gateway import stack as front
-from tests.runtime.gateway.stack import Gateway
 from tests.runtime.services import overload
 from tests.runtime.services.stack import PUBLIC_HOST, Platform, Service, eventually
 from tests.runtime.services.test_service import new_run
 
 ROLES = ("tracking", "registry", "artifacts")
-
-
-@dataclass(frozen=True)
-class Behind:
-    """A service as the gateway's test stack names an upstream."""
-
-    service: Service
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.service.port}"
-
-
-@pytest.fixture
-def gateway(services: dict[str, Service], tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway before one real service of each role."""
-    upstreams = {role: [Behind(service)] for role, service in services.items()}
-    made = Gateway(upstreams, tmp_path / "gateway.log")  # type: ignore[arg-type]
-    made.start()
-    eventually(lambda: made.call("GET", "/ready").status == 200, "the gateway is ready")
-    yield made
-    made.stop()
 
 
 def lines(service: Service, request_id: str) -> list[dict[str, object]]:
@@ -67,36 +41,6 @@ def metric(service: Service, name: str) -> dict[str, float]:
     text = service.ask("/metrics").content.decode()
     found = (line.rpartition(" ") for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} ")))
     return {series.removeprefix(name): float(value) for series, _, value in found}
-
-
-CALLS = [
-    ("tracking", "POST", "/api/2.0/mlflow/experiments/search", b'{"max_results": 1}', 200),
-    ("tracking", "GET", "/api/2.0/mlflow/experiments/get?experiment_id=999", None, 404),
-    ("tracking", "POST", "/api/2.0/mlflow/experiments/create", b"{nope", 400),
-    ("tracking", "GET", "/no/such/route", None, 404),
-    ("tracking", "GET", "/", None, 200),
-    ("tracking", "POST", "/v1/traces", b"", 422),
-    ("tracking", "POST", "/ajax-api/3.0/mlflow/assistant/config", b"{}", 403),
-    ("registry", "GET", "/api/2.0/mlflow/registered-models/search", None, 200),
-    ("registry", "GET", "/model-versions/get-artifact?name=none&version=1&path=a", None, 404),
-    ("artifacts", "PUT", "/api/2.0/mlflow-artifacts/artifacts/ids/a.txt", b"x", 200),
-    ("artifacts", "GET", "/api/2.0/mlflow-artifacts/artifacts/ids/a.txt", None, 200),
-    ("artifacts", "GET", "/api/2.0/mlflow-artifacts/artifacts/ids/none.txt", None, 404),
-]
-
-
-def test_every_answer_is_found_by_its_id_in_the_gateways_log_and_the_services(
-    gateway: Gateway, services: dict[str, Service]
-) -> None:
-    for role, method, path, body, status in CALLS:
-        answer = gateway.call(method, path, body, {"Host": PUBLIC_HOST, "Content-Type": "application/json"})
-        assert answer.status == status, (path, answer)
-        ids = answer.headers.get_all("X-Request-Id") or []
-        assert len(ids) == 1
-        logged = gateway.access(answer)
-        assert (logged["status"], logged["service"]) == (status, role)
-        (line,) = answered(services[role], ids[0])
-        assert (line["method"], line["path"], line["status"]) == (method, path.partition("?")[0], status)
 
 
 @pytest.mark.parametrize("role", ROLES)
