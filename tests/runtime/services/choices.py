@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One way to run a tracking service and the gateway before it: variables of the service, code that its Python runs
-    first, a change of the gateway's configuration."""
+    """One way to run a tracking service and the gateway before it: the size of its pools, code that its Python runs first,
+    a change of the gateway's configuration."""
 
     name: str
-    env: dict[str, str] = field(default_factory=dict)
+    pool: str = "20"
     first: str = ""
     change: Callable[[Json], None] | None = None
 
@@ -93,8 +93,8 @@ CHOICES = (
     Choice(what="HTTP parser", ours=Side(name="httptools"), other=Side(name="h11", first=_without("httptools"))),
     Choice(
         what="database pool",
-        ours=Side(name="20", env={"DATABASE_POOL_SIZE": "20"}),
-        other=Side(name="4", env={"DATABASE_POOL_SIZE": "4"}),
+        ours=Side(name="20"),
+        other=Side(name="4", pool="4"),
     ),
     Choice(what="ping before use", ours=Side(name="on"), other=Side(name="off", first=_NO_PING)),
     Choice(
@@ -117,7 +117,7 @@ def started(made: Platform, side: Side, folder: Path) -> Iterator[Client]:
     python.mkdir(parents=True)
     (python / "sitecustomize.py").write_text(side.first)
     path = f"{python}{os.pathsep}{made.environment('tracking')['PYTHONPATH']}"
-    service = made.start("tracking", PYTHONPATH=path, **side.env)
+    service = made.start("tracking", PYTHONPATH=path, DATABASE_POOL_SIZE=side.pool)
     address = f"127.0.0.1:{service.port}"
     port = first_of_free_ports(1)
     env = {f"{role}_UPSTREAMS": address for role in ("TRACKING", "REGISTRY", "ARTIFACTS")}
