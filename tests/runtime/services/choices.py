@@ -35,8 +35,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One way to run a tracking service and the gateway before it: the size of its pools, code that its Python runs first,
-    a change of the gateway's configuration."""
+    """One way to run a tracking service and the gateway before it: the size of its pools, code that its Python runs
+    first, a change of the gateway's configuration."""
 
     name: str
     pool: str = "20"
