@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlflow_runtime.metrics import http
 from mlflow_runtime.responses import Failure
-from mlflow_runtime.routes import LIVE_PATH, READY_PATH
+from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, READY_PATH
 
 # Who watches a replica is answered above all when it is overloaded.
-NEVER_SHED: Final = frozenset({LIVE_PATH, READY_PATH})
+NEVER_SHED: Final = frozenset({LIVE_PATH, READY_PATH, METRICS_PATH})
 
 # Seconds. Not one number for all, or those who were turned away together would come back together.
 RETRY_AFTER: Final = (1, 4)

@@ -131,8 +131,9 @@ def test_a_body_that_is_broken_is_the_clients_fault(gateway: Gateway, tracking: 
         connection.sendall(post_head(gateway, length) + body)
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert answer.startswith(b"HTTP/1.1 400 "), answer
-    assert b"The body of the request ended" in answer
+    # Caddy may notice the end of the connection before that of the body, and calls that 499.
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 499 ")), answer
+    assert (b"The body of the request ended" in answer) is answer.startswith(b"HTTP/1.1 400 ")
 
 
 def peak_memory(gateway: Gateway) -> int:
