@@ -201,7 +201,7 @@ def test_a_killed_installation_is_not_trusted_and_repaired(checkout: Checkout, t
     result = checkout.tool.run()
     assert result.returncode == 0, result.stderr
     assert "replacing" in result.stderr  # whatever the dead process left is not trusted
-    assert "installing Azurite" in result.stderr
+    assert "installing azurite" in result.stderr
     assert (checkout.venv / "azurite").resolve().is_dir()
 
 
