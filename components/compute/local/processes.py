@@ -14,7 +14,7 @@ import socket
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,8 @@ def apply(group: ProcessGroup) -> None:
     wanted = group.replicas()
     stale = [name for name in wanted if _state(supervisor, group, name) != RUNNING]
     rolling = len(stale) < len(wanted) or any(name in supervisor.pids() for name in stale)
-    _forget(supervisor, group, _stand_in(group.name))
+    if group.shares_port:
+        _forget(supervisor, group, _stand_in(group.name))  # an `up` that was killed may have left it
     for name in stale:
         alone = rolling and len(wanted) == 1
         with _bridged(supervisor, group) if alone and group.shares_port else contextlib.nullcontext():
@@ -200,9 +201,9 @@ def _bridged(supervisor: Supervisor, group: ProcessGroup) -> Iterator[None]:
         return
     name = _stand_in(group.name)
     _start(supervisor, group, name, port)
-    _await_listeners(supervisor, group, name, port)
+    _await_both_listening(supervisor, group, name, port)
     yield
-    _await_listeners(supervisor, group, name, port)
+    _await_both_listening(supervisor, group, group.name, port)
     _forget(supervisor, group, name)
 
 
@@ -210,17 +211,10 @@ def _stand_in(name: str) -> str:
     return f"{name}-standing-in"
 
 
-def _await_listeners(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) -> None:
-    deadline = time.monotonic() + group.start_seconds
+def _await_both_listening(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) -> None:
     replica_and_stand_in = 2
-    while _listeners(port) != replica_and_stand_in:
-        if supervisor.states().get(name) == "FATAL" or time.monotonic() > deadline:
-            log = group.layout.logs / f"{name}.log"
-            raise ProcessError(
-                f"{name} does not listen on {HOST}:{port} beside {group.name}. The end of {log}:\n{log_tail(log)}\n"
-                f"Mend what it says and run `up` again: it goes on from here."
-            )
-        time.sleep(0.05)
+    what = f"does not share {HOST}:{port}"
+    _await(supervisor, group, name, lambda: _listeners(port) == replica_and_stand_in, what)
 
 
 def _start(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) -> None:
@@ -243,13 +237,20 @@ def _start(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) ->
 
 def _await_ready(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
     port = group.replicas()[name]
+    _await(supervisor, group, name, lambda: _is_ready(group, port), f"is not ready on {HOST}:{port}")
+
+
+def _await(
+    supervisor: Supervisor, group: ProcessGroup, name: str, condition: Callable[[], bool], otherwise: str
+) -> None:
+    """Wait until `condition` holds of the process; raises ProcessError that says `otherwise` and quotes its log."""
     deadline = time.monotonic() + group.start_seconds
-    while not _is_ready(group, port):
+    while not condition():
         state = supervisor.states().get(name)
         if state in ("FATAL", "STOPPED", None) or time.monotonic() > deadline:
             log = group.layout.logs / f"{name}.log"
             raise ProcessError(
-                f"{name} is not ready on {HOST}:{port} within {group.start_seconds} s (it is {state}). "
+                f"{name} {otherwise} within {group.start_seconds} s (it is {state}). "
                 f"The end of {log}:\n{log_tail(log)}\n"
                 "Mend what it says and run `up` again: it goes on from here."
             )

@@ -178,7 +178,10 @@ class Supervisor:
             for name in names:
                 self._call("supervisor.stopProcess", name, False, tolerate=(_NOT_RUNNING,))
             deadline = time.monotonic() + STOP_SECONDS
-            while any(self.states()[name] in _STOPPABLE for name in names) and time.monotonic() < deadline:
+            while time.monotonic() < deadline:
+                states = self.states()
+                if not any(states[name] in _STOPPABLE for name in names):
+                    break
                 time.sleep(0.1)
 
     def _call(self, method: str, *arguments: Any, tolerate: tuple[int, ...] = ()) -> Any:
