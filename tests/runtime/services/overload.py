@@ -67,8 +67,7 @@ class Client:
             reader, writer = connection
             writer.write(self._request)
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            length = int(head.split("content-length: ")[1].split("\r\n")[0])
-            await reader.readexactly(length)
+            await self.body(reader, head)
         except (OSError, asyncio.IncompleteReadError):
             outcome.lost += 1
             return
@@ -79,6 +78,10 @@ class Client:
         elif "\r\nretry-after: " not in head:
             outcome.without_retry_after += 1
         self._idle.append(connection)
+
+    async def body(self, reader: asyncio.StreamReader, head: str) -> None:
+        """Read what follows the headers, which are given in lower case."""
+        await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
 
     async def saturate(self, seconds: float, clients: int = CLIENTS) -> Outcome:
         """Each client sends its next request when it has the answer."""
