@@ -13,8 +13,8 @@ LOCAL := $(VENV) -m delivery.local_stack --config-file $(STACK_CONFIG)
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: toolchain ## Bring the whole platform up on this machine, check it, and print its URL (again: changes nothing)
-	@$(LOCAL) up $(if $(NO_SMOKE),--no-smoke)
+up: toolchain ## Bring the whole platform up on this machine, check it, and print its URL (IMAGE=name: from an image)
+	@$(LOCAL) up $(if $(IMAGE),--image "$(IMAGE)") $(if $(NO_SMOKE),--no-smoke)
 
 down: venv ## Stop everything, keep the data
 	@$(LOCAL) down

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.compute.contract import Identity, Role
 from components.compute.local.backend import LocalCompute, LocalComputeArgs
+from components.compute.local.containers import ContainerError, find_image
 from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST
 from components.local import identities
@@ -18,7 +19,7 @@ from components.mlflow.topology import DataPlane as TopologyData
 from components.mlflow.topology import Topology
 from infra import roles
 from infra.naming import ARTIFACT_CONTAINER, identity_names
-from infra.settings import LOCAL_PORT_OFFSETS, Settings
+from infra.settings import LOCAL_PORT_OFFSETS, Settings, SettingsError
 from infra.stack import Stack
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -30,7 +31,11 @@ _METRICS_OFFSET = 5
 
 
 def describe(settings: Settings) -> Stack:
-    """Make the data plane on this machine, and say how the services run on it."""
+    """Make the data plane on this machine, and say how the services run on it.
+
+    SettingsError where the image that is to run cannot: before anything is made.
+    """
+    backend = compute(settings)
     data = data_plane(settings)
     topology = Topology(
         sizes=settings.sizes,
@@ -51,7 +56,7 @@ def describe(settings: Settings) -> Stack:
         max_in_flight=settings.limits.max_in_flight,
         gateway_metrics_port=_metrics_port(settings),
     )
-    return Stack(platform=PlatformArgs(compute=compute(settings), topology=topology, data=data.resources))
+    return Stack(platform=PlatformArgs(compute=backend, topology=topology, data=data.resources))
 
 
 def root(settings: Settings) -> Path:
@@ -102,14 +107,16 @@ def data_plane(settings: Settings) -> DataPlane:
 
 
 def compute(settings: Settings) -> LocalCompute:
-    """The backend that runs the working tree's runtime as processes."""
+    """The backend that runs the image as containers, or the working tree's runtime as processes."""
     folder = root(settings)
+    image = None if settings.local.image is None else _image(settings.local.image)
     bundle = str(ca_bundle(folder))
     return LocalCompute(
         LocalComputeArgs(
             root=folder,
             command=[str(Path(sys.executable).parent / "mlflow-runtime")],
-            image=working_tree_image(REPOSITORY / "runtime"),
+            image=image or working_tree_image(REPOSITORY / "runtime"),
+            contained=image is not None,
             environment={
                 "IDENTITY_ENDPOINT": identity_endpoint(_data_ports(settings)),
                 "REQUESTS_CA_BUNDLE": bundle,
@@ -127,6 +134,13 @@ def working_tree_image(runtime: Path) -> str:
     for path in sorted([*(runtime / "mlflow_runtime").rglob("*.py"), runtime / "requirements.lock"]):
         digest.update(str(path.relative_to(runtime)).encode() + b"\0" + path.read_bytes() + b"\0")
     return f"sha256:{digest.hexdigest()}"
+
+
+def _image(reference: str) -> str:
+    try:
+        return find_image(reference).identifier
+    except ContainerError as error:
+        raise SettingsError(f"local.image: {error}.") from error
 
 
 def _metrics_port(settings: Settings) -> int:

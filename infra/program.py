@@ -13,10 +13,10 @@ def main() -> None:
     """Describe the stack. Bad configuration ends it before anything is created."""
     try:
         chosen = settings.load()
+        stack = local.describe(chosen) if chosen.azure is None else azure.describe(chosen, chosen.azure)
     except settings.SettingsError as error:
         # RunError is shown to the user as it is, without a traceback.
         raise pulumi.RunError(str(error)) from None
 
-    stack = local.describe(chosen) if chosen.azure is None else azure.describe(chosen, chosen.azure)
     platform = Platform("mlflow", stack.platform) if stack.platform else None
     outputs.export(chosen, stack, platform)

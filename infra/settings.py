@@ -53,11 +53,15 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSettings:
-    """Of the local stack alone: its first port, its folder, and the lifetime of its identities' tokens in seconds."""
+    """Of the local stack alone: its first port, its folder, and the lifetime of its identities' tokens in seconds.
+
+    `image` names an image that this machine has; without one the working tree's environment runs.
+    """
 
     port_base: int = 5500
     state_directory: Path = Path(".local")
     token_seconds: int = 3600
+    image: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +197,7 @@ def _check_local_replicas(reader: Reader, sizes: Mapping[Role, Size]) -> None:
 
 
 def _local(reader: Reader, value: object) -> LocalSettings:
-    table = reader.table("local", value, ("portBase", "stateDirectory", "tokenSeconds"))
+    table = reader.table("local", value, ("portBase", "stateDirectory", "tokenSeconds", "image"))
     default = LocalSettings()
     directory = table.get("stateDirectory", str(default.state_directory))
     if not isinstance(directory, str) or not directory.strip():
@@ -203,7 +207,16 @@ def _local(reader: Reader, value: object) -> LocalSettings:
         port_base=reader.integer("local.portBase", table.get("portBase", default.port_base), 1024, 65535 - LOCAL_PORTS),
         state_directory=Path(directory),
         token_seconds=reader.integer("local.tokenSeconds", table.get("tokenSeconds", default.token_seconds), 5, 86400),
+        image=_image(reader, table.get("image")),
     )
+
+
+def _image(reader: Reader, value: object) -> str | None:
+    """Anything by which podman finds an image, so that no option of podman's can be given in its place."""
+    if value is None:
+        return None
+    allowed = "a name, NAME@sha256:… or an id of an image that this machine has"
+    return reader.text("local.image", value, r"[A-Za-z0-9][A-Za-z0-9._/:@-]*", allowed) or None
 
 
 def _configuration() -> dict[str, Any]:

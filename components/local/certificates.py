@@ -61,6 +61,7 @@ def ensure(state: Path) -> Certificates:
         bundle = Path(certifi.where()).read_bytes().rstrip() + b"\n" + files.authority.read_bytes()
         if not files.bundle.exists() or files.bundle.read_bytes() != bundle:
             durable.write(files.bundle, bundle)
+        files.bundle.chmod(0o644)  # public, and read by another user in containers
     return files
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from components.compute.local.containers import ContainerError
 from components.compute.local.supervisor import SupervisorError
 from delivery.local_stack import commands
 from delivery.local_stack.configuration import CONFIG_FILE, LocalStack
@@ -30,6 +31,10 @@ def parser() -> argparse.ArgumentParser:
     verbs = root.add_subparsers(dest="command", required=True)
     up = verbs.add_parser("up", help="bring everything up and check it")
     up.add_argument("--no-smoke", action="store_true", help="do not run the smoke program at the end")
+    up.add_argument(
+        "--image",
+        help=f"what to run from now on: an image of this machine, or {commands.WORKING_TREE} (default: as before)",
+    )
     verbs.add_parser("down", help="stop everything, keep the data")
     destroy = verbs.add_parser("destroy", help="remove everything with its data")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
@@ -52,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     stack = LocalStack.read(arguments.config_file)
     match arguments.command:
         case "up":
-            return commands.up(stack, smoke_too=not arguments.no_smoke)
+            return commands.up(stack, image=arguments.image, smoke_too=not arguments.no_smoke)
         case "down":
             return commands.down(stack)
         case "destroy":
@@ -76,7 +81,7 @@ def main() -> int:
         return _fail(str(error), BUSY)
     except EngineError as error:
         return _fail(str(error), error.code)
-    except (SupervisorError, FileNotFoundError, subprocess.CalledProcessError) as error:
+    except (SupervisorError, ContainerError, FileNotFoundError, subprocess.CalledProcessError) as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
         return _fail("Interrupted.", INTERRUPTED)

@@ -11,19 +11,31 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.compute.local.containers import find_image, remove_all
 from components.compute.local.launch import running
 from components.compute.local.processes import answers
 from components.compute.local.supervisor import Supervisor
 from delivery.local_stack.configuration import REPOSITORY, STACK, LocalStack, shell
 from delivery.local_stack.engine import exclusive, pulumi, select
 
+WORKING_TREE = "working-tree"
 
-def up(stack: LocalStack, *, smoke_too: bool) -> int:
-    """Bring the stack to what the program says, check it, and say how to use it."""
+
+def up(stack: LocalStack, *, image: str | None, smoke_too: bool) -> int:
+    """Bring the stack to what the program says, check it, and say how to use it.
+
+    `image` is kept in the stack's configuration file, as `local.image`.
+    """
     started = time.monotonic()
     with exclusive(stack):
+        chosen = find_image(image) if image and image != WORKING_TREE else None
         _say(f"Bringing up stack {STACK} in {stack.root}")
         select(stack)
+        if image == WORKING_TREE:
+            pulumi(stack, ["config", "rm", "--path", "local.image", *_config(stack)])
+        elif image and chosen:
+            _say(f"From image {chosen.identifier}: MLflow {chosen.mlflow}, revision {chosen.revision}")
+            pulumi(stack, ["config", "set", "--path", "local.image", image, *_config(stack)])
         pulumi(stack, ["up", "--yes", "--suppress-permalink=true", *_config(stack)])
     _say(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
@@ -39,6 +51,7 @@ def down(stack: LocalStack) -> int:
     """Stop every process. Data, configuration and state stay."""
     with exclusive(stack):
         Supervisor(stack.layout).shutdown()
+        remove_all(stack.layout.root)
     _say("Stopped. The data is kept: `make up` brings it back, `make destroy` removes it.")
     return 0
 
@@ -52,6 +65,7 @@ def destroy(stack: LocalStack, *, confirmed: bool) -> int:
         select(stack)
         pulumi(stack, ["destroy", "--yes", "--skip-preview", "--suppress-permalink=true", *_config(stack)])
         Supervisor(stack.layout).shutdown()
+        remove_all(stack.layout.root)
         shutil.rmtree(stack.layout.sockets, ignore_errors=True)
         for entry in stack.root.iterdir():
             _remove(entry)
@@ -70,7 +84,8 @@ def status(stack: LocalStack, *, as_json: bool) -> int:
     else:
         for row in rows:
             ready = "ready" if row["ready"] else "NOT READY"
-            _say(f"{row['name']:<14} {row['state']:<9} {ready:<10} pid {row['pid'] or '-':<8} port {row['port']}")
+            where = f"pid {row['pid'] or '-':<8} port {row['port']}{_shown_image(row)}"
+            _say(f"{row['name']:<14} {row['state']:<9} {ready:<10} {where}")
         _say(f"{stack.url} is {'healthy' if healthy else 'NOT healthy: see `make logs`'}")
     return 0 if healthy else 1
 
@@ -118,7 +133,12 @@ def _row(path: Path, state: str, pid: int | None) -> dict[str, Any]:
     launched = running(path.with_suffix(".pid"))
     own = state in ("RUNNING", "STARTING") and launched is not None and launched.pid == pid
     ready = own and (document["ready"] is None or answers(port, document["ready"], timeout=5))
-    return {"name": document["name"], "state": state, "ready": ready, "pid": pid, "port": port}
+    image = document["image"] if document.get("limits") else None
+    return {"name": document["name"], "state": state, "ready": ready, "pid": pid, "port": port, "image": image}
+
+
+def _shown_image(row: dict[str, Any]) -> str:
+    return f"  image {row['image'].removeprefix('sha256:')[:12]}" if row["image"] else ""
 
 
 def _config(stack: LocalStack) -> list[str]:

@@ -66,6 +66,8 @@ def test_what_is_given_wins_over_the_profile() -> None:
         ({"profile": "local", "registry": {"minReplicas": 0}}, "registry.minReplicas: 0 is not allowed"),
         ({"profile": "local", "local": {"portBase": 80}}, "local.portBase: 80 is not allowed"),
         ({"profile": "local", "local": {"stateDirectory": " "}}, "local.stateDirectory: ' ' is not allowed"),
+        ({"profile": "local", "local": {"image": "--privileged"}}, "local.image: '--privileged' is not allowed"),
+        ({"profile": "local", "local": {"image": ""}}, "local.image: '' is not allowed"),
         ({"profile": "local", "limits": {"graceSeconds": 0}}, "limits.graceSeconds: 0 is not allowed"),
         ({"profile": "dev", "local": {"portBase": 5000}}, "local: {'portBase': 5000} is not allowed"),
     ],

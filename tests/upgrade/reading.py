@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
-from tests.runtime.services.stack import Answer, Service
+from tests.runtime.services.stack import Answer
+
+
+class Asked(Protocol):
+    """A service, or a gateway before it."""
+
+    def ask(self, path: str, body: Any = None) -> Answer:
+        """One request; a body goes as JSON."""
+        ...
 
 
 @dataclass(frozen=True)
 class Services:
-    """One service of each role."""
+    """Who answers for each role."""
 
-    tracking: Service
-    registry: Service
-    artifacts: Service
+    tracking: Asked
+    registry: Asked
+    artifacts: Asked
 
 
 def read_all(services: Services, made: Mapping[str, Any]) -> dict[str, int]:

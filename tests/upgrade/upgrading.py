@@ -66,10 +66,11 @@ def upgrade(version: str, python: Path, azurite: Path) -> Iterator[str]:
             yield f"  rows before and after: {_growth(before, rows(platform), moved)}"
             late = _written(old, "after")
 
-        services = Services(*(platform.start(role) for role in ("tracking", "registry", "artifacts")))
+        started = [platform.start(role) for role in ("tracking", "registry", "artifacts")]
+        services = Services(*started)
         yield f"  written before, read through our services: {read_all(services, made)}"
         yield f"  written by the old server after the migration, read: {read_all(services, late)}"
-        for service in (services.tracking, services.registry, services.artifacts):
+        for service in started:
             service.program.stop(signal.SIGTERM)
 
         for name, file in saved.items():

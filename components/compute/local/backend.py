@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi
 
 from components.compute.contract import Deployment, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+from components.compute.local.containers import Limits
 from components.compute.local.jobs import Job
 from components.compute.local.processes import HOST, ProcessGroup
 from components.compute.local.resources import JobRun, RunningGroup
@@ -18,12 +19,16 @@ DATA_PRIORITY = 100
 SERVICE_PRIORITY = 200
 GATEWAY_PRIORITY = 300
 
+# What podman needs after the end of a role: were it killed, the container's remains would stay.
+CLEANING_SECONDS = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class LocalComputeArgs:
     """What the processes find around them. All plain: on one machine everything is known beforehand.
 
-    `root` is the stack's folder, `command` what runs `mlflow-runtime`, `image` a digest of the code that it runs,
+    `root` is the stack's folder, `command` what runs `mlflow-runtime`, `image` a digest of the code that it runs. With
+    `contained` it is the id of an image that this machine has, and every process a container of it.
     `environment` what the platform adds to every process, `identity_headers` the folder with a file for each identity,
     `extra_ports` what a role opens besides the port of its spec.
     """
@@ -33,13 +38,15 @@ class LocalComputeArgs:
     image: str
     environment: Mapping[str, str]
     identity_headers: Path
+    contained: bool = False
     extra_ports: Mapping[Role, Sequence[int]] = field(default_factory=dict)
 
 
 class LocalCompute:
     """Runs specs as processes on 127.0.0.1; replica N of a service listens on the service's port + N - 1.
 
-    It runs `scale.minimum` replicas and adds none by load, and does not enforce cpu, memory and spool limits.
+    It runs `scale.minimum` replicas and adds none by load. Only containers are held to the cpu and memory of their
+    spec, and nothing to its spool.
     """
 
     def __init__(self, args: LocalComputeArgs) -> None:
@@ -62,6 +69,7 @@ class LocalCompute:
             image=self._args.image,
             timeout_seconds=spec.timeout_seconds,
             identity_header=self._identity_header(spec.identity.name),
+            limits=self._limits(spec),
         )
         run = JobRun(spec.name, job, pulumi.ResourceOptions(parent=parent, depends_on=depends_on))
         return Deployment(resources=[run])
@@ -81,6 +89,7 @@ class LocalCompute:
             priority=GATEWAY_PRIORITY if spec.role is Role.GATEWAY else SERVICE_PRIORITY,
             image=self._args.image,
             identity_header=self._identity_header(spec.identity.name),
+            limits=self._limits(spec),
             shares_port=spec.role is Role.GATEWAY,  # Caddy's way of listening
             ready=probes.ready.path,
             live=probes.live.path,
@@ -88,7 +97,7 @@ class LocalCompute:
             live_timeout=probes.live.timeout,
             live_failures=probes.live.failures,
             start_seconds=probes.startup.period * probes.startup.failures,
-            stop_seconds=spec.grace_seconds,
+            stop_seconds=spec.grace_seconds + (CLEANING_SECONDS if self._args.contained else 0),
         )
         running = RunningGroup(spec.name, group, pulumi.ResourceOptions(parent=parent, depends_on=depends_on))
         if spec.ingress is Ingress.NONE:
@@ -103,7 +112,10 @@ class LocalCompute:
         return {**self._args.environment, **{name: str(value) for name, value in env.items()}}
 
     def _command(self, role: Role) -> list[str]:
-        return [*self._args.command, role.value]
+        return [*([] if self._args.contained else self._args.command), role.value]
+
+    def _limits(self, spec: ServiceSpec | JobSpec) -> Limits | None:
+        return Limits(cpu=spec.cpu, memory_mib=spec.memory_mib) if self._args.contained else None
 
     def _identity_header(self, identity: str) -> str:
         return str(self._args.identity_headers / identity)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.compute.local.launch import Process, environment
+from components.compute.local import containers
+from components.compute.local.containers import ContainerError, Limits
+from components.compute.local.launch import Process, command_line, environment
 from components.compute.local.layout import Layout
 from components.compute.local.processes import log_tail
 from components.compute.local.supervisor import REPOSITORY
@@ -23,7 +25,10 @@ class JobError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to run. `image` changes when the code does; `identity_header` is the file of the identity's header."""
+    """What to run. `image` changes when the code does; `identity_header` is the file of the identity's header.
+
+    With `limits` it runs in a container of the `image`, and `command` is what the entry point is given.
+    """
 
     root: str
     name: str
@@ -32,12 +37,14 @@ class Job:
     image: str
     timeout_seconds: int
     identity_header: str | None = None
+    limits: Limits | None = None
 
     @classmethod
     def of(cls, props: dict[str, Any]) -> Job:
         """From a resource's inputs, whose numbers arrive as floats and which may hold more than a job's."""
         known = {key: value for key, value in props.items() if key in cls.__dataclass_fields__}
-        return cls(**known | {"timeout_seconds": int(known["timeout_seconds"])})
+        limits = Limits.of(known["limits"]) if known.get("limits") else None
+        return cls(**known | {"timeout_seconds": int(known["timeout_seconds"]), "limits": limits})
 
 
 def run(job: Job) -> None:
@@ -45,15 +52,18 @@ def run(job: Job) -> None:
     layout = Layout(Path(job.root))
     log = layout.logs / f"{job.name}.log"
     spool = layout.spool / job.name
-    for folder in (layout.logs, spool):
+    for folder in (layout.logs, layout.processes, spool):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     process = Process(
+        root=job.root,
         name=job.name,
         command=job.command,
         env=job.env,
         directory=str(REPOSITORY),
         spool=str(spool),
+        image=job.image,
         identity_header=job.identity_header,
+        limits=job.limits,
     )
     with log.open("ab") as output, _started(process, output.fileno()) as child:
         try:
@@ -67,8 +77,12 @@ def run(job: Job) -> None:
 @contextlib.contextmanager
 def _started(process: Process, output: int) -> Iterator[subprocess.Popen[bytes]]:
     """A child in a group of its own, which is ended with this block whatever happens in it."""
+    try:
+        command = command_line(process)
+    except ContainerError as error:
+        raise JobError(f"The job {process.name} cannot start: {error}.") from error
     child = subprocess.Popen(
-        process.command,
+        command,
         env=environment(process),
         cwd=process.directory,
         stdin=subprocess.DEVNULL,
@@ -87,6 +101,9 @@ def _started(process: Process, output: int) -> Iterator[subprocess.Popen[bytes]]
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+        if process.limits is not None:
+            containers.remove(Path(process.root), process.name)
+            Layout(Path(process.root)).container_pid(process.name).unlink(missing_ok=True)
 
 
 def _failure(job: Job, log: Path, what: str) -> str:

@@ -2,7 +2,7 @@
 
 FILE is the JSON of a `Process`. What a platform does around a container is done here: the ephemeral disk is emptied,
 the managed identity's header is put into the environment (it is in no spec and in no state), and an earlier incarnation
-that outlived its supervisor is ended first, so that there is never more than one.
+that outlived its supervisor, or the podman that ran it, is ended first, so that there is never more than one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from typing import Any
 
 import psutil
 
+from components.compute.local import containers
+from components.compute.local.containers import Limits
+from components.compute.local.layout import Layout
 from components.compute.local.supervisor import INHERITED
 
 ORPHAN_SECONDS = 10
@@ -24,26 +27,57 @@ ORPHAN_SECONDS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """What to run. `identity_header` is the file that holds the header of the managed identity, `spool` the TMPDIR."""
+    """What to run. `identity_header` is the file that holds the header of the managed identity, `spool` the TMPDIR.
 
+    With `limits` it runs in a container: `image` is the image's id and `command` what its entry point is given.
+    """
+
+    root: str
     name: str
     command: list[str]
     env: dict[str, str]
     directory: str
     spool: str
+    image: str
     identity_header: str | None = None
+    limits: Limits | None = None
 
     @classmethod
     def read(cls, path: Path) -> Process:
         values: dict[str, Any] = json.loads(path.read_text())
-        return cls(**{key: values[key] for key in cls.__dataclass_fields__ if key in values})
+        known = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
+        return cls(**known | {"limits": Limits.of(known["limits"]) if known.get("limits") else None})
 
 
 def environment(process: Process) -> dict[str, str]:
     """The whole environment of the process; the identity's header is read from its file only here."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return inherited | {"TMPDIR": process.spool, "PYTHONUNBUFFERED": "1"} | _own_environment(process)
+
+
+def command_line(process: Process) -> list[str]:
+    """What is executed in that environment. A container that is left of the process is removed before."""
+    if process.limits is None:
+        return process.command
+    root = Path(process.root)
+    containers.remove(root, process.name)
+    pid_file = Layout(root).container_pid(process.name)
+    pid_file.unlink(missing_ok=True)
+    return containers.run_command(
+        image=process.image,
+        arguments=process.command,
+        env=_own_environment(process),
+        limits=process.limits,
+        root=root,
+        process=process.name,
+        spool=process.spool,
+        pid_file=pid_file,
+    )
+
+
+def _own_environment(process: Process) -> dict[str, str]:
     header = {"IDENTITY_HEADER": Path(process.identity_header).read_text().strip()} if process.identity_header else {}
-    return inherited | {"TMPDIR": process.spool, "PYTHONUNBUFFERED": "1"} | process.env | header
+    return process.env | header
 
 
 def running(pid_file: Path) -> psutil.Process | None:
@@ -83,7 +117,8 @@ def main(path: Path) -> None:
     _empty(Path(process.spool))
     pid_file.write_text(f"{os.getpid()} {psutil.Process().create_time()}")
     os.chdir(process.directory)
-    os.execve(process.command[0], process.command, environment(process))  # noqa: S606
+    command = command_line(process)
+    os.execve(command[0], command, environment(process))  # noqa: S606
 
 
 if __name__ == "__main__":

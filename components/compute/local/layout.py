@@ -32,6 +32,10 @@ class Layout:
         """What to run, one JSON file per process, and the pid of what runs."""
         return self.root / "processes"
 
+    def container_pid(self, process: str) -> Path:
+        """The pid of what runs in a process's container."""
+        return self.processes / f"{process}.container"
+
     @property
     def logs(self) -> Path:
         return self.root / "logs"

@@ -15,12 +15,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from components.compute.local import containers
+from components.compute.local.containers import ContainerError, Limits
 from components.compute.local.launch import running
 from components.compute.local.layout import Layout
 from components.compute.local.supervisor import REPOSITORY, Program, Supervisor
@@ -46,8 +48,10 @@ class ProcessGroup:
 
     One replica per element of `ports`, which it gets as PORT. `extra_ports` are other ports that the process opens.
     `ready` and `live` are paths for an HTTP GET on the port; without `ready` an open port is enough. `image` changes
-    when the code does. `identity_header` is the file of the managed identity's header. Where `shares_port`, a second
-    process can listen on the port of the first (SO_REUSEPORT), so that a lone replica is replaced without a gap.
+    when the code does. `identity_header` is the file of the managed identity's header. With `limits` each replica is a
+    container of the `image`, which is an id then, and `command` is what its entry point is given. Where `shares_port`,
+    a second process can listen on the port of the first (SO_REUSEPORT), so that a lone replica is replaced without a
+    gap.
     """
 
     root: str
@@ -58,6 +62,7 @@ class ProcessGroup:
     priority: int
     image: str
     identity_header: str | None = None
+    limits: Limits | None = None
     extra_ports: list[int] = field(default_factory=list)
     shares_port: bool = False
     ready: str | None = None
@@ -78,6 +83,8 @@ class ProcessGroup:
                 known[key] = int(known[key])
             if kind == "list[int]" and key in known:
                 known[key] = [int(value) for value in known[key]]
+        if known.get("limits"):
+            known["limits"] = Limits.of(known["limits"])
         return cls(**known)
 
     @property
@@ -99,6 +106,7 @@ class ProcessGroup:
             "start_seconds": self.start_seconds,
         }
         return {
+            "root": self.root,
             "name": replica,
             "command": self.command,
             "env": self.env | {"PORT": str(port)},
@@ -106,6 +114,7 @@ class ProcessGroup:
             "spool": str(self.layout.spool / replica),
             "identity_header": self.identity_header,
             "image": self.image,
+            "limits": None if self.limits is None else asdict(self.limits),
             "ready": self.ready,
             "live": None if self.live is None else {"port": port, "path": self.live, **probe},
         }
@@ -125,8 +134,8 @@ def apply(group: ProcessGroup) -> None:
     if group.shares_port:
         _forget(supervisor, group, _stand_in(group.name))  # an `up` that was killed may have left it
     for name in stale:
-        alone = rolling and len(wanted) == 1
-        with _bridged(supervisor, group) if alone and group.shares_port else contextlib.nullcontext():
+        bridged = group.shares_port and rolling and len(wanted) == 1 and _same_user(group, name)
+        with _bridged(supervisor, group) if bridged else contextlib.nullcontext():
             _start(supervisor, group, name, wanted[name])
             if rolling:
                 _await_ready(supervisor, group, name)
@@ -152,6 +161,8 @@ def remove(group: ProcessGroup) -> None:
 def port_conflicts(group: ProcessGroup) -> list[str]:
     """Ports that somebody else listens on, each with who it is where that can be seen."""
     own = {process.pid for path in group.layout.processes.glob("*.pid") if (process := running(path)) is not None}
+    # What runs in a container is no child of the podman that supervisord keeps.
+    own |= {pid for path in group.layout.processes.glob("*.container") if (pid := _pid(path))}
     return [
         f"port {port} on {HOST} is taken{_by_whom(port)}"
         for port in (*group.ports, *group.extra_ports)
@@ -187,6 +198,18 @@ def _state(supervisor: Supervisor, group: ProcessGroup, name: str) -> str:
     except (OSError, ValueError):
         return CHANGED
     return RUNNING if written == group.document(name, group.replicas()[name]) else CHANGED
+
+
+def _same_user(group: ProcessGroup, name: str) -> bool:
+    """Whether what is written down of the replica runs as the user of what is to come: only then can a port be shared.
+
+    A container has the image's user, any other process the one who typed `up`.
+    """
+    try:
+        written = json.loads(_file(group, name).read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(written.get("limits")) == (group.limits is not None)
 
 
 @contextlib.contextmanager
@@ -231,6 +254,7 @@ def _start(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) ->
         )
     )
     supervisor.stop_process(name)
+    _remove_container(group, name)
     temporary.replace(path)
     supervisor.start_process(name)
 
@@ -264,9 +288,21 @@ def _is_ready(group: ProcessGroup, port: int) -> bool:
 def _forget(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
     if supervisor.alive():
         supervisor.remove(name)
+    _remove_container(group, name)
     for suffix in (".json", ".pid"):
         (group.layout.processes / name).with_suffix(suffix).unlink(missing_ok=True)
     (group.layout.programs / f"{name}.ini").unlink(missing_ok=True)
+
+
+def _remove_container(group: ProcessGroup, name: str) -> None:
+    """A container outlives a podman that supervisord had to kill, or that somebody else killed."""
+    pid_file = group.layout.container_pid(name)
+    if pid_file.exists():
+        try:
+            containers.remove(Path(group.root), name)
+        except ContainerError as error:
+            raise ProcessError(f"{name}: {error}.") from error
+        pid_file.unlink(missing_ok=True)
 
 
 def _known(group: ProcessGroup) -> set[str]:
@@ -277,6 +313,13 @@ def _known(group: ProcessGroup) -> set[str]:
 
 def _file(group: ProcessGroup, name: str) -> Path:
     return group.layout.processes / f"{name}.json"
+
+
+def _pid(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _free(port: int) -> bool:

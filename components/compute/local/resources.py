@@ -23,7 +23,8 @@ from pulumi.dynamic import (
 )
 
 from components.compute.dynamic import Provider
-from components.compute.local import jobs, processes
+from components.compute.local import containers, jobs, processes
+from components.compute.local.containers import ContainerError
 from components.compute.local.layout import Layout
 from components.compute.local.supervisor import Supervisor, SupervisorError
 
@@ -31,7 +32,7 @@ from components.compute.local.supervisor import Supervisor, SupervisorError
 class SupervisorProvider(Provider):
     """A running supervisord under `root`."""
 
-    errors = (SupervisorError,)
+    errors = (SupervisorError, ContainerError)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(props["root"], self._start(props))
@@ -52,7 +53,9 @@ class SupervisorProvider(Provider):
         return ReadResult(id_, props | {"status": processes.RUNNING if alive else processes.STOPPED})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        Supervisor(Layout(Path(props["root"]))).shutdown()
+        with self.message_only():
+            Supervisor(Layout(Path(props["root"]))).shutdown()
+            containers.remove_all(Path(props["root"]))
 
     def _start(self, props: dict[str, Any]) -> dict[str, Any]:
         with self.message_only():

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mlflow_runtime.schema import history
 from mlflow_runtime.schema.comparison import Comparison, Direction, compare
 from mlflow_runtime.schema.history import UnknownVersionError
-
-_PIN = re.compile(r"^mlflow\s*==\s*([^\s;\\]+)", re.MULTILINE)
+from mlflow_runtime.schema.versions import version_in
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -29,20 +26,6 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     print(json.dumps(document(old, new, comparison), indent=2) if given.json else text(old, new, comparison))
     return 0
-
-
-def version_in(given: str) -> str:
-    """The version of MLflow that is given as such, or as a lock file which pins it."""
-    path = Path(given)
-    if not path.is_file():
-        if path.name != given or path.suffix in (".lock", ".txt"):
-            raise UnknownVersionError(f"{given!r} is no file; give a version of MLflow or a lock file that pins it.")
-        return given
-    pins: set[str] = set(_PIN.findall(path.read_text(errors="replace")))
-    if len(pins) != 1:
-        found = f"it pins {', '.join(sorted(pins))}" if pins else "it does not"
-        raise UnknownVersionError(f"{given} must pin one version of MLflow with a line `mlflow==VERSION`; {found}.")
-    return pins.pop()
 
 
 def document(old: str, new: str, comparison: Comparison) -> dict[str, Any]:
@@ -97,7 +80,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Whether a change of MLflow's version migrates the databases, and whether the older version's "
         "code runs on the newer schema.",
     )
-    parser.add_argument("old", metavar="OLD", help="the version that runs: a number, or a lock file that pins it")
+    parser.add_argument(
+        "old",
+        metavar="OLD",
+        help="the version that runs: a number, a lock file that pins it, an image of this machine, or a file with an "
+        "image's configuration as JSON",
+    )
     parser.add_argument("new", metavar="NEW", help="the version to come, in the same way")
     parser.add_argument("--json", action="store_true", help="print a document for programs")
     return parser

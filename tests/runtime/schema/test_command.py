@@ -35,6 +35,59 @@ def test_a_lock_file_stands_for_the_version_that_it_pins(capsys: pytest.CaptureF
     assert "No migration: both need the same schema." in ran(capsys, str(older), str(LOCK))
 
 
+LABELS = {"org.mlflow.version": "3.17.0", "org.opencontainers.image.revision": "abc"}
+OCI_CONFIGURATION = {"architecture": "amd64", "config": {"Labels": LABELS, "User": "10001"}}
+BUILDAH = {"FromImage": "x", "OCIv1": OCI_CONFIGURATION, "Docker": {"config": {"Labels": LABELS}}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [OCI_CONFIGURATION, [{"Id": "0", "Labels": LABELS, "Config": {"Labels": LABELS}}], BUILDAH, {"labels": LABELS}],
+    ids=["OCI configuration", "podman image inspect", "buildah inspect", "make image JSON=1"],
+)
+def test_an_images_labels_stand_for_its_version(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, document: object
+) -> None:
+    file = tmp_path / "older.json"
+    file.write_text(json.dumps(document))
+    assert "MLflow 3.17.0 (" in ran(capsys, str(file), "3.17.2")
+
+
+@pytest.mark.parametrize(
+    "reference", ["localhost/mlflow-runtime", "registry.example.com/x@sha256:" + "0" * 64, "a" * 12]
+)
+def test_an_image_of_this_machine_is_asked_of_podman(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    podman = tmp_path / "podman"
+    inspected = json.dumps([{"Labels": LABELS}])
+    podman.write_text(
+        f"#!/bin/sh\n[ \"$*\" = 'image inspect {reference}' ] && echo '{inspected}' || {{ echo wrong >&2; exit 1; }}\n"
+    )
+    podman.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert ran(capsys, reference, str(LOCK)).startswith("MLflow 3.17.0 (")
+    assert "no image of this machine: wrong" in ran(capsys, "localhost/other", "3.17.2", code=2)
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    assert "no podman on PATH" in ran(capsys, reference, "3.17.2", code=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"config": {"Labels": {"other": "1"}}}', "org.mlflow.version, as `make image` sets it; it has none"),
+        ('[{"Labels": {"org.mlflow.version": "1"}}, {"Labels": {"org.mlflow.version": "2"}}]', "it has 1, 2"),
+        ("{", "is no JSON document"),
+    ],
+)
+def test_an_image_without_one_version_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str, words: str
+) -> None:
+    file = tmp_path / "image.json"
+    file.write_text(content)
+    assert words in ran(capsys, str(file), "3.17.2", code=2)
+
+
 def test_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(ran(capsys, "3.16.1", "3.17.2", "--json"))
     assert found["old"] == {"mlflow": "3.16.1", "revision": "b7e2c1a4d9f3"}
@@ -67,6 +120,8 @@ def test_a_way_back_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         ("latest", "is no released version of MLflow"),
         ("nowhere/requirements.lock", "is no file"),
         ("other.lock", "is no file"),
+        ("other.json", "is no file"),
+        ("a b/c", "neither a file nor the name of an image"),
     ],
 )
 def test_what_is_not_known_is_refused(capsys: pytest.CaptureFixture[str], old: str, words: str) -> None:
