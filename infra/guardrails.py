@@ -42,6 +42,7 @@ def check(
         _connections_suffice(reader, needed, "the local PostgreSQL", LOCAL_CONNECTIONS, LOCAL_RESERVED)
         return
     _public_needs_access_control(reader, azure)
+    _public_clients_reach_no_blob(reader, azure)
     _protection_is_whole(reader, azure)
     _connections_of_azure(reader, needed, azure.database.sku)
     if profile is ProfileName.PROD:
@@ -72,6 +73,16 @@ def _public_needs_access_control(reader: Reader, azure: AzureSettings) -> None:
             str(azure.exposure),
             "internal as long as access is none, since anybody on the internet could read and write all data",
             "set ingress to internal",
+        )
+
+
+def _public_clients_reach_no_blob(reader: Reader, azure: AzureSettings) -> None:
+    if azure.exposure is Exposure.PUBLIC and azure.storage.clients_reach_blob:
+        reader.problem(
+            "storage.clientsReachBlob",
+            "true",
+            "false with a public gateway, whose clients do not reach the account's private endpoint",
+            "set it to false, or ingress to internal",
         )
 
 

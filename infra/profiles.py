@@ -57,7 +57,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.GATEWAY: _size(0.25, 512, 0, 1, 1),
             Role.TRACKING: _size(0.5, 1024, 1024, 2, 2),
             Role.REGISTRY: _size(0.5, 1024, 1024, 1, 1),
-            Role.ARTIFACTS: _size(0.5, 1024, 10240, 1, 1),
+            Role.ARTIFACTS: _size(0.5, 1024, 1024, 1, 1),
         },
         database_pool=20,
     ),
@@ -68,7 +68,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.GATEWAY: _size(0.25, 512, 0, 0, 1),
             Role.TRACKING: _size(0.5, 1024, 1024, 0, 2),
             Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1),
-            Role.ARTIFACTS: _size(0.5, 1024, 2048, 0, 2),
+            Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2),
         },
         # The smallest there is: its server takes 35 connections.
         database_pool=2,
@@ -90,7 +90,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.GATEWAY: _size(0.5, 1024, 0, 2, 4),
             Role.TRACKING: _size(1, 2048, 2048, 2, 6),
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3),
-            Role.ARTIFACTS: _size(1, 2048, 4096, 2, 4),
+            Role.ARTIFACTS: _size(1, 2048, 1024, 2, 4),
         },
         # With these a server has room for a roll-out at full size, when every replica has a successor beside it.
         database_pool=10,
@@ -111,7 +111,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.GATEWAY: _size(0.5, 1024, 0, 3, 10),
             Role.TRACKING: _size(1, 2048, 2048, 3, 20),
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6),
-            Role.ARTIFACTS: _size(1, 2048, 4096, 3, 10),
+            Role.ARTIFACTS: _size(1, 2048, 1024, 3, 10),
         },
         database_pool=4,
         azure=AzureProfile(

@@ -32,6 +32,11 @@ LOCAL_PORTS = 60
 LOCAL_PORT_OFFSETS = {Role.GATEWAY: 0, Role.REGISTRY: 10, Role.ARTIFACTS: 20, Role.TRACKING: 30}
 LOCAL_REPLICAS = {Role.GATEWAY: 1, Role.REGISTRY: 10, Role.ARTIFACTS: 10, Role.TRACKING: 30}
 
+# What passes artifacts on needs room for them (mlflow_runtime/artifacts/memory.py). A blob has at most 50,000 blocks,
+# of 4 MiB each.
+_LEAST_MEMORY_MIB = {Role.ARTIFACTS: 512}
+_MOST_ARTIFACT_MIB = 195 * 1024
+
 _SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
 _KEYS = ("profile", "compute", *_SERVICES, "limits", "local", *azure.KEYS)
 _AVAILABLE = (ComputeKind.LOCAL, ComputeKind.CONTAINER_APPS)
@@ -97,7 +102,7 @@ def parse(values: Mapping[str, Any], stack: str) -> Settings:
     compute = _compute(reader, values, profile)
     defaults = PROFILES[profile or ProfileName.LOCAL]
     sizes = {role: _size(reader, role, values.get(role, {}), defaults.sizes[role]) for role in _SERVICES}
-    limits = _limits(reader, values.get("limits", {}), sizes[Role.ARTIFACTS].spool_mib, defaults.database_pool)
+    limits = _limits(reader, values.get("limits", {}), defaults.database_pool)
     local = _local(reader, values.get("local", {}))
     on_azure = azure.read(reader, values, stack, defaults.azure) if defaults.azure and compute else None
     _only_where_used(reader, values, compute)
@@ -153,20 +158,22 @@ def _size(reader: Reader, role: Role, value: object, default: Size) -> Size:
     return replace(
         default,
         cpu=reader.number(f"{role}.cpu", table.get("cpu", default.cpu), 0.25, 64),
-        memory_mib=reader.integer(f"{role}.memoryMib", table.get("memoryMib", default.memory_mib), 256, 262144),
+        memory_mib=reader.integer(
+            f"{role}.memoryMib", table.get("memoryMib", default.memory_mib), _LEAST_MEMORY_MIB.get(role, 256), 262144
+        ),
         spool_mib=reader.integer(f"{role}.spoolMib", table.get("spoolMib", default.spool_mib), 0, 1048576),
         scale=Scale(minimum=minimum, maximum=maximum, concurrency=concurrency),
     )
 
 
-def _limits(reader: Reader, value: object, artifact_spool_mib: int, database_pool: int) -> Limits:
-    """An upload passes through the artifacts service's spool disk, so that one's size is the limit and the default."""
+def _limits(reader: Reader, value: object, database_pool: int) -> Limits:
     keys = ("maxBodyMib", "maxArtifactMib", "graceSeconds", "databasePool", "maxInFlight")
     table = reader.table("limits", value, keys)
-    most = max(artifact_spool_mib, 1)
     return Limits(
         max_body_mib=reader.integer("limits.maxBodyMib", table.get("maxBodyMib", 64), 1, 1024),
-        max_artifact_mib=reader.integer("limits.maxArtifactMib", table.get("maxArtifactMib", most), 1, most),
+        max_artifact_mib=reader.integer(
+            "limits.maxArtifactMib", table.get("maxArtifactMib", 10240), 1, _MOST_ARTIFACT_MIB
+        ),
         grace_seconds=reader.integer("limits.graceSeconds", table.get("graceSeconds", 30), 3, 600),
         database_pool=reader.integer(
             "limits.databasePool",

@@ -107,7 +107,7 @@ SPOOL_DISK = QueryRule(
     title="MLflow: a replica's spool disk is full",
     severity=2,
     lines=f'{_CONSOLE} | where Log has "No space left on device"',
-    what_to_do="Lower limits.maxArtifactMib or give the service more cores: its disk grows with them.",
+    what_to_do="Give the service more cores: its disk grows with them. /get-artifact passes through it.",
 )
 
 QUERY_ALERTS = (GATEWAY_ERRORS, NO_READY_REPLICA, PREPARE_FAILED, TOKEN_FAILURES, SPOOL_DISK)

@@ -257,7 +257,7 @@ SPOOL_USED = Panel(
         title="MLflow: a replica's spool disk is more than 85 % full",
         severity=2,
         above=85,
-        what_to_do="Lower limits.maxArtifactMib or give the service more cores: its disk grows with them.",
+        what_to_do="Give the service more cores: its disk grows with them. /get-artifact passes through it.",
     ),
 )
 MEMORY = Panel(

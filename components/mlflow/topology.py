@@ -61,9 +61,10 @@ class Topology:
     `ports` is the port that each service listens on, `public_hosts` the Host headers that are served (with port where
     it is not the scheme's own), `public_origins` the web origins besides the own one that may call. Limits in MiB,
     grace in seconds, `database_pool` the connections that a replica keeps open to each database, `max_in_flight` the
-    requests that a replica behind the gateway answers at once, more are turned away. `metrics_seconds` lie between two
-    lines of metrics in the log of such a replica. `gateway_metrics_port` is where the gateway shows its metrics, None
-    for nowhere. Plain values decide on resources; inputs are only passed on.
+    requests that a replica behind the gateway answers at once, more are turned away. `clients_reach_blob` lets clients
+    send large artifacts to the container themselves. `metrics_seconds` lie between two lines of metrics in the log of
+    such a replica. `gateway_metrics_port` is where the gateway shows its metrics, None for nowhere. Plain values decide
+    on resources; inputs are only passed on.
     """
 
     sizes: Mapping[Role, Size]
@@ -76,6 +77,7 @@ class Topology:
     bind_host: str = "0.0.0.0"  # noqa: S104 - a container's own network; the local stack binds 127.0.0.1
     max_body_mib: int = 64
     max_artifact_mib: int = 10240
+    clients_reach_blob: bool = False
     grace_seconds: int = 30
     database_pool: int = 20
     max_in_flight: int = 128
@@ -115,6 +117,9 @@ class Topology:
             env["TRACKING_DATABASE_URL"] = self._database_url(role, TRACKING_DATABASE)
             env["REGISTRY_DATABASE_URL"] = self._database_url(role, REGISTRY_DATABASE)
             env["DATABASE_POOL_SIZE"] = str(self.database_pool)
+        else:
+            env["MEMORY_MIB"] = str(self.sizes[role].memory_mib)
+            env["CLIENTS_REACH_BLOB"] = str(self.clients_reach_blob).lower()
         return self._spec(role, env, Ingress.INTERNAL)
 
     def gateway(self, compute: Compute) -> ServiceSpec:

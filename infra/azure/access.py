@@ -20,7 +20,8 @@ from infra.naming import ROLES_WITH_IDENTITY
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """`holder` may do what `role` says on a part of the data: images, artifacts, vault or one secret of the vault."""
+    """`holder` may do what `role` says on a part of the data: images, artifacts, their account, vault or one secret of
+    the vault."""
 
     holder: Role
     role: AzureRole
@@ -28,8 +29,11 @@ class Grant:
     secret: str = ""
 
 
-def grants() -> list[Grant]:
-    """The least that the platform's identities need on Azure. Rights inside the databases are prepare's to give."""
+def grants(*, clients_reach_blob: bool) -> list[Grant]:
+    """The least that the platform's identities need on Azure. Rights inside the databases are prepare's to give.
+
+    With `clients_reach_blob` who writes artifacts may sign URLs for others: that right is on an account or nowhere.
+    """
     pulls = [Grant(holder=role, role=AzureRole.ACR_PULL, on="images") for role in ROLES_WITH_IDENTITY]
     reads = [Grant(holder=role, role=AzureRole.STORAGE_BLOB_DATA_READER, on="artifacts") for role in roles.BLOB_READERS]
     writes = [
@@ -41,10 +45,15 @@ def grants() -> list[Grant]:
         for secret in named
     ]
     officer = Grant(holder=roles.SECRETS_OFFICER, role=AzureRole.KEY_VAULT_SECRETS_OFFICER, on="vault")
-    return [*pulls, *reads, *writes, *secrets, officer]
+    signs = [
+        Grant(holder=role, role=AzureRole.STORAGE_BLOB_DELEGATOR, on="account")
+        for role in roles.BLOB_WRITERS
+        if clients_reach_blob
+    ]
+    return [*pulls, *reads, *writes, *signs, *secrets, officer]
 
 
-def give(base: Foundation, data: Data) -> Sequence[pulumi.Resource]:
+def give(base: Foundation, data: Data, *, clients_reach_blob: bool) -> Sequence[pulumi.Resource]:
     """Assign every grant. Azure takes minutes to honour one, so the services retry what they are refused at first."""
     return [
         assign(
@@ -55,7 +64,7 @@ def give(base: Foundation, data: Data) -> Sequence[pulumi.Resource]:
             subscription_id=base.subscription_id,
             parent=base.identities[grant.holder],
         )
-        for grant in grants()
+        for grant in grants(clients_reach_blob=clients_reach_blob)
     ]
 
 
@@ -67,7 +76,8 @@ def admit_workflows(base: Foundation, github: GithubSettings) -> dict[str, pulum
     """
     deploy = _workflow(base, "deploy", github.repository, github.deploy_environment)
     preview = _workflow(base, "preview", github.repository, github.preview_environment)
-    given = sorted({grant.role for grant in grants()})
+    # All that a stack's file can ask for, so that a switch in it is no work for an administrator.
+    given = sorted({grant.role for grant in grants(clients_reach_blob=True)})
     for holder, name, role, condition in (
         (deploy, "deploy", AzureRole.CONTRIBUTOR, None),
         (deploy, "deploy", AzureRole.RBAC_ADMINISTRATOR, only_these_roles(given)),
@@ -102,4 +112,10 @@ def _workflow(base: Foundation, purpose: str, repository: str, environment: str)
 def _scope(data: Data, grant: Grant) -> pulumi.Output[str]:
     if grant.secret:
         return data.vault.secret_scope(grant.secret)
-    return {"images": data.images.id, "artifacts": data.store.container_id, "vault": data.vault.id}[grant.on]
+    scopes = {
+        "images": data.images.id,
+        "artifacts": data.store.container_id,
+        "account": data.store.id,
+        "vault": data.vault.id,
+    }
+    return scopes[grant.on]

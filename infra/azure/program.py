@@ -43,7 +43,7 @@ def describe(settings: Settings, azure: AzureSettings) -> Stack:
     # Public to whatever the environment is open to: the virtual network alone, unless ingress is public.
     host = rendering.host_name(base.names.workload(Role.GATEWAY), Ingress.PUBLIC, apps.default_domain)
     data = data_plane.keep(base, azure, public_origin=pulumi.Output.concat("https://", host))
-    granted = access.give(base, data)
+    granted = access.give(base, data, clients_reach_blob=azure.storage.clients_reach_blob)
     workflows = access.admit_workflows(base, azure.github) if azure.github else {}
     platform = None
     if azure.image.digest is not None:
@@ -128,6 +128,7 @@ def _topology(
         ingress=Ingress.PUBLIC,
         max_body_mib=settings.limits.max_body_mib,
         max_artifact_mib=settings.limits.max_artifact_mib,
+        clients_reach_blob=azure.storage.clients_reach_blob,
         grace_seconds=settings.limits.grace_seconds,
         database_pool=settings.limits.database_pool,
         max_in_flight=settings.limits.max_in_flight,

@@ -193,7 +193,7 @@ def _server(settings: DatabaseSettings) -> PostgresArgs:
 
 def _storage(reader: Reader, value: object, default: StorageSettings) -> StorageSettings:
     ages = ("coolAfterDays", "coldAfterDays", "oldVersionsAfterDays")
-    table = reader.table("storage", value, ("redundancy", "softDeleteDays", *ages))
+    table = reader.table("storage", value, ("redundancy", "softDeleteDays", "clientsReachBlob", *ages))
     kept = default.lifecycle
     given = {key: reader.integer(f"storage.{key}", table[key], 1, 36500) for key in ages if key in table}
     lifecycle = reader.built(
@@ -210,6 +210,9 @@ def _storage(reader: Reader, value: object, default: StorageSettings) -> Storage
         redundancy=redundancy or default.redundancy,
         soft_delete_days=reader.integer(
             "storage.softDeleteDays", table.get("softDeleteDays", default.soft_delete_days), 1, 365
+        ),
+        clients_reach_blob=reader.boolean(
+            "storage.clientsReachBlob", table.get("clientsReachBlob", AUTO), default.clients_reach_blob
         ),
         lifecycle=lifecycle or kept,
     )

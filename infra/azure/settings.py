@@ -79,10 +79,12 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class StorageSettings:
-    """Copies of the artifacts, and what becomes of old ones."""
+    """Copies of the artifacts, what becomes of old ones, and whether clients may send large ones to the account
+    themselves, which they must be able to reach."""
 
     redundancy: Redundancy
     soft_delete_days: int = 14
+    clients_reach_blob: bool = False
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
 

@@ -10,18 +10,21 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Callable
+import posixpath
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceRequestError
 from azure.core.exceptions import ServiceResponseError as NoAnswer
-from azure.storage.blob import BlobServiceClient, LinearRetry
-from mlflow.exceptions import MlflowException
+from azure.storage.blob import BlobClient, BlobServiceClient, LinearRetry
+from mlflow.entities.multipart_upload import CreateMultipartUploadResponse, MultipartUploadPart
+from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadException
 from mlflow.protos.databricks_pb2 import (
     INTERNAL_ERROR,
     INVALID_PARAMETER_VALUE,
     PERMISSION_DENIED,
+    RESOURCE_CONFLICT,
     RESOURCE_DOES_NOT_EXIST,
     RESOURCE_EXHAUSTED,
     TEMPORARILY_UNAVAILABLE,
@@ -30,6 +33,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
 
 from mlflow_runtime import identity
+from mlflow_runtime.artifacts import direct
 from mlflow_runtime.blob_address import BlobAddress
 from mlflow_runtime.metrics.azure import MeasuredTransport
 
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VARIABLE: Final = "BLOB_CONTAINER_URL"
+DIRECT_VARIABLE: Final = "CLIENTS_REACH_BLOB"
 
 # Seconds. A store that is down is noticed in a few of them, one that hangs within half a minute; the client's defaults
 # retry for minutes. The HTTP library bounds each send of an upload by the time to connect, so that is not less.
@@ -102,8 +107,35 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
     log_artifacts = _clear(AzureBlobArtifactRepository.log_artifacts)
     list_artifacts = _clear(AzureBlobArtifactRepository.list_artifacts)
     delete_artifacts = _clear(AzureBlobArtifactRepository.delete_artifacts)
-    create_multipart_upload = _clear(AzureBlobArtifactRepository.create_multipart_upload)
-    complete_multipart_upload = _clear(AzureBlobArtifactRepository.complete_multipart_upload)
+
+    @_clear
+    def create_multipart_upload(
+        self, local_file: str, num_parts: int = 1, artifact_path: str | None = None
+    ) -> CreateMultipartUploadResponse:
+        """URLs by which a client writes to the container itself.
+
+        Without CLIENTS_REACH_BLOB it is told that there are none, and MLflow's client sends the whole to this service.
+        """
+        if os.environ.get(DIRECT_VARIABLE) != "true":
+            raise _UnsupportedMultipartUploadException
+        return direct.create(self.client, self._blob(local_file, artifact_path), num_parts)
+
+    @_clear
+    def complete_multipart_upload(
+        self,
+        local_file: str,
+        upload_id: str | None,
+        parts: Iterable[MultipartUploadPart] | None = None,
+        artifact_path: str | None = None,
+    ) -> None:
+        """Make the artifact from the parts that are in the container."""
+        direct.complete(self._blob(local_file, artifact_path), upload_id, parts or ())
+
+    def _blob(self, local_file: str, artifact_path: str | None) -> BlobClient:
+        container, _, root, _ = self.parse_wasbs_uri(self.artifact_uri)
+        name = posixpath.join(root, artifact_path or "", posixpath.basename(local_file))
+        client: BlobClient = self.client.get_blob_client(container, name)
+        return client
 
     @_clear
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
@@ -157,6 +189,13 @@ def explain(error: AzureError) -> tuple[int, str]:
     if error.status_code == 404:
         missing = "container" if getattr(error, "error_code", None) == "ContainerNotFound" else "artifact"
         return RESOURCE_DOES_NOT_EXIST, f"There is no such {missing} ({reason}, {where})."
+    if error.status_code == 412:
+        return RESOURCE_CONFLICT, f"The artifact was replaced in the middle of its download ({reason}); ask again."
+    if getattr(error, "error_code", None) in ("InvalidBlockList", "InvalidBlobOrBlock"):
+        return RESOURCE_CONFLICT, (
+            f"Parts of this upload are not in the store ({reason}, {where}): one was not sent, or another upload of "
+            "the same artifact ended meanwhile. Send it again."
+        )
     if error.status_code in _BUSY:
         return TEMPORARILY_UNAVAILABLE, f"The artifact store is busy or failing ({reason}, {where}); try again."
     return INTERNAL_ERROR, f"The artifact store failed ({reason}, {where})."

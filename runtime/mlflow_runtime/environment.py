@@ -136,6 +136,13 @@ def number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def boolean(text: str) -> bool:
+    """A parser of true and false."""
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false.")
+    return text == "true"
+
+
 def list_of(parse: Callable[[str], str], *, optional: bool = False) -> Callable[[str], tuple[str, ...]]:
     """A parser of values separated by commas, each once; of none only if the list is optional."""
 

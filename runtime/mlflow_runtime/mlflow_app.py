@@ -92,12 +92,16 @@ def load(settings: Settings) -> Any:
     from mlflow.store.db import utils as mlflow_db
 
     from mlflow_runtime import artifact_locations
+    from mlflow_runtime.artifacts import routes
+    from mlflow_runtime.artifacts.memory import Memory
 
     # MLflow retries a first connect for 100 s inside the request that needs it. Stores are opened in the background.
     mlflow_db.MAX_RETRY_COUNT = 1
     guard.install(image_revisions())
     span_trees.install()
     artifact_locations.close_others()
+    if settings.role is ServiceRole.ARTIFACTS:
+        routes.install(fastapi_app, Memory.of(settings.memory_mib))
     answer_errors(fastapi_app, flask_app)
     return fastapi_app
 

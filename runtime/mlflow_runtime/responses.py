@@ -43,7 +43,7 @@ def failure_of(error: Exception) -> Failure | None:
         return Failure(
             status=507,
             code="RESOURCE_EXHAUSTED",
-            message="The disk on which this service keeps artifacts in transit is full; try again when other uploads "
+            message="The disk on which this service keeps artifacts in transit is full; try again when other downloads "
             "are done, or give the service a larger spool disk.",
         )
     if isinstance(error, UNANSWERED):

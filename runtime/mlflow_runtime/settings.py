@@ -11,6 +11,7 @@ from sqlalchemy import URL
 
 from mlflow_runtime import database_address, environment
 from mlflow_runtime.addresses import is_host_header
+from mlflow_runtime.artifacts.memory import LEAST_MIB
 from mlflow_runtime.blob_address import BlobAddress
 from mlflow_runtime.environment import Reader, list_of, number
 from mlflow_runtime.routes import ServiceRole
@@ -40,7 +41,8 @@ class Settings:
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
     hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
     in flight, of which there are at most `max_in_flight`: more are turned away. `metrics_seconds` lie between two lines
-    of metrics in the log.
+    of metrics in the log. `memory_mib` is all that the replica may take: artifacts keeps as many blocks in it as have
+    room. `clients_reach_blob` lets clients send artifacts to the container themselves.
     """
 
     role: ServiceRole
@@ -55,6 +57,8 @@ class Settings:
     drain_seconds: int
     max_in_flight: int
     metrics_seconds: int
+    memory_mib: int
+    clients_reach_blob: bool
 
 
 def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
@@ -76,6 +80,8 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         max_in_flight=reader.get("MAX_IN_FLIGHT", number(8, 10_000), "128"),
         # The alerts look at five minutes.
         metrics_seconds=reader.get("METRICS_SECONDS", number(5, 300), "60"),
+        memory_mib=reader.get("MEMORY_MIB", number(LEAST_MIB, 1 << 20), str(LEAST_MIB)),
+        clients_reach_blob=reader.get("CLIENTS_REACH_BLOB", environment.boolean, "false"),
     )
     environment.require_identity(reader)
     _require_spool(reader)

@@ -23,6 +23,8 @@ RIGHTS = {
     ("prepare", "ACR_PULL", "registry"),
     ("prepare", "KEY_VAULT_SECRETS_OFFICER", "vault"),
 }
+# With storage.clientsReachBlob.
+SIGNING = ("artifacts", "STORAGE_BLOB_DELEGATOR", "account of the artifacts")
 WORKFLOW_RIGHTS = {
     ("deploy", "CONTRIBUTOR", "resource group"),
     ("deploy", "RBAC_ADMINISTRATOR", "resource group"),
@@ -56,6 +58,7 @@ def scope(identifier: str) -> str:
     last = {
         "images-registry": "registry",
         "store-container": "artifact container",
+        "store-account": "account of the artifacts",
         "vault-vault": "vault",
         "group": "resource group",
     }
@@ -66,6 +69,10 @@ def scope(identifier: str) -> str:
 def test_every_identity_has_these_rights_alone(stack: str) -> None:
     workflows = stack == "prod"
     assert rights(graph(stack)) == RIGHTS | (WORKFLOW_RIGHTS if workflows else set())
+
+
+def test_who_writes_artifacts_signs_for_clients_only_if_they_reach_the_account() -> None:
+    assert rights(graph("dev", storage={"clientsReachBlob": True})) == RIGHTS | {SIGNING}
 
 
 def test_a_right_too_many_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +96,8 @@ def test_the_deploying_workflow_gives_only_the_roles_of_the_platform() -> None:
         if recorded.inputs(name)["roleDefinitionId"].endswith(AzureRole.RBAC_ADMINISTRATOR)
     )
     for role in AzureRole:
-        assert (role.value in condition) is (role.name in {right[1] for right in RIGHTS}), role.name
+        given = {right[1] for right in RIGHTS | {SIGNING}}
+        assert (role.value in condition) is (role.name in given), role.name
 
 
 def test_workflows_sign_in_from_two_environments_of_the_repository() -> None:

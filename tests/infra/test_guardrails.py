@@ -13,6 +13,7 @@ from components.local.postgres import cluster
 from components.mlflow.connections import budget
 from infra import guardrails, tags
 from infra.settings import SettingsError, parse
+from mlflow_runtime.artifacts import blocks, memory
 from tests.azure.recorder import record
 from tests.infra.stacks import STACKS, configuration, graph
 
@@ -60,10 +61,24 @@ def test_a_size_that_container_apps_lacks_is_refused_before_anything_is_made(
     assert expected in refused("dev", tracking=values)
 
 
-def test_an_upload_larger_than_the_spool_disk_is_refused() -> None:
-    assert "limits.maxArtifactMib: 9000 is not allowed; allowed: a whole number from 1 to 2048" in refused(
-        "dev", limits={"maxArtifactMib": 9000}
+def test_an_upload_of_more_blocks_than_a_blob_has_is_refused() -> None:
+    assert "limits.maxArtifactMib: 199681 is not allowed; allowed: a whole number from 1 to 199680" in refused(
+        "dev", limits={"maxArtifactMib": 199681}
     )
+    assert 0 <= blocks.MOST * memory.UPLOAD_BLOCK // memory.MIB - 199680 < 1024
+
+
+def test_a_replica_without_room_for_artifacts_is_refused() -> None:
+    assert f"artifacts.memoryMib: {memory.LEAST_MIB - 1} is not allowed" in refused(
+        "dev", artifacts={"memoryMib": memory.LEAST_MIB - 1}
+    )
+    parse(configuration("dev", artifacts={"cpu": 0.25, "memoryMib": memory.LEAST_MIB}), "dev")
+
+
+def test_clients_from_the_internet_cannot_reach_the_account() -> None:
+    said = refused("dev", ingress="public", storage={"clientsReachBlob": True})
+    assert "storage.clientsReachBlob: 'true' is not allowed; allowed: false with a public gateway" in said
+    parse(configuration("dev", storage={"clientsReachBlob": True}), "dev")
 
 
 def test_protection_without_purge_protection_is_refused() -> None:

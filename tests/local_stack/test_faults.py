@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import psutil
@@ -149,17 +149,32 @@ def test_with_the_blob_store_down_artifact_calls_get_a_clear_error_and_tracking_
 
 
 @pytest.mark.skipif(not (sys.platform == "linux" and os.geteuid() == 0), reason="mounting a small disk needs root")
-def test_a_full_spool_refuses_the_upload_and_frees_itself(stack: RunningStack) -> None:
-    spool = stack.local.layout.spool / "artifacts"
+def test_a_full_spool_refuses_the_download_and_frees_itself(stack: RunningStack, experiment: str) -> None:
+    """Of a model version, which passes through registry's disk; an upload passes through none."""
+    _model_version(stack, experiment, "spooled", {"large.bin": 16 << 20, "small.bin": 1 << 20})
+    spool = stack.local.layout.spool / "registry"
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(spool)], check=True)
     try:
-        answer = stack.ask(f"{ARTIFACT}/large.bin", method="PUT", data=bytes(16 << 20))
+        path = "/model-versions/get-artifact?name=spooled&version=1&path="
+        answer = stack.ask(f"{path}large.bin")
         assert answer.status == 507
         assert "spool" in answer.json()["message"].lower()
         assert psutil.disk_usage(str(spool)).used < 1 << 20
-        assert stack.ask(f"{ARTIFACT}/small.bin", method="PUT", data=bytes(1 << 20)).status == 200
+        assert stack.ask(f"{path}small.bin").status == 200
     finally:
         subprocess.run(["umount", "--lazy", str(spool)], check=True)
+
+
+def _model_version(stack: RunningStack, experiment: str, name: str, files: Mapping[str, int]) -> None:
+    """Version 1 of a new model, with files of so many bytes."""
+    run = stack.call("runs/create", {"experiment_id": experiment})["run"]["info"]
+    path = run["artifact_uri"].removeprefix("mlflow-artifacts:/")
+    for file, size in files.items():
+        target = f"/api/2.0/mlflow-artifacts/artifacts/{path}/{file}"
+        assert stack.ask(target, method="PUT", data=bytes(size)).status == 200
+    stack.call("registered-models/create", {"name": name})
+    version = {"name": name, "source": run["artifact_uri"], "run_id": run["run_id"]}
+    stack.call("model-versions/create", version)
 
 
 def _database_token(stack: RunningStack, identity: str) -> tuple[str, float]:

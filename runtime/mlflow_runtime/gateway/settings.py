@@ -8,7 +8,7 @@ from typing import Final
 
 from mlflow_runtime import environment
 from mlflow_runtime.addresses import is_host_and_port
-from mlflow_runtime.environment import Reader, list_of, number
+from mlflow_runtime.environment import Reader, boolean, list_of, number
 from mlflow_runtime.routes import ServiceRole
 
 MIB: Final = 1024 * 1024
@@ -58,7 +58,7 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         host=environment.host(reader),
         port=environment.port(reader),
         upstreams={role: reader.get(f"{role.name}_UPSTREAMS", list_of(_address)) for role in ServiceRole},
-        upstream_tls=reader.get("UPSTREAM_TLS", _boolean, "false"),
+        upstream_tls=reader.get("UPSTREAM_TLS", boolean, "false"),
         public_hosts=environment.public_hosts(reader),
         max_body=reader.get("MAX_BODY_MIB", _mebibytes, "64"),
         max_artifact=reader.get("MAX_ARTIFACT_MIB", _mebibytes, "10240"),
@@ -82,12 +82,6 @@ def _address(text: str) -> str:
     if not is_host_and_port(text):
         raise ValueError("must be host:port pairs separated by commas, such as 10.0.0.4:5000,10.0.0.5:5000.")
     return text
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("must be true or false.")
-    return text == "true"
 
 
 def _mebibytes(text: str) -> int:

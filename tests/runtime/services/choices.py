@@ -26,13 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mlflow_runtime.gateway import caddy
-from mlflow_runtime.gateway.config import render
-from mlflow_runtime.gateway.settings import from_environment
-from tests.conftest import first_of_free_ports
 from tests.local.plane import REPOSITORY
 from tests.runtime.services.overload import Client, Outcome
-from tests.runtime.services.stack import PUBLIC_HOST, Platform, Service, eventually, platform
+from tests.runtime.services.stack import PUBLIC_HOST, Platform, Service, eventually, gateway, platform
 
 Json = dict[str, Any]
 
@@ -175,22 +171,12 @@ def started(made: Platform, side: Side, folder: Path, client: type[Client], tria
     path = f"{python}{os.pathsep}{made.environment('tracking')['PYTHONPATH']}"
     service = made.start("tracking", PYTHONPATH=path, DATABASE_POOL_SIZE=side.pool)
     address = f"127.0.0.1:{service.port}"
-    port = first_of_free_ports(1)
-    env = {f"{role}_UPSTREAMS": address for role in ("TRACKING", "REGISTRY", "ARTIFACTS")}
-    config = render(from_environment({**env, "HOST": "127.0.0.1", "PORT": str(port), "PUBLIC_HOSTS": PUBLIC_HOST}))
-    if side.change is not None:
-        side.change(config)
-    file = folder / "gateway.json"
-    file.write_text(json.dumps(config))
-    with (folder / "gateway.log").open("wb") as log:
-        proxy = subprocess.Popen([caddy.find(), "run", "--config", str(file)], stdout=log, stderr=log)
     try:
-        through = Service("gateway", port, service.program)
-        eventually(lambda: through.ask("/version").status == 200, "the gateway answers")
-        yield client(through)
+        with gateway(folder, address, side.change) as port:
+            through = Service("gateway", port, service.program)
+            eventually(lambda: through.ask("/version").status == 200, "the gateway answers")
+            yield client(through)
     finally:
-        proxy.terminate()
-        proxy.wait()
         service.program.kill()
 
 

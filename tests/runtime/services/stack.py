@@ -6,12 +6,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ from azure.storage.blob import ContainerClient
 
 from components.local.azurite import container_url
 from components.local.identities import BlobAccess, Identity
+from mlflow_runtime.gateway import caddy
+from mlflow_runtime.gateway.config import render
+from mlflow_runtime.gateway.settings import from_environment
+from mlflow_runtime.routes import ServiceRole
 from tests.conftest import first_of_free_ports
 from tests.local.plane import IDENTITIES, PATIENCE, PREPARE, REGISTRY, REPOSITORY, STACK, TRACKING, Plane, Program
 from tests.local.plane import eventually as eventually  # for the tests of this folder
@@ -188,6 +193,33 @@ class Platform:
             except subprocess.TimeoutExpired:
                 service.program.kill()
         self.plane.stop_all()
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, service: str, change: Callable[[dict[str, Any]], None] | None = None) -> Iterator[int]:
+    """A gateway before one `host:port`, which takes all calls; its port. `change` is one of its configuration."""
+    port = first_of_free_ports(1)
+    upstreams = {f"{role.name}_UPSTREAMS": service for role in ServiceRole}
+    config = render(
+        from_environment({**upstreams, "HOST": "127.0.0.1", "PORT": str(port), "PUBLIC_HOSTS": PUBLIC_HOST})
+    )
+    if change is not None:
+        change(config)
+    file = folder / "gateway.json"
+    file.write_text(json.dumps(config))
+    with (folder / "gateway.log").open("wb") as log:
+        proxy = subprocess.Popen([caddy.find(), "run", "--config", str(file)], stdout=log, stderr=log)
+    try:
+        eventually(lambda: _listens(port), "the gateway listens")
+        yield port
+    finally:
+        proxy.terminate()
+        proxy.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port)):
+        return True
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""Artifacts on their way between clients and the container: through this process in blocks, or past it."""

@@ -1,0 +1,64 @@
+"""A blob to a client, block by block: whole, or a range of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.storage.blob import BlobClient
+from mlflow.exceptions import MlflowException
+from starlette.responses import Response, StreamingResponse
+
+from mlflow_runtime.artifacts.byte_range import OutsideError, Span, span
+from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, Blocks
+from mlflow_runtime.blob import clear_errors
+
+_log = logging.getLogger(__name__)
+
+# No more than the connection's own buffer takes at a time.
+_PIECE: Final = 1 << 16
+
+
+async def download(blob: BlobClient, headers: Mapping[str, str], asked: Mapping[str, str], memory: Blocks) -> Response:
+    """The answer with `headers` to a request with the headers `asked`. Raises AzureError, before the answer begins.
+
+    A blob that is replaced in the middle breaks the answer off: what was sent is never a mixture.
+    """
+    found = await memory.run(blob.get_blob_properties)
+    size, etag = int(found.size), str(found.etag)
+    headers = {**headers, "ETag": etag, "Accept-Ranges": "bytes"}
+    if etag in (tag.strip() for tag in asked.get("if-none-match", "").split(",")):
+        return Response(status_code=304, headers=headers)
+    try:
+        part = span(asked.get("range"), size) if asked.get("if-range", etag) == etag else None
+    except OutsideError:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    whole = Span(0, size, size)
+    headers["Content-Length"] = str((part or whole).length)
+    if part is not None:
+        headers["Content-Range"] = part.content_range
+    content = _pieces(blob, part or whole, etag, memory)
+    return StreamingResponse(content, status_code=200 if part is None else 206, headers=headers)
+
+
+async def _pieces(blob: BlobClient, part: Span, etag: str, memory: Blocks) -> AsyncIterator[bytes]:
+    end = part.start + part.length
+    for start in range(part.start, end, DOWNLOAD_BLOCK):
+        async with memory.one():
+            try:
+                with clear_errors():
+                    block = await memory.run(partial(_read, blob, start, min(DOWNLOAD_BLOCK, end - start), etag))
+            except MlflowException as error:
+                # The answer has begun: the client sees that it is too short, and its reason is here alone.
+                _log.warning("a download broke off: %s", error.message)
+                raise
+            for at in range(0, len(block), _PIECE):
+                yield block[at : at + _PIECE]
+
+
+def _read(blob: BlobClient, start: int, length: int, etag: str) -> bytes:
+    unchanged: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+    return bytes(blob.download_blob(start, length, **unchanged).readall())
