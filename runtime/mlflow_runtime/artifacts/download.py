@@ -45,18 +45,23 @@ async def download(blob: BlobClient, headers: Mapping[str, str], asked: Mapping[
 
 
 async def _pieces(blob: BlobClient, part: Span, etag: str, memory: Blocks) -> AsyncIterator[bytes]:
-    end = part.start + part.length
-    for start in range(part.start, end, DOWNLOAD_BLOCK):
-        async with memory.one():
+    at, end = part.start, part.start + part.length
+    while at < end:
+        async with memory.one() as lent:
             try:
                 with clear_errors():
-                    block = await memory.run(partial(_read, blob, start, min(DOWNLOAD_BLOCK, end - start), etag))
+                    read = partial(_read, blob, at, min(DOWNLOAD_BLOCK, end - at), etag)
+                    lent.content = await memory.run(read)
             except MlflowException as error:
                 # The answer has begun: the client sees that it is too short, and its reason is here alone.
                 _log.warning("a download broke off: %s", error.message)
                 raise
-            for at in range(0, len(block), _PIECE):
-                yield block[at : at + _PIECE]
+            # A block that others wanted meanwhile is gone: the rest of it is read again.
+            with memory.kept_until_wanted(lent):
+                start = at
+                while piece := lent.content[at - start : at - start + _PIECE]:
+                    at += len(piece)
+                    yield piece
 
 
 def _read(blob: BlobClient, start: int, length: int, etag: str) -> bytes:

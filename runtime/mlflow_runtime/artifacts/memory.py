@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -22,12 +22,30 @@ DOWNLOAD_BLOCK: Final = 2 * MIB
 RESERVED_MIB: Final = 256
 LEAST_MIB: Final = 512
 
+# How long a client that neither sends nor takes may keep a block from others.
+HOLD_SECONDS: Final = 10
+
 _in_use = Gauge("mlflow_artifact_blocks", "Blocks of artifacts that are in memory.", ("direction",), registry=REGISTRY)
 _limit = Gauge(
     "mlflow_artifact_blocks_limit", "Blocks of artifacts that may be in memory.", ("direction",), registry=REGISTRY
 )
 
 R = TypeVar("R")
+
+
+class Lent:
+    """A block of memory, with what it holds, until it is given back."""
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self.content = b""
+        self._give_back: Callable[[], None] | None = give_back
+
+    def free(self) -> None:
+        """Give the block back and forget the content. The second time does nothing."""
+        self.content = b""
+        if give_back := self._give_back:
+            self._give_back = None
+            give_back()
 
 
 class Blocks:
@@ -46,18 +64,46 @@ class Blocks:
         _limit.labels(direction).set(limit)
 
     @contextlib.asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """A block of memory."""
-        async with self._free:
-            self._count(1)
-            try:
-                yield
-            finally:
-                self._count(-1)
+    async def one(self) -> AsyncIterator[Lent]:
+        """A block of memory, that whoever has it may free before the end."""
+        await self._free.acquire()
+        self._count(1)
+        lent = Lent(self._give_back)
+        try:
+            yield lent
+        finally:
+            lent.free()
+
+    @contextlib.contextmanager
+    def kept_until_wanted(self, lent: Lent) -> Iterator[None]:
+        """Free the block once it was held for HOLD_SECONDS and none is left for others."""
+        loop = asyncio.get_running_loop()
+
+        timer: asyncio.TimerHandle
+
+        def wait() -> None:
+            nonlocal timer
+            timer = loop.call_later(HOLD_SECONDS, look)
+
+        def look() -> None:
+            if self._free.locked():
+                lent.free()
+            else:
+                wait()
+
+        wait()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     async def run(self, work: Callable[[], R]) -> R:
         """Call the blob store in a thread, of which there are as many as blocks."""
         return await to_thread.run_sync(work, limiter=self._threads)
+
+    def _give_back(self) -> None:
+        self._count(-1)
+        self._free.release()
 
     def _count(self, change: int) -> None:
         self._used += change

@@ -5,59 +5,80 @@ A blob is what it was until the last block has come: a body that breaks off chan
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable
 from functools import partial
-from typing import Final
 
 from azure.storage.blob import BlobBlock, BlobClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from mlflow_runtime.artifacts import blocks
-from mlflow_runtime.artifacts.memory import UPLOAD_BLOCK, Blocks
-
-# A slow client's block goes out as small as it is then, so that it keeps no other waiting.
-HOLD_SECONDS: Final = 10
+from mlflow_runtime.artifacts.memory import HOLD_SECONDS, UPLOAD_BLOCK, Blocks
 
 
 async def upload(body: AsyncIterable[bytes], blob: BlobClient, memory: Blocks) -> None:
     """Make or replace the blob. Raises what the body raises, AzureError, and MlflowException for too many blocks."""
-    chunks = _filled(body)
     this, names = blocks.new_upload(), list[str]()
-    chunk: bytes | None = b""
-    while chunk is not None:
-        # The first piece of a block waits in the connection's own buffer.
-        chunk = await anext(chunks, None)
-        async with memory.one():
-            block, chunk = await _block(chunk, chunks)
-            if chunk is None and not names:
-                await memory.run(partial(blob.upload_blob, block, length=_length(block), overwrite=True))
-                return
-            if length := _length(block):
-                names.append(_next(this, names))
-                # A stream, which is sent in pieces: the time-out is for each and not for the block.
-                await memory.run(partial(blob.stage_block, names[-1], block, length=length))
+    with contextlib.closing(Chunks(body)) as chunks:
+        ended = False
+        while not ended:
+            # The first piece of a block waits in the connection's own buffer.
+            first = await chunks.next()
+            async with memory.one():
+                block, ended = await _block(first, chunks)
+                if ended and not names:
+                    await memory.run(partial(blob.upload_blob, block, length=_length(block), overwrite=True))
+                    return
+                if length := _length(block):
+                    names.append(_next(this, names))
+                    # A stream, which is sent in pieces: the time-out is for each and not for the block.
+                    await memory.run(partial(blob.stage_block, names[-1], block, length=length))
     await memory.run(partial(blob.commit_block_list, [BlobBlock(block_id=name) for name in names]))
 
 
-async def _block(first: bytes | None, chunks: AsyncIterator[bytes]) -> tuple[io.BytesIO, bytes | None]:
-    """A block, and the last chunk that went into it; None if there are no more."""
+class Chunks:
+    """The chunks of a body, that one can stop waiting for: the next that asks gets the one that comes."""
+
+    def __init__(self, body: AsyncIterable[bytes]) -> None:
+        self._body = aiter(body)
+        self._coming: asyncio.Task[bytes | None] | None = None
+
+    async def next(self, seconds: float | None = None) -> bytes | None:
+        """A chunk that is not empty, or None at the end. Raises TimeoutError, and what the body raises."""
+        coming = self._coming = self._coming or asyncio.create_task(self._take())
+        await asyncio.wait({coming}, timeout=seconds)
+        if not coming.done():
+            raise TimeoutError
+        self._coming = None
+        return coming.result()
+
+    def close(self) -> None:
+        """Wait for none any more."""
+        if self._coming:
+            self._coming.cancel()
+
+    async def _take(self) -> bytes | None:
+        async for chunk in self._body:
+            if chunk:
+                return chunk
+        return None
+
+
+async def _block(first: bytes | None, chunks: Chunks) -> tuple[io.BytesIO, bool]:
+    """A block, and whether the body ends with it. A slow client's is as small as it is after HOLD_SECONDS."""
     block, until, chunk = io.BytesIO(), time.monotonic() + HOLD_SECONDS, first
-    while chunk is not None:
-        block.write(chunk)
-        if block.tell() >= UPLOAD_BLOCK or time.monotonic() > until:
-            break
-        chunk = await anext(chunks, None)
+    with contextlib.suppress(TimeoutError):
+        while chunk is not None:
+            block.write(chunk)
+            if block.tell() >= UPLOAD_BLOCK:
+                break
+            chunk = await chunks.next(until - time.monotonic())
     block.seek(0)
-    return block, chunk
-
-
-async def _filled(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    async for chunk in body:
-        if chunk:
-            yield chunk
+    return block, chunk is None
 
 
 def _length(block: io.BytesIO) -> int:

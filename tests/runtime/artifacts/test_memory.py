@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from mlflow_runtime.artifacts import memory
 from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, LEAST_MIB, MIB, RESERVED_MIB, UPLOAD_BLOCK, Blocks, Memory
 
 
@@ -51,5 +52,28 @@ def test_a_block_is_free_again_after_a_failure() -> None:
                 await fail(blocks)
         async with blocks.one():
             assert blocks.most == 1
+
+    anyio.run(use)
+
+
+def test_a_block_that_is_held_is_lost_when_another_wants_it_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "HOLD_SECONDS", 0.01)
+
+    async def use() -> None:
+        blocks = Blocks("down", 2)
+        async with blocks.one() as lent:
+            lent.content = b"content"
+            with blocks.kept_until_wanted(lent):
+                await anyio.sleep(0.1)
+                assert lent.content == b"content"
+                async with blocks.one():
+                    with anyio.fail_after(5):
+                        while lent.content:
+                            await anyio.sleep(0.01)
+                    async with blocks.one():
+                        assert blocks.most == 2
+        # It was given back once.
+        async with blocks.one(), blocks.one():
+            assert blocks.most == 2
 
     anyio.run(use)

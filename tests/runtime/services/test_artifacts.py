@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import socket
@@ -18,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
-from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, UPLOAD_BLOCK
+from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, UPLOAD_BLOCK, Memory
 from tests.runtime.services.stack import PUBLIC_HOST, Platform, Service, eventually
 
 ROOT = "/api/2.0/mlflow-artifacts"
@@ -174,15 +175,62 @@ def test_nothing_is_on_disk_and_no_more_blocks_than_the_memory_has(shared: Platf
     """More uploads at once than there are blocks, of a replica of the smallest size."""
     service = shared.start("artifacts", MEMORY_MIB="512", TMPDIR=str(tmp_path))
     processes = [putting(service, f"{path}.{number}", 1, 3 * UPLOAD_BLOCK) for number in range(20)]
-    used, seen = [0.0], list[str]()
+    used, seen = list[int](), list[str]()
     while any(process.poll() is None for process in processes):
-        lines = service.ask("/metrics").content.decode().splitlines()
-        used += [float(line.split()[-1]) for line in lines if line.startswith('mlflow_artifact_blocks{direction="up"')]
+        used.append(in_memory(service)[0])
         seen += [str(file) for file in tmp_path.iterdir()]
     assert [process.communicate()[0].strip() for process in processes] == ["200"] * 20
     assert 2 <= max(used) <= 16
     assert seen == []
     service.program.kill()
+
+
+def test_who_neither_sends_nor_takes_keeps_no_other_waiting(shared: Platform, path: str) -> None:
+    """As many of them as there are blocks. Each goes on where it stopped, and loses nothing."""
+    service = shared.start("artifacts", MEMORY_MIB="512")
+    memory = Memory.of(512)
+    content = os.urandom(8 * DOWNLOAD_BLOCK)
+    shared.blob_container().upload_blob(path, content)
+    with contextlib.ExitStack() as stalled:
+        takers = [stalled.enter_context(stopped(service, "GET", path)) for _ in range(memory.downloads.limit)]
+        paths = [f"{path}.{number}" for number in range(memory.uploads.limit)]
+        senders = [stalled.enter_context(stopped(service, "PUT", name, content)) for name in paths]
+        eventually(lambda: in_memory(service) == [memory.uploads.limit, memory.downloads.limit], "every block is taken")
+        assert service.ask(of(path)).content == content
+        assert service.ask(of(f"{path}.other"), content, method="PUT").status == 200
+        for taker in takers:
+            assert answered(taker) == content
+        for sender, name in zip(senders, paths, strict=True):
+            sender.sendall(content[1000:])
+            assert answered(sender) == b""
+            assert shared.blob_container().download_blob(name).readall() == content
+    service.program.kill()
+
+
+def stopped(service: Service, method: str, path: str, content: bytes = b"") -> socket.socket:
+    """A connection whose client sent 1000 bytes of its body and takes nothing of the answer."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    connection.connect(("127.0.0.1", service.port))
+    head = f"{method} {of(path)} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: {len(content)}\r\n\r\n"
+    connection.sendall(head.encode() + content[:1000])
+    return connection
+
+
+def answered(connection: socket.socket) -> bytes:
+    connection.settimeout(60)
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    assert answer.status == 200
+    return answer.read()
+
+
+def in_memory(service: Service) -> list[int]:
+    """The blocks that are taken, up and down."""
+    name = "mlflow_artifact_blocks{direction="
+    lines = service.ask("/metrics").content.decode().splitlines()
+    figures = {line.split()[0]: int(float(line.split()[-1])) for line in lines if line.startswith(name)}
+    return [figures[f'{name}"{direction}"}}'] for direction in ("up", "down")]
 
 
 def test_without_a_way_to_the_container_mlflows_client_sends_it_through(
