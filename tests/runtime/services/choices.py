@@ -1,8 +1,9 @@
 """What each setting of the servers is worth: ours and another in turn, in one run.
 
 `python -m tests.runtime.services.choices` starts a tracking service and a gateway for each of both sides of a choice on
-one data plane, loads one side after the other for several rounds, and prints a row with the medians. Rows compare, not
-runs: the load client, the services and the database share the machine's cores.
+one data plane, loads one side after the other for several rounds, in changing order, and prints a row: the medians, and
+the least and the largest ratio of a round. Rows compare, not runs: the load client, the services and the database share
+the machine's cores. What the row `nothing` shows is noise.
 
 Two settings need packages that are not installed: put them into a folder of their own (`pip install --target FOLDER
 uvloop httptools`) and give it with `--trial FOLDER`.
@@ -61,6 +62,8 @@ class Search(Client):
     runs: Final = 50
     metrics: Final = 20
 
+    answer_bytes = 0
+
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         name = f"choices-{time.monotonic_ns()}"
@@ -82,10 +85,14 @@ class Search(Client):
         """A compressed answer comes in chunks."""
         if "content-length: " in head:
             await super().body(reader, head)
+            self.answer_bytes = int(head.split("content-length: ")[1].split("\r\n")[0])
             return
+        total = 0
         while size := int(await reader.readline(), 16):
             await reader.readexactly(size + 2)
+            total += size
         await reader.readline()
+        self.answer_bytes = total
 
 
 def _proxies(config: Any) -> Iterator[Json]:
@@ -132,13 +139,10 @@ def _plain(config: Any) -> None:
 
 
 CHOICES = (
+    Choice(what="nothing", ours=Side(name="the same"), other=Side(name="the same")),
     Choice(what="event loop", ours=Side(name="asyncio"), other=Side(name="uvloop", trial="uvloop")),
     Choice(what="HTTP parser", ours=Side(name="h11"), other=Side(name="httptools", trial="httptools")),
-    Choice(
-        what="database pool",
-        ours=Side(name="20"),
-        other=Side(name="4", pool="4"),
-    ),
+    Choice(what="database pool", ours=Side(name="20"), other=Side(name="4", pool="4")),
     Choice(what="ping before use", ours=Side(name="on"), other=Side(name="off", first=_NO_PING)),
     Choice(
         what="kept connections to services",
@@ -186,9 +190,14 @@ def compare(
     """Load both sides in turn: a row with the median of the rounds, requests/s and the 95th percentile."""
 
     async def both(sides: list[Client]) -> list[list[Outcome]]:
-        for side in sides:
-            await side.saturate(2, clients)
-        return [[await side.saturate(seconds, clients) for side in sides] for _ in range(rounds)]
+        """The outcomes of each side."""
+        outcomes: list[list[Outcome]] = [[], []]
+        for client in sides:
+            await client.saturate(2, clients)
+        for number in range(rounds):
+            for side in (0, 1) if number % 2 else (1, 0):
+                outcomes[side].append(await sides[side].saturate(seconds, clients))
+        return outcomes
 
     client = Search if choice.large_answers else Client
     with (
@@ -196,15 +205,17 @@ def compare(
         started(made, choice.other, folder / "other", client, trial) as other,
     ):
         results = asyncio.run(both([ours, other]))
-    figures = []
-    for outcomes in zip(*results, strict=True):
+        sizes = [f", {side.answer_bytes / 1000:.0f} kB" if isinstance(side, Search) else "" for side in (ours, other)]
+    rates, figures = [], []
+    for outcomes, size in zip(results, sizes, strict=True):
         assert all(set(outcome.statuses) == {200} and not outcome.lost for outcome in outcomes), outcomes
-        rate = statistics.median(outcome.statuses[200] / seconds for outcome in outcomes)
-        figures.append((rate, statistics.median(outcome.percentile(95) for outcome in outcomes)))
-    (our_rate, our_p95), (other_rate, other_p95) = figures
+        rates.append([outcome.statuses[200] / seconds for outcome in outcomes])
+        p95 = statistics.median(outcome.percentile(95) for outcome in outcomes)
+        figures.append(f"{statistics.median(rates[-1]):.0f}, {p95:.0f}{size}")
+    ratios = sorted(mine / theirs for mine, theirs in zip(*rates, strict=True))
     return (
-        f"| {choice.what} | {choice.ours.name} | {our_rate:.0f}, {our_p95:.0f} "
-        f"| {choice.other.name} | {other_rate:.0f}, {other_p95:.0f} | {our_rate / other_rate:.2f} |"
+        f"| {choice.what} | {choice.ours.name} | {figures[0]} | {choice.other.name} | {figures[1]} "
+        f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |"
     )
 
 
