@@ -110,7 +110,16 @@ class Fuzzing:
             if again.failed and not theirs.failed:
                 self.findings.compared(request, again, theirs, mine=True)
             else:
-                self.findings.once.append(f"{request}: {answer.cause}; again {again.status}, stock {theirs.status}")
+                said = f"{answer.cause}{self.in_the_gateways_words(answer)}"
+                self.findings.once.append(f"{request}: {said}; again {again.status}, stock {theirs.status}")
+
+    def in_the_gateways_words(self, answer: Answer) -> str:
+        """Why a connection to a service broke off: a client is not told, the gateway's log is."""
+        if answer.status != 502:
+            return ""
+        entries, number = self.stack.log_entries("gateway"), answer.headers["x-request-id"]
+        told = (entry["error"] for entry in entries if entry.get("request_id") == number and "error" in entry)
+        return f" ({next(told, 'not in the log yet')})"
 
     def memory(self) -> dict[str, float]:
         """Resident memory of the gateway and the services, MiB."""

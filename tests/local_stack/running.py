@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,13 @@ class RunningStack:
             timeout=UP_SECONDS,
             check=False,
         )
+
+    def log_entries(self, process: str) -> Iterator[dict[str, Any]]:
+        """The JSON lines of a process's logs, whole ones only."""
+        for path in self.local.layout.logs.glob(f"{process}.log*"):
+            for line in path.read_text(errors="replace").splitlines():
+                if line.startswith("{") and line.endswith("}"):
+                    yield json.loads(line)
 
     def ask(
         self,

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,22 +61,14 @@ CALLS = [
 ]
 
 
-def _entries(stack: RunningStack, process: str) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a process's logs, whole ones only."""
-    for path in stack.local.layout.logs.glob(f"{process}.log*"):
-        for line in path.read_text(errors="replace").splitlines():
-            if line.startswith("{") and line.endswith("}"):
-                yield json.loads(line)
-
-
 def _logged(stack: RunningStack, request_id: str) -> dict[str, list[dict[str, Any]]]:
     """The request lines of an id: of the gateway, and of every service that has one."""
-    access = [entry for entry in _entries(stack, "gateway") if entry.get("request_id") == request_id]
+    access = [entry for entry in stack.log_entries("gateway") if entry.get("request_id") == request_id]
     found = {"gateway": [entry for entry in access if str(entry.get("logger", "")).startswith("http.log.access")]}
     for process in ("tracking", "tracking-2", "registry", "artifacts"):
         lines = [
             entry
-            for entry in _entries(stack, process)
+            for entry in stack.log_entries(process)
             if entry.get("request_id") == request_id and entry.get("logger") == "mlflow_runtime.request"
         ]
         if lines:

@@ -120,6 +120,9 @@ def test_a_bad_client_takes_no_replica_out_of_rotation(gateway: Gateway, trackin
                 b"f" * 17 + b"\r\n",
                 b"2\r\nabX\r\n",
                 b"2;" + b"x" * 4094,
+                b"0\r\nX: \x00\r\n\r\n",
+                b"0\r\n: x\r\n\r\n",
+                b"0\r\n\r",
             )
         ),
     ],
