@@ -101,13 +101,24 @@ _NEVER_CARRIED_OUT: Final[Json] = {
 # A body that ends before its end, or whose chunks or trailers are none, is met while it is passed on, and Caddy takes
 # that for a failure of the service. These are the words of Go's reader of bodies (net/http/internal/chunked.go, and
 # readTrailer of net/http/transfer.go); where the service breaks off they are others, or stand behind "net/http: ".
+_WORDS_FOR_BROKEN: Final = (
+    "unexpected EOF",
+    "header line too long",
+    "chunked encoding contains too much non-data",
+    "malformed chunked encoding",
+    "chunked line ends with bare LF",
+    "invalid CR in chunked line",
+    "empty hex number for chunk length",
+    "invalid byte in chunk length",
+    "http chunk length too large",
+    "http: unexpected EOF reading trailer",
+    "http: suspiciously long trailer after chunked body",
+    "malformed MIME header.*",
+)
 _BODY_BROKEN: Final[Json] = {
     "expression": (
-        "{http.error.status_code} == 502 && {http.error.message}.matches("
-        "'^(readfrom .*: )?(unexpected EOF|invalid byte in chunk length|empty hex number for chunk length"
-        "|http chunk length too large|malformed chunked encoding|header line too long"
-        "|chunked encoding contains too much non-data|malformed MIME header.*|http: unexpected EOF reading trailer"
-        "|http: suspiciously long trailer after chunked body)$')"
+        "{http.error.status_code} == 502"
+        f" && {{http.error.message}}.matches('^(readfrom .*: )?({'|'.join(_WORDS_FOR_BROKEN)})$')"
     )
 }
 _BROKEN_BODY: Final = (

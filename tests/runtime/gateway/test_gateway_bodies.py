@@ -122,6 +122,8 @@ def test_a_bad_client_takes_no_replica_out_of_rotation(gateway: Gateway, trackin
                 b"2;" + b"x" * 4094,
                 b"0\r\nX: \x00\r\n\r\n",
                 b"0\r\n: x\r\n\r\n",
+                b"2\n{}\n0\n\n",
+                b"2\rx\r\n{}\r\n",
                 b"0\r\n\r",
             )
         ),
