@@ -19,7 +19,7 @@ from mlflow_runtime.templates import Template
 _UNSEEN: Final = frozenset({LIVE_PATH, READY_PATH})
 
 # The client went away before it was answered, as nginx calls it; or the process ended it.
-_UNANSWERED: Final = 499
+CLIENT_GONE: Final = 499
 
 _log = logging.getLogger("mlflow_runtime.request")
 
@@ -44,20 +44,26 @@ class Observed:
         found = request_id.begin(scope)
         # Before the application changes them for a part of its own.
         method, path = scope["method"], scope["path"]
-        status, begun = _UNANSWERED, time.monotonic()
+        status, begun = CLIENT_GONE, time.monotonic()
+        whole = False
 
         async def marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, whole
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)[request_id.HEADER] = found
             await send(message)
+            whole = message["type"] == "http.response.body" and not message.get("more_body")
 
         try:
             await self._app(scope, receive, marked)
         except Exception:
-            status = 500 if status == _UNANSWERED else status
-            raise
+            status = 500 if status == CLIENT_GONE else status
+            # uvicorn ends the connection when this goes on, and the next request may be in it already. An answer that
+            # is not whole has to end that way.
+            if not whole:
+                raise
+            _log.exception("raised after the answer")
         finally:
             seconds = time.monotonic() - begun
             route = self._template({**scope, "method": method, "path": path})

@@ -107,6 +107,29 @@ def test_what_the_application_raises_is_counted_as_500_and_goes_on(log: list[dic
     assert (REGISTRY.get_sample_value("mlflow_http_requests_total", series) or 0) >= 1
 
 
+def test_what_is_raised_after_a_whole_answer_is_logged_and_ends_no_connection(log: list[dict[str, Any]]) -> None:
+    async def app(asked: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("said", status_code=500)(asked, receive, send)
+        raise RuntimeError("broken")
+
+    answer = asyncio.run(ask(observed(app), scope(headers=[(b"x-request-id", b"after")])))
+    assert (answer[0], answer[2]) == (500, b"said")
+    raised = [
+        line for line in log if line["request_id"] == "after" and "RuntimeError: broken" in line.get("exception", "")
+    ]
+    assert len(raised) == 1
+
+
+def test_what_is_raised_in_the_middle_of_an_answer_goes_on() -> None:
+    async def app(_asked: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        asyncio.run(ask(observed(app), scope()))
+
+
 def test_probes_leave_no_line_and_no_count(log: list[dict[str, Any]]) -> None:
     async def app(asked: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("ok")(asked, receive, send)

@@ -6,6 +6,7 @@ They stand in MLflow's own application, behind its checks of hosts and origins.
 from __future__ import annotations
 
 import json
+import logging
 import posixpath
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -17,12 +18,16 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.utils.mime_type_utils import _guess_mime_type
 from mlflow.utils.uri import validate_path_is_safe
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from mlflow_runtime import blob
 from mlflow_runtime.artifacts.download import download
 from mlflow_runtime.artifacts.memory import Memory
 from mlflow_runtime.artifacts.upload import upload
+from mlflow_runtime.observed import CLIENT_GONE
+
+_log = logging.getLogger(__name__)
 
 PATHS: Final = tuple(f"/{api}/2.0/mlflow-artifacts/artifacts/{{artifact_path:path}}" for api in ("api", "ajax-api"))
 
@@ -54,7 +59,12 @@ async def _get(found: BlobClient, artifact_path: str, request: Request, memory: 
 
 
 async def _put(found: BlobClient, request: Request, memory: Memory) -> Response:
-    await upload(request.stream(), found, memory.uploads)
+    try:
+        await upload(request.stream(), found, memory.uploads)
+    except ClientDisconnect:
+        # Nobody is there to be answered, and the blob is what it was.
+        _log.warning("an upload broke off: the client went away")
+        return Response(status_code=CLIENT_GONE)
     return Response()
 
 

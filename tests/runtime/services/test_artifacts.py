@@ -96,6 +96,7 @@ def test_a_body_that_breaks_off_changes_nothing(shared: Platform, artifacts: Ser
 
     broken()
     eventually(lambda: staged(shared, path), "a block is there")
+    eventually(lambda: "an upload broke off: the client went away" in artifacts.log, "the reason is logged")
     with pytest.raises(ResourceNotFoundError):
         shared.blob_container().get_blob_client(path).get_blob_properties()
     # The blocks that are left are in nobody's way, and a file that is there stays.

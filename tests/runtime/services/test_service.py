@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import signal
 import socket
@@ -16,7 +17,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from mlflow_runtime.service import _WorkerThreads
-from tests.runtime.services.stack import CONTAINER, Platform, Service
+from tests.runtime.services.stack import CONTAINER, PUBLIC_HOST, Platform, Service
 
 ROLES = ("tracking", "registry", "artifacts")
 
@@ -67,6 +68,20 @@ def test_artifacts_go_straight_to_the_container_from_every_service(
     assert registry.ask("/api/2.0/mlflow/model-versions/create", source).status == 200
     assert registry.ask("/model-versions/get-artifact?name=straight&version=1&path=a.txt").content == content
     assert artifacts.ask(f"/api/2.0/mlflow-artifacts/artifacts/{path}/none.txt").status == 404
+
+
+def test_a_failure_of_one_request_ends_no_connection_that_another_uses(tracking: Service) -> None:
+    """MLflow 3.17.2 fails in this route for a body that is no object, outside of what answers its errors."""
+    connection = http.client.HTTPConnection("127.0.0.1", tracking.port, timeout=60)
+    headers = {"Host": PUBLIC_HOST, "Content-Type": "application/json"}
+    for _ in range(20):
+        for body, status in ((b"null", 500), (b"{}", 400)):
+            connection.request("POST", "/gateway/anthropic/v1/messages", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == status
+            # A client that notices the end of the connection makes another one in silence.
+            assert connection.sock is not None
 
 
 def test_a_location_outside_of_the_container_is_not_read(tracking: Service) -> None:
