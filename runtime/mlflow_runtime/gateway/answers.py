@@ -115,10 +115,12 @@ _WORDS_FOR_BROKEN: Final = (
     "http: suspiciously long trailer after chunked body",
     "malformed MIME header.*",
 )
+# Where it stands behind "readfrom", the client is whom was read from; alone it is about the service.
+_CLIENT_RESET: Final = "readfrom .*: read tcp .*: connection reset by peer"
 _BODY_BROKEN: Final[Json] = {
     "expression": (
         "{http.error.status_code} == 502"
-        f" && {{http.error.message}}.matches('^(readfrom .*: )?({'|'.join(_WORDS_FOR_BROKEN)})$')"
+        f" && {{http.error.message}}.matches('^((readfrom .*: )?({'|'.join(_WORDS_FOR_BROKEN)})|{_CLIENT_RESET})$')"
     )
 }
 _BROKEN_BODY: Final = (

@@ -141,6 +141,24 @@ def test_a_body_that_is_broken_is_the_clients_fault(gateway: Gateway, tracking: 
     assert (b"The body of the request ended" in answer) is answer.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("misbehave", [leave, reset])
+def test_a_client_that_leaves_its_body_is_no_failure_of_a_service(
+    gateway: Gateway, tracking: Pair, misbehave: object
+) -> None:
+    assert callable(misbehave)
+    for replica in tracking:
+        replica.behave = lambda request: tell(request) if list(request.body()) else None
+
+    def statuses() -> list[int]:
+        return [line["status"] for line in gateway.log() if line.get("request", {}).get("method") == "POST"]
+
+    before = len(statuses())
+    for _ in range(20):
+        misbehave(gateway)
+    eventually(lambda: len(statuses()) == before + 20, "every request is in the log")
+    assert set(statuses()[before:]) <= {400, 499}
+
+
 def peak_memory(gateway: Gateway) -> int:
     status = Path(f"/proc/{gateway.pid}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
