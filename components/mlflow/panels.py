@@ -237,6 +237,13 @@ BLOB_DURATION = Panel(
     unit=Unit.SECONDS,
     measure=Quantiles(of=Series(metric="mlflow_blob_request_duration_seconds")),
 )
+ARTIFACT_BLOCKS = Panel(
+    name="artifact-blocks",
+    title="Blocks of artifacts in memory, of the bound, fullest replica",
+    unit=Unit.PERCENT,
+    measure=Share(part=Series(metric="mlflow_artifact_blocks"), whole=Series(metric="mlflow_artifact_blocks_limit")),
+    by=("direction",),
+)
 SPOOL = Panel(
     name="spool",
     title="Spool disk, used and free",
@@ -286,6 +293,7 @@ PANELS = (
     TOKENS_REFUSED,
     BLOB_FAILURES,
     BLOB_DURATION,
+    ARTIFACT_BLOCKS,
     SPOOL,
     SPOOL_USED,
     MEMORY,

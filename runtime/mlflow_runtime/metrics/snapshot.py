@@ -35,6 +35,8 @@ KEPT: Final[Mapping[str, tuple[str, ...]]] = {
     "mlflow_identity_tokens_total": ("resource", "outcome"),
     "mlflow_blob_requests_total": ("status",),
     "mlflow_blob_request_duration_seconds": (),
+    "mlflow_artifact_blocks": ("direction",),
+    "mlflow_artifact_blocks_limit": ("direction",),
     "mlflow_spool_bytes": ("state",),
     "process_resident_memory_bytes": (),
     "process_cpu_seconds_total": (),
