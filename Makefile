@@ -59,11 +59,12 @@ fuzz: toolchain ## Send wrong requests to a local stack of its own and compare w
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
 
-lint: venv ## Check style, types and the recipes
+lint: venv ## Check style, types and the Containerfile
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m mypy .
+	@.venv/bin/hadolint runtime/Containerfile
 
 format: venv ## Rewrite the sources in the project's style
 	@$(PYTHON) tools/venv.py --dev > /dev/null
