@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +51,13 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """A short folder for Unix sockets, whose paths are limited to 103 bytes on macOS and 107 on Linux."""
+        """A short folder for Unix sockets, whose paths are limited to 103 bytes on macOS and 107 on Linux.
+
+        Not below TMPDIR, which differs between the processes of a stack and between the shells that drive it.
+        """
         digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"mlflow-platform-{digest}"
+        # The supervisor refuses to use a folder there that is not its user's.
+        return Path("/tmp") / f"mlflow-platform-{digest}"  # noqa: S108
 
     @property
     def supervisor_socket(self) -> Path:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -264,3 +265,22 @@ def test_what_a_killed_process_left_in_its_spool_is_gone_when_it_is_back(group: 
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: int(ask(group.ports[0])[0]) != pid)
     assert not left.exists()
+
+
+def test_the_supervisor_is_found_from_a_shell_with_another_tmpdir(
+    group: ProcessGroup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Supervisor(group.layout).start()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert Supervisor(group.layout).alive()
+
+
+def test_a_folder_of_somebody_else_is_not_used_for_the_supervisors_socket(group: ProcessGroup, tmp_path: Path) -> None:
+    group.layout.sockets.symlink_to(tmp_path)
+    try:
+        with pytest.raises(SupervisorError, match="not a folder of this user"):
+            Supervisor(group.layout).start()
+    finally:
+        group.layout.sockets.unlink()
+        group.layout.sockets.mkdir()
