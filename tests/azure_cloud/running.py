@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import psutil
 
 from delivery.local_stack.configuration import engine_directory
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 NO_CHANGES_EXPECTED: Final = 7
 """Exit code of the engine when something would change and `--expect-no-changes` was given."""
+
+PATIENCE_SECONDS: Final = 120
 
 # What a user's own session sets for the engine and for Azure would lead away from the offline one.
 _OF_USER: Final = ("PULUMI_", "AZURE_", "ARM_", "IDENTITY_", "MSI_")
@@ -99,3 +105,34 @@ class Program:
 
     def destroy(self) -> Result:
         return self.run("destroy", "--yes", "--skip-preview", "--stack=test")
+
+
+def kill_up(command: Sequence[str], folder: Path, environment: Mapping[str, str], when: Callable[[], bool]) -> None:
+    """Run the engine until `when` holds, then kill it and all that it has started."""
+    child = subprocess.Popen(
+        ["pulumi", *command, "--non-interactive"],
+        cwd=folder,
+        env=dict(environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    engine = psutil.Process(child.pid)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not when():
+            assert child.poll() is None, "the engine ended before it could be killed"
+            assert time.monotonic() < deadline, "what the engine was to be killed in never came"
+            time.sleep(0.02)
+    finally:
+        # The engine first: it must not see its plugins die. They are in process groups of their own.
+        started: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            engine.suspend()
+            started = engine.children(recursive=True)
+        child.kill()
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        child.wait()
+        psutil.wait_procs(started, timeout=PATIENCE_SECONDS)

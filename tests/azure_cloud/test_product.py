@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.product import PLACEHOLDER_DIGEST, Product
 from tests.azure_cloud.provider import serve
 from tests.azure_cloud.rest import Face
-from tests.azure_cloud.running import NO_CHANGES_EXPECTED
+from tests.azure_cloud.running import NO_CHANGES_EXPECTED, kill_up
 
 
 @pytest.fixture
@@ -67,17 +64,8 @@ def test_a_stack_lives_and_the_repository_stays_as_it_is(product: Product, repos
 
 def test_an_engine_killed_in_a_creation_leaves_a_lock_and_a_resource_to_import(product: Product, azure: Azure) -> None:
     azure.inject("slow", operation="create", matching="/resourceGroups/", seconds=600)
-    killed = subprocess.Popen(
-        ["pulumi", *product.arguments("up", "--yes", "--skip-preview", "--non-interactive")],
-        cwd=product.repository,
-        env=product.environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-    )
-    while not azure.resources:
-        assert killed.poll() is None
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    command = product.arguments("up", "--yes", "--skip-preview")
+    kill_up(command, product.repository, product.environment, lambda: bool(azure.resources))
     azure.clear_faults()
 
     assert "pulumi cancel" in product.up().text

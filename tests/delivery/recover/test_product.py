@@ -14,7 +14,8 @@ from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.product import Product
 from tests.azure_cloud.provider import serve
 from tests.azure_cloud.rest import Face
-from tests.delivery.recover.killed import kill_up, recover
+from tests.azure_cloud.running import kill_up
+from tests.delivery.recover.recovering import recover
 
 pytestmark = needs_schemas
 

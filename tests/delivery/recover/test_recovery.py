@@ -16,8 +16,7 @@ from tests.azure.arm import needs_schemas
 from tests.azure_cloud.addresses import SUBSCRIPTION
 from tests.azure_cloud.cloud import Azure
 from tests.azure_cloud.provider import serve
-from tests.azure_cloud.running import Program
-from tests.delivery.recover.killed import kill_up
+from tests.azure_cloud.running import Program, kill_up
 
 pytestmark = needs_schemas
 SOURCE = Path(__file__).with_name("small_program.py").read_text()
