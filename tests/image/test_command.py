@@ -106,13 +106,10 @@ def test_no_value_of_a_role_is_on_a_command_line(tmp_path: Path, monkeypatch: py
     }
     line = container.command("sha256:0", ["tracking"], environ)
     assert line[-2:] == ["sha256:0", "tracking"]
-    assert [line[number + 1] for number, part in enumerate(line) if part == "--env"] == [
-        "IDENTITY_HEADER",
-        "SSL_CERT_FILE",
-    ]
+    assert [part for part in line if part.startswith("--env")] == ["--env=IDENTITY_HEADER", "--env=SSL_CERT_FILE"]
     assert "word" not in line
     assert "/some/spool:/spool" in line
-    assert f"{authorities}:{authorities}:ro" in line
+    assert f"--volume={authorities}:{authorities}:ro" in line
     authorities.chmod(0o600)
     with pytest.raises(ToolError, match=r"ca\.pem: the role's user 10001 may not read it"):
         container.command("sha256:0", ["tracking"], environ)

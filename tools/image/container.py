@@ -12,18 +12,16 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from components.compute.local.containers import CONFINED, SPOOL, authorities
 from tools.image.programs import find
 from tools.steps import ToolError
 
-SPOOL = "/spool"
 USER_ID = 10001
 # The machine's, not the role's: the image sets its own.
 _OF_THE_MACHINE = frozenset(
     ("HOME", "LANG", "LC_ALL", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "USER", "_")
 )
 _OF_ITS_PYTHON = ("PYTHON", "VIRTUAL_ENV")
-_NAMING_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-_LIMITS = ("--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000")
 
 
 def command(
@@ -35,29 +33,21 @@ def command(
     memory. Files that variables name are mounted where they are. `name` replaces an earlier container of that name.
     """
     passed = [key for key in environ if key not in _OF_THE_MACHINE and not key.startswith(_OF_ITS_PYTHON)]
-    files = {environ[key] for key in _NAMING_FILES if environ.get(key)}
-    if hidden := sorted(file for file in files if not _others_read(file)):
+    files = authorities(environ)
+    if hidden := [file for file in files if not _others_read(file)]:
         raise ToolError(f"{', '.join(hidden)}: the role's user {USER_ID} may not read it; let it (chmod o+r)")
     spool = environ.get("TMPDIR")
     mounted = ["--volume", f"{spool}:{SPOOL}"] if spool else ["--tmpfs", f"{SPOOL}:rw,size=256m,mode=1777"]
     return [
         str(find("podman")),
         "run",
-        "--rm",
-        "--pull=never",
-        "--runtime=runc",
-        "--network=host",
+        *CONFINED,
         "--log-driver=none",
-        "--read-only",
-        "--read-only-tmpfs=false",
-        "--cap-drop=all",
-        "--security-opt=no-new-privileges",
         f"--memory={memory_mib}m",
-        *_LIMITS,
         *([f"--name={name}", "--replace"] if name else []),
         *mounted,
-        *(part for file in sorted(files) for part in ("--volume", f"{file}:{file}:ro")),
-        *(part for key in sorted(passed) for part in ("--env", key)),
+        *(f"--volume={file}:{file}:ro" for file in files),
+        *(f"--env={key}" for key in sorted(passed)),
         image,
         *arguments,
     ]
@@ -73,7 +63,7 @@ def replace_this_process(image: str, arguments: Sequence[str], *, name: str | No
     if os.geteuid() == 0:
         if spool:
             os.chown(Path(spool), USER_ID, USER_ID)
-        for file in {os.environ[key] for key in _NAMING_FILES if os.environ.get(key)}:
+        for file in authorities(os.environ):
             if not _others_read(file):
                 Path(file).chmod(0o644)
     if name is None and arguments and os.environ.get("PORT"):

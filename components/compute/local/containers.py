@@ -24,8 +24,20 @@ REVISION_LABEL = "org.opencontainers.image.revision"
 LEFTOVER_SECONDS = 10
 _STACK_LABEL = "mlflow-platform.stack"
 _PODMAN_SECONDS = 60
-_NAMING_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-_LIMITS = ("--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000")
+
+CONFINED = (
+    "--rm",
+    "--pull=never",
+    "--runtime=runc",
+    "--network=host",
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--cap-drop=all",
+    "--security-opt=no-new-privileges",
+    "--ulimit=nofile=20000:20000",
+    "--ulimit=nproc=20000:20000",
+)
+"""Options of `podman run` for every container of the runtime's image: the machine's network, and no right."""
 
 
 class ContainerError(RuntimeError):
@@ -103,32 +115,28 @@ def run_command(
     Of `env` only names are in it: podman's own environment must hold the values. The files that its variables of
     certificates name are mounted where they are. `pid_file` gets the pid of the role.
     """
-    files = sorted({env[key] for key in _NAMING_FILES if env.get(key)})
     return [
         _program(),
         "run",
-        "--rm",
-        "--pull=never",
-        "--runtime=runc",
-        "--network=host",
+        *CONFINED,
         "--log-driver=passthrough",  # this process's own output, which supervisord writes down
         "--http-proxy=false",
-        "--read-only",
-        "--read-only-tmpfs=false",
-        "--cap-drop=all",
-        "--security-opt=no-new-privileges",
         f"--memory={limits.memory_mib}m",
         f"--cpus={limits.cpu:g}",
-        *_LIMITS,
         f"--name={container_name(root, process)}",
         f"--label={_STACK_LABEL}={_stack(root)}",
         f"--pidfile={pid_file}",
         f"--volume={spool}:{SPOOL}:U",  # U: it is given to the image's user
-        *(f"--volume={file}:{file}:ro" for file in files),
-        *(part for name in sorted(env) for part in ("--env", name)),
+        *(f"--volume={file}:{file}:ro" for file in authorities(env)),
+        *(f"--env={name}" for name in sorted(env)),
         image,
         *arguments,
     ]
+
+
+def authorities(env: Mapping[str, str]) -> list[str]:
+    """The files that variables name and that a container has to have where they are."""
+    return sorted({env[key] for key in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE") if env.get(key)})
 
 
 def remove(root: Path, process: str) -> None:
