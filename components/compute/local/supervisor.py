@@ -205,14 +205,14 @@ class Supervisor:
     @contextmanager
     def _starting(self) -> Iterator[None]:
         """One starter at a time: `up` and the keeper may both find supervisord gone."""
-        for folder in (self._layout.programs, self._layout.processes, self._layout.logs, self._layout.sockets):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         sockets = self._layout.sockets
+        for folder in (self._layout.programs, self._layout.processes, self._layout.logs, sockets):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if sockets.is_symlink() or sockets.stat().st_uid != os.getuid():
             raise SupervisorError(
                 f"{sockets} is not a folder of this user: who owns it could command the stack. Remove it."
             )
-        with (self._layout.sockets / "starting.lock").open("w") as lock:
+        with (sockets / "starting.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

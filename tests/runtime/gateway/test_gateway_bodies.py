@@ -25,6 +25,11 @@ def post_head(gateway: Gateway, *fields: str) -> bytes:
     return "\r\n".join([f"POST {TRACKING_PATH} HTTP/1.1", f"Host: {gateway.host}", *fields, "", ""]).encode()
 
 
+def tell_after_the_body(pair: Pair) -> None:
+    for replica in pair:
+        replica.behave = lambda request: tell(request) if list(request.body()) else None
+
+
 def all_seen(pair: Pair) -> list[Seen]:
     return [request for replica in pair for request in replica.seen]
 
@@ -130,8 +135,7 @@ def test_a_bad_client_takes_no_replica_out_of_rotation(gateway: Gateway, trackin
     ],
 )
 def test_a_body_that_is_broken_is_the_clients_fault(gateway: Gateway, tracking: Pair, length: str, body: bytes) -> None:
-    for replica in tracking:
-        replica.behave = lambda request: tell(request) if list(request.body()) else None
+    tell_after_the_body(tracking)
     with gateway.connect() as connection:
         connection.sendall(post_head(gateway, length) + body)
         connection.shutdown(socket.SHUT_WR)
@@ -146,8 +150,7 @@ def test_a_client_that_leaves_its_body_is_no_failure_of_a_service(
     gateway: Gateway, tracking: Pair, misbehave: object
 ) -> None:
     assert callable(misbehave)
-    for replica in tracking:
-        replica.behave = lambda request: tell(request) if list(request.body()) else None
+    tell_after_the_body(tracking)
 
     def statuses() -> list[int]:
         return [line["status"] for line in gateway.log() if line.get("request", {}).get("method") == "POST"]
