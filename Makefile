@@ -8,7 +8,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv/bin/python
 STACK_CONFIG ?= stacks/Pulumi.local.yaml
-LOCAL := $(VENV) -m delivery.local_stack --config-file $(STACK_CONFIG)
+LOCAL := $(VENV) -m delivery.local --config-file $(STACK_CONFIG)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,10 +39,10 @@ env: toolchain ## Print the exports for plain `pulumi` commands, for the eval of
 
 image: venv ## Build the image and print its digest (BASE=name@sha256:..., else a base is made here; JSON=1, OUTPUT=folder)
 	@tools/containers.sh
-	@$(VENV) -m tools.image build $(if $(BASE),--base "$(BASE)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JSON),--json)
+	@$(VENV) -m delivery.image build $(if $(BASE),--base "$(BASE)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JSON),--json)
 
 preview: toolchain ## Show what STACK=prod would create on Azure, offline: no subscription, no login (DIFF=1, JSON=1)
-	@$(VENV) -m tests.azure_cloud.preview --stack "$(STACK)" $(if $(DIFF),--diff) $(if $(JSON),--json)
+	@$(VENV) -m delivery.preview.command --stack "$(STACK)" $(if $(DIFF),--diff) $(if $(JSON),--json)
 
 recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says what it found and asks (YES=1, JSON=1)
 	@$(VENV) -m delivery.recover --stack "$(STACK)" $(if $(YES),--yes) $(if $(JSON),--json)
@@ -53,11 +53,11 @@ test: toolchain ## Run every test, the local stack's among them (TESTS="tests/in
 
 test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version beside a client that keeps logging (minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m tests.upgrade
+	@$(VENV) -m tests.end_to_end.upgrade
 
 fuzz: toolchain ## Send wrong requests to a local stack of its own and compare with stock MLflow (SECONDS=300, SEED, JSON=1)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
+	@$(VENV) -m tests.end_to_end.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
 
 lint: venv ## Check style, types and the Containerfile
 	@$(PYTHON) tools/venv.py --dev > /dev/null

@@ -11,15 +11,15 @@ from components.compute.local.backend import LocalCompute, LocalComputeArgs
 from components.compute.local.containers import ContainerError, find_image
 from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST
-from components.local import identities
-from components.local.data_plane import DataPlane, DataPlaneArgs, Ports, ca_bundle, identity_endpoint
-from components.local.identities import BlobAccess
+from components.emulators import identities
+from components.emulators.data_plane import DataPlane, DataPlaneArgs, Ports, ca_bundle, identity_endpoint
+from components.emulators.identities import BlobAccess
 from components.mlflow.platform import PlatformArgs
 from components.mlflow.topology import DataPlane as TopologyData
 from components.mlflow.topology import Topology
-from infra import roles
+from infra import rights
 from infra.naming import ARTIFACT_CONTAINER, identity_names
-from infra.settings import LOCAL_PORT_OFFSETS, Settings, SettingsError
+from infra.settings.model import LOCAL_PORT_OFFSETS, Settings, SettingsError
 from infra.stack import Stack
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -98,7 +98,7 @@ def data_plane(settings: Settings) -> DataPlane:
             azurite=AZURITE,
             ports=_data_ports(settings),
             identities=[*granted.values(), deployer],
-            administrator=granted[roles.DATABASE_ADMINISTRATOR],
+            administrator=granted[rights.DATABASE_ADMINISTRATOR],
             deployer=deployer,
             container=ARTIFACT_CONTAINER,
             token_seconds=settings.local.token_seconds,
@@ -156,13 +156,13 @@ def _identity(settings: Settings, role: Role, name: str) -> identities.Identity:
     return identities.Identity.of(
         settings.stack,
         name,
-        secrets=roles.SECRETS.get(role, ()),
-        manage_secrets=role is roles.SECRETS_OFFICER,
+        secrets=rights.SECRETS.get(role, ()),
+        manage_secrets=role is rights.SECRETS_OFFICER,
         blobs=_blob_access(role),
     )
 
 
 def _blob_access(role: Role) -> BlobAccess:
-    if role in roles.BLOB_WRITERS:
+    if role in rights.BLOB_WRITERS:
         return BlobAccess.WRITE
-    return BlobAccess.READ if role in roles.BLOB_READERS else BlobAccess.NONE
+    return BlobAccess.READ if role in rights.BLOB_READERS else BlobAccess.NONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from components.mlflow.platform import Platform
-from infra.settings import Settings
+from infra.settings.model import Settings
 from infra.stack import Stack
 from infra.tags import tags
 

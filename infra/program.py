@@ -5,8 +5,9 @@ from __future__ import annotations
 import pulumi
 
 from components.mlflow.platform import Platform
-from infra import local, outputs, settings
+from infra import local, outputs
 from infra.azure import program as azure
+from infra.settings import model as settings
 
 
 def main() -> None:

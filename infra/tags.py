@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.settings import Settings
+from infra.settings.model import Settings
 
 REQUIRED = ("owner", "cost-center", "data-classification", "environment", "managed-by")
 """The tags without which no Azure resource is made."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import applicationinsights, consumption, monitor, operationalinsights
 
-from components.azure import diagnostics, panel_queries, workbook
-from components.azure.alert_rules import DATABASE_ALERTS, QUERY_ALERTS, MetricRule, QueryRule, connections
+from components.azure import diagnostics
 from components.azure.lock import lock
+from components.mlflow.observability import kql as panel_queries
+from components.mlflow.observability import workbook
+from components.mlflow.observability.alerts import DATABASE_ALERTS, QUERY_ALERTS, MetricRule, QueryRule, connections
 
 _AUDIT = "Audit"  # the log category of queries
 _RETENTION_DAYS = range(30, 731)

@@ -1,5 +1,1 @@
-"""The data plane of the local stack: programs that stand in for Azure's services on 127.0.0.1.
-
-Each runs in the foreground as `python -m components.local.NAME`, logs to stderr, keeps everything below `--state DIR`,
-and may be killed at any time and started again.
-"""
+"""Where the emulators' modules were. The state of a local stack names one of them by its path."""

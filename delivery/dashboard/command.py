@@ -16,7 +16,7 @@ from types import FrameType
 from delivery.dashboard import document
 from delivery.dashboard.scraping import EVERY_SECONDS, History, Scraper, scrape, targets
 from delivery.dashboard.server import serve
-from delivery.local_stack.configuration import CONFIG_FILE, LocalStack
+from delivery.local.configuration import CONFIG_FILE, LocalStack
 from tools import node_packages
 from tools.steps import Report, ToolError
 

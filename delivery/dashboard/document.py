@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from components.mlflow.panels import PANELS, Panel
+from components.mlflow.observability.panels import PANELS, Panel
 from delivery.dashboard.evaluation import Reading, charted, values
 
 STEP_SECONDS = 15

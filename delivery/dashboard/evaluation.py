@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from components.mlflow.panels import STATUSES, Highest, Panel, Quantiles, Rate, Series, Share, Total
+from components.mlflow.observability.panels import STATUSES, Highest, Panel, Quantiles, Rate, Series, Share, Total
 from mlflow_runtime.metrics.snapshot import Row, Rows
 
 _STATUS = re.compile(r"[1-5][0-9][0-9]")

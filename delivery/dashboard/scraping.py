@@ -17,9 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from components.compute.local.processes import HOST
 from components.compute.local.supervisor import Supervisor
-from components.mlflow.panels import GATEWAY_REQUESTS
+from components.mlflow.observability.panels import GATEWAY_REQUESTS
 from delivery.dashboard.evaluation import Reading
-from delivery.local_stack.configuration import LocalStack
+from delivery.local.configuration import LocalStack
 from mlflow_runtime.metrics import snapshot
 from mlflow_runtime.routes import METRICS_PATH, ServiceRole
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import psutil
 
-from delivery.local_stack.configuration import REPOSITORY, engine_directory
+from delivery.local.configuration import REPOSITORY, engine_directory
 
 State = dict[str, Any]
 

@@ -11,11 +11,11 @@ from components.azure.identity import FederatedSubject, Identity, IdentityArgs
 from components.azure.roles import Role as AzureRole
 from components.azure.roles import assign, only_these_roles
 from components.compute.contract import Role
-from infra import roles
+from infra import rights
 from infra.azure.data import Data
 from infra.azure.foundation import Foundation
-from infra.azure.settings import GithubSettings
 from infra.naming import ROLES_WITH_IDENTITY
+from infra.settings.azure import GithubSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +35,21 @@ def grants(*, clients_reach_blob: bool) -> list[Grant]:
     With `clients_reach_blob` who writes artifacts may sign URLs for others: that right is on an account or nowhere.
     """
     pulls = [Grant(holder=role, role=AzureRole.ACR_PULL, on="images") for role in ROLES_WITH_IDENTITY]
-    reads = [Grant(holder=role, role=AzureRole.STORAGE_BLOB_DATA_READER, on="artifacts") for role in roles.BLOB_READERS]
+    reads = [
+        Grant(holder=role, role=AzureRole.STORAGE_BLOB_DATA_READER, on="artifacts") for role in rights.BLOB_READERS
+    ]
     writes = [
-        Grant(holder=role, role=AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR, on="artifacts") for role in roles.BLOB_WRITERS
+        Grant(holder=role, role=AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR, on="artifacts") for role in rights.BLOB_WRITERS
     ]
     secrets = [
         Grant(holder=role, role=AzureRole.KEY_VAULT_SECRETS_USER, on="secret", secret=secret)
-        for role, named in roles.SECRETS.items()
+        for role, named in rights.SECRETS.items()
         for secret in named
     ]
-    officer = Grant(holder=roles.SECRETS_OFFICER, role=AzureRole.KEY_VAULT_SECRETS_OFFICER, on="vault")
+    officer = Grant(holder=rights.SECRETS_OFFICER, role=AzureRole.KEY_VAULT_SECRETS_OFFICER, on="vault")
     signs = [
         Grant(holder=role, role=AzureRole.STORAGE_BLOB_DELEGATOR, on="account")
-        for role in roles.BLOB_WRITERS
+        for role in rights.BLOB_WRITERS
         if clients_reach_blob
     ]
     return [*pulls, *reads, *writes, *signs, *secrets, officer]

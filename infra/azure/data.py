@@ -16,10 +16,10 @@ from components.azure.postgres import EntraAdministrator, Postgres, PostgresArgs
 from components.azure.postgres_size import max_connections
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
 from components.mlflow.topology import REGISTRY_DATABASE, TRACKING_DATABASE
-from infra import roles
+from infra import rights
 from infra.azure.foundation import Foundation
-from infra.azure.settings import AzureSettings
 from infra.naming import ARTIFACT_CONTAINER
+from infra.settings.azure import AzureSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def keep(base: Foundation, azure: AzureSettings, *, public_origin: pulumi.Input[
 
 
 def _database(base: Foundation, azure: AzureSettings) -> Postgres:
-    administrator = base.identities[roles.DATABASE_ADMINISTRATOR]
+    administrator = base.identities[rights.DATABASE_ADMINISTRATOR]
     wanted = azure.database
     postgres = Postgres(
         "postgres",

@@ -12,9 +12,9 @@ from components.azure.identity import Identity, IdentityArgs
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
 from components.azure.network import Network, NetworkArgs
 from components.compute.contract import Role
-from infra.azure.settings import SUBNETS, AzureSettings
 from infra.naming import ROLES_WITH_IDENTITY, Names, unique_suffix
-from infra.settings import Settings
+from infra.settings.azure import SUBNETS, AzureSettings
+from infra.settings.model import Settings
 from infra.tags import tags
 
 _ZONES = ("1", "2", "3")

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 import pulumi
 
+from components.azure.container_apps_environment import Environment, EnvironmentArgs
 from components.azure.network_plan import SubnetRole
 from components.compute.container_apps import arm, rendering
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
-from components.compute.container_apps.environment import Environment, EnvironmentArgs
 from components.compute.container_apps.image import Image
 from components.compute.contract import Identity, Ingress, Role
 from components.mlflow.platform import PlatformArgs
 from components.mlflow.topology import DataPlane, Topology
-from infra import guardrails
 from infra.azure import access, foundation
 from infra.azure import data as data_plane
 from infra.azure.data import Data
 from infra.azure.foundation import Foundation
-from infra.azure.settings import AzureSettings, Exposure
 from infra.naming import ROLES_WITH_IDENTITY
-from infra.settings import Settings
+from infra.settings import guardrails
+from infra.settings.azure import AzureSettings, Exposure
+from infra.settings.model import Settings
 from infra.stack import Stack
 from infra.tags import REQUIRED
 

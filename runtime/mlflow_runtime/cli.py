@@ -37,7 +37,7 @@ def _prepare(env: Mapping[str, str]) -> int:
 
 def _service(role: ServiceRole) -> Run:
     def run(env: Mapping[str, str]) -> int:
-        from mlflow_runtime import service
+        from mlflow_runtime.service import server as service
 
         return service.run(role, env)
 

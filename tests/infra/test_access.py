@@ -6,8 +6,9 @@ import pytest
 
 from components.azure.roles import Role as AzureRole
 from components.compute.contract import Role
-from tests.azure.recorder import Graph
-from tests.infra.stacks import STACKS, graph
+from infra import rights as of_platform
+from tests.support.recorder import Graph
+from tests.support.stacks import STACKS, graph
 
 RIGHTS = {
     ("gateway", "ACR_PULL", "registry"),
@@ -76,9 +77,7 @@ def test_who_writes_artifacts_signs_for_clients_only_if_they_reach_the_account()
 
 
 def test_a_right_too_many_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from infra import roles
-
-    monkeypatch.setattr(roles, "BLOB_WRITERS", (*roles.BLOB_WRITERS, Role.GATEWAY))
+    monkeypatch.setattr(of_platform, "BLOB_WRITERS", (*of_platform.BLOB_WRITERS, Role.GATEWAY))
     assert rights(graph("dev", nameGeneration="other")) != RIGHTS
 
 

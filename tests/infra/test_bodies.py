@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.azure import arm
-from tests.azure.recorder import Graph
-from tests.azure_cloud import bodies, sdk_types
-from tests.azure_cloud.bodies import faults_of
-from tests.infra.stacks import STACKS, graph
+from delivery.offline_azure import bodies, sdk_types
+from delivery.offline_azure.bodies import faults_of
+from tests.support import arm
+from tests.support.recorder import Graph
+from tests.support.stacks import STACKS, graph
 
 WITHOUT_SCHEMA = {
     # Checked by the SDK's own types alone: nothing stricter is published for them beside this checkout.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.azure.recorder import UNKNOWN, Graph
-from tests.infra.stacks import DIGEST, STACKS, graph
+from tests.support.recorder import UNKNOWN, Graph
+from tests.support.stacks import DIGEST, STACKS, graph
 
 PROTECTED = ("staging", "prod")
 

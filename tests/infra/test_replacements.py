@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.azure.replacements import needs_table, replacing
-from tests.azure_cloud.immutable import MOVED
-from tests.infra.stacks import graph
+from delivery.offline_azure.immutable import MOVED
+from tests.support.replacements import needs_table, replacing
+from tests.support.stacks import graph
 
 # The inputs whose change makes the provider replace a resource, where its loss is a loss: of data, of what other people
 # rely on, or of who has which rights.

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from mlflow_runtime.artifacts.byte_range import OutsideError, Span, span
 from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, Blocks
-from mlflow_runtime.blob import clear_errors
+from mlflow_runtime.artifacts.repository import clear_errors
 
 _log = logging.getLogger(__name__)
 

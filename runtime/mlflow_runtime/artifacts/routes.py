@@ -21,11 +21,11 @@ from mlflow.utils.uri import validate_path_is_safe
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from mlflow_runtime import blob
+from mlflow_runtime.artifacts import repository as blob
 from mlflow_runtime.artifacts.download import download
 from mlflow_runtime.artifacts.memory import Memory
 from mlflow_runtime.artifacts.upload import upload
-from mlflow_runtime.observed import CLIENT_GONE
+from mlflow_runtime.middleware.observed import CLIENT_GONE
 
 _log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ def run(env: Mapping[str, str]) -> int:
         _log.error("%s", error)
         return 2
     # Late, because importing MLflow takes seconds that a wrong setting need not wait for.
+    from mlflow_runtime.azure.secrets import client
     from mlflow_runtime.prepare.steps import StepFailed, prepare
-    from mlflow_runtime.secrets import client
 
     try:
         prepare(settings, lambda: client(settings.key_vault_url))

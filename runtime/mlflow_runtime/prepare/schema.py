@@ -15,13 +15,13 @@ from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import URL, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from mlflow_runtime.mlflow_app import ARTIFACT_ROOT
+from mlflow_runtime.database.revisions import image_revisions
 from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.reasons import first_line
-from mlflow_runtime.revisions import image_revisions
 from mlflow_runtime.schema import declaration, history
 from mlflow_runtime.schema.comparison import served_on
 from mlflow_runtime.schema.declaration import Declaration
+from mlflow_runtime.service.mlflow_app import ARTIFACT_ROOT
 
 _MLFLOW_ALONE = (
     "point prepare at a database that MLflow has to itself, or restore this one; nothing was changed in it by this run"

@@ -7,7 +7,8 @@ from operator import attrgetter
 
 from sqlalchemy import URL
 
-from mlflow_runtime import database_address, environment
+from mlflow_runtime import environment
+from mlflow_runtime.database import address as database_address
 from mlflow_runtime.environment import Reader, is_guid, number
 
 DEFAULT_WAIT_SECONDS = 600

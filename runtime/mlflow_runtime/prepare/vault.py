@@ -15,10 +15,10 @@ from azure.core.exceptions import (
 from azure.keyvault.secrets import SecretClient
 from cryptography.fernet import Fernet
 
+from mlflow_runtime.azure.secrets import CRYPTO_KEK, WEBHOOK_KEY
 from mlflow_runtime.deadline import Deadline
 from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.reasons import first_line
-from mlflow_runtime.secrets import CRYPTO_KEK, WEBHOOK_KEY
 
 MANAGED_BY = "mlflow-platform"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from mlflow_runtime.revisions import Revisions
+from mlflow_runtime.database.revisions import Revisions
 from mlflow_runtime.schema import declaration
 from mlflow_runtime.schema.declaration import Found
 

@@ -70,7 +70,7 @@ class History:
             return above[0]
         raise UnknownVersionError(
             f"the schema of MLflow {version} is not known here; known are {', '.join(self.heads)}. "
-            f"In a checkout, add it with `python -m tests.runtime.schema.generate {version}`."
+            f"In a checkout, add it with `python -m delivery.schema.generate {version}`."
         )
 
     def position(self, revision: str) -> int:
@@ -80,7 +80,7 @@ class History:
                 return position
         raise UnknownVersionError(
             f"revision {revision} is not among the {len(self.migrations)} that are known here; in a checkout, "
-            "bring the table up to date with `python -m tests.runtime.schema.generate`."
+            "bring the table up to date with `python -m delivery.schema.generate`."
         )
 
     def between(self, older: str, newer: str) -> Sequence[Migration]:

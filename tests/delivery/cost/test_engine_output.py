@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from delivery.cost.resources import InputError, read
-from tests.azure.arm import needs_schemas
-from tests.azure_cloud.cloud import Azure
-from tests.azure_cloud.provider import serve
-from tests.azure_cloud.running import Program, Result
+from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.provider import serve
+from delivery.offline_azure.running import Result
+from tests.support.arm import needs_schemas
+from tests.support.engine import Program
 
 pytestmark = needs_schemas
 SOURCE = """

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.mlflow import panels
-from components.mlflow.panels import PANELS, Panel
+from components.mlflow.observability import panels
+from components.mlflow.observability.panels import PANELS, Panel
 from delivery.dashboard import document
 from delivery.dashboard.evaluation import Reading, charted, quantile, values
 from mlflow_runtime.metrics.snapshot import Rows

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.azure_cloud.running import REPOSITORY
+from delivery.offline_azure.running import REPOSITORY
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from delivery.offline_azure import addresses
 from delivery.recover.addresses import AddressError, address
-from tests.azure.arm import needs_schemas
-from tests.azure_cloud import addresses
-from tests.infra.stacks import STACKS, graph
+from tests.support.arm import needs_schemas
+from tests.support.stacks import STACKS, graph
 
 GROUP = {"resourceGroupName": "rg-one"}
 

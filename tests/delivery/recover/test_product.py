@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.azure.arm import needs_schemas
-from tests.azure_cloud.cloud import Azure
-from tests.azure_cloud.product import Product
-from tests.azure_cloud.provider import serve
-from tests.azure_cloud.rest import Face
-from tests.azure_cloud.running import kill_up
+from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.product import Product
+from delivery.offline_azure.provider import serve
+from delivery.offline_azure.rest import Face
 from tests.delivery.recover.recovering import recover
+from tests.support.arm import needs_schemas
+from tests.support.engine import kill_up
 
 pytestmark = needs_schemas
 

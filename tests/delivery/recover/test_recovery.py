@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from delivery.offline_azure.addresses import SUBSCRIPTION
+from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.provider import serve
 from delivery.recover import report, state
 from delivery.recover.engine import Engine, EngineError, State
 from delivery.recover.recovery import Found, Recovered, look, recover
-from tests.azure.arm import needs_schemas
-from tests.azure_cloud.addresses import SUBSCRIPTION
-from tests.azure_cloud.cloud import Azure
-from tests.azure_cloud.provider import serve
-from tests.azure_cloud.running import Program, kill_up
+from tests.support.arm import needs_schemas
+from tests.support.engine import Program, kill_up
 
 pytestmark = needs_schemas
 SOURCE = Path(__file__).with_name("small_program.py").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.mlflow.panels import GATEWAY_REQUESTS, PANELS
+from components.mlflow.observability.panels import GATEWAY_REQUESTS, PANELS
 from delivery.dashboard.evaluation import Reading, values
 from delivery.dashboard.scraping import parse
 from mlflow_runtime.environment import SettingsError

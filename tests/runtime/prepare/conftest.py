@@ -7,7 +7,7 @@ import pytest
 
 from mlflow_runtime.prepare.lock import LOCK_KEY
 from tests.runtime.prepare.pairs import Pair, Prepared, fresh_names
-from tests.runtime.prepare.servers import KeyVault, PostgresServer, postgres_server
+from tests.support.servers import KeyVault, PostgresServer, postgres_server
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg2
 
 from mlflow_runtime.prepare.settings import Settings
-from tests.runtime.prepare.servers import PostgresServer
 from tests.runtime.prepare.settings_for import settings_for
+from tests.support.servers import PostgresServer
 
 ROOT = Path(__file__).parents[3]
 

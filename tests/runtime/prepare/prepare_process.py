@@ -4,8 +4,8 @@ import logging
 import sys
 
 from mlflow_runtime.prepare.steps import StepFailed, prepare
-from tests.runtime.prepare.servers import KeyVault
 from tests.runtime.prepare.settings_for import settings_for
+from tests.support.servers import KeyVault
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")

@@ -3,7 +3,7 @@
 from sqlalchemy import URL
 
 from mlflow_runtime.prepare.settings import Principal, Settings
-from tests.runtime.prepare.servers import VAULT_URL
+from tests.support.servers import VAULT_URL
 
 TRACKING = Principal(name="mlflow-tracking", object_id="11111111-1111-1111-1111-111111111111")
 REGISTRY = Principal(name="mlflow-registry", object_id="22222222-2222-2222-2222-222222222222")

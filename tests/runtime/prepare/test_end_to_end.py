@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import first_of_free_ports
-from tests.local.plane import PREPARE, REGISTRY, REPOSITORY, TRACKING, Plane
+from tests.support.plane import PREPARE, REGISTRY, REPOSITORY, TRACKING, Plane
 
 ROWS = "SELECT name FROM experiments"
 

@@ -10,8 +10,8 @@ from mlflow_runtime.prepare.connection import engine
 from mlflow_runtime.prepare.privileges import ACCESS, Store
 from mlflow_runtime.prepare.steps import StepFailed, prepare
 from tests.runtime.prepare.pairs import Pair, Prepared, Refused
-from tests.runtime.prepare.servers import KeyVault
 from tests.runtime.prepare.snapshot import snapshot
+from tests.support.servers import KeyVault
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
 CHANGE = {"SELECT", "INSERT", "UPDATE", "DELETE"}

@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from mlflow_runtime.prepare.steps import prepare
 from tests.runtime.prepare.pairs import Pair
-from tests.runtime.prepare.servers import KeyVault
+from tests.support.servers import KeyVault
 
 Json = dict[str, Any]
 

@@ -13,9 +13,9 @@ from mlflow_runtime.prepare import lock, schema
 from mlflow_runtime.prepare.connection import APPLICATION_NAME, engine
 from mlflow_runtime.prepare.steps import StepFailed, prepare
 from tests.runtime.prepare.pairs import Pair, Prepared
-from tests.runtime.prepare.servers import KeyVault
 from tests.runtime.prepare.snapshot import snapshot
-from tests.runtime.prepare.waiting import until
+from tests.support.servers import KeyVault
+from tests.support.waiting import until
 
 RESTORE_POINTS = "SELECT from_revision, to_revision, mlflow_version FROM prepare.restore_points ORDER BY id"
 

@@ -12,19 +12,19 @@ from mlflow.store.model_registry import sqlalchemy_store as registry_store
 from mlflow.store.tracking import sqlalchemy_store as tracking_store
 from sqlalchemy import Engine
 
-from mlflow_runtime import probes
-from mlflow_runtime.health import NotReadyError
+from mlflow_runtime.database.revisions import Revisions
 from mlflow_runtime.prepare import connection, schema
 from mlflow_runtime.prepare.connection import engine
 from mlflow_runtime.prepare.steps import StepFailed, prepare
-from mlflow_runtime.revisions import Revisions
 from mlflow_runtime.schema import declaration, guard, history
 from mlflow_runtime.schema.comparison import served_on
 from mlflow_runtime.schema.declaration import Declaration
+from mlflow_runtime.service import probes
+from mlflow_runtime.service.health import NotReadyError
 from tests.runtime.prepare.pairs import Pair
-from tests.runtime.prepare.servers import KeyVault
 from tests.runtime.prepare.snapshot import snapshot
 from tests.runtime.prepare.test_runs import RESTORE_POINTS, step_back
+from tests.support.servers import KeyVault
 
 HEAD = schema.expected_revision()
 

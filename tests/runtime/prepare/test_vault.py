@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from mlflow_runtime.prepare import vault
 from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.prepare.vault import Outcome
-from tests.runtime.prepare.servers import KeyVault, StoredSecret
+from tests.support.servers import KeyVault, StoredSecret
 
 WEBHOOK, KEK = "webhook-encryption-key", "crypto-kek-passphrase"
 

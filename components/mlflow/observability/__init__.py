@@ -1,0 +1,1 @@
+"""What an operator sees of MLflow: panels, alerts and workbook from one table."""

@@ -1,0 +1,258 @@
+"""The offline Azure: resources in one JSON file, and the answers of Azure Resource Manager to what is done with them.
+
+It refuses what Azure refuses: bodies that the schemas do not allow (400), a missing parent (404), what `rules` finds
+beside the other resources, a name that is taken or softly deleted (409), the deletion of what is locked or in use
+(409), and what a test injected. Every call is one JSON line in `<state>.calls.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from delivery.offline_azure import addresses, answers, bodies, faults, holding, immutable, revisions, rules
+from delivery.offline_azure.errors import HalfDoneError, RefusedError
+from delivery.offline_azure.schema import Json
+
+# One name for all of Azure, not one per resource group.
+WORLDWIDE: Final[Mapping[str, str]] = {
+    "azure-native:storage:StorageAccount": "StorageAccountAlreadyTaken",
+    "azure-native:keyvault:Vault": "VaultAlreadyExists",
+    "azure-native:dbforpostgresql:Server": "ServerNameAlreadyExists",
+    "azure-native:containerregistry:Registry": "AlreadyInUse",
+}
+APP: Final = "azure-native:app:ContainerApp"
+
+
+class Azure:
+    """One Azure, kept in a file. Safe for threads; one process at a time."""
+
+    def __init__(self, state: Path) -> None:
+        self._file, self._lock = state, threading.RLock()
+        self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
+        self._cleared = threading.Event()
+        empty: dict[str, Any] = {"resources": {}, "deleted": {}, "taken": {}, "faults": [], "executions": {}}
+        empty["outcomes"] = {}
+        self._state = {**empty, **(json.loads(state.read_text()) if state.exists() else {})}
+
+    @property
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """The resources by their ID in lower case, each with `id`, `type` (azure-native token), `inputs` and `body`."""
+        return self._state["resources"]  # type: ignore[no-any-return]
+
+    @property
+    def executions(self) -> dict[str, dict[str, Any]]:
+        """The executions of jobs by their ID in lower case."""
+        return self._state["executions"]  # type: ignore[no-any-return]
+
+    @property
+    def outcomes(self) -> dict[str, list[str]]:
+        """How the next executions of a job, or the next revisions of an app, end, by its name; without, they succeed.
+
+        A job's are the statuses of an execution (Succeeded, Failed, Stopped), an app's `revisions.OUTCOMES`.
+        """
+        return self._state["outcomes"]  # type: ignore[no-any-return]
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Everything that was asked so far: `operation`, `type`, `id`, and `refused` where it was."""
+        lines = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def inject(
+        self,
+        kind: str,
+        *,
+        operation: str,
+        matching: str,
+        times: int = 1,
+        every: int | None = None,
+        seconds: float = 60,
+    ) -> None:
+        """Make calls of an operation run into a fault whose ID matches the expression, until `clear_faults`.
+
+        Kinds: throttled (429), conflict (409), forbidden (403), quota (400), half (created, but provisioning failed),
+        slow (done, and answered after `seconds`). The next `times` calls are hit, or with `every` each n-th one of all
+        that match, without an end. What the provider repeats by itself counts as a call, as it does on Azure.
+        """
+        fault = faults.fault(kind, operation=operation, matching=matching, times=times, every=every, seconds=seconds)
+        with self._lock:
+            self._cleared.clear()
+            self._state["faults"].append(fault)
+            self.save()
+
+    def clear_faults(self) -> None:
+        """End every fault. Calls that wait in a slow one are answered now."""
+        with self._lock:
+            self._state["faults"].clear()
+            self._cleared.set()
+            self.save()
+
+    def take_name(self, token: str, name: str) -> None:
+        """Somebody else has this worldwide name."""
+        self._state["taken"][_worldwide(token, name)] = "elsewhere"
+        self.save()
+
+    def change(self, identifier: str, **inputs: Any) -> None:
+        """What somebody does past Pulumi, e.g. in the portal. Objects are merged, all else is replaced."""
+        with self._lock:
+            found = self.resources[identifier.lower()]
+            found["inputs"] = answers.merged(found["inputs"], inputs)
+            self.save()
+
+    def save(self) -> None:
+        with self._lock:
+            partial = self._file.with_name(f"{self._file.name}.partial")
+            partial.write_text(json.dumps(self._state, indent=1, sort_keys=True))
+            partial.replace(self._file)
+
+    def create(self, token: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
+        """PUT of a new resource. Raises RefusedError, or HalfDoneError when it was made and left unfinished."""
+        identifier = addresses.address(token, inputs)
+        with self.called("create", token, identifier) as fault, self._lock:
+            bodies.check(token, inputs)
+            self._check_place(token, identifier, inputs)
+            self._check_beside(token, identifier, inputs)
+            self._state["deleted"].pop(_worldwide(token, identifier), None)
+            self._write(token, identifier, inputs)
+            if fault == faults.HALF:
+                raise HalfDoneError(
+                    "The resource write operation failed to complete successfully: provisioning 'Failed'."
+                )
+            return self.resources[identifier.lower()]
+
+    def update(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
+        """PUT of a resource that is there."""
+        with self.called("update", token, identifier), self._lock:
+            bodies.check(token, inputs)
+            old = self._there(identifier)
+            if reason := immutable.refusal(token, old["inputs"], inputs):
+                raise RefusedError(400, "PropertyChangeNotAllowed", reason)
+            self._check_beside(token, identifier, inputs)
+            self._write(token, identifier, inputs)
+            return self.resources[identifier.lower()]
+
+    def read(self, token: str, identifier: str) -> dict[str, Any] | None:
+        with self.called("read", token, identifier), self._lock:
+            return self.resources.get(identifier.lower())
+
+    def delete(self, token: str, identifier: str) -> None:
+        """DELETE; of what is gone already it is a success, as on Azure."""
+        with self.called("delete", token, identifier), self._lock:
+            if identifier.lower() not in self.resources:
+                return
+            if refused := holding.refusal(token, identifier, self.resources):
+                raise refused
+            gone = self.resources.pop(identifier.lower())
+            if token in holding.ONLY_FORGOTTEN:
+                return
+            for key in [key for key in self.resources if key.startswith(f"{identifier.lower()}/")]:
+                del self.resources[key]
+            if token == "azure-native:keyvault:Vault":
+                protected = gone["inputs"].get("properties", {}).get("enablePurgeProtection") is True
+                self._state["deleted"][_worldwide(token, identifier)] = {"id": identifier, "protected": protected}
+
+    def purge(self, vault: str) -> None:
+        """Give a softly deleted vault's name free; refused under purge protection."""
+        key = _worldwide("azure-native:keyvault:Vault", vault)
+        with self.called("purge", "azure-native:keyvault:Vault", vault), self._lock:
+            deleted = self._state["deleted"].get(key)
+            if deleted is None:
+                raise RefusedError(
+                    404, "DeletedVaultNotFound", f"The specified deleted vault '{vault}' does not exist."
+                )
+            if deleted["protected"]:
+                raise RefusedError(409, "MethodNotAllowed", "Operation 'DeletedVaultPurge' is not allowed.")
+            del self._state["deleted"][key]
+
+    def _write(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
+        old = self.resources.get(identifier.lower(), {})
+        kept = answers.written_back(token, inputs, old.get("inputs", {}))
+        body = bodies.body(token, kept) if token in bodies.table() else kept
+        resource: dict[str, Any] = {"id": identifier, "type": token, "inputs": kept, "body": body}
+        if token == APP:
+            name = answers.own_name(identifier)
+            outcomes = self.outcomes.get(name, [])
+            resource["revisions"] = revisions.after(old.get("revisions", []), name, inputs, outcomes)
+            resource["answer"] = revisions.summary(resource["revisions"])
+        self.resources[identifier.lower()] = resource
+
+    def _there(self, identifier: str) -> dict[str, Any]:
+        if identifier.lower() not in self.resources:
+            raise RefusedError(404, "ResourceNotFound", f"The Resource '{identifier}' was not found.")
+        return self.resources[identifier.lower()]
+
+    def _check_beside(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
+        if refused := rules.refusal(token, identifier, inputs, self.resources):
+            raise refused
+
+    def _check_place(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
+        # A server's parameters are always there: to create one is to set it.
+        if identifier.lower() in self.resources and token != "azure-native:dbforpostgresql:Configuration":
+            raise RefusedError(409, "ResourceAlreadyExists", f"cannot create already existing resource '{identifier}'")
+        above = addresses.parent(identifier)
+        if above is not None and above.lower() not in self.resources:
+            kind = "ParentResourceNotFound" if "/providers/" in above else "ResourceGroupNotFound"
+            raise RefusedError(404, kind, f"'{above}' could not be found.")
+        if token not in WORLDWIDE:
+            return
+        name = _worldwide(token, identifier)
+        if name in self._state["taken"] or any(_worldwide(r["type"], r["id"]) == name for r in self.resources.values()):
+            raise RefusedError(409, WORLDWIDE[token], f"The name '{name.split('#')[1]}' is already taken.")
+        recovers = inputs.get("properties", {}).get("createMode") == "recover"
+        if name in self._state["deleted"] and not recovers:
+            message = (
+                "A vault with the same name already exists in deleted state. Recover it, or purge it to reuse its name."
+            )
+            raise RefusedError(409, "ConflictError", message)
+
+    def called(self, operation: str, token: str, identifier: str) -> _Call:
+        """The frame of one call: it runs into what was injected, is written down, and leaves the state saved."""
+        return _Call(self, {"operation": operation, "type": token, "id": identifier})
+
+    def met(self, line: Mapping[str, str]) -> faults.Fault | None:
+        """Take the injected fault that this call runs into, if any."""
+        with self._lock:
+            return faults.met(self._state["faults"], line["operation"], line["id"])
+
+    def write_down(self, line: Mapping[str, str]) -> None:
+        with self._lock:
+            with self.calls_file.open("a") as calls:
+                calls.write(json.dumps(line) + "\n")
+            if line["operation"] != "read":
+                self.save()
+
+    def wait(self, seconds: float) -> None:
+        """Let a slow call take its time, unless faults are cleared."""
+        self._cleared.wait(seconds)
+
+
+class _Call:
+    """See `Azure.called`."""
+
+    def __init__(self, azure: Azure, line: dict[str, str]) -> None:
+        self._azure, self._line = azure, line
+        self._fault: faults.Fault | None = None
+
+    def __enter__(self) -> str | None:
+        self._fault = self._azure.met(self._line)
+        kind = str(self._fault["kind"]) if self._fault else None
+        if kind is not None and kind in faults.ANSWERS:
+            refused = RefusedError(*faults.ANSWERS[kind])
+            self._write(refused)
+            raise refused
+        return kind
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._write(error)
+        if self._fault is not None and self._fault["kind"] == faults.SLOW and error is None:
+            self._azure.wait(self._fault["seconds"])
+
+    def _write(self, error: BaseException | None) -> None:
+        self._azure.write_down({**self._line, **({"refused": str(error)} if error else {})})
+
+
+def _worldwide(token: str, name: str) -> str:
+    return f"{token}#{name.rsplit('/', 1)[-1].lower()}"

@@ -1,0 +1,74 @@
+"""What keeps Azure from deleting a resource: a lock, what is in it, and what refers to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from delivery.offline_azure.errors import RefusedError
+
+LOCK: Final = "azure-native:authorization:ManagementLockByScope"
+
+# These vanish with their parent and are in nobody's way.
+GO_WITH_PARENT: Final = {
+    "azure-native:dbforpostgresql:Configuration",
+    "azure-native:storage:BlobServiceProperties",
+    "azure-native:keyvault:Secret",
+}
+# These have no DELETE: the provider only forgets them, and what is below them stays.
+ONLY_FORGOTTEN: Final = {"azure-native:storage:BlobServiceProperties"}
+# These cannot go while something refers to them.
+HELD_BY_REFERENCE: Final = {
+    "azure-native:network:Subnet",
+    "azure-native:network:VirtualNetwork",
+    "azure-native:network:NetworkSecurityGroup",
+    "azure-native:network:NatGateway",
+    "azure-native:network:PublicIPAddress",
+    "azure-native:privatedns:PrivateZone",
+    "azure-native:app:ManagedEnvironment",
+}
+
+
+def refusal(token: str, identifier: str, resources: Mapping[str, Mapping[str, Any]]) -> RefusedError | None:
+    """Why Azure does not delete this resource of these, which are by their ID in lower case; None if it does."""
+    if token == "azure-native:dbforpostgresql:Configuration":
+        return RefusedError(405, "MethodNotAllowed", "A server parameter cannot be deleted.")
+    key = identifier.lower()
+    for lock in resources.values():
+        scope = lock["id"].lower().rpartition("/providers/")[0]
+        # A lock holds what is below its scope, and what is above it from taking the scope along.
+        if lock["type"] == LOCK and token != LOCK and (_within(key, scope) or _within(scope, key)):
+            message = f"The scope '{identifier}' cannot be deleted because following scope(s) are locked: '{scope}'."
+            return RefusedError(409, "ScopeLocked", message)
+    if users := _users(token, key, resources):
+        message = f"'{identifier}' cannot be deleted: it is in use by {', '.join(users)}."
+        return RefusedError(409, "InUse", message)
+    return None
+
+
+def _users(token: str, key: str, resources: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if token in ONLY_FORGOTTEN:
+        return []
+    others = {other: resource for other, resource in resources.items() if other != key}
+    users = {
+        str(resource["id"])
+        for other, resource in others.items()
+        if _child(other, key) and resource["type"] not in GO_WITH_PARENT
+    }
+    if token in HELD_BY_REFERENCE:
+        quoted = re.compile(f'"{re.escape(key)}["/]')
+        users |= {
+            str(resource["id"]) for resource in others.values() if quoted.search(json.dumps(resource["inputs"]).lower())
+        }
+    return sorted(users)
+
+
+def _within(key: str, scope: str) -> bool:
+    return key == scope or key.startswith(f"{scope}/")
+
+
+def _child(key: str, above: str) -> bool:
+    """Whether a resource is part of another; what only extends it, such as a role assignment, goes along with it."""
+    return _within(key, above) and ("/providers/" not in above or "/providers/" not in key[len(above) :])

@@ -1,0 +1,140 @@
+"""The product's own program, run by the real engine against an offline Azure, with one of its own stack files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from delivery.offline_azure import rest
+from delivery.offline_azure.answers import merged
+from delivery.offline_azure.running import REPOSITORY, Result, engine, engine_environment, must
+
+IMAGE: Final = "image"
+NO_DIGEST: Final = "none"
+PLACEHOLDER_DIGEST: Final = f"sha256:{'0ff11e' * 10}0ff1"
+"""Stands for an image where a stack's file names none; nobody can take it for a real one."""
+
+# How a stack keeps its secrets. Here it is an empty passphrase, since neither the stack nor its state outlives the run.
+_SECRETS_KEYS: Final = ("encryptionsalt", "encryptedkey", "secretsprovider")
+
+# Commands on the state alone.
+_WITHOUT_FILE: Final = ("cancel", "stack", "state")
+
+
+class Product:
+    """One stack of the repository's program.
+
+    The folder keeps the stack's state, a copy of its file, in which `configure` sets values, and the engine's home: the
+    repository and the user's own state stay as they are. The provider is on `provider_port`; ARM and the tokens for it
+    are at `rest_url`. `placeholder` says whether the stack's file names no image, and a made-up digest stands for it.
+    `repository` is the folder with Pulumi.yaml and stacks/. Raises FileNotFoundError where the repository has no such
+    stack, ValueError for an encrypted value in its file.
+    """
+
+    def __init__(
+        self, folder: Path, stack: str, provider_port: int, rest_url: str, *, repository: Path = REPOSITORY
+    ) -> None:
+        self.folder, self.stack, self.repository = folder, stack, repository
+        source = repository / "stacks" / f"Pulumi.{stack}.yaml"
+        if not source.is_file():
+            raise FileNotFoundError(f"stack {stack!r}: {source} is no file; there are {', '.join(stacks(repository))}.")
+        document = yaml.safe_load((repository / "Pulumi.yaml").read_text())
+        self.project = str(document["name"])
+        self.environment = engine_environment(folder, provider_port) | {
+            "ARM_ENDPOINT": rest_url,
+            **rest.identity_environment(rest_url),
+        }
+        self.config_file = self._copied(source)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The stack's configuration without its namespace."""
+        config = self._read().get("config") or {}
+        return {key.removeprefix(f"{self.project}:"): value for key, value in config.items()}
+
+    def configure(self, **values: Any) -> None:
+        """Set values of the program's configuration: objects are merged into what is there, None takes a key out."""
+        document = self._read()
+        config = dict(document.get("config") or {})
+        for key, value in values.items():
+            name = f"{self.project}:{key}"
+            config[name] = merged(config.get(name, {}), value) if isinstance(value, Mapping) else value
+        self._write({**document, "config": {key: value for key, value in config.items() if value is not None}})
+
+    def arguments(self, command: str, *arguments: str) -> list[str]:
+        """The arguments of a `pulumi` that works on this stack, for whoever runs it in `environment`."""
+        file = [] if command in _WITHOUT_FILE else ["--config-file", str(self.config_file)]
+        return [command, *arguments, "--stack", self.stack, *file]
+
+    def run(self, command: str, *arguments: str, timeout: float = 300) -> Result:
+        """One command of the engine, from the repository's root, to its end."""
+        line = self.arguments(command, *arguments)
+        return engine(*line, folder=self.repository, environment=self.environment, timeout=timeout)
+
+    def up(self, *arguments: str) -> Result:
+        return self.run("up", "--yes", "--skip-preview", *arguments)
+
+    def preview(self, *arguments: str) -> Result:
+        return self.run("preview", *arguments)
+
+    def refresh(self, *arguments: str) -> Result:
+        """What is different on Azure; the state is left as it is."""
+        return self.run("refresh", "--preview-only", *arguments)
+
+    def destroy(self, *arguments: str) -> Result:
+        return self.run("destroy", "--yes", "--skip-preview", *arguments)
+
+    def unlock(self) -> Result:
+        """Take off the lock that a killed engine has left on the state."""
+        return self.run("cancel", "--yes")
+
+    def _copied(self, source: Path) -> Path:
+        """Make the stack in the state, and its file.
+
+        `pulumi stack init` writes to the stack's file. So it works on a project of the same name in the folder, which
+        has the same stacks, as a stack belongs to a project by name.
+        """
+        project = self.folder / "project"
+        project.mkdir(exist_ok=True)
+        (project / "Pulumi.yaml").write_text(f"name: {self.project}\nruntime: python\n")
+        document = yaml.safe_load(source.read_text()) or {}
+        _refuse_secrets(source, document.get("config") or {})
+        plain = {key: value for key, value in document.items() if key not in _SECRETS_KEYS}
+        self.config_file = project / source.name
+        self._write(plain)
+        if not (self.folder / "state" / ".pulumi" / "stacks" / self.project / f"{self.stack}.json").exists():
+            arguments = ("stack", "init", self.stack, "--no-select")
+            must(engine(*arguments, folder=project, environment=self.environment))
+        self.placeholder = lacks_digest(self.values)
+        if self.placeholder:
+            self.configure(**{IMAGE: {"digest": PLACEHOLDER_DIGEST}})
+        return self.config_file
+
+    def _read(self) -> dict[str, Any]:
+        return dict(yaml.safe_load(self.config_file.read_text()) or {})
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        self.config_file.write_text(yaml.safe_dump(dict(document), sort_keys=False))
+
+
+def stacks(repository: Path = REPOSITORY) -> list[str]:
+    """The names of the stacks that have a file."""
+    return sorted(path.name.split(".")[1] for path in (repository / "stacks").glob("Pulumi.*.yaml"))
+
+
+def lacks_digest(values: Mapping[str, Any]) -> bool:
+    """Whether a configuration (without its namespace) says that no image was chosen yet."""
+    image = values.get(IMAGE)
+    return isinstance(image, Mapping) and str(image.get("digest")) == NO_DIGEST
+
+
+def _refuse_secrets(source: Path, config: Mapping[str, Any]) -> None:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and "secure" in value:
+            raise ValueError(
+                f"{source}: {key} is encrypted with the stack's own key, which is out of reach offline; "
+                "take it out of a copy of the repository, or keep secrets in the stack's Key Vault."
+            )

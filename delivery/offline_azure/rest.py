@@ -1,0 +1,181 @@
+"""The management REST face for what no resource type covers, and where its tokens come from.
+
+Jobs are started and watched, apps and their revisions looked at, deleted vaults purged. Plain HTTP on 127.0.0.1; IDs
+are those of Azure, `api-version` and a bearer token are required as there. The token comes from `/msi/token`, which is
+what a managed identity asks on App Service (Microsoft Learn, "How to use managed identities for App Service", REST
+endpoint reference): `DefaultAzureCredential` takes it from there with `identity_environment`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from delivery.offline_azure import addresses, answers, executions, revisions
+from delivery.offline_azure.cloud import APP, Azure
+from delivery.offline_azure.errors import RefusedError
+
+JOB: Final = "azure-native:app:Job"
+TOKEN: Final = "offline-token"
+IDENTITY_HEADER: Final = "offline-identity"
+MANAGEMENT: Final = ("https://management.azure.com", "https://management.core.windows.net")
+_TOKEN_PATH: Final = "/msi/token"
+_TOKEN_API_VERSION: Final = "2019-08-01"
+_TOKEN_SECONDS: Final = 86400
+
+Reply = tuple[int, Mapping[str, Any]]
+
+
+def identity_environment(url: str) -> dict[str, str]:
+    """The variables by which a process takes itself for an app with a managed identity, of the face at `url`."""
+    return {"IDENTITY_ENDPOINT": f"{url}{_TOKEN_PATH}", "IDENTITY_HEADER": IDENTITY_HEADER}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Face
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._answer(lambda path: self.server.post(path))
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        if address.path == _TOKEN_PATH:
+            query = {key: values[0] for key, values in parse_qs(address.query).items()}
+            self._send(*self.server.token(query, self.headers.get("X-IDENTITY-HEADER")))
+        else:
+            self._answer(lambda path: self.server.get(path))
+
+    def _answer(self, ask: Any) -> None:
+        address = urlsplit(self.path)
+        try:
+            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                raise RefusedError(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
+            if "api-version" not in parse_qs(address.query):
+                raise RefusedError(400, "MissingApiVersionParameter", "The api-version query parameter is required.")
+            status, body = ask(address.path)
+        except RefusedError as refused:
+            status, body = refused.status, {"error": {"code": refused.code, "message": refused.message}}
+        self._send(status, body)
+
+    def _send(self, status: int, body: Mapping[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            self.send_header("Retry-After", "1")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Calls are written down by the Azure, not on stderr."""
+
+
+class Face(ThreadingHTTPServer):
+    """The REST server of an Azure. `Azure.outcomes` says how executions and revisions end."""
+
+    daemon_threads = True
+
+    def __init__(self, azure: Azure, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.azure = azure
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def outcomes(self) -> dict[str, list[str]]:
+        return self.azure.outcomes
+
+    def close(self) -> None:
+        """Stop serving and give the port back."""
+        self.shutdown()
+        self.server_close()
+
+    def token(self, query: Mapping[str, str], header: str | None) -> Reply:
+        """A token of the managed identity, for Azure Resource Manager alone."""
+        if header != IDENTITY_HEADER:
+            return HTTPStatus.UNAUTHORIZED, {"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong."}
+        if query.get("api-version") != _TOKEN_API_VERSION:
+            return HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": f"api-version must be {_TOKEN_API_VERSION}."}
+        resource = query.get("resource", "").rstrip("/")
+        if resource not in (*MANAGEMENT, self.url):
+            return HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": f"AADSTS500011: no resource '{resource}'."}
+        return HTTPStatus.OK, {
+            "access_token": TOKEN,
+            "client_id": answers.client()["clientId"],
+            "expires_on": str(int(time.time()) + _TOKEN_SECONDS),
+            "resource": resource,
+            "token_type": "Bearer",
+        }
+
+    def post(self, path: str) -> Reply:
+        """The start of a job, or the purge of a deleted vault."""
+        if path.lower().endswith("/start"):
+            return self._start(path[: -len("/start")])
+        if path.lower().endswith("/purge") and "/deletedvaults/" in path.lower():
+            self.azure.purge(path.split("/")[-2])
+            return HTTPStatus.ACCEPTED, {}
+        raise _missing(path)
+
+    def get(self, path: str) -> Reply:
+        """The executions of a job or one of them, the revisions of an app or one of them, or a resource."""
+        with self.azure.called("get", "", path):
+            above, _, last = path.rpartition("/")
+            if last.lower() == "executions" and above.lower() in self.azure.resources:
+                below = executions.of_job(self.azure.executions, above)
+                return HTTPStatus.OK, {"value": [executions.told(one) for one in below]}
+            if execution := self.azure.executions.get(path.lower()):
+                execution["looks"] += 1
+                return HTTPStatus.OK, executions.told(execution)
+            app, _, revision = path.partition("/revisions")
+            if revision:
+                return HTTPStatus.OK, self._revisions(app, revision.strip("/"))
+            if resource := self.azure.resources.get(path.lower()):
+                return HTTPStatus.OK, _resource(resource)
+        raise _missing(path)
+
+    def _start(self, path: str) -> Reply:
+        """A new execution, which is Running on the first look and has ended on the second."""
+        with self.azure.called("start", JOB, path):
+            job = self.azure.resources.get(path.lower())
+            if job is None or job["type"] != JOB:
+                raise _missing(path)
+            outcomes = self.azure.outcomes.get(answers.own_name(path), [])
+            execution = executions.started(job, outcomes.pop(0) if outcomes else executions.SUCCEEDED)
+            self.azure.executions[execution["id"].lower()] = execution
+            return HTTPStatus.OK, {"id": execution["id"], "name": execution["name"]}
+
+    def _revisions(self, path: str, name: str) -> Mapping[str, Any]:
+        app = self.azure.resources.get(path.lower())
+        if app is None or app["type"] != APP:
+            raise _missing(path)
+        history = app["revisions"]
+        if not name:
+            return {"value": [revisions.told(app["id"], history, one) for one in history]}
+        for one in history:
+            if one["name"].lower() == name.lower():
+                one["looks"] += 1
+                return revisions.told(app["id"], history, one)
+        raise _missing(f"{path}/revisions/{name}")
+
+
+def _resource(resource: Mapping[str, Any]) -> dict[str, Any]:
+    body = {key: value for key, value in resource["body"].items() if key not in ("name", "type")}
+    answer = {"provisioningState": "Succeeded", **resource.get("answer", {})}
+    told = {"id": resource["id"], "name": answers.own_name(resource["id"])}
+    told["type"] = addresses.arm_type(resource["type"])
+    return answers.merged({**told, **body}, {"properties": answer})  # type: ignore[no-any-return]
+
+
+def _missing(path: str) -> RefusedError:
+    return RefusedError(404, "ResourceNotFound", f"The Resource '{path}' was not found.")

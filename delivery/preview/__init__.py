@@ -1,0 +1,1 @@
+"""Shows a stack with no login: the real engine against the offline Azure."""

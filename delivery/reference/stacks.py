@@ -1,0 +1,133 @@
+"""`python -m delivery.reference.stacks`: writes docs/stacks.md, what each Azure stack is made of and what it costs.
+
+`--check` writes nothing and fails when the file is not what would be written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+from delivery.cost.catalogue import Group
+from delivery.cost.estimate import Estimate, estimate
+from delivery.cost.load import IDLE, WORKING
+from delivery.cost.prices import NOTICE
+from delivery.cost.report import IDLE_REPLICAS, LEFT_OUT, LOG_LINES
+from delivery.cost.resources import Resource
+from tests.support.recorder import Graph
+from tests.support.stacks import REPOSITORY, STACKS, graph
+
+DOCUMENT = REPOSITORY / "docs" / "stacks.md"
+
+
+def render() -> str:
+    """The document, from the graphs of the stacks' own files."""
+    return "\n".join(_lines()) + "\n"
+
+
+def resources(recorded: Graph) -> dict[str, str]:
+    """The type of each resource that a provider makes, by its Pulumi name."""
+    return {name: recorded.type(name) for name in recorded.names if recorded.is_custom(name)}
+
+
+def costs(recorded: Graph) -> Estimate:
+    """What a month costs, idle and at the standard load."""
+    azure = [name for name in recorded.names if recorded.type(name).startswith("azure-native:")]
+    return estimate(
+        [Resource(type=recorded.type(name), name=name, inputs=recorded.inputs(name)) for name in azure], IDLE, WORKING
+    )
+
+
+def _lines() -> Iterator[str]:
+    graphs = {stack: graph(stack) for stack in STACKS}
+    made = {stack: resources(recorded) for stack, recorded in graphs.items()}
+    yield "# The Azure stacks"
+    yield ""
+    yield "Written by `python -m delivery.reference.stacks` from the stacks' files, as they are made with an image."
+    yield "`make preview STACK=prod` shows one as the engine would make it; DIFF=1 adds every property."
+    yield ""
+    yield from _cost({stack: costs(recorded) for stack, recorded in graphs.items()})
+    yield ""
+    yield "## Resources"
+    yield ""
+    yield from _counts(made)
+    yield ""
+    yield "### Each by its Pulumi name"
+    yield ""
+    yield f"| name | type | {' | '.join(STACKS)} |"
+    yield f"|---|---|{'---|' * len(STACKS)}"
+    kinds = {name: kind for found in made.values() for name, kind in found.items()}
+    for name, kind in sorted(kinds.items(), key=lambda item: (item[1], item[0])):
+        marks = " | ".join("x" if name in made[stack] else "" for stack in STACKS)
+        yield f"| {name} | {_short(kind)} | {marks} |"
+
+
+def _cost(estimates: dict[str, Estimate]) -> Iterator[str]:
+    yield "## What a month costs"
+    yield ""
+    yield f"In USD, from idle to the load below. {NOTICE}"
+    yield ""
+    yield f"| | {' | '.join(STACKS)} |"
+    yield f"|---|{'---|' * len(STACKS)}"
+    for group in Group:
+        ranges = []
+        for found in estimates.values():
+            lines = found.groups().get(group, [])
+            ranges.append(_range(sum(line.idle_usd for line in lines), sum(line.load_usd for line in lines)))
+        yield f"| {group.value} | {' | '.join(ranges)} |"
+    totals = [_range(found.idle_usd, found.load_usd) for found in estimates.values()]
+    yield f"| **total** | {' | '.join(f'**{total}**' for total in totals)} |"
+    yield ""
+    yield "What costs most:"
+    yield ""
+    yield "| stack | resource | what | idle | at load |"
+    yield "|---|---|---|---|---|"
+    for stack, found in estimates.items():
+        for line in sorted(found.lines, key=lambda line: line.load_usd, reverse=True)[:5]:
+            yield f"| {stack} | {line.resource} | {line.what} | {line.idle_usd:.0f} | {line.load_usd:.0f} |"
+    yield ""
+    load = next(iter(estimates.values())).load
+    yield (
+        f"The load: every service at {load.scale:.0%} of the way from its least to its most replicas for "
+        f"{load.active_hours:g} hours a month, {load.requests:g} million requests, {load.log_gb:g} GB of other logs, "
+        f"{load.blob_gb:g} GB of artifacts. {LOG_LINES} {IDLE_REPLICAS} Left out: {LEFT_OUT}."
+    )
+    yield ""
+    yield "For another load, or what another configuration costs: `python -m delivery.cost --help`."
+
+
+def _counts(made: dict[str, dict[str, str]]) -> Iterator[str]:
+    counts = {stack: Counter(found.values()) for stack, found in made.items()}
+    yield f"| type | {' | '.join(STACKS)} |"
+    yield f"|---|{'---|' * len(STACKS)}"
+    for kind in sorted({kind for found in counts.values() for kind in found}):
+        yield f"| {_short(kind)} | {' | '.join(str(counts[stack][kind] or '') for stack in STACKS)} |"
+    yield f"| **all** | {' | '.join(f'**{len(made[stack])}**' for stack in STACKS)} |"
+
+
+def _range(least: float, most: float) -> str:
+    return f"{least:.0f}" if round(least) == round(most) else f"{least:.0f} to {most:.0f}"
+
+
+def _short(kind: str) -> str:
+    return kind.removeprefix("azure-native:").removeprefix("pulumi-python:dynamic/")
+
+
+def main() -> int:
+    """Write or check; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m delivery.reference.stacks", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say whether the file is up to date")
+    check = parser.parse_args().check
+    wanted = render()
+    if not check:
+        DOCUMENT.write_text(wanted)
+    elif not DOCUMENT.is_file() or DOCUMENT.read_text() != wanted:
+        print(f"{DOCUMENT} is out of date; write it with `python -m delivery.reference.stacks`.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Writes the table of MLflow's migrations that the image carries."""

@@ -1,0 +1,134 @@
+"""One table of defaults for each kind of environment. Stack files hold only what differs from it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from components.azure.artifact_store import Redundancy
+from components.azure.postgres_args import HighAvailability
+from components.compute.contract import Role, Scale
+from components.mlflow.topology import Size
+from infra.settings.azure import AzureProfile, DatabaseSettings, NetworkSettings, StorageSettings
+
+
+class ComputeKind(enum.StrEnum):
+    """The backends of components/compute/."""
+
+    LOCAL = "local"
+    CONTAINER_APPS = "container_apps"
+    AKS = "aks"
+
+
+class ProfileName(enum.StrEnum):
+    """The rows of the table."""
+
+    LOCAL = "local"
+    DEV = "dev"
+    STAGING = "staging"
+    PROD = "prod"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Where services run, how big each is, and what they stand on in Azure, unless the stack's file says otherwise.
+
+    `database_pool` is the number of connections that a replica keeps open to each database.
+    """
+
+    compute: ComputeKind
+    sizes: Mapping[Role, Size]
+    database_pool: int
+    azure: AzureProfile | None = None
+
+
+def _size(cpu: float, memory_mib: int, spool_mib: int, minimum: int, maximum: int) -> Size:
+    return Size(cpu=cpu, memory_mib=memory_mib, spool_mib=spool_mib, scale=Scale(minimum=minimum, maximum=maximum))
+
+
+# cpu and memory come in the steps of Container Apps' consumption plan, 1 core to 2 GiB, spool disks in its sizes
+# (https://learn.microsoft.com/azure/container-apps/containers#allocations and /storage-mounts#ephemeral-storage).
+# A service needs about 250 MiB idle.
+PROFILES: Mapping[ProfileName, Profile] = {
+    ProfileName.LOCAL: Profile(
+        compute=ComputeKind.LOCAL,
+        sizes={
+            Role.GATEWAY: _size(0.25, 512, 0, 1, 1),
+            Role.TRACKING: _size(0.5, 1024, 1024, 2, 2),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 1, 1),
+            Role.ARTIFACTS: _size(0.5, 1024, 1024, 1, 1),
+        },
+        database_pool=20,
+    ),
+    # Cheap: nothing runs while nobody works, one zone, and all of it may be thrown away.
+    ProfileName.DEV: Profile(
+        compute=ComputeKind.CONTAINER_APPS,
+        sizes={
+            Role.GATEWAY: _size(0.25, 512, 0, 0, 1),
+            Role.TRACKING: _size(0.5, 1024, 1024, 0, 2),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1),
+            Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2),
+        },
+        # The smallest there is: its server takes 35 connections.
+        database_pool=2,
+        azure=AzureProfile(
+            network=NetworkSettings(cidr="10.40.0.0/24"),
+            database=DatabaseSettings(sku="Standard_B1ms", backup_days=7),
+            storage=StorageSettings(redundancy=Redundancy.LOCAL),
+            log_retention_days=30,
+            protect=False,
+            purge_protection=False,
+            zone_redundant=False,
+            private_registry=False,
+        ),
+    ),
+    # The shape of prod, without its standby and with fewer replicas.
+    ProfileName.STAGING: Profile(
+        compute=ComputeKind.CONTAINER_APPS,
+        sizes={
+            Role.GATEWAY: _size(0.5, 1024, 0, 2, 4),
+            Role.TRACKING: _size(1, 2048, 2048, 2, 6),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3),
+            Role.ARTIFACTS: _size(1, 2048, 1024, 2, 4),
+        },
+        # With these a server has room for a roll-out at full size, when every replica has a successor beside it.
+        database_pool=10,
+        azure=AzureProfile(
+            network=NetworkSettings(cidr="10.40.1.0/24", fixed_outbound_address=True),
+            database=DatabaseSettings(sku="Standard_D2ds_v5", storage_gib=64, backup_days=14),
+            storage=StorageSettings(redundancy=Redundancy.ZONE),
+            log_retention_days=30,
+            protect=True,
+            purge_protection=True,
+            zone_redundant=True,
+            private_registry=True,
+        ),
+    ),
+    ProfileName.PROD: Profile(
+        compute=ComputeKind.CONTAINER_APPS,
+        sizes={
+            Role.GATEWAY: _size(0.5, 1024, 0, 3, 10),
+            Role.TRACKING: _size(1, 2048, 2048, 3, 20),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6),
+            Role.ARTIFACTS: _size(1, 2048, 1024, 3, 10),
+        },
+        database_pool=4,
+        azure=AzureProfile(
+            network=NetworkSettings(cidr="10.40.2.0/24", fixed_outbound_address=True),
+            database=DatabaseSettings(
+                sku="Standard_D2ds_v5",
+                storage_gib=128,
+                backup_days=35,
+                high_availability=HighAvailability.ZONE_REDUNDANT,
+                geo_backup=True,
+            ),
+            storage=StorageSettings(redundancy=Redundancy.GEO_ZONE, soft_delete_days=30),
+            log_retention_days=90,
+            protect=True,
+            purge_protection=True,
+            zone_redundant=True,
+            private_registry=True,
+        ),
+    ),
+}

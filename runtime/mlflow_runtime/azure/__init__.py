@@ -1,0 +1,1 @@
+"""The managed identity of this process, and the secrets and blobs that it opens."""

@@ -1,0 +1,1 @@
+"""How MLflow reaches PostgreSQL: addresses, tokens as passwords, connections, revisions."""

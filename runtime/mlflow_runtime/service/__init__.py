@@ -1,0 +1,1 @@
+"""One service of MLflow: its process, its settings, its application and its probes."""

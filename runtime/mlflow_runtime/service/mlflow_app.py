@@ -1,0 +1,127 @@
+"""MLflow's own ASGI application, set up as `mlflow server` 3.17.2 sets it up in its worker processes.
+
+Sources: `server` in mlflow/cli/__init__.py and `_run_server` in mlflow/server/__init__.py, which pass everything by
+environment variables that the application reads when it is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import URL
+
+from mlflow_runtime.database.revisions import image_revisions
+from mlflow_runtime.patches import span_trees
+from mlflow_runtime.responses import UNANSWERED, failure_of
+from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.schema import guard
+from mlflow_runtime.service.settings import Settings
+
+# No address of a server is kept in rows, so a platform can move; every service resolves it to the container itself.
+ARTIFACT_ROOT: Final = "mlflow-artifacts:/"
+
+_FIXED: Final = {
+    "_MLFLOW_SERVER_ARTIFACT_ROOT": ARTIFACT_ROOT,
+    "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+    "_MLFLOW_SGI_NAME": "uvicorn",
+    "_MLFLOW_IN_JOB_EXECUTOR": "false",
+    "MLFLOW_ENABLE_WORKSPACES": "false",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
+    # Sixteen processes and 3 GB in every replica.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # The defaults of the command line.
+    "MLFLOW_SERVER_SECRETS_CACHE_TTL": "60",
+    "MLFLOW_SERVER_SECRETS_CACHE_MAX_SIZE": "1000",
+    # A service that calls another over HTTP fails soon, rather than hang with it.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    # The list of models that MLflow brings along, not the newest one from the internet: without a way there it is asked
+    # for again and again, each time for half a minute.
+    "MLFLOW_MODEL_CATALOG_URI": "",
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+}
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """The variables of MLflow for a service."""
+    values = {
+        **_FIXED,
+        "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": settings.blob.wasbs,
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(settings.public_hosts),
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins(settings)),
+    }
+    if settings.databases is None:
+        return {**values, "_MLFLOW_SERVER_ARTIFACTS_ONLY": "true"}
+    return {
+        **values,
+        "_MLFLOW_SERVER_FILE_STORE": database_uri(settings.databases.tracking, settings.role),
+        "_MLFLOW_SERVER_REGISTRY_STORE": database_uri(settings.databases.registry, settings.role),
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(settings.databases.pool_size),
+        "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(settings.databases.pool_size),
+    }
+
+
+def origins(settings: Settings) -> tuple[str, ...]:
+    """The web origins that may call: the platform's own, which MLflow refuses unless it is told, and the named ones.
+
+    MLflow admits the origins of this machine by itself, whatever their scheme.
+    """
+    own = (f"https://{host}" for host in settings.public_hosts)
+    return tuple(dict.fromkeys((*own, *settings.public_origins)))
+
+
+def database_uri(url: URL, role: ServiceRole) -> str:
+    """The URL as MLflow gets it: sessions are seen under the role's name in pg_stat_activity."""
+    return url.update_query_dict({"application_name": f"mlflow-{role}"}).render_as_string(hide_password=False)
+
+
+def load(settings: Settings) -> Any:
+    """Import MLflow's application for a service. Once a process: MLflow reads its variables while it is imported."""
+    os.environ.update(environment(settings))
+    # A variable of clients, which the server refuses to start with.
+    os.environ.pop("MLFLOW_WORKSPACE", None)
+
+    from mlflow.server import app as flask_app
+    from mlflow.server.fastapi_app import app as fastapi_app
+    from mlflow.store.db import utils as mlflow_db
+
+    from mlflow_runtime.artifacts import routes
+    from mlflow_runtime.artifacts.memory import Memory
+    from mlflow_runtime.patches import artifact_locations
+
+    # MLflow retries a first connect for 100 s inside the request that needs it. Stores are opened in the background.
+    mlflow_db.MAX_RETRY_COUNT = 1
+    guard.install(image_revisions())
+    span_trees.install()
+    artifact_locations.close_others()
+    if settings.role is ServiceRole.ARTIFACTS:
+        routes.install(fastapi_app, Memory.of(settings.memory_mib))
+    answer_errors(fastapi_app, flask_app)
+    return fastapi_app
+
+
+def answer_errors(fastapi_app: Any, flask_app: Any) -> None:
+    """Answer the errors that MLflow lets through; all others stay what they are to both frameworks."""
+    from starlette.responses import JSONResponse
+
+    async def for_fastapi(_request: Any, error: Exception) -> JSONResponse:
+        failure = failure_of(error)
+        if failure is None:
+            raise error
+        return JSONResponse(failure.body, failure.status)
+
+    def for_flask(error: Exception) -> tuple[dict[str, Any], int]:
+        failure = failure_of(error)
+        if failure is None:
+            raise error
+        return failure.body, failure.status
+
+    for kind in UNANSWERED:
+        fastapi_app.add_exception_handler(kind, for_fastapi)
+        flask_app.register_error_handler(kind, for_flask)

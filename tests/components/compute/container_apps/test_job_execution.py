@@ -1,0 +1,189 @@
+"""Executions against a server that answers as Azure Resource Manager does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components.compute.container_apps import arm, job_execution
+from components.compute.container_apps.arm import Arm, ArmError
+from components.compute.container_apps.job_execution import (
+    JobExecutionError,
+    Wanted,
+    environment_hash,
+    run_to_end,
+    start,
+    under_way,
+)
+from components.compute.container_apps.resources import JobExecutionProvider
+from tests.components.compute.container_apps.arm_server import NOT_FOUND, Answer, ArmServer, Clock, client_of
+
+JOB = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/jobs/prepare"
+IMAGE = "registry.azurecr.io/mlflow@sha256:1"
+ENV = {"B": "2", "A": "1"}
+WANTED = Wanted(job_id=JOB, name="prepare", image=IMAGE, environment=environment_hash(ENV), timeout_seconds=60)
+
+
+class FakeArm(ArmServer):
+    """A job's executions. `script` gives the statuses of each one by turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.executions: dict[str, list[str]] = {}
+        self.templates: dict[str, dict[str, Any]] = {}
+        self.script = ["Running", "Succeeded"]
+        self.accepted_only = False
+        self.lose_answer = False
+
+    def add(self, statuses: list[str], image: str = IMAGE, env: dict[str, str] = ENV) -> str:
+        name = f"prepare-{len(self.executions)}"
+        self.executions[name] = list(statuses)
+        containers = [{"image": image, "env": [{"name": key, "value": value} for key, value in env.items()]}]
+        self.templates[name] = {"containers": containers}
+        return name
+
+    def starts(self) -> int:
+        return sum(call.startswith("POST") for call in self.calls)
+
+    def answer(self, method: str, path: str) -> Answer | None:
+        if method == "POST" and path == f"{JOB}/start":
+            name = self.add(self.script)
+            if self.lose_answer:
+                return None
+            if self.accepted_only:
+                return 202, {}, {"Location": f"{self.url}{JOB}/executions/{name}?api-version=1"}
+            return 200, {"name": name, "id": f"{JOB}/executions/{name}"}, {}
+        if path == f"{JOB}/executions":
+            return 200, {"value": [self._body(name) for name in self.executions]}, {}
+        name = path.rpartition("/")[2]
+        if name not in self.executions:
+            return NOT_FOUND
+        body = self._body(name)
+        if len(self.executions[name]) > 1:
+            self.executions[name].pop(0)
+        return 200, body, {}
+
+    def _body(self, name: str) -> dict[str, Any]:
+        return {"name": name, "properties": {"status": self.executions[name][0], "template": self.templates[name]}}
+
+
+@pytest.fixture
+def azure() -> Iterator[FakeArm]:
+    server = FakeArm()
+    with server.serving():
+        yield server
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def client(azure: FakeArm, clock: Clock) -> Arm:
+    return client_of(azure, clock)
+
+
+def test_an_execution_is_started_and_awaited(azure: FakeArm, client: Arm) -> None:
+    azure.script = ["Processing", "Running", "Running", "Succeeded"]
+    assert run_to_end(client, WANTED) == "prepare-0"
+    assert azure.executions["prepare-0"] == ["Succeeded"]
+
+
+def test_a_start_that_azure_only_accepts_is_followed(azure: FakeArm, client: Arm) -> None:
+    azure.accepted_only = True
+    assert run_to_end(client, WANTED) == "prepare-0"
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped", "Degraded"])
+def test_a_failure_says_what_still_runs_and_where_the_log_is(azure: FakeArm, client: Arm, status: str) -> None:
+    azure.script = ["Running", status]
+    with pytest.raises(JobExecutionError) as error:
+        run_to_end(client, WANTED)
+    assert f"(execution prepare-0) ended with status {status}; the services of before still run" in str(error.value)
+    assert 'ContainerAppConsoleLogs | where ContainerGroupName startswith "prepare-0"' in str(error.value)
+
+
+def test_waiting_has_an_end_and_a_repeat_takes_the_execution_over(azure: FakeArm, client: Arm) -> None:
+    azure.script = ["Running"]
+    with pytest.raises(JobExecutionError, match="is still Running after 660 s"):
+        run_to_end(client, WANTED)
+    azure.executions["prepare-0"] = ["Running", "Succeeded"]
+    assert run_to_end(client, WANTED) == "prepare-0"
+    assert azure.starts() == 1
+
+
+def test_after_an_interrupt_the_running_execution_is_taken_over(azure: FakeArm, client: Arm, clock: Clock) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    azure.script = ["Running", "Running", "Succeeded"]
+    dying = client_of(azure, clock, sleep=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_to_end(dying, WANTED)
+    assert run_to_end(client, WANTED) == "prepare-0"
+    assert azure.starts() == 1
+
+
+def test_a_start_whose_answer_was_lost_is_found(azure: FakeArm, client: Arm) -> None:
+    azure.lose_answer = True
+    assert run_to_end(client, WANTED) == "prepare-0"
+    assert azure.starts() == 1
+
+
+def test_only_the_same_that_still_runs_is_taken_over(azure: FakeArm, client: Arm) -> None:
+    azure.add(["Succeeded"])
+    azure.add(["Running"], image="registry.azurecr.io/mlflow@sha256:2")
+    azure.add(["Running"], env={"A": "other"})
+    assert under_way(client, WANTED) is None
+    assert start(client, WANTED) == "prepare-3"
+
+
+@pytest.mark.parametrize("status", [409, 429, 503])
+def test_a_refusal_in_passing_is_waited_for_as_long_as_azure_says(
+    azure: FakeArm, client: Arm, clock: Clock, status: int
+) -> None:
+    azure.refusals = [("POST", status, {"Retry-After": "17"})]
+    assert run_to_end(client, WANTED) == "prepare-0"
+    assert clock.slept[0] == 17
+    assert azure.starts() == 2
+
+
+def test_patience_has_an_end(azure: FakeArm, client: Arm) -> None:
+    azure.refusals = [("POST", 429, {"Retry-After": "200"})] * 9
+    with pytest.raises(ArmError, match=r"POST .*/start: 429 E429 not now"):
+        start(client, WANTED)
+    assert azure.starts() == 2
+
+
+def test_a_refusal_for_good_is_told_at_once(azure: FakeArm, client: Arm, clock: Clock) -> None:
+    azure.refusals = [("POST", 403, {})]
+    with pytest.raises(ArmError, match="403 E403"):
+        start(client, WANTED)
+    assert clock.slept == []
+
+
+def test_the_resource_asks_where_the_environment_says_and_keeps_no_endpoint(
+    azure: FakeArm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arm, "default_token", lambda _: "token")
+    monkeypatch.setattr(job_execution, "POLL_SECONDS", 0.0)
+    monkeypatch.setenv("ARM_ENDPOINT", azure.url)
+    props = {"jobId": JOB, "jobName": "prepare", "image": IMAGE, "environment": "e", "timeoutSeconds": 60.0}
+    made = JobExecutionProvider().create(props)
+    assert (made.id, made.outs) == (f"{JOB}/executions/prepare-0", props | {"execution": "prepare-0"})
+
+
+def test_it_runs_again_only_for_another_job_image_or_environment() -> None:
+    inputs = {"jobId": JOB, "image": IMAGE, "environment": "e", "timeoutSeconds": 60.0}
+    diff = JobExecutionProvider().diff
+    assert not diff("id", inputs | {"execution": "prepare-0"}, inputs | {"timeoutSeconds": 90.0}).changes
+    for key in ("jobId", "image", "environment"):
+        assert diff("id", inputs, inputs | {key: "other"}).changes
+
+
+def test_a_hash_depends_on_every_value_and_on_no_order() -> None:
+    assert environment_hash({"A": "1", "B": "2"}) == environment_hash({"B": "2", "A": "1"})
+    assert environment_hash({"A": "1", "B": "2"}) != environment_hash({"A": "12", "B": ""})

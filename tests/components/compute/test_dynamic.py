@@ -1,0 +1,82 @@
+"""What a user reads of a failed provider, and what the state keeps of a provider."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import sys
+import traceback
+from typing import Any
+
+import pytest
+from pulumi.dynamic import ResourceProvider
+from pulumi.dynamic.dynamic import serialize_provider
+
+from components.compute.container_apps.resources import JobExecutionProvider, RevisionReadyProvider
+from components.compute.dynamic import Provider
+from components.compute.local.resources import JobProvider, ProcessGroupProvider, SupervisorProvider
+from components.emulators.blob_container import BlobContainerProvider
+
+# These names stand in the state of stacks that exist: another one could not be read from it.
+NAMES: dict[type[Provider], str] = {
+    SupervisorProvider: "components.compute.local.resources.SupervisorProvider",
+    ProcessGroupProvider: "components.compute.local.resources.ProcessGroupProvider",
+    JobProvider: "components.compute.local.resources.JobProvider",
+    BlobContainerProvider: "components.emulators.blob_container.BlobContainerProvider",
+    JobExecutionProvider: "components.compute.container_apps.resources.JobExecutionProvider",
+    RevisionReadyProvider: "components.compute.container_apps.resources.RevisionReadyProvider",
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_traceback_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
+
+
+class ExpectedError(Exception):
+    pass
+
+
+class Failing(Provider):
+    errors = (ExpectedError,)
+
+    def fail(self, error: Exception) -> None:
+        with self.message_only():
+            raise error from KeyError("inner")
+
+
+def said(error: Exception) -> str:
+    """As Pulumi's provider host tells an error."""
+    try:
+        Failing().fail(error)
+    except type(error):
+        return traceback.format_exc()
+    return ""
+
+
+def test_an_expected_error_is_its_message() -> None:
+    assert said(ExpectedError("do this")).splitlines() == [f"{__name__}.ExpectedError: do this"]
+
+
+def test_any_other_error_keeps_its_traceback() -> None:
+    told = said(ValueError("a bug"))
+    assert "Traceback" in told
+    assert "in fail" in told
+    assert "inner" in told
+
+
+@pytest.mark.parametrize(("provider", "name"), NAMES.items(), ids=[one.__name__ for one in NAMES])
+def test_the_state_names_the_class_and_holds_nothing_else(provider: type[Provider], name: str) -> None:
+    kept: Any = serialize_provider(provider())
+    pickled = base64.b64decode(kept)
+    assert len(pickled) < 2 * len(name)
+    module, _, cls = name.rpartition(".")
+    assert module.encode() in pickled
+    assert cls.encode() in pickled
+    assert type(pickle.loads(pickled)) is provider  # noqa: S301 - it was made above
+    assert provider.serialize_as_secret_always is False
+    assert provider.errors
+
+
+def test_pulumi_would_make_it_secret_otherwise() -> None:
+    assert ResourceProvider.serialize_as_secret_always is True

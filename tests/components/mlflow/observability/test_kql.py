@@ -1,0 +1,186 @@
+"""Every query of the workbook and the alerts is KQL, and a panel's gives on Azure what the local dashboard draws."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from components.mlflow.observability import kql as panel_queries
+from components.mlflow.observability.alerts import QUERY_ALERTS
+from components.mlflow.observability.panels import (
+    GATEWAY_REQUESTS,
+    PANELS,
+    TOKENS_REFUSED,
+    WINDOW_SECONDS,
+    Panel,
+    Quantiles,
+)
+from components.mlflow.observability.workbook import SECTIONS
+from delivery.dashboard.evaluation import Reading, charted, values
+from mlflow_runtime.metrics.snapshot import KEPT, Row, Rows
+from tests.support import kusto
+
+STEP = 300
+START = 1_767_225_600  # a whole multiple of the step
+ALERTS = [*QUERY_ALERTS, *panel_queries.alerts()]
+WORKBOOK = [panel.query for section in SECTIONS for panel in section.panels]
+OF_SERVICES = [panel for panel in PANELS if panel.series[0].metric != GATEWAY_REQUESTS]
+# Each runs a query, which takes half a second.
+FEW = settings(
+    max_examples=5,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+BUCKETS = ((0, 0.1), (0.1, 0.5), (0.5, 2), (2, 2))
+
+
+def in_workbook(query: str) -> str:
+    """The query as the workbook asks it for four hours."""
+    return re.sub(r"\{TimeRange:grain\}", "5m", query)
+
+
+def test_every_query_is_kql_over_the_tables_that_there_are() -> None:
+    queries = [*map(in_workbook, WORKBOOK), *(alert.query for alert in ALERTS)]
+    problems = {query: found["problems"] for query, found in zip(queries, kusto.analyzed(queries), strict=True)}
+    assert {query: found for query, found in problems.items() if found} == {}
+
+
+def test_a_chart_has_a_time_a_name_and_a_number() -> None:
+    charts = [panel_queries.chart(panel, "5m") for panel in PANELS]
+    expected = [["TimeGenerated", "datetime"], ["series", "string"], ["value", "real"]]
+    assert [found["columns"] for found in kusto.analyzed(charts)] == [expected] * len(PANELS)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("ContainerAppConsoleLogs | where Lgo has 'x'", "Error KS142: The name 'Lgo' does not refer to any known"),
+        ("ContainerAppConsoleLogs | summarise count()", "Error KS"),
+        ("ContainerAppConsoleLogs | extend sample = Log | where sample has 'x'", "needs to be bracketed"),
+        ("SomeTable | count", "does not refer to any known table"),
+    ],
+)
+def test_a_query_that_is_wrong_is_noticed(query: str, message: str) -> None:
+    ((problem, *_),) = [found["problems"] for found in kusto.analyzed([query])]
+    assert message in problem
+
+
+def labels(panel: Panel) -> dict[str, list[str]]:
+    """Values of each kept label of a panel's metric, those among them that the panel asks for."""
+    known = {"status": ["200", "204", "404", "503", "error"], "database": ["tracking", "registry"]}
+    asked = {label: list(wanted) for series in panel.series for label, wanted in series.where.items()}
+    return {label: [*asked.get(label, []), *known.get(label, ["used", "free"])] for label in ALL_LABELS}
+
+
+ALL_LABELS = sorted({label for kept in KEPT.values() for label in kept})
+NUMBERS = st.integers(0, 40) | st.floats(0, 1000, width=16)
+
+
+@st.composite
+def readings(draw: st.DrawFn, panel: Panel) -> list[Reading]:
+    """What two services of two replicas tell in three steps; some of it is not there."""
+    told = []
+    for minute in range(0, 15, draw(st.sampled_from([1, 2]))):
+        for service, replica in (("tracking", "t-1"), ("tracking", "t-2"), ("registry", "r-1")):
+            if draw(st.integers(0, 3)):
+                rows = {series.metric: draw(metric_rows(panel, series.metric)) for series in panel.series}
+                at = START + 60 * minute + draw(st.sampled_from([0, 0.25]))
+                told.append(Reading(at=at, service=service, replica=replica, rows=rows))
+    return told
+
+
+@st.composite
+def metric_rows(draw: st.DrawFn, panel: Panel, metric: str) -> list[Row]:
+    found: list[Row] = []
+    possible = labels(panel)
+    kept = KEPT[metric]
+    for named in draw(
+        st.lists(st.tuples(*(st.sampled_from(possible[label]) for label in kept)), max_size=4, unique=True)
+    ):
+        own: Row = dict(zip(kept, named, strict=True))
+        if isinstance(panel.measure, Quantiles):
+            grown = draw(st.lists(st.sampled_from(BUCKETS), max_size=4, unique=True))
+            found += [{**own, "over": over, "le": le, "n": draw(st.integers(1, 20))} for over, le in sorted(grown)]
+        else:
+            found.append({**own, "n": draw(NUMBERS)})
+    return found
+
+
+def logged(told: Sequence[Reading]) -> list[dict[str, object]]:
+    """The readings as the console log has them, with lines of other kinds between."""
+    lines: list[dict[str, object]] = [
+        {
+            "TimeGenerated": datetime.fromtimestamp(reading.at, UTC).replace(tzinfo=None),
+            "ContainerName": reading.service,
+            "ContainerGroupName": reading.replica,
+            "Log": json.dumps({"logger": "mlflow_runtime.metrics", "message": "metrics", "metrics": reading.rows}),
+        }
+        for reading in told
+    ]
+    others = ["no JSON, mlflow_runtime.metrics", json.dumps({"logger": "mlflow_runtime.request", "status": 200})]
+    return [*lines, *({**lines[0], "Log": other} for other in others if lines)]
+
+
+def by_time(found: Sequence[dict[str, Any]]) -> dict[tuple[float, str], float]:
+    return {(row["TimeGenerated"].replace(tzinfo=UTC).timestamp(), row["series"]): row["value"] for row in found}
+
+
+@pytest.mark.parametrize("panel", OF_SERVICES, ids=lambda panel: panel.name)
+@FEW
+@given(data=st.data())
+def test_a_panel_gives_the_same_on_azure_and_here(panel: Panel, data: st.DataObject) -> None:
+    told = data.draw(readings(panel))
+    lines = charted(panel, told, STEP)
+    expected = {(time, line): value for line, points in lines.items() for time, value in points.items()}
+    assert by_time(kusto.run(panel_queries.chart(panel, "5m"), logged(told))) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.alert], ids=lambda panel: panel.name)
+@FEW
+@given(data=st.data())
+def test_an_alert_fires_where_the_panel_is_above_its_line(panel: Panel, data: st.DataObject) -> None:
+    assert panel.alert is not None
+    told = [reading for reading in data.draw(readings(panel)) if reading.at < START + WINDOW_SECONDS]
+    above = {line: value for line, value in values(panel, told, WINDOW_SECONDS).items() if value > panel.alert.above}
+    found = kusto.run(panel_queries.alert(panel).query, logged(told))
+    assert {row["series"]: row["value"] for row in found} == pytest.approx(above)
+
+
+@pytest.mark.parametrize(("refused", "fires"), [(0, False), (1, True)])
+def test_at_its_line_an_alert_does_not_fire_yet(refused: int, fires: bool) -> None:
+    rows: Rows = {"mlflow_identity_tokens_total": [{"resource": "vault", "outcome": "refused", "n": refused}]}
+    told = [Reading(at=START, service="tracking", replica="t", rows=rows)]
+    assert bool(kusto.run(panel_queries.alert(TOKENS_REFUSED).query, logged(told))) is fires
+
+
+def test_the_gateways_answers_are_the_lines_of_its_access_log() -> None:
+    def line(second: int, status: int) -> dict[str, object]:
+        access = {"logger": "http.log.access.gateway", "status": status, "duration": 0.01, "request": {"uri": "/"}}
+        moment = datetime.fromtimestamp(START + second, UTC).replace(tzinfo=None)
+        return {"TimeGenerated": moment, "ContainerName": "gateway", "Log": json.dumps(access)}
+
+    (panel,) = [panel for panel in PANELS if panel not in OF_SERVICES]
+    found = kusto.run(panel_queries.chart(panel, "5m"), [line(1, 200), line(2, 201), line(3, 503), line(301, 404)])
+    assert by_time(found) == pytest.approx(
+        {
+            (START, "gateway 2xx"): 2 / STEP,
+            (START, "gateway 5xx"): 1 / STEP,
+            (START + STEP, "gateway 4xx"): 1 / STEP,
+        }
+    )
+
+
+def test_rows_are_never_those_of_another_metric() -> None:
+    rows: Rows = {"mlflow_http_requests_total": [{"status": "200", "n": 30}], "mlflow_http_requests_shed_total": []}
+    told = [Reading(at=START, service="tracking", replica="t", rows=rows)]
+    (shed,) = [panel for panel in PANELS if panel.name == "shed"]
+    assert kusto.run(panel_queries.chart(shed, "5m"), logged(told)) == []

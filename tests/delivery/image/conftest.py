@@ -1,0 +1,115 @@
+"""The image, built once for all tests of this folder, and a data plane for the roles that run from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery.image.programs import find
+from tests.delivery.image.containers import ImagePlatform
+from tests.support.plane import REPOSITORY
+from tools.steps import ToolError
+
+_PROGRAMS = ("buildah", "podman", "runc", "debootstrap")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build: its folder and what `build --json` printed."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    @property
+    def identifier(self) -> str:
+        return str(self.document["id"])
+
+
+def start_build(folder: Path) -> subprocess.Popen[str]:
+    """Start to build the image into `folder`, by the command that `make image` calls."""
+    command = [sys.executable, "-m", "delivery.image", "build", "--json", "--output", str(folder)]
+    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(build: subprocess.Popen[str], folder: Path) -> Built:
+    """What a started build made."""
+    printed, said = build.communicate(timeout=380)
+    assert build.returncode == 0, said
+    return Built(folder, json.loads(printed))
+
+
+@pytest.fixture(scope="session")
+def tools_of_containers() -> None:
+    """Skips the test, saying why, on a machine where images cannot be built or run."""
+    subprocess.run([REPOSITORY / "tools" / "containers.sh"], check=False, capture_output=True)
+    try:
+        for program in _PROGRAMS:
+            find(program)
+    except ToolError as error:
+        pytest.skip(str(error))
+    if os.geteuid() != 0:
+        pytest.skip("a base is made by debootstrap, which needs root")
+
+
+@dataclass(frozen=True)
+class _Builds:
+    first: Built
+    second: subprocess.Popen[str] | None
+
+
+@pytest.fixture(scope="session")
+def _builds(
+    tools_of_containers: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[_Builds]:
+    """One build, and another of the same that goes on beside the tests, if any of them will ask for it."""
+    folder = tmp_path_factory.mktemp("image") / "first"
+    first = finished(start_build(folder), folder)
+    wanted = any("built_again" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    second = start_build(folder.with_name("second")) if wanted else None
+    yield _Builds(first, second)
+    if second is not None and second.poll() is None:
+        second.terminate()
+        second.wait(60)
+
+
+@pytest.fixture(scope="session")
+def built(_builds: _Builds) -> Built:
+    """The image of this checkout."""
+    return _builds.first
+
+
+@pytest.fixture
+def built_again(_builds: _Builds) -> Built:
+    """Another build of the same, waited for."""
+    assert _builds.second is not None
+    return finished(_builds.second, _builds.first.folder.with_name("second"))
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Path:
+    """The folder that holds Azurite, from the project's own installer and its cache."""
+    installer = REPOSITORY / "tools" / "azurite" / "install.py"
+    result = subprocess.run([sys.executable, installer], capture_output=True, text=True, check=True)
+    return Path(result.stdout.strip())
+
+
+@pytest.fixture
+def platform(built: Built, azurite: Path) -> Iterator[ImagePlatform]:
+    """A data plane, prepared by the image's own prepare."""
+    # Not pytest's tmp_path: its name is too long for a Unix socket on macOS.
+    folder = Path(tempfile.mkdtemp(prefix="image-"))
+    try:
+        with ImagePlatform.started(folder, azurite, built.identifier) as made:
+            yield made
+    finally:
+        shutil.rmtree(folder)

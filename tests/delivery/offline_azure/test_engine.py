@@ -1,0 +1,150 @@
+"""The real engine with the real azure-native SDK against the offline Azure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from delivery.offline_azure import retrying
+from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.provider import serve
+from delivery.offline_azure.running import NO_CHANGES_EXPECTED
+from tests.support.arm import needs_schemas
+from tests.support.engine import Program
+
+pytestmark = needs_schemas
+SOURCE = Path(__file__).with_name("small_program.py").read_text()
+
+
+@pytest.fixture
+def azure(tmp_path: Path) -> Azure:
+    return Azure(tmp_path / "azure.json")
+
+
+@pytest.fixture
+def program(tmp_path: Path, azure: Azure) -> Iterator[Program]:
+    server, port = serve(azure)
+    yield Program.written(tmp_path, SOURCE, port)
+    server.stop(None)
+
+
+def steps(program: Program) -> dict[str, str]:
+    """What a preview would do, by resource name; what stays is left out."""
+    result = program.run("preview", "--json", "--stack=test")
+    assert result.code == 0, result.text
+    document = json.loads(result.text[result.text.index("{") :])
+    return {step["urn"].split("::")[-1]: step["op"] for step in document["steps"] if step["op"] != "same"}
+
+
+def written(azure: Azure, operation: str) -> list[str]:
+    return [call["type"].split(":")[-1] for call in azure.calls() if call["operation"] == operation]
+
+
+def account(azure: Azure) -> str:
+    return next(key for key in azure.resources if "/storageaccounts/" in key and "/blobservices/" not in key)
+
+
+def test_a_life_from_up_to_destroy(program: Program, azure: Azure) -> None:
+    assert "[unknown]" in program.preview().text
+    assert azure.calls() == []
+
+    up = program.up()
+    assert up.code == 0, up.text
+    assert "psql-small-7f3a.postgres.database.azure.com" in up.text
+    assert "https://kv-small-7f3a.vault.azure.net/" in up.text
+    assert len(azure.resources) == 6
+    again = program.preview("--expect-no-changes")
+    assert again.code == 0, again.text
+
+    program.configure(owner="research")
+    assert steps(program) == {"account": "update"}
+    assert program.up().code == 0
+    assert written(azure, "update") == ["StorageAccount"]
+
+    refresh = ("refresh", "--preview-only", "--expect-no-changes", "--stack=test")
+    assert program.run(*refresh).code == 0
+    azure.change(account(azure), minimumTlsVersion="TLS1_0")
+    drifted = program.run(*refresh, "--diff")
+    assert drifted.code == NO_CHANGES_EXPECTED, drifted.text
+    assert "TLS1_0" in drifted.text
+    assert program.preview("--refresh", "--expect-no-changes").code != 0
+
+    assert program.destroy().code == 0
+    assert azure.resources == {}
+
+
+def test_an_immutable_change_is_shown_as_a_replacement(program: Program) -> None:
+    assert program.up().code == 0
+    program.configure(accountLocation="northeurope")
+    assert "replace" in steps(program)["account"]
+    changed = program.up()
+    assert changed.code == 0, changed.text
+    assert program.preview("--expect-no-changes").code == 0
+
+
+def test_an_update_that_azure_refuses_names_the_reason(program: Program) -> None:
+    assert program.up().code == 0
+    program.configure(storage=32)
+    refused = program.up()
+    assert refused.code != 0
+    assert "Storage cannot be reduced from 64 to 32 GiB." in refused.text
+
+
+def test_a_misspelt_property_fails_in_the_preview_already(program: Program, azure: Azure) -> None:
+    program.configure(misspelt=True)
+    for result in (program.preview(), program.up()):
+        assert result.code != 0
+        assert 'Status=400 Code="InvalidRequestContent"' in result.text
+        assert "properties.deleteRetentionPolicy.dayz: is unknown or read-only" in result.text
+    assert "BlobServiceProperties" not in {one["type"].split(":")[-1] for one in azure.resources.values()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("forbidden", "Status=403"), ("quota", "QuotaExceeded"), ("half", "provisioning")],
+)
+def test_after_a_fault_the_next_up_finishes(program: Program, azure: Azure, kind: str, message: str) -> None:
+    azure.inject(kind, operation="create", matching="/storageAccounts/[^/]+$")
+    failed = program.up()
+    assert failed.code != 0
+    assert message in failed.text
+    finished = program.up()
+    assert finished.code == 0, finished.text
+    assert len(azure.resources) == 6
+    assert program.destroy().code == 0
+    assert azure.resources == {}
+
+
+@pytest.mark.parametrize("kind", ["throttled", "conflict"])
+def test_what_passes_is_repeated_by_the_provider(program: Program, azure: Azure, kind: str) -> None:
+    azure.inject(kind, operation="create", matching="", every=3)
+    done = program.up()
+    assert done.code == 0, done.text
+    refused = [call for call in azure.calls() if "refused" in call]
+    assert len(refused) == 2
+    assert len(written(azure, "create")) == len(refused) + len(azure.resources)
+
+
+@pytest.mark.parametrize(("kind", "message"), [("throttled", "TooManyRequests"), ("conflict", "Status=409")])
+def test_what_goes_on_reaches_the_engine(program: Program, azure: Azure, kind: str, message: str) -> None:
+    azure.inject(kind, operation="create", matching="/storageAccounts/[^/]+$", every=1)
+    failed = program.up()
+    assert failed.code != 0
+    assert message in failed.text
+    assert written(azure, "create").count("StorageAccount") == retrying.MOST_TRIES
+    azure.clear_faults()
+    finished = program.up()
+    assert finished.code == 0, finished.text
+
+
+def test_a_lock_is_taken_off_before_what_it_holds(program: Program, azure: Azure) -> None:
+    program.configure(locked=True)
+    assert program.up().code == 0
+    destroyed = program.destroy()
+    assert destroyed.code == 0, destroyed.text
+    deleted = written(azure, "delete")
+    assert deleted.index("ManagementLockByScope") < deleted.index("BlobContainer") < deleted.index("StorageAccount")
+    assert azure.resources == {}

@@ -1,0 +1,188 @@
+"""One stack from nothing to nothing: up, up again, changes, drift, down, up, destroy. The tests build on each other."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from delivery.local.configuration import REPOSITORY
+from tests.support.local_stack import RunningStack, eventually
+
+SERVICES = ("tracking", "tracking-2", "registry", "artifacts", "gateway")
+NO_CHANGES, CHANGES = 0, 7
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    stack = RunningStack.configured(tmp_path_factory.mktemp("lifecycle"))
+    yield stack
+    stack.run("destroy", "--yes")
+
+
+def pids(stack: RunningStack) -> dict[str, int]:
+    return stack.supervisor.pids()
+
+
+@pytest.mark.parametrize("offset", [30, 5], ids=["tracking", "the gateway's metrics"])
+def test_a_port_that_is_taken_is_said_before_anything_is_made(own_stack: RunningStack, offset: int) -> None:
+    port = own_stack.local.port + offset
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        done = own_stack.run("up", "--no-smoke")
+    assert done.returncode == 1
+    assert f"port {port} on 127.0.0.1 is taken by" in done.stdout + done.stderr
+    assert "pulumi config set" in done.stdout + done.stderr
+    assert not own_stack.supervisor.alive()
+
+
+def test_bad_configuration_is_said_whole_before_anything_is_made(own_stack: RunningStack) -> None:
+    good = own_stack.config_file.read_text()
+    own_stack.configure(tracking={"minReplicas": 5, "maxReplicas": 2}, registry={"cpus": 1}, nonsense="x")
+    try:
+        done = own_stack.run("up", "--no-smoke")
+    finally:
+        own_stack.config_file.write_text(good)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    for field in ("tracking.minReplicas: 5", "registry.cpus: 1", "nonsense: 'x'"):
+        assert field in said
+    assert "Traceback" not in said
+    assert not own_stack.supervisor.alive()
+
+
+def test_interrupted_in_the_middle_up_goes_on_the_next_time(own_stack: RunningStack) -> None:
+    first = subprocess.Popen(
+        own_stack.command("up", "--no-smoke"),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    eventually(lambda: (own_stack.local.layout.processes / "tracking.json").exists(), 120, "the start of tracking")
+    second = own_stack.run("up", "--no-smoke")
+    assert second.returncode == 3
+    assert "Another command works on this stack (pid" in second.stderr
+    os.killpg(first.pid, signal.SIGINT)
+    said = first.communicate(timeout=120)[0].decode()
+    assert first.returncode == 130, said
+    own_stack.up()
+    assert own_stack.healthy()
+
+
+def test_up_again_changes_nothing(own_stack: RunningStack) -> None:
+    before = pids(own_stack)
+    own_stack.up()
+    assert pids(own_stack) == before
+    preview = own_stack.pulumi("preview", "--expect-no-changes")
+    assert preview.returncode == NO_CHANGES, preview.stdout + preview.stderr
+
+
+def test_the_smoke_passes_and_leaves_nothing(own_stack: RunningStack) -> None:
+    smoke = own_stack.run("smoke")
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    experiments = own_stack.call("experiments/search", {"max_results": 100})["experiments"]
+    assert [experiment["name"] for experiment in experiments] == ["Default"]
+    assert own_stack.call("registered-models/search?max_results=100").get("registered_models", []) == []
+
+
+def test_a_changed_setting_restarts_only_what_it_touches(own_stack: RunningStack) -> None:
+    before = pids(own_stack)
+    prepared = _prepare_log(own_stack)
+    own_stack.configure(limits={"maxBodyMib": 1})
+    assert own_stack.pulumi("preview", "--expect-no-changes").returncode != NO_CHANGES
+    own_stack.up()
+    changed = {name for name, pid in pids(own_stack).items() if before.get(name) != pid}
+    assert changed == {"gateway"}
+    assert own_stack.ask("/api/2.0/mlflow/runs/create", data=bytes((1 << 20) + 1)).status == 413
+    assert _prepare_log(own_stack) == prepared, "prepare runs only when its inputs changed"
+
+
+def test_more_replicas_leave_the_others_alone(own_stack: RunningStack) -> None:
+    before = pids(own_stack)
+    own_stack.configure(tracking={"minReplicas": 3})
+    own_stack.up()
+    after = pids(own_stack)
+    assert {name for name in before if before[name] != after[name]} == {"gateway"}
+    assert after.keys() - before.keys() == {"tracking-3"}
+
+
+def test_a_stopped_process_is_drift_that_refresh_reports_and_up_repairs(own_stack: RunningStack) -> None:
+    own_stack.supervisor.stop_process("registry")
+    refresh = own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff")
+    assert refresh.returncode == CHANGES
+    assert re.search(r'registry: "running" => "stopped"', refresh.stdout), refresh.stdout
+    own_stack.up()
+    assert own_stack.healthy()
+    assert own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes").returncode == NO_CHANGES
+
+
+def test_down_stops_everything_and_up_brings_the_same_runs_back(own_stack: RunningStack) -> None:
+    experiment = own_stack.call("experiments/create", {"name": f"kept-{uuid.uuid4()}"})["experiment_id"]
+    run = own_stack.call("runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"]
+    artifact = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/{run}/artifacts/kept.txt"
+    assert own_stack.ask(artifact, method="PUT", data=b"kept").status == 200
+    before = pids(own_stack)
+    assert own_stack.run("down").returncode == 0
+    assert own_stack.run("status").returncode == 1
+    eventually(lambda: not [pid for pid in before.values() if Path(f"/proc/{pid}").exists()], 10, "the end of all")
+    own_stack.up()
+    assert own_stack.call(f"runs/get?run_id={run}")["run"]["info"]["run_id"] == run
+    assert own_stack.ask(artifact).body == b"kept"
+
+
+def test_status_as_a_document_names_every_process(own_stack: RunningStack) -> None:
+    document = json.loads(own_stack.run("status", "--json").stdout)
+    assert document["healthy"] is True
+    assert {row["name"] for row in document["processes"]} >= {*SERVICES, "postgres", "blobs", "azure"}
+
+
+def test_a_killed_engine_blocks_nothing(own_stack: RunningStack) -> None:
+    own_stack.configure(limits={"maxBodyMib": 2})
+    update = subprocess.Popen(
+        own_stack.command("up", "--no-smoke"), cwd=REPOSITORY, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    locks = own_stack.local.backend / ".pulumi" / "locks"
+    eventually(lambda: any(locks.rglob("*.json")), 60, "the engine's lock")
+    (engine,) = (child for child in psutil.Process(update.pid).children() if child.name() == "pulumi")
+    # Its plugins are in process groups of their own, and would notice its end only minutes later.
+    engine.suspend()
+    plugins = [child for child in engine.children(recursive=True) if child.name().startswith("pulumi-")]
+    os.killpg(update.pid, signal.SIGKILL)
+    update.wait()
+    for plugin in plugins:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            plugin.kill()
+    psutil.wait_procs([engine, *plugins], timeout=10)
+    assert any(locks.rglob("*.json")), "the killed engine left its lock"
+    own_stack.up()
+    assert own_stack.healthy()
+
+
+def test_destroy_asks_first_and_then_leaves_nothing(own_stack: RunningStack) -> None:
+    refused = own_stack.run("destroy")
+    assert refused.returncode == 1
+    assert own_stack.healthy()
+    before = pids(own_stack)
+    done = own_stack.run("destroy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    time.sleep(1)
+    assert not [pid for pid in before.values() if Path(f"/proc/{pid}").exists()]
+    assert not own_stack.local.layout.data.exists()
+    assert not own_stack.local.layout.sockets.exists()
+
+
+def _prepare_log(stack: RunningStack) -> str:
+    return (stack.local.layout.logs / "prepare.log").read_text()

@@ -1,0 +1,211 @@
+"""The Azure part of a stack's configuration: defaults by profile, and every problem in one message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.azure.artifact_store import Redundancy
+from components.azure.postgres_args import HighAvailability
+from infra.settings.azure import AzureSettings, DataClassification
+from infra.settings.azure_reading import RESERVED_TAGS
+from infra.settings.model import SettingsError, parse
+from infra.settings.profiles import ComputeKind
+from infra.tags import tags
+from tests.support.stacks import DIGEST, graph
+
+LEAST: dict[str, Any] = {
+    "profile": "dev",
+    "location": "westeurope",
+    "tags": {"owner": "ml-platform", "costCenter": "research", "dataClassification": "internal"},
+    "image": {"digest": DIGEST},
+}
+
+
+def azure(**values: Any) -> AzureSettings:
+    found = parse({**LEAST, **values}, "dev").azure
+    assert found is not None
+    return found
+
+
+def problems(stack: str = "dev", **values: Any) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        parse({**LEAST, **values}, stack)
+    return str(caught.value).splitlines()[1:]
+
+
+def test_a_profile_gives_what_the_file_does_not() -> None:
+    dev, prod = azure(), azure(profile="prod")
+    assert parse(LEAST, "dev").compute is ComputeKind.CONTAINER_APPS
+    assert (dev.protect, dev.zone_redundant, dev.private_registry) == (False, False, False)
+    assert (prod.protect, prod.zone_redundant, prod.private_registry) == (True, True, True)
+    assert prod.database.high_availability is HighAvailability.ZONE_REDUNDANT
+    assert dev.storage.redundancy is Redundancy.LOCAL
+    assert dev.tags.data_classification is DataClassification.INTERNAL
+    assert dev.github is None
+
+
+def test_what_the_file_gives_wins() -> None:
+    found = azure(
+        protect="true",
+        purgeProtection=True,
+        database={"sku": "Standard_D4ds_v5", "highAvailability": "same-zone", "backupDays": "21"},
+        storage={"coolAfterDays": 10, "softDeleteDays": 60},
+        network={"cidr": "10.9.0.0/23", "clientRanges": ["10.0.0.0/8"], "internetOutbound": True},
+        github={"repository": "acme/mlflow"},
+    )
+    assert found.protect is True
+    assert found.database.sku == "Standard_D4ds_v5"
+    assert found.database.backup_days == 21
+    assert found.storage.lifecycle.cool_after == 10
+    assert found.storage.lifecycle.cold_after == 365
+    assert found.network.client_ranges == ("10.0.0.0/8",)
+    assert found.github is not None
+    assert (found.github.deploy_environment, found.github.preview_environment) == ("dev", "dev-preview")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"location": ""}, "location: '' is not allowed; allowed: a region, as in westeurope"),
+        ({"tags": {}}, "tags.owner: None is not allowed"),
+        ({"tags": {**LEAST["tags"], "dataClassification": "secret"}}, "allowed: public, internal, confidential"),
+        ({"tags": {**LEAST["tags"], "extra": {"stack": "x"}}}, "allowed: names that the program does not set itself"),
+        ({"tags": {**LEAST["tags"], "extra": {f"t{n}": "x" for n in range(9)}}}, "an object of at most 8 names"),
+        (
+            {"image": {}},
+            "image.digest: None is not allowed; allowed: sha256: and 64 hexadecimal digits",
+        ),
+        ({"image": {"digest": "latest"}}, "image.digest: 'latest' is not allowed"),
+        ({"ingress": "external"}, "ingress: 'external' is not allowed; allowed: internal, public"),
+        ({"access": "oauth"}, "access: 'oauth' is not allowed; allowed: none"),
+        ({"protect": "maybe"}, "protect: 'maybe' is not allowed; allowed: true, false, auto"),
+        ({"network": {"cidr": "8.8.8.0/24"}}, "8.8.8.0/24 is not private"),
+        ({"network": {"cidr": "10.0.0.0/28"}}, "too small for postgres /28"),
+        ({"network": {"clientRanges": ["10.0.0.1/8"]}}, "10.0.0.1/8 has host bits set"),
+        ({"network": {"clientRanges": "10.0.0.0/8"}}, "allowed: a list of IPv4 ranges as in 10.0.0.0/8"),
+        ({"database": {"sku": "Standard_F2"}}, "sku: 'Standard_F2'; burstable (Standard_B"),
+        ({"database": {"sku": "Standard_B3ms"}}, "sku: 'Standard_B3ms' is no size whose connections are known"),
+        ({"database": {"highAvailability": "zone-redundant"}}, "Azure has no standby for burstable sizes"),
+        ({"database": {"storageGib": 100}}, "storage_gib: 100; Azure has the sizes 32, 64, 128"),
+        ({"storage": {"coolAfterDays": 400}}, "cold_after: 365 days is not after cool_after, 400"),
+        ({"monitoring": {"emails": ["nobody"]}}, "monitoring.emails[0]: 'nobody' is not allowed"),
+        ({"monitoring": {"metricsSeconds": 301}}, "monitoring.metricsSeconds: 301 is not allowed"),
+        ({"monitoring": {"monthlyBudget": 100}}, "allowed: a month's first day, as in 2026-01-01"),
+        ({"github": {"repository": "acme"}}, "repository: 'acme' is not of the form owner/name"),
+        (
+            {"github": {"repository": "a/b", "deployEnvironment": "x", "previewEnvironment": "x"}},
+            "a preview must not hold the rights of a deployment",
+        ),
+        ({"nameGeneration": "NEW"}, "nameGeneration: 'NEW' is not allowed"),
+        ({"local": {"portBase": 6000}}, "local: {'portBase': 6000} is not allowed; allowed: only with compute local"),
+        ({"compute": "local"}, "local with profile local, container_apps or aks with dev, staging and prod"),
+        ({"compute": "aks"}, "compute: 'aks' is not allowed; allowed: local, container_apps in this version"),
+    ],
+)
+def test_a_problem_says_what_is_allowed(values: dict[str, Any], expected: str) -> None:
+    assert any(expected in line for line in problems(**values)), problems(**values)
+
+
+def test_all_problems_come_at_once() -> None:
+    assert len(problems(location="", tags={}, image={}, ingress="public")) == 6
+
+
+def test_a_name_that_azure_reserves_is_refused_as_a_stack() -> None:
+    assert "which Azure reserves" in problems(stack="windows")[0]
+
+
+def test_no_tag_of_the_programs_own_can_be_given_as_another() -> None:
+    assert {*tags(parse(LEAST, "dev"))} == {*RESERVED_TAGS}
+
+
+def test_azure_keys_are_refused_on_the_local_stack() -> None:
+    with pytest.raises(SettingsError, match="location: 'westeurope' is not allowed; allowed: only with compute cont"):
+        parse({"profile": "local", "location": "westeurope"}, "local")
+
+
+scalars = st.none() | st.booleans() | st.integers(-5, 200) | st.text(max_size=6) | st.just("auto")
+
+
+def table(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """An object with these keys, or something else altogether."""
+    return some | st.fixed_dictionaries(known)
+
+
+some = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_size=5), scalars, max_size=2)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    values=st.fixed_dictionaries(
+        {},
+        optional={
+            "tags": table(owner=scalars, costCenter=scalars, dataClassification=scalars),
+            "image": table(digest=scalars),
+            "network": table(cidr=st.sampled_from(["10.1.0.0/24", "x"]) | scalars),
+            "database": table(sku=scalars, backupDays=scalars, highAvailability=scalars),
+            "storage": table(redundancy=scalars, coolAfterDays=scalars),
+            "monitoring": table(emails=some, metricsSeconds=scalars, monthlyBudget=scalars, budgetStart=scalars),
+            "github": table(repository=st.just("a/b") | scalars),
+            "location": scalars,
+            "ingress": scalars,
+            "access": scalars,
+            "protect": scalars,
+            "zoneRedundant": scalars,
+            "nameGeneration": scalars,
+        },
+    )
+)
+def test_any_input_gives_settings_or_a_settings_error(values: dict[str, Any]) -> None:
+    try:
+        outcome = parse({**LEAST, **values}, "dev").stack
+    except SettingsError as error:
+        outcome = str(error)
+    assert outcome == "dev" or outcome.startswith("The configuration of stack dev cannot be used:")
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    profile=st.sampled_from(["dev", "staging", "prod"]),
+    database=st.fixed_dictionaries(
+        {},
+        optional={
+            "sku": st.sampled_from([f"Standard_{size}" for size in ("B1ms", "B2s", "D2ds_v5", "E4ds_v5", "F1")]),
+            "backupDays": st.integers(6, 36),
+            "highAvailability": st.sampled_from([*HighAvailability]),
+            "storageGib": st.sampled_from([32, 64, 100]),
+        },
+    ),
+    artifacts=st.fixed_dictionaries(
+        {},
+        optional={
+            "cpu": st.sampled_from([0.25, 0.3, 1, 4, 8]),
+            "memoryMib": st.sampled_from([512, 2048, 8192]),
+            "spoolMib": st.sampled_from([0, 1024, 8192]),
+        },
+    ),
+    network=st.fixed_dictionaries(
+        {},
+        optional={
+            "fixedOutboundAddress": st.booleans(),
+            "internetOutbound": st.booleans(),
+            "cidr": st.sampled_from(["10.1.0.0/24", "10.1.0.0/25", "10.1.0.0/26", "172.30.0.0/24"]),
+        },
+    ),
+    switches=st.fixed_dictionaries(
+        {}, optional={key: st.booleans() for key in ("protect", "zoneRedundant", "privateRegistry")}
+    ),
+)
+def test_what_settings_accept_no_component_refuses(
+    profile: str, database: Any, artifacts: Any, network: Any, switches: Any
+) -> None:
+    """Else a mistake would show only after something was made."""
+    values = {"database": database, "artifacts": artifacts, "network": network, **switches}
+    try:
+        parse({**LEAST, "profile": profile, **values}, profile)
+    except SettingsError:
+        return
+    assert "gateway" in graph(profile, **values).names

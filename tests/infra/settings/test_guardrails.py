@@ -1,0 +1,178 @@
+"""What is refused although it would be possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_azure_native import managedidentity, network
+
+from components.azure import postgres_size
+from components.emulators.postgres import cluster
+from components.mlflow.connections import budget
+from infra import tags
+from infra.settings import guardrails
+from infra.settings.model import SettingsError, parse
+from mlflow_runtime.artifacts import blocks, memory
+from tests.support.recorder import record
+from tests.support.stacks import STACKS, configuration, graph
+
+FULL = dict.fromkeys(tags.REQUIRED, "given")
+
+
+def refused(stack: str, **values: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        parse(configuration(stack, **values), stack)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_public_gateway_without_access_control_is_refused(stack: str) -> None:
+    assert "ingress: 'public' is not allowed; allowed: internal as long as access is none" in refused(
+        stack, ingress="public"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"gateway": {"minReplicas": 1}}, "gateway.minReplicas: 1 is not allowed; allowed: at least 2 in prod"),
+        ({"tracking": {"minReplicas": 0}}, "tracking.minReplicas: 0 is not allowed; allowed: at least 2 in prod"),
+        ({"database": {"highAvailability": "none"}}, "a Standard_D... or Standard_E... sku with a standby in prod"),
+        ({"database": {"sku": "Standard_B2s", "highAvailability": "none"}}, "Standard_B2s with highAvailability none"),
+    ],
+)
+def test_prod_survives_the_loss_of_a_replica_or_a_server(values: dict[str, Any], expected: str) -> None:
+    assert expected in refused("prod", **values)
+    parse(configuration("staging", **values), "staging")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"cpu": 0.3}, "tracking.cpu: 0.3 is no size of Container Apps"),
+        ({"memoryMib": 4096}, "tracking.memoryMib: 4096 does not go with 0.5 cores"),
+        ({"spoolMib": 4096}, "tracking.spoolMib: 4096 is more than a replica with 0.5 cores has"),
+    ],
+)
+def test_a_size_that_container_apps_lacks_is_refused_before_anything_is_made(
+    values: dict[str, Any], expected: str
+) -> None:
+    assert expected in refused("dev", tracking=values)
+
+
+def test_an_upload_of_more_blocks_than_a_blob_has_is_refused() -> None:
+    assert "limits.maxArtifactMib: 199681 is not allowed; allowed: a whole number from 1 to 199680" in refused(
+        "dev", limits={"maxArtifactMib": 199681}
+    )
+    assert 0 <= blocks.MOST * memory.UPLOAD_BLOCK // memory.MIB - 199680 < 1024
+
+
+def test_a_replica_without_room_for_artifacts_is_refused() -> None:
+    assert f"artifacts.memoryMib: {memory.LEAST_MIB - 1} is not allowed" in refused(
+        "dev", artifacts={"memoryMib": memory.LEAST_MIB - 1}
+    )
+    parse(configuration("dev", artifacts={"cpu": 0.25, "memoryMib": memory.LEAST_MIB}), "dev")
+
+
+def test_clients_from_the_internet_cannot_reach_the_account() -> None:
+    said = refused("dev", ingress="public", storage={"clientsReachBlob": True})
+    assert "storage.clientsReachBlob: 'true' is not allowed; allowed: false with a public gateway" in said
+    parse(configuration("dev", storage={"clientsReachBlob": True}), "dev")
+
+
+def test_protection_without_purge_protection_is_refused() -> None:
+    assert "purgeProtection: 'false' is not allowed; allowed: true with protect" in refused("dev", protect="true")
+    parse(configuration("dev", protect="true", purgeProtection="true"), "dev")
+
+
+def test_tokens_are_sent_to_no_address_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARM_ENDPOINT", "http://arm.example")
+    with pytest.raises(pulumi.RunError, match="ARM_ENDPOINT"):
+        graph("dev", nameGeneration="tls")
+
+
+def made_with(given: Any) -> None:
+    guardrails.require_tags(tags.REQUIRED)
+    managedidentity.UserAssignedIdentity("one", resource_group_name="rg", tags=given)
+
+
+def test_a_resource_with_every_required_tag_is_made() -> None:
+    assert record(lambda: made_with(FULL), preview=False).names == ["one"]
+
+
+@pytest.mark.parametrize("missing", tags.REQUIRED)
+def test_a_resource_that_lacks_a_tag_is_refused(missing: str) -> None:
+    with pytest.raises(pulumi.RunError, match=f"one .*: the tags {missing} are missing"):
+        record(lambda: made_with({name: value for name, value in FULL.items() if name != missing}), preview=False)
+
+
+@pytest.mark.parametrize("given", [None, {}, {**FULL, "owner": ""}])
+def test_no_tags_and_empty_ones_are_none(given: Any) -> None:
+    with pytest.raises(pulumi.RunError, match="owner"):
+        record(lambda: made_with(given), preview=False)
+
+
+def test_what_takes_no_tags_needs_none() -> None:
+    def program() -> None:
+        guardrails.require_tags(tags.REQUIRED)
+        network.Subnet("subnet", resource_group_name="rg", virtual_network_name="vnet", address_prefix="10.0.0.0/28")
+
+    assert record(program, preview=False).names == ["subnet"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_resource_of_a_stack_carries_the_tags_and_a_name_of_the_stacks(stack: str) -> None:
+    recorded = graph(stack)
+    tagged = [name for name in recorded.names if "tags" in recorded.inputs(name)]
+    assert len(tagged) > 40
+    for name in tagged:
+        given = recorded.inputs(name)["tags"]
+        assert {*tags.REQUIRED} <= given.keys(), name
+        assert given["environment"] == given["stack"] == stack
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stacks_own_file_has_room_for_all_its_connections(stack: str) -> None:
+    parse(configuration(stack), stack)
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+def test_a_roll_out_at_full_size_has_room_too(stack: str) -> None:
+    found = parse(configuration(stack), stack)
+    assert found.azure is not None
+    needed = budget(found.sizes, found.limits.database_pool)
+    sku = found.azure.database.sku
+    assert needed.rolling <= postgres_size.max_connections(sku) - postgres_size.RESERVED_CONNECTIONS
+
+
+def test_more_connections_than_the_server_takes_are_refused_with_the_sum() -> None:
+    message = refused("dev", limits={"databasePool": 3})
+    assert (
+        "limits.databasePool: 3 is not allowed; allowed: at most 2, as the services may open (tracking 2 + registry 1 "
+        "replicas) x (2 engines x (3 kept + 3 more at work) + 2 for /ready) + 4 for prepare = 46 connections, and "
+        "Standard_B1ms takes 50 - 15 reserved = 35; mend it with" in message
+    )
+    parse(configuration("dev", limits={"databasePool": 3}, database={"sku": "Standard_B2s"}), "dev")
+
+
+def test_more_replicas_than_any_pool_has_room_for_are_refused() -> None:
+    message = refused("dev", tracking={"maxReplicas": 3})
+    assert "limits.databasePool: 2 is not allowed; allowed: none with so many replicas" in message
+    assert "lower maxReplicas (local: minReplicas) of tracking or registry, or choose a larger" in message
+
+
+def test_the_largest_pool_that_is_named_is_taken() -> None:
+    message = refused("prod", limits={"databasePool": 200})
+    largest = int(message.split("at most ")[1].split(",")[0])
+    parse(configuration("prod", limits={"databasePool": largest}), "prod")
+    assert "connections" in refused("prod", limits={"databasePool": largest + 1})
+
+
+def test_the_local_server_has_a_limit_too() -> None:
+    assert int(cluster._SETTINGS["max_connections"]) == guardrails.LOCAL_CONNECTIONS
+    with pytest.raises(SettingsError, match=r"the local PostgreSQL takes 400 - 3 reserved = 397"):
+        parse({"profile": "local", "tracking": {"minReplicas": 5}}, "local")
+    parse({"profile": "local", "tracking": {"minReplicas": 3}}, "local")
+    parse({"profile": "local", "tracking": {"minReplicas": 30}, "limits": {"databasePool": 2}}, "local")

@@ -1,0 +1,315 @@
+"""Artifacts of every size through the artifacts service and past it, and what breaks in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+
+from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, UPLOAD_BLOCK, Memory
+from tests.support.services import PUBLIC_HOST, Platform, Service, eventually
+
+ROOT = "/api/2.0/mlflow-artifacts"
+
+_PUT = f"""
+import http.client, sys
+port, path, number, size = sys.argv[1:]
+connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=100)
+connection.request("PUT", path, bytes([int(number)]) * int(size), {{"Host": "{PUBLIC_HOST}"}})
+print(connection.getresponse().status)
+"""
+
+_LOG = f"""
+import sys
+import requests
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+send = requests.Session.request
+
+def named(session, method, url, **options):
+    if url.startswith("http:"):  # the service's port is not among the names that it serves
+        options["headers"] = dict(options.get("headers") or {{}}, Host="{PUBLIC_HOST}")
+    return send(session, method, url, **options)
+
+requests.Session.request = named
+HttpArtifactRepository(sys.argv[1]).log_artifact(sys.argv[2])
+"""
+
+
+@pytest.fixture
+def path() -> str:
+    """A new artifact's path."""
+    return f"0/{uuid.uuid4().hex}/file.bin"
+
+
+def of(path: str) -> str:
+    return f"{ROOT}/artifacts/{path}"
+
+
+def putting(service: Service, path: str, number: int, size: int) -> subprocess.Popen[str]:
+    """A process that uploads a file of one byte's repetition and prints the status."""
+    arguments = [str(service.port), of(path), str(number), str(size)]
+    return subprocess.Popen([sys.executable, "-c", _PUT, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, DOWNLOAD_BLOCK, UPLOAD_BLOCK - 1, UPLOAD_BLOCK, UPLOAD_BLOCK + 1, 3 * UPLOAD_BLOCK, 5 * UPLOAD_BLOCK + 7],
+)
+def test_every_size_comes_back_as_it_was_sent(shared: Platform, artifacts: Service, path: str, size: int) -> None:
+    content = os.urandom(size)
+    assert artifacts.ask(of(path), content, method="PUT").status == 200
+    assert shared.blob_container().download_blob(path).readall() == content
+    answer = artifacts.ask(of(path))
+    assert (answer.status, answer.content) == (200, content)
+    assert answer.headers["content-length"] == str(size)
+    assert answer.headers["accept-ranges"] == "bytes"
+
+
+def test_a_body_without_a_length_is_taken_too(artifacts: Service, path: str) -> None:
+    content = os.urandom(2 * UPLOAD_BLOCK + 3)
+    pieces = (content[at : at + 300_001] for at in range(0, len(content), 300_001))
+    connection = http.client.HTTPConnection("127.0.0.1", artifacts.port, timeout=60)
+    connection.request("PUT", of(path), pieces, {"Host": PUBLIC_HOST}, encode_chunked=True)
+    assert connection.getresponse().status == 200
+    assert artifacts.ask(of(path)).content == content
+
+
+def test_a_body_that_breaks_off_changes_nothing(shared: Platform, artifacts: Service, path: str) -> None:
+    def broken() -> None:
+        head = f"PUT {of(path)} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: {4 * UPLOAD_BLOCK}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", artifacts.port)) as connection:
+            connection.sendall(head.encode() + os.urandom(2 * UPLOAD_BLOCK))
+
+    broken()
+    eventually(lambda: staged(shared, path), "a block is there")
+    eventually(lambda: "an upload broke off: the client went away" in artifacts.log, "the reason is logged")
+    with pytest.raises(ResourceNotFoundError):
+        shared.blob_container().get_blob_client(path).get_blob_properties()
+    # The blocks that are left are in nobody's way, and a file that is there stays.
+    assert artifacts.ask(of(path), b"whole", method="PUT").status == 200
+    broken()
+    time.sleep(1)
+    assert artifacts.ask(of(path)).content == b"whole"
+
+
+def staged(shared: Platform, path: str) -> list[object]:
+    """The blocks that belong to no blob yet."""
+    try:
+        return list(shared.blob_container().get_blob_client(path).get_block_list("uncommitted")[1])
+    except ResourceNotFoundError:
+        return []
+
+
+def test_two_uploads_of_one_artifact_do_not_mix(artifacts: Service, path: str) -> None:
+    """One of them is what is there in the end, whichever; the other succeeded before it, or is told."""
+    size = 6 * UPLOAD_BLOCK
+    both = [putting(artifacts, path, number, size) for number in (1, 2)]
+    statuses = [process.communicate(timeout=120)[0].strip() for process in both]
+    assert set(statuses) <= {"200", "409"}, statuses
+    assert "200" in statuses
+    assert artifacts.ask(of(path)).content in [bytes([number]) * size for number in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "last"),
+    [
+        ("bytes=0-9", 0, 9),
+        (f"bytes={DOWNLOAD_BLOCK - 1}-{DOWNLOAD_BLOCK}", DOWNLOAD_BLOCK - 1, DOWNLOAD_BLOCK),
+        ("bytes=-5", 2 * DOWNLOAD_BLOCK - 5, 2 * DOWNLOAD_BLOCK - 1),
+        ("bytes=10-", 10, 2 * DOWNLOAD_BLOCK - 1),
+    ],
+)
+def test_a_range_is_a_part(artifacts: Service, path: str, header: str, first: int, last: int) -> None:
+    content = os.urandom(2 * DOWNLOAD_BLOCK)
+    artifacts.ask(of(path), content, method="PUT")
+    answer = artifacts.ask(of(path), headers={"Range": header})
+    assert (answer.status, answer.content) == (206, content[first : last + 1])
+    assert answer.headers["content-range"] == f"bytes {first}-{last}/{len(content)}"
+
+
+def test_a_range_outside_a_known_copy_and_another_copy(artifacts: Service, path: str) -> None:
+    artifacts.ask(of(path), b"0123456789", method="PUT")
+    etag = artifacts.ask(of(path)).headers["etag"]
+    outside = artifacts.ask(of(path), headers={"Range": "bytes=10-"})
+    assert (outside.status, outside.headers["content-range"]) == (416, "bytes */10")
+    assert artifacts.ask(of(path), headers={"If-None-Match": f'"x", {etag}'}).status == 304
+    same = artifacts.ask(of(path), headers={"Range": "bytes=2-3", "If-Range": etag})
+    assert (same.status, same.content) == (206, b"23")
+    other = artifacts.ask(of(path), headers={"Range": "bytes=2-3", "If-Range": '"x"'})
+    assert (other.status, other.content) == (200, b"0123456789")
+
+
+def test_a_blob_that_is_replaced_breaks_the_download_off(shared: Platform, artifacts: Service, path: str) -> None:
+    size = 40 * DOWNLOAD_BLOCK
+    shared.blob_container().upload_blob(path, bytes(size))
+    connection = http.client.HTTPConnection("127.0.0.1", artifacts.port, timeout=60)
+    connection.request("GET", of(path), headers={"Host": PUBLIC_HOST})
+    answer = connection.getresponse()
+    assert answer.read(10) == bytes(10)
+    shared.blob_container().upload_blob(path, b"\1" * size, overwrite=True)
+    with pytest.raises(http.client.IncompleteRead) as broken:
+        answer.read()
+    assert set(broken.value.partial) == {0}
+    eventually(lambda: "replaced in the middle of its download" in artifacts.log, "the reason is logged")
+
+
+def test_what_is_not_there_is_said(artifacts: Service, path: str) -> None:
+    answer = artifacts.ask(of(path))
+    assert (answer.status, answer.body["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_nothing_is_on_disk_and_no_more_blocks_than_the_memory_has(shared: Platform, path: str, tmp_path: Path) -> None:
+    """More uploads at once than there are blocks, of a replica of the smallest size."""
+    service = shared.start("artifacts", MEMORY_MIB="512", TMPDIR=str(tmp_path))
+    processes = [putting(service, f"{path}.{number}", 1, 3 * UPLOAD_BLOCK) for number in range(20)]
+    used, seen = list[int](), list[str]()
+    while any(process.poll() is None for process in processes):
+        used.append(in_memory(service)[0])
+        seen += [str(file) for file in tmp_path.iterdir()]
+    assert [process.communicate()[0].strip() for process in processes] == ["200"] * 20
+    assert 2 <= max(used) <= 16
+    assert seen == []
+    service.program.kill()
+
+
+def test_who_neither_sends_nor_takes_keeps_no_other_waiting(shared: Platform, path: str) -> None:
+    """As many of them as there are blocks. Each goes on where it stopped, and loses nothing."""
+    service = shared.start("artifacts", MEMORY_MIB="512")
+    memory = Memory.of(512)
+    content = os.urandom(8 * DOWNLOAD_BLOCK)
+    shared.blob_container().upload_blob(path, content)
+    with contextlib.ExitStack() as stalled:
+        takers = [stalled.enter_context(stopped(service, "GET", path)) for _ in range(memory.downloads.limit)]
+        paths = [f"{path}.{number}" for number in range(memory.uploads.limit)]
+        senders = [stalled.enter_context(stopped(service, "PUT", name, content)) for name in paths]
+        eventually(lambda: in_memory(service) == [memory.uploads.limit, memory.downloads.limit], "every block is taken")
+        assert service.ask(of(path)).content == content
+        assert service.ask(of(f"{path}.other"), content, method="PUT").status == 200
+        for taker in takers:
+            assert answered(taker) == content
+        for sender, name in zip(senders, paths, strict=True):
+            sender.sendall(content[1000:])
+            assert answered(sender) == b""
+            assert shared.blob_container().download_blob(name).readall() == content
+    service.program.kill()
+
+
+def stopped(service: Service, method: str, path: str, content: bytes = b"") -> socket.socket:
+    """A connection whose client sent 1000 bytes of its body and takes nothing of the answer."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    connection.connect(("127.0.0.1", service.port))
+    head = f"{method} {of(path)} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: {len(content)}\r\n\r\n"
+    connection.sendall(head.encode() + content[:1000])
+    return connection
+
+
+def answered(connection: socket.socket) -> bytes:
+    connection.settimeout(60)
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    assert answer.status == 200
+    return answer.read()
+
+
+def in_memory(service: Service) -> list[int]:
+    """The blocks that are taken, up and down."""
+    name = "mlflow_artifact_blocks{direction="
+    lines = service.ask("/metrics").content.decode().splitlines()
+    figures = {line.split()[0]: int(float(line.split()[-1])) for line in lines if line.startswith(name)}
+    return [figures[f'{name}"{direction}"}}'] for direction in ("up", "down")]
+
+
+def test_without_a_way_to_the_container_mlflows_client_sends_it_through(
+    shared: Platform, artifacts: Service, path: str, tmp_path: Path
+) -> None:
+    answer = artifacts.ask(f"{ROOT}/mpu/create/{path}", {"path": "file.bin", "num_parts": 2})
+    assert answer.status == 501
+    assert logged_by_mlflow(shared, artifacts, path, tmp_path) == artifacts.ask(of(path)).content
+    assert f'"PUT", "path": "{of(path)}"' in artifacts.log
+
+
+def logged_by_mlflow(shared: Platform, service: Service, path: str, folder: Path) -> bytes:
+    """A file of 12 MiB that MLflow's client has logged, in parts of 1 MiB where it may."""
+    file = folder / "file.bin"
+    file.write_bytes(os.urandom(12 << 20))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "REQUESTS_CA_BUNDLE": str(shared.plane.ca),
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true",
+        "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "1",
+        "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(1 << 20),
+        "NO_PROXY": "127.0.0.1",
+    }
+    url = f"http://127.0.0.1:{service.port}{of(path.rsplit('/', 1)[0])}"
+    done = subprocess.run(
+        [sys.executable, "-c", _LOG, url, str(file)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return file.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def direct(shared: Platform) -> Iterator[Service]:
+    """An artifacts service that lets clients write to the container."""
+    service = shared.start("artifacts", CLIENTS_REACH_BLOB="true")
+    yield service
+    service.program.kill()
+
+
+def test_parts_go_to_the_container_by_urls_that_write_one_blob(shared: Platform, direct: Service, path: str) -> None:
+    """Twelve, because names of blocks must not change their length at the tenth."""
+    trusted = ssl.create_default_context(cafile=str(shared.plane.ca))
+    folder, name = path.rsplit("/", 1)
+    made = direct.ask(f"{ROOT}/mpu/create/{folder}", {"path": name, "num_parts": 12}).body
+    parts = []
+    for credential in made["credentials"]:
+        url = credential["url"]
+        query = parse_qs(urlsplit(url).query)
+        assert (query["sp"], query["sr"], query["spr"]) == (["w"], ["b"], ["https"])
+        assert "skoid" in query
+        request = urllib.request.Request(url, bytes([credential["part_number"]]) * 100, method="PUT")
+        with urllib.request.urlopen(request, context=trusted) as answer:
+            parts.append({"part_number": credential["part_number"], "etag": answer.headers["ETag"], "url": url})
+    assert direct.ask(of(path)).status == 404
+    complete = {"path": name, "upload_id": made["upload_id"], "parts": parts[::-1]}
+    assert direct.ask(f"{ROOT}/mpu/complete/{folder}", complete).status == 200
+    assert direct.ask(of(path)).content == b"".join(bytes([number]) * 100 for number in range(1, 13))
+    assert parse_qs(urlsplit(parts[0]["url"]).query)["sig"][0] not in direct.log
+
+
+@pytest.mark.parametrize("number", [0, 50_001, -1])
+def test_a_number_of_parts_that_the_store_does_not_take_is_refused(direct: Service, path: str, number: int) -> None:
+    answer = direct.ask(f"{ROOT}/mpu/create/{path}", {"path": "file.bin", "num_parts": number})
+    assert (answer.status, answer.body["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "1 to 50000" in answer.body["message"]
+
+
+def test_parts_that_were_not_sent_are_a_conflict_and_a_foreign_upload_is_refused(direct: Service, path: str) -> None:
+    folder, name = path.rsplit("/", 1)
+    made = direct.ask(f"{ROOT}/mpu/create/{folder}", {"path": name, "num_parts": 1}).body
+    part = {"part_number": 1, "etag": "", "url": made["credentials"][0]["url"]}
+    for upload_id, status in ((made["upload_id"], 409), ("mine", 400)):
+        answer = direct.ask(f"{ROOT}/mpu/complete/{folder}", {"path": name, "upload_id": upload_id, "parts": [part]})
+        assert answer.status == status, answer
+
+
+def test_mlflows_own_client_sends_parts(shared: Platform, direct: Service, path: str, tmp_path: Path) -> None:
+    assert logged_by_mlflow(shared, direct, path, tmp_path) == direct.ask(of(path)).content
+    assert f'"path": "{ROOT}/mpu/complete/{path.rsplit("/", 1)[0]}"' in direct.log
+    assert f'"PUT", "path": "{of(path)}"' not in direct.log

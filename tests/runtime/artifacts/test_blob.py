@@ -1,0 +1,84 @@
+"""MLflow's errors for Azure's failures."""
+
+from __future__ import annotations
+
+import pytest
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.core.rest import HttpRequest
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
+
+from mlflow_runtime.artifacts import repository as blob
+from mlflow_runtime.artifacts.repository import BlobArtifactRepository, clear_errors
+from tests.support.services import BY_ROLE, Platform
+
+WASBS = "wasbs://artifacts@devstoreaccount1.blob.core.windows.net/"
+
+
+@pytest.fixture(autouse=True)
+def own_container(as_tracking: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(blob.VARIABLE, as_tracking.container)
+
+
+def answered(status: int, code: str) -> HttpResponseError:
+    """The error for an answer of the store."""
+
+    class Response:
+        status_code = status
+        reason = "Reason"
+        headers: dict[str, str] = {}  # noqa: RUF012
+        request = HttpRequest("GET", "https://account.example/?sig=signature")
+
+        def text(self, *_: object) -> str:
+            return ""
+
+    error = HttpResponseError("message with sig=signature", response=Response())
+    vars(error)["error_code"] = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "expected"),
+    [
+        (answered(403, "AuthorizationPermissionMismatch"), 403, "Storage Blob Data Contributor"),
+        (answered(403, "AuthorizationFailure"), 403, "network rules"),
+        (answered(404, "BlobNotFound"), 404, "no such artifact"),
+        (answered(404, "ContainerNotFound"), 404, "no such container"),
+        (answered(503, "ServerBusy"), 503, "try again"),
+        (answered(429, "TooManyRequests"), 503, "try again"),
+        (answered(409, "LeaseIdMissing"), 500, "409 LeaseIdMissing"),
+        (ServiceRequestError("sig=signature"), 503, "does not answer"),
+        (ClientAuthenticationError("no identity"), 503, "gives no token"),
+    ],
+)
+def test_a_failure_of_azure_says_what_to_do(error: Exception, status: int, expected: str) -> None:
+    with pytest.raises(MlflowException, match=expected) as raised, clear_errors():
+        raise error
+    assert raised.value.get_http_status_code() == status
+    assert "signature" not in str(raised.value)
+    if status == 403:
+        assert BY_ROLE["tracking"].client_id in str(raised.value)
+
+
+def test_mlflow_takes_this_repository_for_wasbs_and_one_client_for_all() -> None:
+    repositories = [get_artifact_repository(WASBS + path) for path in ("a", "b")]
+    assert {type(one) for one in repositories} == {BlobArtifactRepository}
+    assert len({id(one.client) for one in repositories}) == 1
+
+
+def test_a_process_without_a_container_has_mlflows_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(blob.VARIABLE)
+    monkeypatch.setenv("AZURE_STORAGE_ACCESS_KEY", "a2V5")
+    ours = BlobArtifactRepository("wasbs://other@elsewhere.blob.core.windows.net/")
+    theirs = AzureBlobArtifactRepository("wasbs://other@elsewhere.blob.core.windows.net/")
+    assert ours.client.url == theirs.client.url == "https://elsewhere.blob.core.windows.net/"
+
+
+def test_another_container_is_refused() -> None:
+    for foreign in (
+        "wasbs://other@devstoreaccount1.blob.core.windows.net/",
+        "wasbs://artifacts@x1y.blob.core.windows.net/",
+    ):
+        with pytest.raises(MlflowException, match="outside of this platform's container"):
+            get_artifact_repository(foreign)

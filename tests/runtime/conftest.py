@@ -1,0 +1,79 @@
+"""One data plane for the tests of this folder that leave it whole, and one for each test that breaks it."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlflow_runtime.azure import identity
+from tests.support.plane import REPOSITORY
+from tests.support.services import BY_ROLE, Platform, Service, platform
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Path:
+    """The folder that holds Azurite, from the project's own installer and its cache."""
+    installer = REPOSITORY / "tools" / "azurite" / "install.py"
+    result = subprocess.run([sys.executable, installer], capture_output=True, text=True, check=True)
+    return Path(result.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def shared(azurite: Path) -> Iterator[Platform]:
+    """A platform that tests share and do not break."""
+    folder = _folder()
+    try:
+        with platform(folder, azurite) as made:
+            yield made
+    finally:
+        shutil.rmtree(folder)
+
+
+def _folder() -> Path:
+    # Not pytest's tmp_path: its name is too long for a Unix socket on macOS.
+    return Path(tempfile.mkdtemp(prefix="services-"))
+
+
+@pytest.fixture(scope="session")
+def tracking(shared: Platform) -> Service:
+    """A tracking service."""
+    return shared.start("tracking")
+
+
+@pytest.fixture(scope="session")
+def registry(shared: Platform) -> Service:
+    """A registry service."""
+    return shared.start("registry")
+
+
+@pytest.fixture(scope="session")
+def artifacts(shared: Platform) -> Service:
+    """An artifacts service. Its environment has no database."""
+    return shared.start("artifacts")
+
+
+@pytest.fixture
+def services(tracking: Service, registry: Service, artifacts: Service) -> dict[str, Service]:
+    """One service of each role."""
+    return {"tracking": tracking, "registry": registry, "artifacts": artifacts}
+
+
+@pytest.fixture
+def as_tracking(shared: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """This process has the tracking service's identity."""
+    sign_in(shared, "tracking", monkeypatch)
+    return shared
+
+
+def sign_in(platform: Platform, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give this process the identity of a role."""
+    for name, value in platform.plane.environment(BY_ROLE[role]).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(identity, "current", functools.cache(identity.current.__wrapped__))

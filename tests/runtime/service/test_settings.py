@@ -1,0 +1,146 @@
+"""What a service accepts from its environment, and how it refuses the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlflow_runtime.environment import SettingsError
+from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.service.settings import read
+
+GOOD = {
+    "PORT": "5000",
+    "AZURE_CLIENT_ID": "11111111-1111-1111-1111-111111111111",
+    "IDENTITY_ENDPOINT": "http://127.0.0.1:1/msi/token",
+    "IDENTITY_HEADER": "header-value",
+    "KEY_VAULT_URL": "https://name.vault.azure.net",
+    "TRACKING_DATABASE_URL": "postgresql+entra://mlflow-tracking@db.example.com/tracking?sslmode=verify-full",
+    "REGISTRY_DATABASE_URL": "postgresql+entra://mlflow-tracking@db.example.com/registry?sslmode=verify-full",
+    "BLOB_CONTAINER_URL": "https://account.blob.core.windows.net/artifacts",
+    "PUBLIC_HOSTS": "mlflow.example.com, localhost:5500",
+}
+ARTIFACTS_NEEDS = (
+    "PORT",
+    "AZURE_CLIENT_ID",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "BLOB_CONTAINER_URL",
+    "PUBLIC_HOSTS",
+)
+
+
+def refusal(role: ServiceRole, **changes: str) -> str:
+    with pytest.raises(SettingsError) as raised:
+        read(role, GOOD | changes)
+    return str(raised.value)
+
+
+def test_a_whole_environment_is_read() -> None:
+    found = read(ServiceRole.TRACKING, GOOD | {"PUBLIC_ORIGINS": "https://portal.example.com"})
+    assert (found.host, found.port, found.grace_seconds) == ("0.0.0.0", 5000, 30)  # noqa: S104
+    assert found.public_hosts == ("mlflow.example.com", "localhost:5500")
+    assert found.public_origins == ("https://portal.example.com",)
+    assert found.databases is not None
+    assert (found.databases.tracking.database, found.databases.registry.database) == ("tracking", "registry")
+
+
+def test_artifacts_needs_no_database_and_no_vault() -> None:
+    found = read(ServiceRole.ARTIFACTS, {name: GOOD[name] for name in ARTIFACTS_NEEDS})
+    assert found.databases is None
+    assert found.key_vault_url is None
+
+
+def test_an_empty_environment_is_refused_with_every_variable_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(ServiceRole.REGISTRY, {})
+    named = {line.split(":")[0] for line in str(raised.value).splitlines()[1:]}
+    assert named == (set(GOOD) - {"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}) | {"IDENTITY_ENDPOINT and IDENTITY_HEADER"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("PORT", "0", "'0' must be a whole number from 1 to 65535"),
+        ("PORT", "80 80", "must be a whole number"),
+        ("HOST", "127.0.0.1/8", "must be a host name or an IP address"),
+        ("AZURE_CLIENT_ID", "mlflow-tracking", "must be the client id (a GUID)"),
+        ("KEY_VAULT_URL", "http://name.vault.azure.net", "must be the vault's address"),
+        ("KEY_VAULT_URL", "https://name.vault.azure.net/secrets/x", "must be the vault's address"),
+        ("GRACE_SECONDS", "2", "must be a whole number from 3 to 3600"),
+        ("DRAIN_SECONDS", "28", "must be at most 27 with 30 GRACE_SECONDS"),
+        ("DATABASE_POOL_SIZE", "1", "must be a whole number from 2 to 200"),
+        ("MAX_IN_FLIGHT", "7", "must be a whole number from 8 to 10000"),
+        ("METRICS_SECONDS", "301", "must be a whole number from 5 to 300"),
+        ("PUBLIC_HOSTS", "*", "Patterns are refused"),
+        ("PUBLIC_HOSTS", "a.example.com,*.example.com", "Patterns are refused"),
+        ("PUBLIC_HOSTS", "https://a.example.com", "must be Host header values"),
+        ("PUBLIC_ORIGINS", "https://a.example.com,https://A.example.com", "must not name anything twice"),
+        ("PUBLIC_ORIGINS", "*", "Patterns are refused"),
+        ("PUBLIC_ORIGINS", "https://*.example.com", "Patterns are refused"),
+        ("PUBLIC_ORIGINS", "a.example.com", "must be web origins"),
+        ("PUBLIC_ORIGINS", "https://a.example.com/path", "must be web origins"),
+        ("TRACKING_DATABASE_URL", "postgresql://x@db.example.com/tracking", "uses 'postgresql'"),
+        ("TRACKING_DATABASE_URL", "postgresql+entra://x@db.example.com/tracking", "must say sslmode=verify-full"),
+        ("TRACKING_DATABASE_URL", "postgresql+entra://x@db.example.com/t?sslmode=require", "sslmode=verify-full"),
+        ("TRACKING_DATABASE_URL", "postgresql+entra://db.example.com/tracking", "lacks the role"),
+        ("TRACKING_DATABASE_URL", GOOD["REGISTRY_DATABASE_URL"], "both name 'db.example.com:5432/registry'"),
+        (
+            "TRACKING_DATABASE_URL",
+            "postgresql+entra://other@DB.example.com:5432/registry?sslmode=verify-full&connect_timeout=9",
+            "both name 'db.example.com:5432/registry'",
+        ),
+        ("TRACKING_DATABASE_URL", "postgresql+entra://x@127.0.0.1/t?host=db.example.com", "says host in its query"),
+        ("TRACKING_DATABASE_URL", "postgresql+entra://x@localhost/t?hostaddr=10.0.0.4", "says hostaddr in its query"),
+        ("BLOB_CONTAINER_URL", "http://account.blob.core.windows.net/artifacts", "must be https://ACCOUNT"),
+        ("TMPDIR", "/nonexistent/spool", "no folder that this process may write"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, expected: str) -> None:
+    assert expected in refusal(ServiceRole.TRACKING, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRACKING_DATABASE_URL", "postgresql+entra://role:hunter2@127.0.0.1/tracking"),
+        ("TRACKING_DATABASE_URL", "postgresql+entra://role@127.0.0.1/tracking?password=hunter2"),
+        ("TRACKING_DATABASE_URL", "postgresql+psycopg2://role:hunter2@127.0.0.1/tracking"),
+        ("TRACKING_DATABASE_URL", "hunter2 is no URL"),
+        ("BLOB_CONTAINER_URL", "https://account.blob.core.windows.net/artifacts?sig=hunter2"),
+        ("BLOB_CONTAINER_URL", "https://user:hunter2@account.blob.core.windows.net/artifacts"),
+    ],
+)
+def test_what_may_be_secret_is_refused_and_not_repeated(name: str, value: str) -> None:
+    message = refusal(ServiceRole.TRACKING, **{name: value})
+    assert name in message
+    assert "hunter2" not in message
+
+
+def test_the_header_of_the_identity_is_never_repeated() -> None:
+    message = refusal(ServiceRole.TRACKING, IDENTITY_ENDPOINT="")
+    assert "IDENTITY_HEADER" in message
+    assert GOOD["IDENTITY_HEADER"] not in message
+
+
+def test_a_workload_identity_will_do() -> None:
+    workload = {"AZURE_FEDERATED_TOKEN_FILE": "/var/run/token", "AZURE_TENANT_ID": "t"}
+    without = {name: value for name, value in GOOD.items() if not name.startswith("IDENTITY_")}
+    assert read(ServiceRole.TRACKING, without | workload).port == 5000
+
+
+def test_a_spool_folder_that_is_there_is_taken(tmp_path: Path) -> None:
+    assert read(ServiceRole.ARTIFACTS, GOOD | {"TMPDIR": str(tmp_path)}).port == 5000
+
+
+@given(st.text(max_size=40))
+def test_no_text_makes_a_pattern_of_hosts(text: str) -> None:
+    try:
+        hosts = read(ServiceRole.ARTIFACTS, GOOD | {"PUBLIC_HOSTS": text}).public_hosts
+    except SettingsError:
+        return
+    assert hosts
+    assert not any(set(host) & set("*?! ,/") for host in hosts)

@@ -1,0 +1,83 @@
+"""A Pulumi program of the tests' own against an offline Azure, and an engine that is killed in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from delivery.offline_azure.running import REPOSITORY, Result, engine, engine_environment, must
+
+PATIENCE_SECONDS: Final = 120
+
+
+@dataclass(frozen=True)
+class Program:
+    """A Pulumi project in a folder. Values are given to it as configuration keys, without secrets."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    @classmethod
+    def written(cls, folder: Path, source: str, provider_port: int) -> Program:
+        project = folder / "project"
+        project.mkdir()
+        (project / "Pulumi.yaml").write_text("name: offline\nruntime: python\n")
+        (project / "__main__.py").write_text(source)
+        program = cls(folder, engine_environment(folder, provider_port) | {"PYTHONPATH": str(REPOSITORY)})
+        must(program.run("stack", "init", "test"))
+        return program
+
+    def run(self, *arguments: str) -> Result:
+        return engine(*arguments, folder=self.folder / "project", environment=self.environment)
+
+    def configure(self, **values: Any) -> None:
+        for key, value in values.items():
+            must(self.run("config", "set", key, json.dumps(value) if not isinstance(value, str) else value))
+
+    def up(self) -> Result:
+        return self.run("up", "--yes", "--skip-preview", "--stack=test")
+
+    def preview(self, *arguments: str) -> Result:
+        return self.run("preview", "--stack=test", *arguments)
+
+    def destroy(self) -> Result:
+        return self.run("destroy", "--yes", "--skip-preview", "--stack=test")
+
+
+def kill_up(command: Sequence[str], folder: Path, environment: Mapping[str, str], when: Callable[[], bool]) -> None:
+    """Run the engine until `when` holds, then kill it and all that it has started."""
+    child = subprocess.Popen(
+        ["pulumi", *command, "--non-interactive"],
+        cwd=folder,
+        env=dict(environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    engine = psutil.Process(child.pid)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not when():
+            assert child.poll() is None, "the engine ended before it could be killed"
+            assert time.monotonic() < deadline, "what the engine was to be killed in never came"
+            time.sleep(0.02)
+    finally:
+        # The engine first: it must not see its plugins die. They are in process groups of their own.
+        started: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            engine.suspend()
+            started = engine.children(recursive=True)
+        child.kill()
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        child.wait()
+        psutil.wait_procs(started, timeout=PATIENCE_SECONDS)

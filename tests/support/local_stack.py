@@ -1,0 +1,167 @@
+"""A local stack of the tests' own: free ports, a folder of its own, the real engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+import yaml
+
+from components.compute.local.supervisor import Supervisor, SupervisorError
+from delivery.local.configuration import PROJECT, REPOSITORY, STACK, LocalStack
+from tests.conftest import first_of_free_ports
+
+PORTS = 60
+UP_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, errors included."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """The stack of one configuration file, driven by the command line as a user does."""
+
+    config_file: Path
+
+    @classmethod
+    def configured(cls, folder: Path, **local: Any) -> RunningStack:
+        """Write a configuration with free ports; nothing is started yet. `local` adds to its `local` object."""
+        stack = cls(folder / f"Pulumi.{STACK}.yaml")
+        stack.configure(
+            local={"portBase": first_of_free_ports(PORTS), "stateDirectory": str(folder / "state"), **local}
+        )
+        return stack
+
+    def configure(self, **values: Any) -> None:
+        """Set configuration values, as an edit of the stack's file does."""
+        document = yaml.safe_load(self.config_file.read_text()) if self.config_file.exists() else {"config": {}}
+        document["config"] |= {f"{PROJECT}:{key}": value for key, value in {"profile": "local", **values}.items()}
+        self.config_file.write_text(yaml.safe_dump(document))
+
+    @property
+    def local(self) -> LocalStack:
+        return LocalStack.read(self.config_file)
+
+    @property
+    def url(self) -> str:
+        return self.local.url
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.local.layout)
+
+    def port(self, process: str) -> int:
+        """The port of one process."""
+        document = json.loads((self.local.layout.processes / f"{process}.json").read_text())
+        return int(document["env"]["PORT"])
+
+    def pid(self, process: str) -> int:
+        return self.supervisor.pids()[process]
+
+    def command(self, *arguments: str) -> list[str]:
+        """A command of the local stack's command line."""
+        return [sys.executable, "-m", "delivery.local", "--config-file", str(self.config_file), *arguments]
+
+    def run(self, *arguments: str, timeout: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            self.command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def up(self) -> None:
+        """Bring it up without the smoke program. Ends with every process ready."""
+        done = self.run("up", "--no-smoke")
+        assert done.returncode == 0, done.stdout + done.stderr
+        status = self.run("status")
+        assert status.returncode == 0, done.stdout + status.stdout
+
+    def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A plain Pulumi command in the environment that `env` prints."""
+        command = ["pulumi", *arguments, "--stack", STACK, "--non-interactive"]
+        if arguments[0] in ("up", "preview", "refresh", "destroy"):
+            command += ["--config-file", str(self.config_file)]
+        return subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env=self.local.environment(),
+            capture_output=True,
+            text=True,
+            timeout=UP_SECONDS,
+            check=False,
+        )
+
+    def log_entries(self, process: str) -> Iterator[dict[str, Any]]:
+        """The JSON lines of a process's logs, whole ones only."""
+        for path in self.local.layout.logs.glob(f"{process}.log*"):
+            for line in path.read_text(errors="replace").splitlines():
+                if line.startswith("{") and line.endswith("}"):
+                    yield json.loads(line)
+
+    def ask(
+        self,
+        path: str,
+        *,
+        port: int | None = None,
+        method: str | None = None,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = 30,
+    ) -> Answer:
+        """One request without retries: to the gateway, or to the port of a service around it."""
+        base = self.url if port is None else f"http://127.0.0.1:{port}"
+        # As MLflow's client does it: an answer that comes before the whole body was sent is an answer.
+        with urllib3.PoolManager() as pool:
+            answer = pool.request(
+                method or ("GET" if data is None else "POST"),
+                base + path,
+                body=data,
+                headers=headers or {},
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+            )
+            return Answer(answer.status, dict(answer.headers), answer.data)
+
+    def call(self, path: str, body: Any | None = None) -> Any:
+        """A JSON call of MLflow's REST API 2.0 through the gateway; the answer must be 200."""
+        data = None if body is None else json.dumps(body).encode()
+        answer = self.ask(f"/api/2.0/mlflow/{path}", data=data, headers={"Content-Type": "application/json"})
+        assert answer.status == 200, (path, answer.status, answer.body)
+        return answer.json()
+
+    def healthy(self) -> bool:
+        """Whether every process is ready, and the gateway has noticed: it asks its upstreams once a second."""
+        if self.run("status").returncode != 0:
+            return False
+        calls = ("experiments/search?max_results=1", "registered-models/search?max_results=1")
+        return all(self.ask(f"/api/2.0/mlflow/{call}").status == 200 for call in calls)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60, what: str = "it") -> None:
+    """Wait for a condition; connection errors count as not yet."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except (OSError, KeyError, SupervisorError, urllib3.exceptions.HTTPError):
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not happen within {seconds} s")

@@ -1,0 +1,74 @@
+"""The graphs of the product's own Azure stacks, as their files in stacks/ describe them, recorded without an engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+
+from tests.support import recorder
+from tests.support.recorder import Graph
+
+REPOSITORY = Path(__file__).parents[2]
+PROJECT = "mlflow-platform"
+STACKS = ("dev", "staging", "prod")
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+"""Of no image: the stacks' files name none until one was published."""
+
+_CLIENT = {
+    "clientId": "00000000-0000-0000-0000-0000000000c1",
+    "objectId": "00000000-0000-0000-0000-0000000000c2",
+    "subscriptionId": recorder.SUBSCRIPTION_ID,
+    "tenantId": recorder.TENANT_ID,
+}
+# What Azure computes and the program reads, by type.
+_COMPUTED: Mapping[str, Mapping[str, Any]] = {
+    "azure-native:app:ManagedEnvironment": {
+        "defaultDomain": "calm-1.westeurope.azurecontainerapps.io",
+        "staticIp": "10.40.0.70",
+    },
+    "azure-native:app:ContainerApp": {"latestRevisionName": "revision--1"},
+    "azure-native:containerregistry:Registry": {"loginServer": "registry.azurecr.io"},
+    "azure-native:dbforpostgresql:Server": {"fullyQualifiedDomainName": "server.postgres.database.azure.com"},
+    "azure-native:network:PublicIPAddress": {"ipAddress": "20.0.0.2"},
+}
+
+
+def configuration(stack: str, **values: Any) -> dict[str, Any]:
+    """The values of a stack's file with an image in it, and with others in their place where given."""
+    document = yaml.safe_load((REPOSITORY / "stacks" / f"Pulumi.{stack}.yaml").read_text())
+    written = {key.removeprefix(f"{PROJECT}:"): value for key, value in document["config"].items()}
+    return {**written, "image": {"digest": DIGEST}, **values}
+
+
+def graph(stack: str, *, preview: bool = False, **values: Any) -> Graph:
+    """What the program registers for a stack."""
+    return _recorded(stack, preview, json.dumps(configuration(stack, **values), default=str))
+
+
+@cache
+def _recorded(stack: str, preview: bool, values: str) -> Graph:
+    from infra.program import main
+
+    def program() -> None:
+        pulumi.runtime.set_all_config(
+            {
+                f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+                for key, value in json.loads(values).items()
+            }
+        )
+        main()
+
+    return recorder.record(
+        program,
+        preview=preview,
+        computed=_COMPUTED,
+        lookups={"azure-native:authorization:getClientConfig": _CLIENT},
+        project=PROJECT,
+        stack=stack,
+    )

@@ -1,1 +1,0 @@
-"""Builds the image of the runtime, and compares two builds of it: `python -m tools.image --help`."""
