@@ -32,7 +32,7 @@ from delivery.schema.rows import JUDGED, writes_rows
 from mlflow_runtime.schema.history import release
 from tests.support.servers import PostgresServer, postgres_server
 
-TABLE = Path(__file__).resolve().parents[3] / "runtime" / "mlflow_runtime" / "schema" / "migrations.json"
+TABLE = Path(__file__).resolve().parents[2] / "runtime" / "mlflow_runtime" / "schema" / "migrations.json"
 _SCRIPTS = "mlflow/store/db_migrations/versions/"
 
 

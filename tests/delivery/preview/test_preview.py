@@ -15,7 +15,7 @@ import pytest
 from delivery.offline_azure import bodies
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST
 from delivery.offline_azure.running import REPOSITORY
-from delivery.preview import command as preview
+from delivery.preview import command
 from tests.delivery.offline_azure import stub_repository
 
 
@@ -42,7 +42,7 @@ def test_a_preview_says_first_and_last_that_it_is_offline(
         monkeypatch.setattr(bodies, "AVAILABLE", False)
         bodies.table.cache_clear()
     before = stub_repository.content(repository)
-    code = preview.main(["--stack", "dev"], repository)
+    code = command.main(["--stack", "dev"], repository)
     bodies.table.cache_clear()
     lines = capfd.readouterr().out.strip().splitlines()
     assert code == 0, lines
@@ -57,7 +57,7 @@ def test_a_preview_says_first_and_last_that_it_is_offline(
 
 
 def test_a_document_is_all_that_json_prints(repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert preview.main(["--stack", "dev", "--json"], repository) == 0
+    assert command.main(["--stack", "dev", "--json"], repository) == 0
     printed = capfd.readouterr()
     assert json.loads(printed.out)["changeSummary"] == {"create": 2}
     assert printed.err.startswith("OFFLINE PREVIEW of stack dev")
@@ -65,7 +65,7 @@ def test_a_document_is_all_that_json_prints(repository: Path, capfd: pytest.Capt
 
 def test_the_exit_code_is_the_engines(tmp_path: Path, repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (repository / "__main__.py").write_text("raise ValueError('a program that fails')")
-    assert preview.main(["--stack", "dev"], repository) not in (0, preview.REFUSED, preview.INTERRUPTED)
+    assert command.main(["--stack", "dev"], repository) not in (0, command.REFUSED, preview.INTERRUPTED)
     out = capfd.readouterr().out
     assert "a program that fails" in out
     assert "OFFLINE" in out.strip().splitlines()[-1]
@@ -78,12 +78,12 @@ def test_the_exit_code_is_the_engines(tmp_path: Path, repository: Path, capfd: p
 def test_a_stack_that_has_no_offline_preview_is_refused(
     repository: Path, capfd: pytest.CaptureFixture[str], stack: str, message: str
 ) -> None:
-    assert preview.main(["--stack", stack], repository) == preview.REFUSED
+    assert command.main(["--stack", stack], repository) == command.REFUSED
     assert message in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, preview.INTERRUPTED), (signal.SIGTERM, preview.TERMINATED)], ids=str
+    ("sent", "code"), [(signal.SIGINT, command.INTERRUPTED), (signal.SIGTERM, preview.TERMINATED)], ids=str
 )
 def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent: signal.Signals, code: int) -> None:
     started = tmp_path / "started"
@@ -91,11 +91,11 @@ def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent
         f"import pathlib, time\npathlib.Path({str(started)!r}).write_text('')\ntime.sleep(600)\n"
     )
     line = (
-        "import pathlib, signal, sys; from delivery.offline_azure import preview; "
+        "import pathlib, signal, sys; from delivery.preview import command; "
         # Where the tests themselves run in the background, interrupts are ignored from the start.
         "signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "signal.signal(signal.SIGTERM, preview.terminated); "
-        f"sys.exit(preview.main(['--stack', 'dev'], pathlib.Path({str(repository)!r})))"
+        "signal.signal(signal.SIGTERM, command.terminated); "
+        f"sys.exit(command.main(['--stack', 'dev'], pathlib.Path({str(repository)!r})))"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
     running = subprocess.Popen(
@@ -117,6 +117,6 @@ def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent
 
 def test_help_tells_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        preview.main(["--help"])
+        command.main(["--help"])
     assert ended.value.code == 0
     assert "no subscription and no login are needed" in " ".join(capsys.readouterr().out.split())
