@@ -65,7 +65,7 @@ def test_a_document_is_all_that_json_prints(repository: Path, capfd: pytest.Capt
 
 def test_the_exit_code_is_the_engines(tmp_path: Path, repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (repository / "__main__.py").write_text("raise ValueError('a program that fails')")
-    assert command.main(["--stack", "dev"], repository) not in (0, command.REFUSED, preview.INTERRUPTED)
+    assert command.main(["--stack", "dev"], repository) not in (0, command.REFUSED, command.INTERRUPTED)
     out = capfd.readouterr().out
     assert "a program that fails" in out
     assert "OFFLINE" in out.strip().splitlines()[-1]
@@ -83,7 +83,7 @@ def test_a_stack_that_has_no_offline_preview_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, command.INTERRUPTED), (signal.SIGTERM, preview.TERMINATED)], ids=str
+    ("sent", "code"), [(signal.SIGINT, command.INTERRUPTED), (signal.SIGTERM, command.TERMINATED)], ids=str
 )
 def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent: signal.Signals, code: int) -> None:
     started = tmp_path / "started"
