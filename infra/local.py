@@ -49,11 +49,7 @@ def describe(settings: Settings) -> Stack:
         ),
         public_hosts=public_hosts(settings),
         bind_host=HOST,
-        max_body_mib=settings.limits.max_body_mib,
-        max_artifact_mib=settings.limits.max_artifact_mib,
-        grace_seconds=settings.limits.grace_seconds,
-        database_pool=settings.limits.database_pool,
-        max_in_flight=settings.limits.max_in_flight,
+        limits=settings.limits,
         gateway_metrics_port=_metrics_port(settings),
     )
     return Stack(platform=PlatformArgs(compute=backend, topology=topology, data=data.resources))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.compute.contract import Role
+from components.mlflow.limits import LIMITS
 from components.mlflow.topology import Size
 
 CLIENTS = (Role.TRACKING, Role.REGISTRY)
@@ -22,8 +23,7 @@ PROBES = 2
 PREPARE = 4
 """The most that the prepare job opens at once, while the services of before still serve."""
 
-LEAST_POOL = 2
-MOST_POOL = 200
+_POOL = LIMITS["database_pool"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,10 @@ class Budget:
         return self.total + sum(self.replicas.values()) * (ENGINES * self.pool + PROBES)
 
     def largest_pool(self, available: int) -> int | None:
-        """The largest pool with which `available` connections are enough, or None where not even LEAST_POOL fits."""
+        """The largest pool with which `available` connections are enough, or None if even the smallest is too large."""
         spare = (available - PREPARE) // sum(self.replicas.values()) - PROBES
-        pool = min(spare // (2 * ENGINES), MOST_POOL)
-        return pool if pool >= LEAST_POOL else None
+        pool = min(spare // (2 * ENGINES), _POOL.most)
+        return pool if pool in _POOL else None
 
     def arithmetic(self) -> str:
         """The sum in words."""

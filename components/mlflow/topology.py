@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -19,6 +19,7 @@ from components.compute.contract import (
     ServiceSpec,
     Upstream,
 )
+from components.mlflow.limits import Limits
 
 # Roles whose services answer clients' calls, in the order in which they are brought up; the gateway comes after them.
 BACKENDS = (Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
@@ -59,12 +60,9 @@ class Topology:
     """Everything that decides on the services.
 
     `ports` is the port that each service listens on, `public_hosts` the Host headers that are served (with port where
-    it is not the scheme's own), `public_origins` the web origins besides the own one that may call. Limits in MiB,
-    grace in seconds, `database_pool` the connections that a replica keeps open to each database, `max_in_flight` the
-    requests that a replica behind the gateway answers at once, more are turned away. `clients_reach_blob` lets clients
-    send large artifacts to the container themselves. `metrics_seconds` lie between two lines of metrics in the log of
-    such a replica. `gateway_metrics_port` is where the gateway shows its metrics, None for nowhere. Plain values decide
-    on resources; inputs are only passed on.
+    it is not the scheme's own), `public_origins` the web origins besides the own one that may call.
+    `clients_reach_blob` lets clients send large artifacts to the container themselves. `gateway_metrics_port` is where
+    the gateway shows its metrics, None for nowhere. Plain values decide on resources; inputs are only passed on.
     """
 
     sizes: Mapping[Role, Size]
@@ -75,13 +73,8 @@ class Topology:
     public_origins: Sequence[str] = ()
     ingress: Ingress = Ingress.INTERNAL
     bind_host: str = "0.0.0.0"  # noqa: S104 - a container's own network; the local stack binds 127.0.0.1
-    max_body_mib: int = 64
-    max_artifact_mib: int = 10240
+    limits: Limits = field(default_factory=Limits)
     clients_reach_blob: bool = False
-    grace_seconds: int = 30
-    database_pool: int = 20
-    max_in_flight: int = 128
-    metrics_seconds: int = 60
     gateway_metrics_port: int | None = None
 
     def prepare(self) -> JobSpec:
@@ -110,13 +103,13 @@ class Topology:
             "PUBLIC_HOSTS": _joined([*self.public_hosts, *([] if host is None else [host])]),
             "PUBLIC_ORIGINS": ",".join(self.public_origins),
             **self._stop(),
-            "MAX_IN_FLIGHT": str(self.max_in_flight),
-            "METRICS_SECONDS": str(self.metrics_seconds),
+            "MAX_IN_FLIGHT": str(self.limits.max_in_flight),
+            "METRICS_SECONDS": str(self.limits.metrics_seconds),
         }
         if role is not Role.ARTIFACTS:
             env["TRACKING_DATABASE_URL"] = self._database_url(role, TRACKING_DATABASE)
             env["REGISTRY_DATABASE_URL"] = self._database_url(role, REGISTRY_DATABASE)
-            env["DATABASE_POOL_SIZE"] = str(self.database_pool)
+            env["DATABASE_POOL_SIZE"] = str(self.limits.database_pool)
         else:
             env["MEMORY_MIB"] = str(self.sizes[role].memory_mib)
             env["CLIENTS_REACH_BLOB"] = str(self.clients_reach_blob).lower()
@@ -127,8 +120,8 @@ class Topology:
         env: dict[str, pulumi.Input[str]] = {
             "HOST": self.bind_host,
             "PUBLIC_HOSTS": _joined(self.public_hosts),
-            "MAX_BODY_MIB": str(self.max_body_mib),
-            "MAX_ARTIFACT_MIB": str(self.max_artifact_mib),
+            "MAX_BODY_MIB": str(self.limits.max_body_mib),
+            "MAX_ARTIFACT_MIB": str(self.limits.max_artifact_mib),
             **self._stop(),
         }
         if self.gateway_metrics_port is not None:
@@ -145,8 +138,8 @@ class Topology:
     def _stop(self) -> dict[str, str]:
         """A short grace time is for the requests in flight alone."""
         return {
-            "GRACE_SECONDS": str(self.grace_seconds),
-            "DRAIN_SECONDS": str(max(0, min(DRAIN_SECONDS, self.grace_seconds - DRAIN_SECONDS))),
+            "GRACE_SECONDS": str(self.limits.grace_seconds),
+            "DRAIN_SECONDS": str(max(0, min(DRAIN_SECONDS, self.limits.grace_seconds - DRAIN_SECONDS))),
         }
 
     def _spec(self, role: Role, env: Mapping[str, pulumi.Input[str]], ingress: Ingress) -> ServiceSpec:
@@ -166,7 +159,7 @@ class Topology:
                 ready=Probe(path="/ready"),
             ),
             ingress=ingress,
-            grace_seconds=self.grace_seconds,
+            grace_seconds=self.limits.grace_seconds,
         )
 
     def _database_url(self, role: Role, database: str) -> pulumi.Input[str]:

@@ -126,12 +126,7 @@ def _topology(
         ),
         public_hosts=[host],
         ingress=Ingress.PUBLIC,
-        max_body_mib=settings.limits.max_body_mib,
-        max_artifact_mib=settings.limits.max_artifact_mib,
+        limits=settings.limits,
         clients_reach_blob=azure.storage.clients_reach_blob,
-        grace_seconds=settings.limits.grace_seconds,
-        database_pool=settings.limits.database_pool,
-        max_in_flight=settings.limits.max_in_flight,
-        metrics_seconds=azure.monitoring.metrics_seconds,
         gateway_metrics_port=_METRICS_PORT,
     )

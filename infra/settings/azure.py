@@ -90,11 +90,9 @@ class StorageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringSettings:
-    """How long logs are kept, how many seconds lie between two lines of a replica's metrics in them, who is told, and
-    what a month may cost. `budget_start` is a first of a month."""
+    """How long logs are kept, who is told, and what a month may cost. `budget_start` is a first of a month."""
 
     retention_days: int = 30
-    metrics_seconds: int = 60
     emails: tuple[str, ...] = ()
     monthly_budget: int | None = None
     budget_start: str = ""

@@ -14,6 +14,7 @@ from components.azure.identity import FederatedSubject
 from components.azure.network_plan import plan
 from components.azure.postgres_args import STORAGE_GIB, EntraAdministrator, HighAvailability, PostgresArgs
 from components.azure.postgres_size import max_connections
+from components.mlflow.limits import LIMITS, Limits
 from infra.naming import Names
 from infra.settings.azure import (
     SUBNETS,
@@ -236,16 +237,20 @@ def _monitoring(reader: Reader, value: object, retention_days: int) -> Monitorin
             reader.problem("monitoring.emails", [], "at least one address with a monthlyBudget", "say who is told")
     return MonitoringSettings(
         retention_days=reader.integer("monitoring.retentionDays", table.get("retentionDays", retention_days), 30, 730),
-        metrics_seconds=reader.integer(
-            "monitoring.metricsSeconds",
-            table.get("metricsSeconds", MonitoringSettings.metrics_seconds),
-            5,
-            300,
-        ),
         emails=emails,
         monthly_budget=budget,
         budget_start=start,
     )
+
+
+def metrics_seconds(reader: Reader, values: Mapping[str, Any]) -> int:
+    """Seconds between two lines of a replica's metrics."""
+    table = values.get("monitoring", {})
+    given = (
+        table.get("metricsSeconds", Limits.metrics_seconds) if isinstance(table, Mapping) else Limits.metrics_seconds
+    )
+    limit = LIMITS["metrics_seconds"]
+    return reader.integer("monitoring.metricsSeconds", given, limit.least, limit.most)
 
 
 def _github(reader: Reader, value: object, stack: str) -> GithubSettings | None:

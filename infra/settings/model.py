@@ -17,7 +17,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from components.compute.contract import Role, Scale
-from components.mlflow import connections
+from components.mlflow.limits import LIMITS, Limits
 from components.mlflow.topology import Size
 from infra.settings import azure_reading as azure
 from infra.settings import guardrails
@@ -32,28 +32,14 @@ LOCAL_PORTS = 60
 LOCAL_PORT_OFFSETS = {Role.GATEWAY: 0, Role.REGISTRY: 10, Role.ARTIFACTS: 20, Role.TRACKING: 30}
 LOCAL_REPLICAS = {Role.GATEWAY: 1, Role.REGISTRY: 10, Role.ARTIFACTS: 10, Role.TRACKING: 30}
 
-# What passes artifacts on needs room for them (mlflow_runtime/artifacts/memory.py). A blob has at most 50,000 blocks,
-# of 4 MiB each.
+# What passes artifacts on needs room for them (mlflow_runtime/artifacts/memory.py).
 _LEAST_MEMORY_MIB = {Role.ARTIFACTS: 512}
-_MOST_ARTIFACT_MIB = 195 * 1024
 
 _SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
 _KEYS = ("profile", "compute", *_SERVICES, "limits", "local", *azure.KEYS)
 _AVAILABLE = (ComputeKind.LOCAL, ComputeKind.CONTAINER_APPS)
 # Names of resources are made of it, and no type of Azure takes a hyphen at the end or two in a row everywhere.
 _STACK_NAME = re.compile(r"(?!.*--)[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a client may send, in MiB, how long a stopping replica has, in seconds, and of a replica: the connections
-    that it keeps open to each database, the requests that it answers at once."""
-
-    max_body_mib: int
-    max_artifact_mib: int
-    grace_seconds: int
-    database_pool: int
-    max_in_flight: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +88,8 @@ def parse(values: Mapping[str, Any], stack: str) -> Settings:
     compute = _compute(reader, values, profile)
     defaults = PROFILES[profile or ProfileName.LOCAL]
     sizes = {role: _size(reader, role, values.get(role, {}), defaults.sizes[role]) for role in _SERVICES}
-    limits = _limits(reader, values.get("limits", {}), defaults.database_pool)
+    metrics_seconds = azure.metrics_seconds(reader, values)
+    limits = _limits(reader, values.get("limits", {}), defaults.database_pool, metrics_seconds)
     local = _local(reader, values.get("local", {}))
     on_azure = azure.read(reader, values, stack, defaults.azure) if defaults.azure and compute else None
     _only_where_used(reader, values, compute)
@@ -166,23 +153,21 @@ def _size(reader: Reader, role: Role, value: object, default: Size) -> Size:
     )
 
 
-def _limits(reader: Reader, value: object, database_pool: int) -> Limits:
-    keys = ("maxBodyMib", "maxArtifactMib", "graceSeconds", "databasePool", "maxInFlight")
-    table = reader.table("limits", value, keys)
-    return Limits(
-        max_body_mib=reader.integer("limits.maxBodyMib", table.get("maxBodyMib", 64), 1, 1024),
-        max_artifact_mib=reader.integer(
-            "limits.maxArtifactMib", table.get("maxArtifactMib", 10240), 1, _MOST_ARTIFACT_MIB
-        ),
-        grace_seconds=reader.integer("limits.graceSeconds", table.get("graceSeconds", 30), 3, 600),
-        database_pool=reader.integer(
-            "limits.databasePool",
-            table.get("databasePool", database_pool),
-            connections.LEAST_POOL,
-            connections.MOST_POOL,
-        ),
-        max_in_flight=reader.integer("limits.maxInFlight", table.get("maxInFlight", 128), 8, 10_000),
-    )
+def _limits(reader: Reader, value: object, database_pool: int, metrics_seconds: int) -> Limits:
+    default = Limits(database_pool=database_pool, metrics_seconds=metrics_seconds)
+    keys = {_camel(name): name for name in LIMITS if name != "metrics_seconds"}
+    table = reader.table("limits", value, tuple(keys))
+    given = {
+        name: reader.integer(f"limits.{key}", table[key], LIMITS[name].least, LIMITS[name].most)
+        for key, name in keys.items()
+        if key in table
+    }
+    return replace(default, **given)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 def _only_where_used(reader: Reader, values: Mapping[str, Any], compute: ComputeKind | None) -> None:

@@ -9,6 +9,7 @@ import pulumi
 import pytest
 
 from components.compute.contract import Deployment, Identity, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+from components.mlflow.limits import Limits
 from components.mlflow.topology import BACKENDS, DataPlane, Size, Topology, identity_name
 
 ROLES = (Role.GATEWAY, *BACKENDS)
@@ -59,19 +60,19 @@ def test_each_service_signs_in_to_the_database_as_itself(topology: Topology) -> 
 
 
 def test_services_with_databases_are_told_their_pool(topology: Topology) -> None:
-    chosen = replace(topology, database_pool=6)
+    chosen = replace(topology, limits=Limits(database_pool=6))
     for role in (Role.TRACKING, Role.REGISTRY):
         assert chosen.service(role, OneAddress()).env["DATABASE_POOL_SIZE"] == "6"
     assert "DATABASE_POOL_SIZE" not in chosen.service(Role.ARTIFACTS, OneAddress()).env
 
 
 def test_every_service_is_told_how_many_requests_it_answers_at_once(topology: Topology) -> None:
-    chosen = replace(topology, max_in_flight=77)
+    chosen = replace(topology, limits=Limits(max_in_flight=77))
     assert {chosen.service(role, OneAddress()).env["MAX_IN_FLIGHT"] for role in BACKENDS} == {"77"}
 
 
 def test_every_service_but_the_gateway_is_told_how_often_it_logs_its_metrics(topology: Topology) -> None:
-    chosen = replace(topology, metrics_seconds=15)
+    chosen = replace(topology, limits=Limits(metrics_seconds=15))
     assert {chosen.service(role, OneAddress()).env["METRICS_SECONDS"] for role in BACKENDS} == {"15"}
     assert "METRICS_SECONDS" not in chosen.gateway(OneAddress()).env
 
