@@ -11,13 +11,12 @@ from components.azure import diagnostics
 from components.azure.lock import lock
 from components.azure.postgres_args import (
     PARAMETERS,
-    STORAGE_GIB,
     EntraAdministrator,
-    HighAvailability,
     MaintenanceWindow,
     PostgresArgs,
     Weekday,
 )
+from components.azure.postgres_size import STORAGE_GIB, HighAvailability, ServerSize
 
 __all__ = [
     "PARAMETERS",
@@ -27,6 +26,7 @@ __all__ = [
     "MaintenanceWindow",
     "Postgres",
     "PostgresArgs",
+    "ServerSize",
     "Weekday",
 ]
 
@@ -58,7 +58,9 @@ class Postgres(pulumi.ComponentResource):
             server_name="psql-mlflow-prod-x7k2", resource_group_name=group.name, location="westeurope", tags=tags,
             tenant_id=tenant_id, subnet_id=subnet.id, private_dns_zone_id=zone.id, protect=True, after=[zone_link],
             administrator=EntraAdministrator(name="mlflow-prepare", object_id=prepare.principal_id),
-            sku="Standard_D2ds_v5", high_availability=HighAvailability.ZONE_REDUNDANT, backup_days=35,
+            size=ServerSize(
+                sku="Standard_D2ds_v5", high_availability=HighAvailability.ZONE_REDUNDANT, backup_days=35
+            ),
             workspace_id=monitoring.workspace_id,
         ))
 
@@ -90,7 +92,7 @@ class Postgres(pulumi.ComponentResource):
             location=args.location,
             tags=args.tags,
             version=args.version,
-            sku=dbforpostgresql.SkuArgs(name=args.sku, tier=args.tier),
+            sku=dbforpostgresql.SkuArgs(name=args.size.sku, tier=args.tier),
             auth_config=dbforpostgresql.AuthConfigArgs(
                 active_directory_auth=dbforpostgresql.MicrosoftEntraAuth.ENABLED,
                 password_auth=dbforpostgresql.PasswordBasedAuth.DISABLED,
@@ -101,16 +103,16 @@ class Postgres(pulumi.ComponentResource):
                 delegated_subnet_resource_id=args.subnet_id, private_dns_zone_arm_resource_id=args.private_dns_zone_id
             ),
             storage=dbforpostgresql.StorageArgs(
-                storage_size_gb=args.storage_gib,
+                storage_size_gb=args.size.storage_gib,
                 auto_grow=dbforpostgresql.StorageAutoGrow(_ENABLED[args.auto_grow]),
             ),
             backup=dbforpostgresql.BackupArgs(
-                backup_retention_days=args.backup_days,
-                geo_redundant_backup=dbforpostgresql.GeographicallyRedundantBackup(_ENABLED[args.geo_backup]),
+                backup_retention_days=args.size.backup_days,
+                geo_redundant_backup=dbforpostgresql.GeographicallyRedundantBackup(_ENABLED[args.size.geo_backup]),
             ),
             availability_zone=args.zone,
             high_availability=dbforpostgresql.HighAvailabilityArgs(
-                mode=_MODES[args.high_availability], standby_availability_zone=args.standby_zone
+                mode=_MODES[args.size.high_availability], standby_availability_zone=args.standby_zone
             ),
             maintenance_window=dbforpostgresql.MaintenanceWindowArgs(
                 custom_window="Enabled",

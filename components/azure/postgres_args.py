@@ -11,10 +11,7 @@ from types import MappingProxyType
 import pulumi
 from pulumi_azure_native import dbforpostgresql
 
-from components.azure.postgres_size import SKU
-
-STORAGE_GIB = (32, 64, 128, 256, 512, 1024, 2048, 4095, 4096, 8192, 16384, 32767)
-"""Sizes of a Premium SSD that a server can have. It grows, and never shrinks."""
+from components.azure.postgres_size import HighAvailability, ServerSize, Tier
 
 PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
@@ -44,20 +41,12 @@ _SERVER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
 _PARAMETER = re.compile(r"[a-z0-9_.]+\Z")
 _TIERS = {
-    "B": dbforpostgresql.SkuTier.BURSTABLE,
-    "D": dbforpostgresql.SkuTier.GENERAL_PURPOSE,
-    "E": dbforpostgresql.SkuTier.MEMORY_OPTIMIZED,
+    Tier.BURSTABLE: dbforpostgresql.SkuTier.BURSTABLE,
+    Tier.GENERAL_PURPOSE: dbforpostgresql.SkuTier.GENERAL_PURPOSE,
+    Tier.MEMORY_OPTIMIZED: dbforpostgresql.SkuTier.MEMORY_OPTIMIZED,
 }
 _ZONES = ("1", "2", "3")
 _OLDEST_VERSION = 15
-
-
-class HighAvailability(enum.StrEnum):
-    """Whether a standby takes over, and from where. Azure goes from one kind of standby to the other only over NONE."""
-
-    NONE = "none"
-    SAME_ZONE = "same-zone"
-    ZONE_REDUNDANT = "zone-redundant"
 
 
 class Weekday(enum.IntEnum):
@@ -99,10 +88,9 @@ class EntraAdministrator:
 class PostgresArgs:
     """What makes a server.
 
-    `sku` is a compute size such as Standard_B1ms or Standard_D2ds_v5; its tier follows from it. `storage_gib` is the
-    size at the start: with `auto_grow` the server grows by itself from there, and the size in the program is not looked
-    at again. `backup_days` is how far back the server can be restored. `geo_backup` is fixed when the server is made,
-    and so is the region of the copies. `zone` and `standby_zone` say where the server starts; Azure chooses without.
+    `size` says how large and how safe the server is. With `auto_grow` its storage grows by itself from there, and the
+    size in the program is not looked at again. `zone` and `standby_zone` say where the server starts; Azure chooses
+    without.
     `parameters` adds to, or overrides, `PARAMETERS`. `after` is what must exist first though no value leads to it: the
     link of the private DNS zone to the network. `workspace_id` is where logs and metrics go. Plain values decide on
     resources. Raises ValueError with every problem at once.
@@ -118,31 +106,24 @@ class PostgresArgs:
     administrator: EntraAdministrator
     workspace_id: pulumi.Input[str]
     protect: bool
-    sku: str = "Standard_B1ms"
+    size: ServerSize = field(default_factory=ServerSize)
     version: dbforpostgresql.PostgresMajorVersion = dbforpostgresql.PostgresMajorVersion.POSTGRES_MAJOR_VERSION_18
-    storage_gib: int = 32
     auto_grow: bool = True
-    high_availability: HighAvailability = HighAvailability.NONE
     zone: str | None = None
     standby_zone: str | None = None
-    backup_days: int = 7
-    geo_backup: bool = False
     maintenance: MaintenanceWindow = field(default_factory=MaintenanceWindow)
     databases: Sequence[str] = ("tracking", "registry")
     parameters: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
     def __post_init__(self) -> None:
-        if problems := [*self._names(), *self._sizes(), *self._zones(), *self._parameters()]:
+        if problems := [*self._names(), *self._version(), *self._zones(), *self._parameters()]:
             raise ValueError("\n".join(f"PostgresArgs.{problem}" for problem in problems))
 
     @property
     def tier(self) -> dbforpostgresql.SkuTier:
         """The tier that the SKU belongs to; Azure refuses any other beside it."""
-        found = SKU.fullmatch(self.sku)
-        if found is None:
-            raise ValueError(f"PostgresArgs.sku: {self.sku!r} belongs to no tier.")
-        return _TIERS[found["family"]]
+        return _TIERS[self.size.tier]
 
     def _names(self) -> Iterator[str]:
         if isinstance(self.server_name, str) and not _SERVER_NAME.match(self.server_name):
@@ -159,23 +140,7 @@ class PostgresArgs:
                     "no digit first. Rename it."
                 )
 
-    def _sizes(self) -> Iterator[str]:
-        if not SKU.fullmatch(self.sku):
-            yield (
-                f"sku: {self.sku!r}; burstable (Standard_B…), general purpose (Standard_D…) and memory optimized "
-                "(Standard_E…) sizes are known. Choose one, such as Standard_D2ds_v5."
-            )
-        elif self.high_availability is not HighAvailability.NONE and self.tier is dbforpostgresql.SkuTier.BURSTABLE:
-            yield (
-                f"high_availability: {self.high_availability.value!r} with the burstable {self.sku}; Azure has no "
-                "standby for burstable sizes. Choose a Standard_D… or Standard_E… sku, or 'none'."
-            )
-        if self.storage_gib not in STORAGE_GIB:
-            yield (
-                f"storage_gib: {self.storage_gib}; Azure has the sizes {', '.join(map(str, STORAGE_GIB))}. Choose one."
-            )
-        if not 7 <= self.backup_days <= 35:
-            yield f"backup_days: {self.backup_days}; Azure keeps backups for 7 to 35 days. Choose in between."
+    def _version(self) -> Iterator[str]:
         if int(self.version.value) < _OLDEST_VERSION:
             yield (
                 f"version: {self.version.value}; at least {_OLDEST_VERSION} is needed, since before it every role "
@@ -189,10 +154,10 @@ class PostgresArgs:
                 yield f"{name}: {value!r}; zones are {', '.join(_ZONES)}. Choose one, or None to let Azure choose."
         if self.standby_zone is None:
             return
-        if self.high_availability is not HighAvailability.ZONE_REDUNDANT:
+        if self.size.high_availability is not HighAvailability.ZONE_REDUNDANT:
             yield (
-                f"standby_zone: {self.standby_zone!r} with high_availability {self.high_availability.value!r}; only a "
-                "zone-redundant standby has a zone of its own. Leave it out, or choose 'zone-redundant'."
+                f"standby_zone: {self.standby_zone!r} with high_availability {self.size.high_availability.value!r}; "
+                "only a zone-redundant standby has a zone of its own. Leave it out, or choose 'zone-redundant'."
             )
         if self.standby_zone == self.zone:
             yield f"standby_zone: {self.standby_zone!r} is the server's own zone. Choose another one."

@@ -1,8 +1,16 @@
-"""What follows from a PostgreSQL server's compute size. Pure."""
+"""How large and how safe a PostgreSQL server is, and what follows from its compute size. Pure."""
 
 from __future__ import annotations
 
+import enum
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+STORAGE_GIB = (32, 64, 128, 256, 512, 1024, 2048, 4095, 4096, 8192, 16384, 32767)
+"""Sizes of a Premium SSD that a server can have. It grows, and never shrinks."""
+BACKUP_DAYS = range(7, 36)
+"""How many days back Azure can restore a server."""
 
 RESERVED_CONNECTIONS = 15
 """Connections that the service keeps for itself, out of `max_connections`."""
@@ -13,6 +21,71 @@ _BURSTABLE_GIB = {"B1ms": 2, "B2s": 4, "B2ms": 8, "B4ms": 16, "B8ms": 32, "B12ms
 _GIB_PER_CORE = {"D": 4, "E": 8}
 SKU = re.compile(r"Standard_(?P<size>(?P<family>[BDE])(?P<cores>[0-9]+)[a-z]*)(_v[0-9]+)?")
 """The whole of a compute size's name, of the burstable, general purpose and memory optimized families."""
+
+
+class Tier(enum.Enum):
+    """The families of compute sizes, by the letter in a size's name."""
+
+    BURSTABLE = "B"
+    GENERAL_PURPOSE = "D"
+    MEMORY_OPTIMIZED = "E"
+
+
+class HighAvailability(enum.StrEnum):
+    """Whether a standby takes over, and from where. Azure goes from one kind of standby to the other only over NONE."""
+
+    NONE = "none"
+    SAME_ZONE = "same-zone"
+    ZONE_REDUNDANT = "zone-redundant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSize:
+    """The size and the safety of a server.
+
+    `sku` is a compute size such as Standard_B1ms or Standard_D2ds_v5. `storage_gib` is the size at the start.
+    `backup_days` is how far back the server can be restored. `geo_backup` keeps copies in the paired region; Azure
+    fixes it when the server is created. Raises ValueError with every problem at once.
+    """
+
+    sku: str = "Standard_B1ms"
+    storage_gib: int = 32
+    backup_days: int = 7
+    high_availability: HighAvailability = HighAvailability.NONE
+    geo_backup: bool = False
+
+    def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise ValueError("\n".join(f"ServerSize.{problem}" for problem in problems))
+
+    @property
+    def tier(self) -> Tier:
+        """The tier that the sku belongs to; Azure refuses any other beside it."""
+        found = SKU.fullmatch(self.sku)
+        if found is None:
+            raise ValueError(f"ServerSize.sku: {self.sku!r} belongs to no tier.")
+        return Tier(found["family"])
+
+    def _problems(self) -> Iterator[str]:
+        if not SKU.fullmatch(self.sku):
+            yield (
+                f"sku: {self.sku!r}; burstable (Standard_B…), general purpose (Standard_D…) and memory optimized "
+                "(Standard_E…) sizes are known. Choose one, such as Standard_D2ds_v5."
+            )
+        elif self.high_availability is not HighAvailability.NONE and self.tier is Tier.BURSTABLE:
+            yield (
+                f"high_availability: {self.high_availability.value!r} with the burstable {self.sku}; Azure has no "
+                "standby for burstable sizes. Choose a Standard_D… or Standard_E… sku, or 'none'."
+            )
+        if self.storage_gib not in STORAGE_GIB:
+            yield (
+                f"storage_gib: {self.storage_gib}; Azure has the sizes {', '.join(map(str, STORAGE_GIB))}. Choose one."
+            )
+        if self.backup_days not in BACKUP_DAYS:
+            yield (
+                f"backup_days: {self.backup_days}; Azure keeps backups for {BACKUP_DAYS[0]} to {BACKUP_DAYS[-1]} days. "
+                "Choose in between."
+            )
 
 
 def max_connections(sku: str) -> int:

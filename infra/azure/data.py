@@ -104,11 +104,7 @@ def _database(base: Foundation, azure: AzureSettings) -> Postgres:
             private_dns_zone_id=base.network.zone_ids[ZoneRole.POSTGRES],
             administrator=EntraAdministrator(name=administrator.name, object_id=administrator.principal_id),
             protect=azure.protect,
-            sku=wanted.sku,
-            storage_gib=wanted.storage_gib,
-            backup_days=wanted.backup_days,
-            high_availability=wanted.high_availability,
-            geo_backup=wanted.geo_backup,
+            size=wanted.size,
             databases=(TRACKING_DATABASE, REGISTRY_DATABASE),
         ),
     )

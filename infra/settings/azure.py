@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from components.azure.artifact_store import Lifecycle, Redundancy
 from components.azure.network_plan import DEFAULT_PREFIXES, SubnetRole
-from components.azure.postgres_args import HighAvailability
+from components.azure.postgres_size import HighAvailability, ServerSize
 
 SUBNETS: Mapping[SubnetRole, int] = {
     role: DEFAULT_PREFIXES[role]
@@ -75,6 +75,17 @@ class DatabaseSettings:
     backup_days: int = 7
     high_availability: HighAvailability = HighAvailability.NONE
     geo_backup: bool = False
+
+    @property
+    def size(self) -> ServerSize:
+        """What the component takes. Raises ValueError for a size that Azure does not have."""
+        return ServerSize(
+            sku=self.sku,
+            storage_gib=self.storage_gib,
+            backup_days=self.backup_days,
+            high_availability=self.high_availability,
+            geo_backup=self.geo_backup,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,7 @@ from typing import Any
 from components.azure.artifact_store import Redundancy
 from components.azure.identity import FederatedSubject
 from components.azure.network_plan import plan
-from components.azure.postgres_args import STORAGE_GIB, EntraAdministrator, HighAvailability, PostgresArgs
-from components.azure.postgres_size import max_connections
+from components.azure.postgres_size import STORAGE_GIB, HighAvailability, max_connections
 from components.mlflow.limits import LIMITS, Limits
 from infra.naming import Names
 from infra.settings.azure import (
@@ -166,30 +165,10 @@ def _database(reader: Reader, value: object, default: DatabaseSettings) -> Datab
         geo_backup=reader.boolean("database.geoBackup", table.get("geoBackup", AUTO), default.geo_backup),
     )
     # The component knows which sizes and combinations there are; here they are refused with all other problems.
-    if reader.built("database", dict(table), _server, found) is not None:
+    if reader.built("database", dict(table), lambda: found.size) is not None:
         # Of a family that exists, and yet no size whose connections are known: alerts and the budget need them.
         reader.built("database.sku", found.sku, max_connections, found.sku)
     return found
-
-
-def _server(settings: DatabaseSettings) -> PostgresArgs:
-    return PostgresArgs(
-        server_name="psql",
-        resource_group_name="",
-        location="",
-        tags={},
-        tenant_id="",
-        subnet_id="",
-        private_dns_zone_id="",
-        workspace_id="",
-        administrator=EntraAdministrator(name="", object_id=""),
-        protect=False,
-        sku=settings.sku,
-        storage_gib=settings.storage_gib,
-        backup_days=settings.backup_days,
-        high_availability=settings.high_availability,
-        geo_backup=settings.geo_backup,
-    )
 
 
 def _storage(reader: Reader, value: object, default: StorageSettings) -> StorageSettings:

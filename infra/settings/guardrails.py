@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from components.azure import postgres_size
-from components.azure.postgres_args import HighAvailability
+from components.azure.postgres_size import HighAvailability
 from components.compute.container_apps import rendering
 from components.compute.contract import Role
 from components.mlflow.connections import Budget, budget

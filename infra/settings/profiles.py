@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.azure.artifact_store import Redundancy
-from components.azure.postgres_args import HighAvailability
+from components.azure.postgres_size import HighAvailability
 from components.compute.contract import Role, Scale
 from components.mlflow.topology import Size
 from infra.settings.azure import AzureProfile, DatabaseSettings, NetworkSettings, StorageSettings

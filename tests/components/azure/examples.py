@@ -19,7 +19,7 @@ from components.azure.key_vault import KeyVault, KeyVaultArgs
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
 from components.azure.network import Network, NetworkArgs
 from components.azure.network_plan import DEFAULT_PREFIXES
-from components.azure.postgres import EntraAdministrator, HighAvailability, Postgres, PostgresArgs
+from components.azure.postgres import EntraAdministrator, HighAvailability, Postgres, PostgresArgs, ServerSize
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
 from tests.support.recorder import SUBSCRIPTION_ID, TENANT_ID
 
@@ -122,12 +122,11 @@ _EVERYTHING_OF_A_NETWORK = {
 }
 _EVERYTHING_OF_A_SERVER = {
     "protect": True,
-    "sku": "Standard_E4ds_v5",
-    "high_availability": HighAvailability.ZONE_REDUNDANT,
+    "size": ServerSize(
+        sku="Standard_E4ds_v5", high_availability=HighAvailability.ZONE_REDUNDANT, backup_days=35, geo_backup=True
+    ),
     "zone": "1",
     "standby_zone": "2",
-    "backup_days": 35,
-    "geo_backup": True,
     "parameters": {"work_mem": "16384"},
 }
 _SUBJECTS = [FederatedSubject.github_environment("acme/mlflow", stack) for stack in ("prod", "prod-preview")]

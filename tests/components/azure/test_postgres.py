@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from components.azure.postgres import (
     MaintenanceWindow,
     Postgres,
     PostgresArgs,
+    ServerSize,
     Weekday,
 )
 from tests.support.recorder import TENANT_ID, UNKNOWN, Graph, record
@@ -63,6 +65,7 @@ HARDENED: dict[str, Any] = {
     "backup_days": 35,
     "geo_backup": True,
 }
+SIZE = {field.name for field in fields(ServerSize)}
 SCENARIOS = {"defaults": DEFAULTS, "max": MAX, "hardened": HARDENED}
 
 
@@ -79,7 +82,8 @@ def args(**given: Any) -> PostgresArgs:
         "administrator": EntraAdministrator(name="mlflow-prepare", object_id=ADMINISTRATOR),
         "protect": False,
     }
-    return PostgresArgs(**{**required, **given})
+    size = ServerSize(**{name: given.pop(name) for name in SIZE & given.keys()})
+    return PostgresArgs(**{**required, "size": size, **given})
 
 
 def graph_of(given: dict[str, Any], *, preview: bool = False) -> Graph:
@@ -244,7 +248,7 @@ def test_the_link_of_the_zone_is_waited_for() -> None:
     ],
 )
 def test_it_refuses(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"PostgresArgs.*{message}"):
+    with pytest.raises(ValueError, match=f"(PostgresArgs|ServerSize).*{message}"):
         args(**given)
 
 
@@ -255,13 +259,15 @@ def test_a_window_refuses_a_time_that_no_clock_shows(given: dict[str, Any]) -> N
 
 
 def test_all_problems_are_told_at_once() -> None:
-    with pytest.raises(ValueError, match=r"(?s)server_name.*storage_gib.*backup_days"):
-        args(server_name="", storage_gib=1, backup_days=1)
+    with pytest.raises(ValueError, match=r"(?s)server_name.*databases"):
+        args(server_name="", databases=())
+    with pytest.raises(ValueError, match=r"(?s)sku.*storage_gib.*backup_days"):
+        ServerSize(sku="", storage_gib=1, backup_days=1)
 
 
 @pytest.mark.parametrize("size", STORAGE_GIB)
 def test_each_size_that_azure_has_is_taken(size: int) -> None:
-    assert args(storage_gib=size).storage_gib == size
+    assert ServerSize(storage_gib=size).storage_gib == size
 
 
 def test_stricter_tls_is_taken() -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.azure.artifact_store import Redundancy
-from components.azure.postgres_args import HighAvailability
+from components.azure.postgres_size import HighAvailability
 from infra.settings.azure import AzureSettings, DataClassification
 from infra.settings.azure_reading import RESERVED_TAGS
 from infra.settings.model import SettingsError, parse
