@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from delivery.offline_azure import bodies
+from delivery.offline_azure.type_tokens import RESOURCE_GROUP
 from delivery.recover import addresses as product_addresses
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-00000000cafe"
@@ -37,41 +38,40 @@ OTHERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 
 
-def plain(token: str) -> str:
-    """The token without the version in its module: `azure-native:storage/v20240101:X` is `azure-native:storage:X`."""
-    package, module, name = token.split(":")
-    return f"{package}:{module.split('/')[0]}:{name}"
+def own_name(identifier: str) -> str:
+    """Return the last segment of an ID."""
+    return identifier.rsplit("/", 1)[-1]
 
 
-def arm_type(token: str) -> str:
-    if token in bodies.table():
-        return str(bodies.table()[token]["armType"])
-    short = token.removeprefix("azure-native:")
+def arm_type(type_token: str) -> str:
+    if type_token in bodies.table():
+        return str(bodies.table()[type_token]["armType"])
+    short = type_token.removeprefix("azure-native:")
     module, name = short.split(":")
     return OTHERS[short][0] if short in OTHERS else f"Microsoft.{module.capitalize()}/{name[0].lower()}{name[1:]}s"
 
 
-def names(token: str, inputs: Mapping[str, Any]) -> tuple[str, ...]:
+def names(type_token: str, inputs: Mapping[str, Any]) -> tuple[str, ...]:
     """The inputs that name the resource, its parents' first and its own last."""
-    if token in bodies.table():
-        own = bodies.name_argument(token)
-        parents = (name for name in bodies.table()[token]["pathArgs"] if name not in {*bodies.SCOPES, own})
+    if type_token in bodies.table():
+        own = bodies.name_argument(type_token)
+        parents = (name for name in bodies.table()[type_token]["pathArgs"] if name not in {*bodies.SCOPES, own})
         return (*parents, own)
-    short = token.removeprefix("azure-native:")
+    short = type_token.removeprefix("azure-native:")
     if short in OTHERS:
         return OTHERS[short][1]
     return tuple(key for key in inputs if key.endswith("Name") and key != "resourceGroupName")[-1:] or ("name",)
 
 
-def address(token: str, inputs: Mapping[str, Any]) -> str:
+def address(type_token: str, inputs: Mapping[str, Any]) -> str:
     """The resource's ID. Raises KeyError for a missing name."""
-    if token == "azure-native:resources:ResourceGroup":
+    if type_token == RESOURCE_GROUP:
         return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{inputs['resourceGroupName']}"
     if not bodies.AVAILABLE:
         # Without the schemas, from which names are told here, the product's own table has to do.
-        return product_addresses.address(token, inputs, SUBSCRIPTION)
-    namespace, *kinds = arm_type(token).split("/")
-    values = [str(inputs[name]) for name in names(token, inputs)]
+        return product_addresses.address(type_token, inputs, SUBSCRIPTION)
+    namespace, *kinds = arm_type(type_token).split("/")
+    values = [str(inputs[name]) for name in names(type_token, inputs)]
     # Azure has one blob service in an account and calls it `default`.
     values[1:1] = ["default"] * (len(kinds) - len(values))
     tail = "".join(f"/{kind}/{value}" for kind, value in zip(kinds, values, strict=True))

@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pulumi.runtime import rpc
-
 from delivery.offline_azure import schema as strict
 from delivery.offline_azure import sdk_types
 from delivery.offline_azure.errors import RefusedError
-from delivery.offline_azure.schema import UNKNOWN, Json, Schema
+from delivery.offline_azure.schema import Schema
+from delivery.offline_azure.values import UNKNOWN, Json, known
 
 FOLDER: Final = Path(__file__).resolve().parents[2].parent / "shared" / "arm-schemas"
 AVAILABLE: Final = FOLDER.is_dir()
@@ -49,56 +47,43 @@ def table() -> dict[str, dict[str, Any]]:
     if not AVAILABLE:
         return {}
     rows: dict[str, dict[str, Any]] = json.loads((FOLDER / "pulumi_to_arm.json").read_text())
-    for token, renames in _MORE_RENAMES.items():
-        rows[token]["renames"] |= renames
+    for type_token, renames in _MORE_RENAMES.items():
+        rows[type_token]["renames"] |= renames
     return rows
 
 
 @cache
-def root_schema(token: str) -> Schema:
-    row = table()[token]
+def root_schema(type_token: str) -> Schema:
+    row = table()[type_token]
     index = json.loads((FOLDER / "index.json").read_text())
     loaded: Schema = json.loads((FOLDER / index[f"{row['armType']}@{row['apiVersion']}"]["schema"]).read_text())
     return loaded
 
 
-def known(value: Json) -> Json:
-    """Plain JSON: secrets opened, enums as their values; what is no JSON (an Output, an unknown) becomes `UNKNOWN`."""
-    if isinstance(value, Mapping):
-        if rpc._special_sig_key in value:
-            return known(value["value"]) if "value" in value else UNKNOWN
-        return {key: known(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [known(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    return value if isinstance(value, str | bool | int | float) and value != rpc.UNKNOWN else UNKNOWN
-
-
-def name_argument(token: str) -> str:
+def name_argument(type_token: str) -> str:
     """The input that holds the resource's own name, e.g. `accountName`."""
-    named = [argument for argument in table()[token]["pathArgs"] if argument not in SCOPES]
-    return NAME_ARGUMENTS.get(token) or (named[-1] if named else "resourceGroupName")
+    named = [argument for argument in table()[type_token]["pathArgs"] if argument not in SCOPES]
+    return NAME_ARGUMENTS.get(type_token) or (named[-1] if named else "resourceGroupName")
 
 
-def body(token: str, inputs: Mapping[str, Any]) -> dict[str, Json]:
+def body(type_token: str, inputs: Mapping[str, Any]) -> dict[str, Json]:
     """The ARM body that the provider sends for these inputs; a key that the schema has no place for stays where it is.
 
     A resource without a name of its own gets an unknown one, as the provider makes it up.
     """
-    row, root = table()[token], root_schema(token)
+    row, root = table()[type_token], root_schema(type_token)
     given = known(inputs)
-    name = given.get(name_argument(token), UNKNOWN)
-    addressed = {*row["pathArgs"], name_argument(token)}
+    name = given.get(name_argument(type_token), UNKNOWN)
+    addressed = {*row["pathArgs"], name_argument(type_token)}
     sent = {key: value for key, value in given.items() if key not in addressed}
     translated = _translated(sent, strict.resolved(root, root), root, row["renames"], "")
     return {"name": name, **translated}
 
 
-def violations(token: str, inputs: Mapping[str, Any]) -> list[str]:
+def violations(type_token: str, inputs: Mapping[str, Any]) -> list[str]:
     """What ARM would refuse in a resource with these inputs, path by path; empty when it is accepted."""
-    root = root_schema(token)
-    return list(strict.violations(body(token, inputs), root, root))
+    root = root_schema(type_token)
+    return list(strict.violations(body(type_token, inputs), root, root))
 
 
 def _translated(value: Json, schema: Schema, root: Schema, renames: Mapping[str, str], path: str) -> Json:
@@ -141,14 +126,14 @@ def _renamed(key: str, path: str, renames: Mapping[str, str]) -> str:
     return key
 
 
-def faults_of(token: str, inputs: Mapping[str, Json]) -> list[str]:
+def faults_of(type_token: str, inputs: Mapping[str, Json]) -> list[str]:
     """What is wrong with the body, by the ARM schema and by the SDK's own types."""
-    by_schema = violations(token, inputs) if token in table() else []
-    return by_schema or sdk_types.violations(token, inputs)
+    by_schema = violations(type_token, inputs) if type_token in table() else []
+    return by_schema or sdk_types.violations(type_token, inputs)
 
 
-def check(token: str, inputs: Mapping[str, Json]) -> None:
+def check(type_token: str, inputs: Mapping[str, Json]) -> None:
     """Raise RefusedError (400) for a body that Azure does not take; unknown values pass."""
-    if found := faults_of(token, inputs):
+    if found := faults_of(type_token, inputs):
         message = f"The request content was invalid and could not be deserialized: {'; '.join(found)}"
         raise RefusedError(400, "InvalidRequestContent", message)

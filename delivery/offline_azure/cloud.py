@@ -13,18 +13,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from delivery.offline_azure import addresses, answers, bodies, faults, holding, immutable, revisions, rules
+from delivery.offline_azure import (
+    addresses,
+    bodies,
+    computed_outputs,
+    deletion,
+    faults,
+    immutable,
+    revisions,
+    rules,
+    type_tokens,
+)
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
-from delivery.offline_azure.schema import Json
+from delivery.offline_azure.values import Json, merged
 
-# One name for all of Azure, not one per resource group.
-WORLDWIDE: Final[Mapping[str, str]] = {
-    "azure-native:storage:StorageAccount": "StorageAccountAlreadyTaken",
-    "azure-native:keyvault:Vault": "VaultAlreadyExists",
-    "azure-native:dbforpostgresql:Server": "ServerNameAlreadyExists",
-    "azure-native:containerregistry:Registry": "AlreadyInUse",
+# Types whose names are globally unique, each with the error for a name that is taken.
+GLOBALLY_UNIQUE: Final[Mapping[str, str]] = {
+    type_tokens.STORAGE_ACCOUNT: "StorageAccountAlreadyTaken",
+    type_tokens.VAULT: "VaultAlreadyExists",
+    type_tokens.SERVER: "ServerNameAlreadyExists",
+    type_tokens.REGISTRY: "AlreadyInUse",
 }
-APP: Final = "azure-native:app:ContainerApp"
 
 
 class Azure:
@@ -40,7 +49,7 @@ class Azure:
 
     @property
     def resources(self) -> dict[str, dict[str, Any]]:
-        """The resources by their ID in lower case, each with `id`, `type` (azure-native token), `inputs` and `body`."""
+        """The resources by their ID in lower case, each with `id`, `type` (its type token), `inputs` and `body`."""
         return self._state["resources"]  # type: ignore[no-any-return]
 
     @property
@@ -90,16 +99,16 @@ class Azure:
             self._cleared.set()
             self.save()
 
-    def take_name(self, token: str, name: str) -> None:
-        """Somebody else has this worldwide name."""
-        self._state["taken"][_worldwide(token, name)] = "elsewhere"
+    def take_name(self, type_token: str, name: str) -> None:
+        """Make a globally unique name one that somebody else has taken."""
+        self._state["taken"][_unique_name(type_token, name)] = "elsewhere"
         self.save()
 
     def change(self, identifier: str, **inputs: Any) -> None:
         """What somebody does past Pulumi, e.g. in the portal. Objects are merged, all else is replaced."""
         with self._lock:
             found = self.resources[identifier.lower()]
-            found["inputs"] = answers.merged(found["inputs"], inputs)
+            found["inputs"] = merged(found["inputs"], inputs)
             self.save()
 
     def save(self) -> None:
@@ -108,56 +117,59 @@ class Azure:
             partial.write_text(json.dumps(self._state, indent=1, sort_keys=True))
             partial.replace(self._file)
 
-    def create(self, token: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
+    def create(self, type_token: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """PUT of a new resource. Raises RefusedError, or HalfDoneError when it was made and left unfinished."""
-        identifier = addresses.address(token, inputs)
-        with self.called("create", token, identifier) as fault, self._lock:
-            bodies.check(token, inputs)
-            self._check_place(token, identifier, inputs)
-            self._check_beside(token, identifier, inputs)
-            self._state["deleted"].pop(_worldwide(token, identifier), None)
-            self._write(token, identifier, inputs)
+        identifier = addresses.address(type_token, inputs)
+        with self.called("create", type_token, identifier) as fault, self._lock:
+            bodies.check(type_token, inputs)
+            self._check_place(type_token, identifier, inputs)
+            self._check_beside(type_token, identifier, inputs)
+            self._state["deleted"].pop(_unique_name(type_token, identifier), None)
+            self._write(type_token, identifier, inputs)
             if fault == faults.HALF:
                 raise HalfDoneError(
                     "The resource write operation failed to complete successfully: provisioning 'Failed'."
                 )
             return self.resources[identifier.lower()]
 
-    def update(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
+    def update(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """PUT of a resource that is there."""
-        with self.called("update", token, identifier), self._lock:
-            bodies.check(token, inputs)
+        with self.called("update", type_token, identifier), self._lock:
+            bodies.check(type_token, inputs)
             old = self._there(identifier)
-            if reason := immutable.refusal(token, old["inputs"], inputs):
+            if reason := immutable.refusal(type_token, old["inputs"], inputs):
                 raise RefusedError(400, "PropertyChangeNotAllowed", reason)
-            self._check_beside(token, identifier, inputs)
-            self._write(token, identifier, inputs)
+            self._check_beside(type_token, identifier, inputs)
+            self._write(type_token, identifier, inputs)
             return self.resources[identifier.lower()]
 
-    def read(self, token: str, identifier: str) -> dict[str, Any] | None:
-        with self.called("read", token, identifier), self._lock:
+    def read(self, type_token: str, identifier: str) -> dict[str, Any] | None:
+        with self.called("read", type_token, identifier), self._lock:
             return self.resources.get(identifier.lower())
 
-    def delete(self, token: str, identifier: str) -> None:
+    def delete(self, type_token: str, identifier: str) -> None:
         """DELETE; of what is gone already it is a success, as on Azure."""
-        with self.called("delete", token, identifier), self._lock:
+        with self.called("delete", type_token, identifier), self._lock:
             if identifier.lower() not in self.resources:
                 return
-            if refused := holding.refusal(token, identifier, self.resources):
+            if refused := deletion.refusal(type_token, identifier, self.resources):
                 raise refused
             gone = self.resources.pop(identifier.lower())
-            if token in holding.ONLY_FORGOTTEN:
+            if type_token in deletion.ONLY_FORGOTTEN:
                 return
             for key in [key for key in self.resources if key.startswith(f"{identifier.lower()}/")]:
                 del self.resources[key]
-            if token == "azure-native:keyvault:Vault":
+            if type_token == type_tokens.VAULT:
                 protected = gone["inputs"].get("properties", {}).get("enablePurgeProtection") is True
-                self._state["deleted"][_worldwide(token, identifier)] = {"id": identifier, "protected": protected}
+                self._state["deleted"][_unique_name(type_token, identifier)] = {
+                    "id": identifier,
+                    "protected": protected,
+                }
 
     def purge(self, vault: str) -> None:
         """Give a softly deleted vault's name free; refused under purge protection."""
-        key = _worldwide("azure-native:keyvault:Vault", vault)
-        with self.called("purge", "azure-native:keyvault:Vault", vault), self._lock:
+        key = _unique_name(type_tokens.VAULT, vault)
+        with self.called("purge", type_tokens.VAULT, vault), self._lock:
             deleted = self._state["deleted"].get(key)
             if deleted is None:
                 raise RefusedError(
@@ -167,13 +179,13 @@ class Azure:
                 raise RefusedError(409, "MethodNotAllowed", "Operation 'DeletedVaultPurge' is not allowed.")
             del self._state["deleted"][key]
 
-    def _write(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
+    def _write(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
         old = self.resources.get(identifier.lower(), {})
-        kept = answers.written_back(token, inputs, old.get("inputs", {}))
-        body = bodies.body(token, kept) if token in bodies.table() else kept
-        resource: dict[str, Any] = {"id": identifier, "type": token, "inputs": kept, "body": body}
-        if token == APP:
-            name = answers.own_name(identifier)
+        kept = computed_outputs.written_back(type_token, inputs, old.get("inputs", {}))
+        body = bodies.body(type_token, kept) if type_token in bodies.table() else kept
+        resource: dict[str, Any] = {"id": identifier, "type": type_token, "inputs": kept, "body": body}
+        if type_token == type_tokens.CONTAINER_APP:
+            name = addresses.own_name(identifier)
             outcomes = self.outcomes.get(name, [])
             resource["revisions"] = revisions.after(old.get("revisions", []), name, inputs, outcomes)
             resource["answer"] = revisions.summary(resource["revisions"])
@@ -184,23 +196,25 @@ class Azure:
             raise RefusedError(404, "ResourceNotFound", f"The Resource '{identifier}' was not found.")
         return self.resources[identifier.lower()]
 
-    def _check_beside(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
-        if refused := rules.refusal(token, identifier, inputs, self.resources):
+    def _check_beside(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
+        if refused := rules.refusal(type_token, identifier, inputs, self.resources):
             raise refused
 
-    def _check_place(self, token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
+    def _check_place(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
         # A server's parameters are always there: to create one is to set it.
-        if identifier.lower() in self.resources and token != "azure-native:dbforpostgresql:Configuration":
+        if identifier.lower() in self.resources and type_token != type_tokens.CONFIGURATION:
             raise RefusedError(409, "ResourceAlreadyExists", f"cannot create already existing resource '{identifier}'")
         above = addresses.parent(identifier)
         if above is not None and above.lower() not in self.resources:
             kind = "ParentResourceNotFound" if "/providers/" in above else "ResourceGroupNotFound"
             raise RefusedError(404, kind, f"'{above}' could not be found.")
-        if token not in WORLDWIDE:
+        if type_token not in GLOBALLY_UNIQUE:
             return
-        name = _worldwide(token, identifier)
-        if name in self._state["taken"] or any(_worldwide(r["type"], r["id"]) == name for r in self.resources.values()):
-            raise RefusedError(409, WORLDWIDE[token], f"The name '{name.split('#')[1]}' is already taken.")
+        name = _unique_name(type_token, identifier)
+        if name in self._state["taken"] or any(
+            _unique_name(r["type"], r["id"]) == name for r in self.resources.values()
+        ):
+            raise RefusedError(409, GLOBALLY_UNIQUE[type_token], f"The name '{name.split('#')[1]}' is already taken.")
         recovers = inputs.get("properties", {}).get("createMode") == "recover"
         if name in self._state["deleted"] and not recovers:
             message = (
@@ -208,9 +222,9 @@ class Azure:
             )
             raise RefusedError(409, "ConflictError", message)
 
-    def called(self, operation: str, token: str, identifier: str) -> _Call:
+    def called(self, operation: str, type_token: str, identifier: str) -> _Call:
         """The frame of one call: it runs into what was injected, is written down, and leaves the state saved."""
-        return _Call(self, {"operation": operation, "type": token, "id": identifier})
+        return _Call(self, {"operation": operation, "type": type_token, "id": identifier})
 
     def met(self, line: Mapping[str, str]) -> faults.Fault | None:
         """Take the injected fault that this call runs into, if any."""
@@ -254,5 +268,5 @@ class _Call:
         self._azure.write_down({**self._line, **({"refused": str(error)} if error else {})})
 
 
-def _worldwide(token: str, name: str) -> str:
-    return f"{token}#{name.rsplit('/', 1)[-1].lower()}"
+def _unique_name(type_token: str, name: str) -> str:
+    return f"{type_token}#{name.rsplit('/', 1)[-1].lower()}"

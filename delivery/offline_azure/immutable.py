@@ -43,10 +43,10 @@ def _rows() -> dict[str, dict[str, Any]]:
     return rows
 
 
-def replacing(token: str, inputs: Mapping[str, Any]) -> frozenset[str]:
+def replacing(type_token: str, inputs: Mapping[str, Any]) -> frozenset[str]:
     """Input paths, `[]` for a list's items, whose change replaces a resource of this type."""
-    short = token.removeprefix("azure-native:")
-    address = {*addresses.names(token, inputs), *bodies.SCOPES}
+    short = type_token.removeprefix("azure-native:")
+    address = {*addresses.names(type_token, inputs), *bodies.SCOPES}
     if short in DEPARTURES:
         return DEPARTURES[short] | address
     row = _rows().get(MOVED.get(short, short))
@@ -59,7 +59,7 @@ def replaces(path: str, immutable: frozenset[str]) -> bool:
     return any(general == one or general.startswith((f"{one}.", f"{one}[")) for one in immutable)
 
 
-def refusal(token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+def refusal(type_token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     """Why Azure refuses this update although the provider tries it."""
 
     def moved(*path: str) -> tuple[Any, Any]:
@@ -69,7 +69,7 @@ def refusal(token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str |
             before, after = (before or {}).get(key), (after or {}).get(key)
         return before, after
 
-    match token.removeprefix("azure-native:"):
+    match type_token.removeprefix("azure-native:"):
         case "keyvault:Vault":
             # Microsoft Learn, "Azure Key Vault soft-delete overview": purge protection cannot be taken back.
             if moved("properties", "enablePurgeProtection") in [(True, False), (True, None)]:

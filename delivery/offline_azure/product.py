@@ -9,8 +9,8 @@ from typing import Any, Final
 import yaml
 
 from delivery.offline_azure import rest
-from delivery.offline_azure.answers import merged
 from delivery.offline_azure.running import REPOSITORY, Result, engine, engine_environment, must
+from delivery.offline_azure.values import merged
 
 IMAGE: Final = "image"
 NO_DIGEST: Final = "none"

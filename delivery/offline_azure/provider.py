@@ -13,12 +13,12 @@ from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2  # type:
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from delivery.offline_azure import addresses, answers, bodies, immutable, sdk_types
-from delivery.offline_azure.answers import merged
+from delivery.offline_azure import addresses, bodies, computed_outputs, immutable, sdk_types
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
 from delivery.offline_azure.retrying import repeated
-from delivery.offline_azure.schema import UNKNOWN, Json
+from delivery.offline_azure.type_tokens import versionless
+from delivery.offline_azure.values import UNKNOWN, Json, known, merged
 
 VERSION: Final = "3.29.0"
 Kind = provider_pb2.PropertyDiff.Kind
@@ -34,7 +34,7 @@ def plain(struct: struct_pb2.Struct) -> dict[str, Json]:
             return [whole(item) for item in value]
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
-    read: dict[str, Json] = whole(bodies.known(json_format.MessageToDict(struct)))
+    read: dict[str, Json] = whole(known(json_format.MessageToDict(struct)))
     return {key: value for key, value in read.items() if not key.startswith("__")}
 
 
@@ -54,38 +54,43 @@ def unknown(value: Json) -> Json:
     return {key: unknown(item) for key, item in value.items()} if isinstance(value, dict) else UNKNOWN
 
 
-def outputs(token: str, identifier: str, inputs: Mapping[str, Json], answer: Mapping[str, Json]) -> dict[str, Json]:
+def outputs(
+    type_token: str, identifier: str, inputs: Mapping[str, Json], answer: Mapping[str, Json]
+) -> dict[str, Json]:
     """What the provider tells of a resource: its inputs, without its address, and what Azure computed.
 
     `answer` is what Azure knows of this one resource and not of its kind.
     """
-    of_address = {*addresses.names(token, inputs), *bodies.SCOPES} - sdk_types.outputs_of(token)
+    of_address = {*addresses.names(type_token, inputs), *bodies.SCOPES} - sdk_types.outputs_of(type_token)
     told = {key: value for key, value in _answered(inputs).items() if key not in of_address}
-    told = merged(merged(told, answers.computed(token, identifier, inputs)), answer)
-    return {"type": addresses.arm_type(token), **told}
+    told = merged(merged(told, computed_outputs.computed(type_token, identifier, inputs)), answer)
+    return {"type": addresses.arm_type(type_token), **told}
 
 
 def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
     return outputs(resource["type"], resource["id"], resource["inputs"], resource.get("answer", {}))
 
 
-def preview_outputs(token: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
+def preview_outputs(type_token: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
     """Before the resource is there, all that is not an input is unknown."""
-    computed = unknown(answers.computed(token, "unknown", inputs))
+    computed = unknown(computed_outputs.computed(type_token, "unknown", inputs))
     told = merged(_answered(inputs), computed)
-    return {**dict.fromkeys(sdk_types.outputs_of(token) - told.keys() - sdk_types.inputs_of(token), UNKNOWN), **told}
+    return {
+        **dict.fromkeys(sdk_types.outputs_of(type_token) - told.keys() - sdk_types.inputs_of(type_token), UNKNOWN),
+        **told,
+    }
 
 
 def _answered(inputs: Mapping[str, Json]) -> dict[str, Json]:
     """The inputs in the shape of the answer. The SDK fails on identities that come back as the list that they were."""
     if not isinstance(inputs.get("identity"), dict) or "userAssignedIdentities" not in inputs["identity"]:
         return dict(inputs)
-    identity = {**inputs["identity"], "userAssignedIdentities": answers.identities(inputs) or UNKNOWN}
+    identity = {**inputs["identity"], "userAssignedIdentities": computed_outputs.identities(inputs) or UNKNOWN}
     return {**inputs, "identity": identity}
 
 
 def refreshed(
-    token: str, inputs: Mapping[str, Json], before: Mapping[str, Json], after: Mapping[str, Json]
+    type_token: str, inputs: Mapping[str, Json], before: Mapping[str, Json], after: Mapping[str, Json]
 ) -> dict[str, Json]:
     """The inputs with what has changed in Azure's answers since the last one, as the provider reads a resource.
 
@@ -103,7 +108,7 @@ def refreshed(
                 result[key] = moved(result.get(key), old.get(key), new[key])
         return result
 
-    own = sdk_types.inputs_of(token)
+    own = sdk_types.inputs_of(type_token)
     kept = [{key: value for key, value in answer.items() if key in own} for answer in (before, after)]
     return moved(dict(inputs), *kept)  # type: ignore[no-any-return]
 
@@ -154,16 +159,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
-        token, news, olds = _token(request.urn), plain(request.news), plain(request.olds)
-        own = addresses.names(token, news)[-1]
-        if own not in news and own in sdk_types.inputs_of(token):
+        type_token, news, olds = _token(request.urn), plain(request.news), plain(request.olds)
+        own = addresses.names(type_token, news)[-1]
+        if own not in news and own in sdk_types.inputs_of(type_token):
             # A resource without a name of its own keeps the one that was made up for it.
             news[own] = olds.get(own) or f"{request.urn.rsplit('::', 1)[1]}{request.randomSeed.hex()[:8]}"
         return provider_pb2.CheckResponse(inputs=wire(news))
 
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
-        token, old, new = _token(request.urn), plain(request.old_inputs), plain(request.news)
-        immutables = immutable.replacing(token, new)
+        type_token, old, new = _token(request.urn), plain(request.old_inputs), plain(request.news)
+        immutables = immutable.replacing(type_token, new)
         found = dict(changes(old, new))
         replaced = [path for path in found if immutable.replaces(path, immutables)]
         detailed = {
@@ -180,18 +185,18 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             detailedDiff=detailed,
             hasDetailedDiff=True,
             # Two resources cannot have one address at a time.
-            deleteBeforeReplace=bool(replaced) and not set(found) & set(addresses.names(token, new)),
+            deleteBeforeReplace=bool(replaced) and not set(found) & set(addresses.names(type_token, new)),
         )
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
-        token, inputs = _token(request.urn), plain(request.properties)
+        type_token, inputs = _token(request.urn), plain(request.properties)
         if request.preview:
-            self._asked(context, lambda: bodies.check(token, inputs))
-            return provider_pb2.CreateResponse(properties=wire(preview_outputs(token, inputs)))
+            self._asked(context, lambda: bodies.check(type_token, inputs))
+            return provider_pb2.CreateResponse(properties=wire(preview_outputs(type_token, inputs)))
         try:
-            made = self._asked(context, lambda: self._azure.create(token, inputs))
+            made = self._asked(context, lambda: self._azure.create(type_token, inputs))
         except HalfDoneError as half:
-            left = self._azure.resources[addresses.address(token, inputs).lower()]
+            left = self._azure.resources[addresses.address(type_token, inputs).lower()]
             told = outputs_of(left) | {"provisioningState": "Failed"}
             detail = provider_pb2.ErrorResourceInitFailed(
                 id=left["id"], properties=wire(told), reasons=[str(half)], inputs=wire(inputs)
@@ -200,20 +205,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=made["id"], properties=wire(outputs_of(made)))
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
-        token = _token(request.urn)
-        found = self._asked(context, lambda: self._azure.read(token, request.id))
+        type_token = _token(request.urn)
+        found = self._asked(context, lambda: self._azure.read(type_token, request.id))
         if found is None:
             return provider_pb2.ReadResponse()
         told, known = outputs_of(found), plain(request.inputs)
-        inputs = refreshed(token, known, plain(request.properties), told) if known else found["inputs"]
+        inputs = refreshed(type_token, known, plain(request.properties), told) if known else found["inputs"]
         return provider_pb2.ReadResponse(id=found["id"], properties=wire(told), inputs=wire(inputs))
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
-        token, inputs = _token(request.urn), plain(request.news)
+        type_token, inputs = _token(request.urn), plain(request.news)
         if request.preview:
-            self._asked(context, lambda: bodies.check(token, inputs))
-            return provider_pb2.UpdateResponse(properties=wire(outputs(token, request.id, inputs, {})))
-        changed = self._asked(context, lambda: self._azure.update(token, request.id, inputs))
+            self._asked(context, lambda: bodies.check(type_token, inputs))
+            return provider_pb2.UpdateResponse(properties=wire(outputs(type_token, request.id, inputs, {})))
+        changed = self._asked(context, lambda: self._azure.update(type_token, request.id, inputs))
         return provider_pb2.UpdateResponse(properties=wire(outputs_of(changed)))
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -223,13 +228,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
         match request.tok:
             case "azure-native:authorization:getClientConfig":
-                return provider_pb2.InvokeResponse(**{"return": wire(answers.client())})
+                return provider_pb2.InvokeResponse(**{"return": wire(computed_outputs.client())})
             case "azure-native:authorization:getClientToken":
                 return provider_pb2.InvokeResponse(**{"return": wire({"token": "offline"})})
         module, name = request.tok.removeprefix("azure-native:").split(":")
-        token, args = f"azure-native:{module}:{name.removeprefix('get')}", plain(request.args)
-        identifier = addresses.address(token, args)
-        found = self._asked(context, lambda: self._azure.read(token, identifier))
+        type_token, args = f"azure-native:{module}:{name.removeprefix('get')}", plain(request.args)
+        identifier = addresses.address(type_token, args)
+        found = self._asked(context, lambda: self._azure.read(type_token, identifier))
         if found is None:
             context.abort(grpc.StatusCode.UNKNOWN, f'Status=404 Code="ResourceNotFound" Message="{identifier}"')
             raise AssertionError("unreachable")
@@ -254,7 +259,7 @@ def serve(azure: Azure, port: int = 0) -> tuple[grpc.Server, int]:
 
 
 def _token(urn: str) -> str:
-    return addresses.plain(urn.split("::")[2].split("$")[-1])
+    return versionless(urn.split("::")[2].split("$")[-1])
 
 
 def _abort_with(context: Any, message: str, detail: Any) -> None:

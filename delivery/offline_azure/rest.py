@@ -1,4 +1,4 @@
-"""The management REST face for what no resource type covers, and where its tokens come from.
+"""The management API for what no resource type covers, and where its tokens come from.
 
 Jobs are started and watched, apps and their revisions looked at, deleted vaults purged. Plain HTTP on 127.0.0.1; IDs
 are those of Azure, `api-version` and a bearer token are required as there. The token comes from `/msi/token`, which is
@@ -17,28 +17,29 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from delivery.offline_azure import addresses, answers, executions, revisions
-from delivery.offline_azure.cloud import APP, Azure
+from delivery.offline_azure import addresses, computed_outputs, executions, revisions
+from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
+from delivery.offline_azure.type_tokens import CONTAINER_APP, JOB
+from delivery.offline_azure.values import merged
 
-JOB: Final = "azure-native:app:Job"
-TOKEN: Final = "offline-token"
+BEARER: Final = "offline-token"
 IDENTITY_HEADER: Final = "offline-identity"
 MANAGEMENT: Final = ("https://management.azure.com", "https://management.core.windows.net")
-_TOKEN_PATH: Final = "/msi/token"
-_TOKEN_API_VERSION: Final = "2019-08-01"
+_IDENTITY_PATH: Final = "/msi/token"
+_IDENTITY_API_VERSION: Final = "2019-08-01"
 _TOKEN_SECONDS: Final = 86400
 
 Reply = tuple[int, Mapping[str, Any]]
 
 
 def identity_environment(url: str) -> dict[str, str]:
-    """The variables by which a process takes itself for an app with a managed identity, of the face at `url`."""
-    return {"IDENTITY_ENDPOINT": f"{url}{_TOKEN_PATH}", "IDENTITY_HEADER": IDENTITY_HEADER}
+    """Return the variables that make a process an app with a managed identity of the management API at `url`."""
+    return {"IDENTITY_ENDPOINT": f"{url}{_IDENTITY_PATH}", "IDENTITY_HEADER": IDENTITY_HEADER}
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Face
+    server: ManagementApi
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -46,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
-        if address.path == _TOKEN_PATH:
+        if address.path == _IDENTITY_PATH:
             query = {key: values[0] for key, values in parse_qs(address.query).items()}
             self._send(*self.server.token(query, self.headers.get("X-IDENTITY-HEADER")))
         else:
@@ -55,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, ask: Any) -> None:
         address = urlsplit(self.path)
         try:
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            if self.headers.get("Authorization") != f"Bearer {BEARER}":
                 raise RefusedError(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
             if "api-version" not in parse_qs(address.query):
                 raise RefusedError(400, "MissingApiVersionParameter", "The api-version query parameter is required.")
@@ -78,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Calls are written down by the Azure, not on stderr."""
 
 
-class Face(ThreadingHTTPServer):
+class ManagementApi(ThreadingHTTPServer):
     """The REST server of an Azure. `Azure.outcomes` says how executions and revisions end."""
 
     daemon_threads = True
@@ -105,14 +106,17 @@ class Face(ThreadingHTTPServer):
         """A token of the managed identity, for Azure Resource Manager alone."""
         if header != IDENTITY_HEADER:
             return HTTPStatus.UNAUTHORIZED, {"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong."}
-        if query.get("api-version") != _TOKEN_API_VERSION:
-            return HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": f"api-version must be {_TOKEN_API_VERSION}."}
+        if query.get("api-version") != _IDENTITY_API_VERSION:
+            return HTTPStatus.BAD_REQUEST, {
+                "statusCode": 400,
+                "message": f"api-version must be {_IDENTITY_API_VERSION}.",
+            }
         resource = query.get("resource", "").rstrip("/")
         if resource not in (*MANAGEMENT, self.url):
             return HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": f"AADSTS500011: no resource '{resource}'."}
         return HTTPStatus.OK, {
-            "access_token": TOKEN,
-            "client_id": answers.client()["clientId"],
+            "access_token": BEARER,
+            "client_id": computed_outputs.client()["clientId"],
             "expires_on": str(int(time.time()) + _TOKEN_SECONDS),
             "resource": resource,
             "token_type": "Bearer",
@@ -150,14 +154,14 @@ class Face(ThreadingHTTPServer):
             job = self.azure.resources.get(path.lower())
             if job is None or job["type"] != JOB:
                 raise _missing(path)
-            outcomes = self.azure.outcomes.get(answers.own_name(path), [])
+            outcomes = self.azure.outcomes.get(addresses.own_name(path), [])
             execution = executions.started(job, outcomes.pop(0) if outcomes else executions.SUCCEEDED)
             self.azure.executions[execution["id"].lower()] = execution
             return HTTPStatus.OK, {"id": execution["id"], "name": execution["name"]}
 
     def _revisions(self, path: str, name: str) -> Mapping[str, Any]:
         app = self.azure.resources.get(path.lower())
-        if app is None or app["type"] != APP:
+        if app is None or app["type"] != CONTAINER_APP:
             raise _missing(path)
         history = app["revisions"]
         if not name:
@@ -172,9 +176,9 @@ class Face(ThreadingHTTPServer):
 def _resource(resource: Mapping[str, Any]) -> dict[str, Any]:
     body = {key: value for key, value in resource["body"].items() if key not in ("name", "type")}
     answer = {"provisioningState": "Succeeded", **resource.get("answer", {})}
-    told = {"id": resource["id"], "name": answers.own_name(resource["id"])}
+    told = {"id": resource["id"], "name": addresses.own_name(resource["id"])}
     told["type"] = addresses.arm_type(resource["type"])
-    return answers.merged({**told, **body}, {"properties": answer})  # type: ignore[no-any-return]
+    return merged({**told, **body}, {"properties": answer})  # type: ignore[no-any-return]
 
 
 def _missing(path: str) -> RefusedError:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from delivery.offline_azure import answers
+from delivery.offline_azure import computed_outputs
+from delivery.offline_azure.values import ordered
 
 READY: Final = "Succeeded"
 UNREADY: Final = "Unready"
@@ -28,7 +29,7 @@ Revision = dict[str, Any]
 
 def name_of(app: str, template: Any) -> str:
     """The revision's name, which follows from the template: another template is another revision."""
-    return f"{app}--{answers.guid(answers.ordered(template), 'revision')[:7]}"
+    return f"{app}--{computed_outputs.guid(ordered(template), 'revision')[:7]}"
 
 
 def after(history: list[Revision], app: str, inputs: Mapping[str, Any], outcomes: list[str]) -> list[Revision]:

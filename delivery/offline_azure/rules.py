@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from delivery.offline_azure import answers
-from delivery.offline_azure.addresses import SUBSCRIPTION, real
+from delivery.offline_azure import computed_outputs
+from delivery.offline_azure.addresses import SUBSCRIPTION, own_name, real
 from delivery.offline_azure.errors import RefusedError
 
 Resources = Mapping[str, Mapping[str, Any]]
@@ -25,10 +25,10 @@ _SMALLEST_ENVIRONMENT: Final = 27
 _MOST_CREDENTIALS: Final = 20
 
 
-def refusal(token: str, identifier: str, inputs: Mapping[str, Any], resources: Resources) -> RefusedError | None:
+def refusal(type_token: str, identifier: str, inputs: Mapping[str, Any], resources: Resources) -> RefusedError | None:
     """Why Azure refuses this resource beside the others (by ID in lower case); None if it takes it."""
     others = {key: value for key, value in resources.items() if key != identifier.lower()}
-    rule = RULES.get(token.removeprefix("azure-native:"))
+    rule = RULES.get(type_token.removeprefix("azure-native:"))
     return _dangling(identifier, inputs, others) or (rule(identifier, inputs, others) if rule else None)
 
 
@@ -103,7 +103,9 @@ def _assignment(identifier: str, inputs: Mapping[str, Any], resources: Resources
     if not _GUID.match(str(inputs.get("roleAssignmentName", ""))):
         return RefusedError(400, "InvalidRoleAssignmentId", "The role assignment ID must be a GUID.")
     identities = of_type(resources, "managedidentity:UserAssignedIdentity")
-    principals = {answers.guid(one["id"], "principal") for one in identities} | {answers.client()["objectId"]}
+    principals = {computed_outputs.guid(one["id"], "principal") for one in identities} | {
+        computed_outputs.client()["objectId"]
+    }
     principal = str(inputs.get("principalId"))
     if principal.lower() not in principals:
         message = f"Principal {principal} does not exist in the directory."
@@ -156,9 +158,9 @@ def _link(identifier: str, inputs: Mapping[str, Any], resources: Resources) -> R
 
 def _workbook(identifier: str, inputs: Mapping[str, Any], resources: Resources) -> RefusedError | None:
     """Microsoft Learn, "Programmatically manage workbooks": a workbook's name is a GUID."""
-    if _GUID.match(answers.own_name(identifier)):
+    if _GUID.match(own_name(identifier)):
         return None
-    return RefusedError(400, "InvalidResourceName", f"'{answers.own_name(identifier)}' is not a GUID.")
+    return RefusedError(400, "InvalidResourceName", f"'{own_name(identifier)}' is not a GUID.")
 
 
 def _same(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bool:

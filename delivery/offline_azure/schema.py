@@ -10,24 +10,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from delivery.offline_azure.values import UNKNOWN, Json, is_type
+
 Schema = dict[str, Any]
-Json = Any
 
 ANNOTATIONS: Final = {"$schema", "$id", "$defs", "x-scopes", "x-name", "x-open-enum", "x-sensitive"}
 CHECKED: Final = {
     *("$ref", "type", "properties", "additionalProperties", "items", "enum", "minimum", "maximum", "pattern"),
     *("required", "maxLength", "minLength", "const", "maxItems", "oneOf"),
 }
-
-
-class Unknown:
-    """A value that is not known before the deployment."""
-
-    def __repr__(self) -> str:
-        return "unknown"
-
-
-UNKNOWN: Final = Unknown()
 
 
 def resolved(schema: Schema, root: Schema) -> Schema:
@@ -48,25 +39,6 @@ def alternative(schema: Schema, root: Schema, value: Json) -> Schema | None:
         if all(value.get(key) == constant for key, constant in constants.items() if constant is not None):
             return branch
     return None
-
-
-def is_type(value: Json, name: str) -> bool:
-    match name:
-        case "object":
-            return isinstance(value, dict)
-        case "array":
-            return isinstance(value, list)
-        case "string":
-            return isinstance(value, str)
-        case "boolean":
-            return isinstance(value, bool)
-        case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case "integer":
-            # Every number that the engine sends is a float.
-            return is_type(value, "number") and float(value).is_integer()
-        case _:
-            raise ValueError(f"a schema of type {name!r} is not checked here")
 
 
 def violations(value: Json, schema: Schema, root: Schema, path: str = "") -> Iterator[str]:

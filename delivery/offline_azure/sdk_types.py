@@ -14,7 +14,7 @@ from typing import Any, Final, get_args, get_origin
 
 from pulumi import _types
 
-from delivery.offline_azure.schema import UNKNOWN, Json, is_type
+from delivery.offline_azure.values import UNKNOWN, Json, is_type
 
 # Enum values that a service takes and the SDK's enum of that name lacks: the schema of the PostgreSQL administrator has
 # the directory's own spelling, and two APIs of Azure Monitor have an operator of a condition.
@@ -34,9 +34,9 @@ SCALARS: Final = {str: "string", bool: "boolean", int: "integer", float: "number
 
 
 @cache
-def _classes(token: str) -> tuple[type, type] | None:
+def _classes(type_token: str) -> tuple[type, type] | None:
     """The Args class and the class of a resource type, None where this SDK has no such type."""
-    _, module, name = token.split(":")
+    _, module, name = type_token.split(":")
     with _LOADING:
         try:
             loaded = importlib.import_module(f"pulumi_azure_native.{module.replace('/', '.')}")
@@ -46,29 +46,29 @@ def _classes(token: str) -> tuple[type, type] | None:
         return (args, getattr(loaded, name)) if args is not None else None
 
 
-def arguments(token: str) -> type | None:
+def arguments(type_token: str) -> type | None:
     """The Args class of a resource type, None where this SDK has no such type."""
-    classes = _classes(token)
+    classes = _classes(type_token)
     return classes[0] if classes else None
 
 
-def inputs_of(token: str) -> frozenset[str]:
+def inputs_of(type_token: str) -> frozenset[str]:
     """The names of a resource type's inputs, as the engine sends them; empty for an unknown type."""
-    args = arguments(token)
+    args = arguments(type_token)
     return frozenset(_types.input_type_py_to_pulumi_names(args).values()) if args else frozenset()
 
 
-def outputs_of(token: str) -> frozenset[str]:
+def outputs_of(type_token: str) -> frozenset[str]:
     """The names of a resource type's outputs; empty for an unknown type."""
-    classes = _classes(token)
+    classes = _classes(type_token)
     return frozenset(_types.resource_py_to_pulumi_names(classes[1]).values()) if classes else frozenset()
 
 
-def violations(token: str, inputs: Mapping[str, Any]) -> list[str]:
+def violations(type_token: str, inputs: Mapping[str, Any]) -> list[str]:
     """One line `path: reason` per input that the SDK's own types do not allow."""
-    args = arguments(token)
+    args = arguments(type_token)
     if args is None:
-        return [f"{token}: is no resource type of the installed pulumi-azure-native"]
+        return [f"{type_token}: is no resource type of the installed pulumi-azure-native"]
     return list(_object(dict(inputs), args, ""))
 
 

@@ -20,7 +20,7 @@ from typing import Final, TextIO
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product, stacks
 from delivery.offline_azure.provider import serve
-from delivery.offline_azure.rest import Face
+from delivery.offline_azure.rest import ManagementApi
 from delivery.offline_azure.running import REPOSITORY
 
 LOCAL: Final = "local"
@@ -64,11 +64,11 @@ def refused(stack: str, repository: Path = REPOSITORY) -> str | None:
 def _shown(options: argparse.Namespace, folder: Path, repository: Path) -> int:
     azure = Azure(folder / "azure.json")
     server, port = serve(azure)
-    face = Face(azure)
+    management = ManagementApi(azure)
     # A document goes to stdout alone.
     notices = sys.stderr if options.json else sys.stdout
     try:
-        product = Product(folder, options.stack, port, face.url, repository=repository)
+        product = Product(folder, options.stack, port, management.url, repository=repository)
         _say(_BEFORE.format(stack=options.stack), notices)
         code = _run(product, _flags(options))
         if product.placeholder:
@@ -82,7 +82,7 @@ def _shown(options: argparse.Namespace, folder: Path, repository: Path) -> int:
         return REFUSED
     finally:
         server.stop(None)
-        face.close()
+        management.close()
 
 
 def _run(product: Product, flags: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from delivery.offline_azure import bodies, sdk_types
+from delivery.offline_azure import sdk_types, values
 from delivery.offline_azure.bodies import faults_of
 from tests.support import arm
 from tests.support.recorder import Graph
@@ -86,7 +86,7 @@ CORRUPTIONS: tuple[tuple[str, str, Any], ...] = (
 
 def faults(recorded: Graph, name: str) -> list[str]:
     """What Azure would refuse of a recorded resource."""
-    return faults_of(recorded.type(name), bodies.known(recorded.inputs(name)))
+    return faults_of(recorded.type(name), values.known(recorded.inputs(name)))
 
 
 def corrupted(inputs: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 import pulumi
 
 import components.azure
-from delivery.offline_azure import addresses, bodies, sdk_types
+from delivery.offline_azure import addresses, bodies, sdk_types, type_tokens, values
 from tests.components.azure.examples import TAGS, Example
 from tests.support import arm
 from tests.support.recorder import Graph, record
@@ -94,7 +94,7 @@ def _of_a_resource(token: str, inputs: Mapping[str, Any], name: str) -> Iterator
     found = (
         arm.violations(token, inputs)
         if arm.has_schema(token)
-        else sdk_types.violations(addresses.plain(token), bodies.known(inputs))
+        else sdk_types.violations(type_tokens.versionless(token), values.known(inputs))
     )
     yield from (f"{name}: Azure refuses {violation}" for violation in found)
 
@@ -114,7 +114,7 @@ def _of_physical_names(graph: Graph) -> Iterator[str]:
     # Sorted: which of two registers first is a race.
     for name in sorted(filter(graph.is_custom, graph.names)):
         try:
-            address = addresses.address(addresses.plain(graph.type(name)), graph.inputs(name)).lower()
+            address = addresses.address(type_tokens.versionless(graph.type(name)), graph.inputs(name)).lower()
         except KeyError as error:
             yield f"{name}: leaves its name {error} to the provider"
             continue

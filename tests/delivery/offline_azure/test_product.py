@@ -11,7 +11,7 @@ import yaml
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product
 from delivery.offline_azure.provider import serve
-from delivery.offline_azure.rest import Face
+from delivery.offline_azure.rest import ManagementApi
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED
 from tests.delivery.offline_azure import stub_repository
 from tests.support.engine import kill_up
@@ -33,10 +33,10 @@ def product(tmp_path: Path, repository: Path, azure: Azure, monkeypatch: pytest.
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "of-the-user")
     monkeypatch.setenv("PULUMI_STACK", "of-the-user")
     server, port = serve(azure)
-    face = Face(azure)
-    yield Product(tmp_path, "dev", port, face.url, repository=repository)
+    management = ManagementApi(azure)
+    yield Product(tmp_path, "dev", port, management.url, repository=repository)
     server.stop(None)
-    face.close()
+    management.close()
 
 
 def test_a_stack_lives_and_the_repository_stays_as_it_is(product: Product, repository: Path, azure: Azure) -> None:

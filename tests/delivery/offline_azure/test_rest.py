@@ -1,4 +1,4 @@
-"""The REST face: jobs are started and watched, revisions looked at, deleted vaults purged; and its tokens."""
+"""The management API: jobs are started and watched, revisions looked at, deleted vaults purged; and its tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import urllib3
 
 from delivery.offline_azure import rest
 from delivery.offline_azure.cloud import Azure
-from delivery.offline_azure.rest import Face
+from delivery.offline_azure.rest import ManagementApi
 from tests.support.arm import needs_schemas
 
 PLACED = {"resourceGroupName": "rg", "location": "westeurope"}
@@ -24,7 +24,7 @@ CONTAINER = {
 
 
 @pytest.fixture
-def face(tmp_path: Path) -> Iterator[Face]:
+def management(tmp_path: Path) -> Iterator[ManagementApi]:
     azure = Azure(tmp_path / "azure.json")
     azure.create("azure-native:resources:ResourceGroup", PLACED)
     environment = azure.create("azure-native:app:ManagedEnvironment", {**PLACED, "environmentName": "cae"})
@@ -38,13 +38,13 @@ def face(tmp_path: Path) -> Iterator[Face]:
             "template": {"containers": [CONTAINER]},
         },
     )
-    server = Face(azure)
+    server = ManagementApi(azure)
     yield server
     server.close()
 
 
-def put_app(face: Face, *, replicas: int = 1, again: bool = False, image: str = "first") -> str:
-    environment = find(face, "ManagedEnvironment")
+def put_app(management: ManagementApi, *, replicas: int = 1, again: bool = False, image: str = "first") -> str:
+    environment = find(management, "ManagedEnvironment")
     inputs = {
         **PLACED,
         "containerAppName": "mlflow-gateway",
@@ -56,70 +56,78 @@ def put_app(face: Face, *, replicas: int = 1, again: bool = False, image: str = 
     }
     token = "azure-native:app:ContainerApp"
     if again:
-        return str(face.azure.update(token, find(face, "ContainerApp"), inputs)["id"])
-    return str(face.azure.create(token, inputs)["id"])
+        return str(management.azure.update(token, find(management, "ContainerApp"), inputs)["id"])
+    return str(management.azure.create(token, inputs)["id"])
 
 
-def find(face: Face, kind: str) -> str:
-    return next(str(one["id"]) for one in face.azure.resources.values() if one["type"].endswith(f":{kind}"))
+def find(management: ManagementApi, kind: str) -> str:
+    return next(str(one["id"]) for one in management.azure.resources.values() if one["type"].endswith(f":{kind}"))
 
 
 def ask(
-    face: Face, method: str, path: str, query: str = "?api-version=2025-02-02-preview", token: str = rest.TOKEN
+    management: ManagementApi,
+    method: str,
+    path: str,
+    query: str = "?api-version=2025-02-02-preview",
+    token: str = rest.BEARER,
 ) -> tuple[int, Any]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    answer = urllib3.request(method, f"{face.url}{path}{query}", headers=headers, retries=False)
+    answer = urllib3.request(method, f"{management.url}{path}{query}", headers=headers, retries=False)
     return answer.status, answer.json()
 
 
-def job(face: Face) -> str:
-    return find(face, "Job")
+def job(management: ManagementApi) -> str:
+    return find(management, "Job")
 
 
 @pytest.mark.parametrize("outcome", ["Succeeded", "Failed"])
-def test_an_execution_runs_and_then_has_ended(face: Face, outcome: str) -> None:
-    face.outcomes["mlflow-prepare"] = [outcome]
-    status, started = ask(face, "POST", f"{job(face)}/start")
+def test_an_execution_runs_and_then_has_ended(management: ManagementApi, outcome: str) -> None:
+    management.outcomes["mlflow-prepare"] = [outcome]
+    status, started = ask(management, "POST", f"{job(management)}/start")
     assert status == 200
-    looks = [ask(face, "GET", started["id"])[1]["properties"]["status"] for _ in range(3)]
+    looks = [ask(management, "GET", started["id"])[1]["properties"]["status"] for _ in range(3)]
     assert looks == ["Running", outcome, outcome]
-    assert [one["name"] for one in ask(face, "GET", f"{job(face)}/executions")[1]["value"]] == [started["name"]]
+    assert [one["name"] for one in ask(management, "GET", f"{job(management)}/executions")[1]["value"]] == [
+        started["name"]
+    ]
 
 
 @needs_schemas
-def test_an_execution_tells_what_it_runs(face: Face) -> None:
-    ask(face, "POST", f"{job(face)}/start")
-    (execution,) = ask(face, "GET", f"{job(face)}/executions")[1]["value"]
+def test_an_execution_tells_what_it_runs(management: ManagementApi) -> None:
+    ask(management, "POST", f"{job(management)}/start")
+    (execution,) = ask(management, "GET", f"{job(management)}/executions")[1]["value"]
     assert execution["properties"]["template"]["containers"] == [CONTAINER]
     assert execution["properties"]["startTime"] < "9"
 
 
-def test_what_is_not_there_or_not_versioned_is_refused(face: Face) -> None:
-    assert ask(face, "POST", "/subscriptions/s/jobs/none/start")[0] == 404
-    assert ask(face, "GET", f"{job(face)}/executions/none")[0] == 404
-    status, answer = ask(face, "POST", f"{job(face)}/start", query="")
+def test_what_is_not_there_or_not_versioned_is_refused(management: ManagementApi) -> None:
+    assert ask(management, "POST", "/subscriptions/s/jobs/none/start")[0] == 404
+    assert ask(management, "GET", f"{job(management)}/executions/none")[0] == 404
+    status, answer = ask(management, "POST", f"{job(management)}/start", query="")
     assert (status, answer["error"]["code"]) == (400, "MissingApiVersionParameter")
 
 
-def test_a_start_can_be_throttled(face: Face) -> None:
-    face.azure.inject("throttled", operation="start", matching="/jobs/")
-    assert [ask(face, "POST", f"{job(face)}/start")[0] for _ in range(2)] == [429, 200]
+def test_a_start_can_be_throttled(management: ManagementApi) -> None:
+    management.azure.inject("throttled", operation="start", matching="/jobs/")
+    assert [ask(management, "POST", f"{job(management)}/start")[0] for _ in range(2)] == [429, 200]
 
 
 @pytest.mark.parametrize("token", ["", "stale"])
-def test_a_call_without_the_token_is_refused_and_does_nothing(face: Face, token: str) -> None:
-    for method, path in (("POST", f"{job(face)}/start"), ("GET", job(face))):
-        status, answer = ask(face, method, path, token=token)
+def test_a_call_without_the_token_is_refused_and_does_nothing(management: ManagementApi, token: str) -> None:
+    for method, path in (("POST", f"{job(management)}/start"), ("GET", job(management))):
+        status, answer = ask(management, method, path, token=token)
         assert (status, answer["error"]["code"]) == (401, "InvalidAuthenticationToken")
-    assert face.azure.executions == {}
+    assert management.azure.executions == {}
 
 
-def test_the_default_credential_gets_the_token_of_the_face(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_credential_gets_the_token_of_the_management_api(
+    management: ManagementApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from azure.identity import ManagedIdentityCredential
 
-    for name, value in rest.identity_environment(face.url).items():
+    for name, value in rest.identity_environment(management.url).items():
         monkeypatch.setenv(name, value)
-    assert ManagedIdentityCredential().get_token("https://management.azure.com/.default").token == rest.TOKEN
+    assert ManagedIdentityCredential().get_token("https://management.azure.com/.default").token == rest.BEARER
 
 
 @pytest.mark.parametrize(
@@ -131,43 +139,45 @@ def test_the_default_credential_gets_the_token_of_the_face(face: Face, monkeypat
         ("?resource=https://management.azure.com/&api-version=2019-08-01", rest.IDENTITY_HEADER, 200),
     ],
 )
-def test_a_token_is_for_who_asks_rightly(face: Face, query: str, header: str, status: int) -> None:
-    url = f"{rest.identity_environment(face.url)['IDENTITY_ENDPOINT']}{query}"
+def test_a_token_is_for_who_asks_rightly(management: ManagementApi, query: str, header: str, status: int) -> None:
+    url = f"{rest.identity_environment(management.url)['IDENTITY_ENDPOINT']}{query}"
     assert urllib3.request("GET", url, headers={"X-IDENTITY-HEADER": header}).status == status
 
 
-def test_a_revision_is_on_its_way_and_then_runs(face: Face) -> None:
-    app = put_app(face, replicas=2)
-    status, told = ask(face, "GET", app)
+def test_a_revision_is_on_its_way_and_then_runs(management: ManagementApi) -> None:
+    app = put_app(management, replicas=2)
+    status, told = ask(management, "GET", app)
     assert status == 200
     name = told["properties"]["latestRevisionName"]
     assert told["properties"]["latestReadyRevisionName"] == name
     assert told["properties"]["provisioningState"] == "Succeeded"
-    looks = [ask(face, "GET", f"{app}/revisions/{name}")[1]["properties"] for _ in range(2)]
+    looks = [ask(management, "GET", f"{app}/revisions/{name}")[1]["properties"] for _ in range(2)]
     assert [look["runningState"] for look in looks] == ["Processing", "Running"]
     assert [(look["healthState"], look["replicas"]) for look in looks] == [("None", 0), ("Healthy", 2)]
 
 
-def test_without_replicas_a_ready_revision_is_scaled_to_zero(face: Face) -> None:
-    app = put_app(face, replicas=0)
-    name = ask(face, "GET", app)[1]["properties"]["latestRevisionName"]
-    looks = [ask(face, "GET", f"{app}/revisions/{name}")[1]["properties"] for _ in range(2)]
+def test_without_replicas_a_ready_revision_is_scaled_to_zero(management: ManagementApi) -> None:
+    app = put_app(management, replicas=0)
+    name = ask(management, "GET", app)[1]["properties"]["latestRevisionName"]
+    looks = [ask(management, "GET", f"{app}/revisions/{name}")[1]["properties"] for _ in range(2)]
     assert (looks[-1]["runningState"], looks[-1]["replicas"]) == ("ScaledToZero", 0)
 
 
 @pytest.mark.parametrize(("outcome", "provisioning"), [("Unready", "Provisioned"), ("Failed", "Failed")])
-def test_a_revision_that_never_gets_ready_leaves_the_one_before_it(face: Face, outcome: str, provisioning: str) -> None:
-    app = put_app(face)
-    first = ask(face, "GET", app)[1]["properties"]["latestRevisionName"]
-    face.outcomes["mlflow-gateway"] = [outcome]
-    put_app(face, again=True, image="second")
-    told = ask(face, "GET", app)[1]["properties"]
+def test_a_revision_that_never_gets_ready_leaves_the_one_before_it(
+    management: ManagementApi, outcome: str, provisioning: str
+) -> None:
+    app = put_app(management)
+    first = ask(management, "GET", app)[1]["properties"]["latestRevisionName"]
+    management.outcomes["mlflow-gateway"] = [outcome]
+    put_app(management, again=True, image="second")
+    told = ask(management, "GET", app)[1]["properties"]
     assert told["latestReadyRevisionName"] == first != told["latestRevisionName"]
     for _ in range(3):
-        look = ask(face, "GET", f"{app}/revisions/{told['latestRevisionName']}")[1]["properties"]
+        look = ask(management, "GET", f"{app}/revisions/{told['latestRevisionName']}")[1]["properties"]
     assert (look["provisioningState"], look["healthState"], look["trafficWeight"]) == (provisioning, "Unhealthy", 0)
     assert look["runningStateDetails"]
-    assert ask(face, "GET", f"{app}/revisions/none")[0] == 404
-    put_app(face, again=True, image="third")
-    told = ask(face, "GET", app)[1]["properties"]
+    assert ask(management, "GET", f"{app}/revisions/none")[0] == 404
+    put_app(management, again=True, image="third")
+    told = ask(management, "GET", app)[1]["properties"]
     assert told["latestReadyRevisionName"] == told["latestRevisionName"] != first

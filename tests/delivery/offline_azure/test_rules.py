@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from delivery.offline_azure import answers
+from delivery.offline_azure import computed_outputs
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
@@ -106,8 +106,8 @@ def test_a_server_needs_a_subnet_delegated_to_servers(azure: Azure) -> None:
 
 def test_a_role_is_given_to_who_is_there_once_and_by_a_guid(azure: Azure) -> None:
     with refused("PrincipalNotFound"):
-        assignment(azure, FIRST, answers.guid("nobody", "principal"))
-    principal = answers.guid(identity(azure), "principal")
+        assignment(azure, FIRST, computed_outputs.guid("nobody", "principal"))
+    principal = computed_outputs.guid(identity(azure), "principal")
     with refused("InvalidRoleAssignmentId"):
         assignment(azure, "reader", principal)
     first = assignment(azure, FIRST, principal)
@@ -118,7 +118,7 @@ def test_a_role_is_given_to_who_is_there_once_and_by_a_guid(azure: Azure) -> Non
 
 
 def test_a_role_on_a_secret_needs_the_vault_alone(azure: Azure) -> None:
-    principal = answers.guid(identity(azure), "principal")
+    principal = computed_outputs.guid(identity(azure), "principal")
     vault = f"{GROUP_ID}/providers/Microsoft.KeyVault/vaults/kv-one"
     with refused("ParentResourceNotFound"):
         assignment(azure, FIRST, principal, f"{vault}/secrets/kek")

@@ -8,19 +8,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from delivery.offline_azure.errors import RefusedError
-
-LOCK: Final = "azure-native:authorization:ManagementLockByScope"
+from delivery.offline_azure.type_tokens import CONFIGURATION, LOCK
 
 # These vanish with their parent and are in nobody's way.
 GO_WITH_PARENT: Final = {
-    "azure-native:dbforpostgresql:Configuration",
+    CONFIGURATION,
     "azure-native:storage:BlobServiceProperties",
     "azure-native:keyvault:Secret",
 }
 # These have no DELETE: the provider only forgets them, and what is below them stays.
 ONLY_FORGOTTEN: Final = {"azure-native:storage:BlobServiceProperties"}
 # These cannot go while something refers to them.
-HELD_BY_REFERENCE: Final = {
+KEPT_BY_REFERENCE: Final = {
     "azure-native:network:Subnet",
     "azure-native:network:VirtualNetwork",
     "azure-native:network:NetworkSecurityGroup",
@@ -31,25 +30,25 @@ HELD_BY_REFERENCE: Final = {
 }
 
 
-def refusal(token: str, identifier: str, resources: Mapping[str, Mapping[str, Any]]) -> RefusedError | None:
+def refusal(type_token: str, identifier: str, resources: Mapping[str, Mapping[str, Any]]) -> RefusedError | None:
     """Why Azure does not delete this resource of these, which are by their ID in lower case; None if it does."""
-    if token == "azure-native:dbforpostgresql:Configuration":
+    if type_token == CONFIGURATION:
         return RefusedError(405, "MethodNotAllowed", "A server parameter cannot be deleted.")
     key = identifier.lower()
     for lock in resources.values():
         scope = lock["id"].lower().rpartition("/providers/")[0]
         # A lock holds what is below its scope, and what is above it from taking the scope along.
-        if lock["type"] == LOCK and token != LOCK and (_within(key, scope) or _within(scope, key)):
+        if lock["type"] == LOCK and type_token != LOCK and (_within(key, scope) or _within(scope, key)):
             message = f"The scope '{identifier}' cannot be deleted because following scope(s) are locked: '{scope}'."
             return RefusedError(409, "ScopeLocked", message)
-    if users := _users(token, key, resources):
+    if users := _users(type_token, key, resources):
         message = f"'{identifier}' cannot be deleted: it is in use by {', '.join(users)}."
         return RefusedError(409, "InUse", message)
     return None
 
 
-def _users(token: str, key: str, resources: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    if token in ONLY_FORGOTTEN:
+def _users(type_token: str, key: str, resources: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if type_token in ONLY_FORGOTTEN:
         return []
     others = {other: resource for other, resource in resources.items() if other != key}
     users = {
@@ -57,7 +56,7 @@ def _users(token: str, key: str, resources: Mapping[str, Mapping[str, Any]]) -> 
         for other, resource in others.items()
         if _child(other, key) and resource["type"] not in GO_WITH_PARENT
     }
-    if token in HELD_BY_REFERENCE:
+    if type_token in KEPT_BY_REFERENCE:
         quoted = re.compile(f'"{re.escape(key)}["/]')
         users |= {
             str(resource["id"]) for resource in others.values() if quoted.search(json.dumps(resource["inputs"]).lower())

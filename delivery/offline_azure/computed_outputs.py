@@ -5,35 +5,19 @@ Values are made from the resource's ID, so that they are the same every time.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT
+from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT, own_name
+from delivery.offline_azure.type_tokens import SERVER, short
+from delivery.offline_azure.values import merged, ordered
 
 Answer = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
 
 def guid(identifier: Any, of: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{identifier}#{of}".lower()))
-
-
-def ordered(value: Any) -> str:
-    """One text for equal JSON, in whatever order it was kept."""
-    return json.dumps(value, sort_keys=True, default=str)
-
-
-def merged(first: Any, second: Any) -> Any:
-    """Both objects, the second's values over the first's."""
-    if isinstance(first, Mapping) and isinstance(second, Mapping):
-        changed = {key: merged(first[key], item) if key in first else item for key, item in second.items()}
-        return {**first, **changed}
-    return second
-
-
-def own_name(identifier: str) -> str:
-    return identifier.rsplit("/", 1)[-1]
 
 
 def _identity(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,9 +142,9 @@ COMPUTED: Final[Mapping[str, Answer]] = {
 }
 
 
-def computed(token: str, identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def computed(type_token: str, identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What Azure adds to the inputs of a resource of this type, its name and type among it."""
-    special = COMPUTED.get(token.removeprefix("azure-native:"))
+    special = COMPUTED.get(short(type_token))
     return {
         "name": own_name(identifier),
         "provisioningState": "Succeeded",
@@ -189,9 +173,9 @@ def client() -> dict[str, str]:
     }
 
 
-def written_back(token: str, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+def written_back(type_token: str, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs with what Azure chose where nothing was given; it keeps what it chose before."""
-    chosen = _CHOSEN[token](inputs) if token in _CHOSEN else {}
+    chosen = _CHOSEN[type_token](inputs) if type_token in _CHOSEN else {}
     return merged(_kept(chosen, old), dict(inputs))  # type: ignore[no-any-return]
 
 
@@ -214,5 +198,5 @@ def _chosen_of_server(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _CHOSEN: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
-    "azure-native:dbforpostgresql:Server": _chosen_of_server,
+    SERVER: _chosen_of_server,
 }
