@@ -12,7 +12,7 @@ import pytest
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
-from delivery.offline_azure.rest import Face
+from delivery.offline_azure.rest import ManagementApi
 from tests.delivery.recover.recovering import recover
 from tests.support.arm import needs_schemas
 from tests.support.engine import kill_up
@@ -28,12 +28,12 @@ def azure(tmp_path: Path) -> Azure:
 @pytest.fixture
 def product(tmp_path: Path, azure: Azure) -> Iterator[Product]:
     server, port = serve(azure)
-    face = Face(azure)
-    made = Product(tmp_path, "dev", port, face.url)
+    management = ManagementApi(azure)
+    made = Product(tmp_path, "dev", port, management.url)
     made.environment["XDG_STATE_HOME"] = str(tmp_path / "kept")
     yield made
     server.stop(None)
-    face.close()
+    management.close()
 
 
 def has(azure: Azure, *parts: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
-from delivery.offline_azure.rest import Face
+from delivery.offline_azure.rest import ManagementApi
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED, Result, must
 from tests.support.arm import needs_schemas
 from tests.support.stacks import STACKS
@@ -27,22 +27,22 @@ class Cloud:
     """An Azure and what a stack needs to reach it."""
 
     azure: Azure
-    face: Face
+    management: ManagementApi
     port: int
     folder: Path
 
     def stack(self, name: str) -> Product:
-        return Product(self.folder, name, self.port, self.face.url)
+        return Product(self.folder, name, self.port, self.management.url)
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
     azure = Azure(tmp_path / "azure.json")
     server, port = serve(azure)
-    face = Face(azure)
-    yield Cloud(azure, face, port, tmp_path)
+    management = ManagementApi(azure)
+    yield Cloud(azure, management, port, tmp_path)
     server.stop(None)
-    face.close()
+    management.close()
 
 
 def steps(result: Result) -> dict[str, str]:
@@ -203,7 +203,7 @@ def test_a_failed_prepare_stops_the_up_and_no_service_is_touched(cloud: Cloud) -
     must(product.up())
     before = {key: one for key, one in azure.resources.items() if "/containerapps/" in key}
     product.configure(image={"digest": "sha256:" + "6" * 64})
-    cloud.face.outcomes["mlflow-prepare"] = ["Failed"]
+    cloud.management.outcomes["mlflow-prepare"] = ["Failed"]
     said = failed(product.up())
     assert "ended with status Failed; the services of before still run" in said
     assert "ContainerAppConsoleLogs" in said
