@@ -19,15 +19,14 @@ from components.mlflow.topology import DataPlane as TopologyData
 from components.mlflow.topology import Topology
 from infra import rights
 from infra.naming import ARTIFACT_CONTAINER, identity_names
-from infra.settings.model import LOCAL_PORT_OFFSETS, Settings, SettingsError
+from infra.settings.model import Settings, SettingsError
+from infra.settings.ports import LocalPort, port
 from infra.stack import Stack
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AZURITE = REPOSITORY / ".venv" / "azurite"
 
 _DEPLOYER = "deployer"
-# After the ports of the data plane.
-_METRICS_OFFSET = 5
 
 
 def describe(settings: Settings) -> Stack:
@@ -62,13 +61,13 @@ def root(settings: Settings) -> Path:
 
 def ports(settings: Settings) -> dict[Role, int]:
     """The port of each service; replicas have the ones after it."""
-    return {role: settings.local.port_base + offset for role, offset in LOCAL_PORT_OFFSETS.items()}
+    return {role: port(settings.local.port_base, LocalPort(role.value)) for role in settings.sizes}
 
 
 def public_hosts(settings: Settings) -> list[str]:
     """The names by which this machine's browsers and clients reach the gateway."""
-    port = ports(settings)[Role.GATEWAY]
-    return [f"{HOST}:{port}", f"localhost:{port}"]
+    gateway = ports(settings)[Role.GATEWAY]
+    return [f"{HOST}:{gateway}", f"localhost:{gateway}"]
 
 
 def workload_identities(settings: Settings) -> dict[Role, Identity]:
@@ -140,12 +139,17 @@ def _image(reference: str) -> str:
 
 
 def _metrics_port(settings: Settings) -> int:
-    return settings.local.port_base + _METRICS_OFFSET
+    return port(settings.local.port_base, LocalPort.GATEWAY_METRICS)
 
 
 def _data_ports(settings: Settings) -> Ports:
     base = settings.local.port_base
-    return Ports(postgres=base + 1, blobs=base + 2, identity=base + 3, vault=base + 4)
+    return Ports(
+        postgres=port(base, LocalPort.POSTGRES),
+        blobs=port(base, LocalPort.BLOBS),
+        identity=port(base, LocalPort.IDENTITY),
+        vault=port(base, LocalPort.VAULT),
+    )
 
 
 def _identity(settings: Settings, role: Role, name: str) -> identities.Identity:

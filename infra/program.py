@@ -7,15 +7,16 @@ import pulumi
 from components.mlflow.platform import Platform
 from infra import local, outputs
 from infra.azure import program as azure
-from infra.settings import model as settings
+from infra.settings.load import load
+from infra.settings.problems import SettingsError
 
 
 def main() -> None:
     """Describe the stack. Bad configuration ends it before anything is created."""
     try:
-        chosen = settings.load()
+        chosen = load()
         stack = local.describe(chosen) if chosen.azure is None else azure.describe(chosen, chosen.azure)
-    except settings.SettingsError as error:
+    except SettingsError as error:
         # RunError is shown to the user as it is, without a traceback.
         raise pulumi.RunError(str(error)) from None
 

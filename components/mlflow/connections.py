@@ -58,6 +58,12 @@ class Budget:
         pool = min(spare // (2 * ENGINES), _POOL.most)
         return pool if pool in _POOL else None
 
+    def most_replicas(self, role: Role, available: int) -> int:
+        """The most replicas of a role, at least one, with which the smallest pool fits `available` connections."""
+        smallest = Budget(replicas=self.replicas, pool=_POOL.least).per_replica
+        others = sum(self.replicas.values()) - self.replicas[role]
+        return max(1, (available - PREPARE) // smallest - others)
+
     def arithmetic(self) -> str:
         """The sum in words."""
         replicas = " + ".join(f"{role} {number}" for role, number in self.replicas.items())

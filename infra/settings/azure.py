@@ -1,19 +1,42 @@
-"""What decides on the Azure resources of a stack."""
+"""What decides on the Azure resources of a stack. Each field is one setting of the stack's file."""
 
 from __future__ import annotations
 
 import enum
+import ipaddress
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Annotated
 
-from components.azure.artifact_store import Lifecycle, Redundancy
-from components.azure.network_plan import DEFAULT_PREFIXES, SubnetRole
-from components.azure.postgres_size import HighAvailability, ServerSize
+from pydantic import BeforeValidator, Field
+
+from components.azure.artifact_store_args import Lifecycle, Redundancy
+from components.azure.network_plan import DEFAULT_PREFIXES, SubnetRole, plan
+from components.azure.postgres_size import (
+    BACKUP_DAYS,
+    STORAGE_GIB,
+    HighAvailability,
+    ServerSize,
+    max_connections,
+)
+from components.mlflow.limits import LIMITS, Limits
+from infra.settings.fields import Section, Switch, Whole, bounded, checked, described, text
 
 SUBNETS: Mapping[SubnetRole, int] = {
     role: DEFAULT_PREFIXES[role]
     for role in (SubnetRole.POSTGRES, SubnetRole.PRIVATE_ENDPOINTS, SubnetRole.CONTAINER_APPS)
 }
+
+_NO_IMAGE = "none"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST_WORDS = "sha256: and 64 hexadecimal digits, no tag; or none for the first `up`, before there is an image"
+_WORD = r"[^\s<>%&\\?/][^<>%&\\?/]{0,254}"
+_METRICS = LIMITS["metrics_seconds"]
+
+TagName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 ._:-]{0,127}$")]
+TagValue = Annotated[str, Field(pattern=f"^{_WORD}$")]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Ipv4Range = Annotated[str, Field(pattern=r"^[0-9./]+$"), checked(ipaddress.IPv4Network)]
 
 
 class DataClassification(enum.StrEnum):
@@ -38,47 +61,102 @@ class AccessControl(enum.StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TagSettings:
-    """Whose a resource is and what it may hold. `extra` are more tags, as they are."""
+class TagSettings(Section):
+    """Who owns the resources, who pays for them, and what they may contain: tags of every resource."""
 
-    owner: str
-    cost_center: str
-    data_classification: DataClassification
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageSettings:
-    """The image in the stack's own registry. Without a digest there is none yet, and no service is made."""
-
-    repository: str
-    digest: str | None
+    owner: str = text("The team that owns the stack, or its address", _WORD, "1 to 255 characters", example="my-team")
+    cost_center: str = text("Who pays", _WORD, "1 to 255 characters", example="research")
+    data_classification: DataClassification = described(
+        "How bad it is if somebody else reads the data", example=DataClassification.RESTRICTED
+    )
+    extra: Mapping[TagName, TagValue] = described(
+        "At most 8 more tags, their names and values",
+        "names of a letter, then letters, digits, spaces and ._:-; values of 1 to 255 characters without <>%&\\?/",
+        default={},
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkSettings:
-    """The network's range, who may call the gateway in it, and how services get out."""
-
-    cidr: str
-    client_ranges: tuple[str, ...] = ()
-    fixed_outbound_address: bool = False
-    internet_outbound: bool = False
+def _digest(value: object) -> object:
+    if value == _NO_IMAGE:
+        return None
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return value
+    raise ValueError(_DIGEST_WORDS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DatabaseSettings:
+class ImageSettings(Section):
+    """The image in the stack's own registry. A promotion changes the digest.
+
+    `digest` is None before there is an image; then no service is created.
+    """
+
+    repository: str = text(
+        "Path of the image in the registry",
+        r"[a-z0-9]+([._/-][a-z0-9]+)*",
+        "a path of lower-case letters and digits, as in mlflow-platform",
+        default="mlflow-platform",
+    )
+    digest: Annotated[str | None, BeforeValidator(_digest)] = described(
+        "Digest of the image, never a tag. `none` before there is an image: then no service is created",
+        _DIGEST_WORDS,
+        example=_NO_IMAGE,
+    )
+
+
+def _check_cidr(value: str) -> None:
+    plan(value, SUBNETS)
+
+
+class NetworkSettings(Section):
+    """The network's range, who may call the gateway in it, and how services reach the outside."""
+
+    cidr: Annotated[str, checked(_check_cidr)] = described(
+        "Private range of the virtual network. It cannot be changed while in use", "a private IPv4 range, /25 or larger"
+    )
+    client_ranges: tuple[Ipv4Range, ...] = described(
+        "Ranges that may call the gateway; an empty list means the network and its peers",
+        "IPv4 ranges as in 10.0.0.0/8",
+        example="10.0.0.0/8",
+        default=(),
+    )
+    fixed_outbound_address: Switch = described("A NAT gateway with one public address", default=False)
+    internet_outbound: Switch = described(
+        "Whether services may call HTTPS on the internet, as webhooks do", default=False
+    )
+
+
+def _check_sku(value: str) -> None:
+    ServerSize(sku=value)
+    # Of a family that exists, and yet no size whose connections are known: alerts and the budget need them.
+    max_connections(value)
+
+
+class DatabaseSettings(Section):
     """Size and safety of the PostgreSQL server."""
 
-    sku: str
-    storage_gib: int = 32
-    backup_days: int = 7
-    high_availability: HighAvailability = HighAvailability.NONE
-    geo_backup: bool = False
+    sku: Annotated[str, checked(_check_sku)] = described(
+        "Compute size. It decides how many connections the services may open", "a size as in Standard_D2ds_v5"
+    )
+    storage_gib: Whole = bounded(
+        f"Storage at the start, one of {', '.join(map(str, STORAGE_GIB))}. It grows by itself and never shrinks",
+        STORAGE_GIB[0],
+        STORAGE_GIB[-1],
+        unit="GiB",
+        default=32,
+    )
+    backup_days: Whole = bounded(
+        "How far back the server can be restored", BACKUP_DAYS[0], BACKUP_DAYS[-1], unit="days", default=7
+    )
+    high_availability: HighAvailability = described(
+        "Whether a standby takes over, and from where", default=HighAvailability.NONE
+    )
+    geo_backup: Switch = described(
+        "Backups in the paired region too. Azure fixes it when the server is created", default=False
+    )
 
     @property
     def size(self) -> ServerSize:
-        """What the component takes. Raises ValueError for a size that Azure does not have."""
+        """Return the component's size. Raises ValueError for a combination that Azure does not have."""
         return ServerSize(
             sku=self.sku,
             storage_gib=self.storage_gib,
@@ -88,69 +166,106 @@ class DatabaseSettings:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class StorageSettings:
-    """Copies of the artifacts, what becomes of old ones, and whether clients may send large ones to the account
-    themselves, which they must be able to reach."""
+class StorageSettings(Section):
+    """Copies of the artifacts, what becomes of old ones, and the way of large ones."""
 
-    redundancy: Redundancy
-    soft_delete_days: int = 14
-    clients_reach_blob: bool = False
-    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    redundancy: Redundancy = described("Where the copies of an artifact are")
+    soft_delete_days: Whole = bounded("How long a deleted artifact can be restored", 1, 365, unit="days", default=14)
+    clients_reach_blob: Switch = described(
+        "Whether clients send large artifacts to the account themselves, which they must be able to reach",
+        default=False,
+    )
+    cool_after_days: Whole = bounded(
+        "Days since the last write until an artifact goes to the cool tier", 1, 36500, unit="days", default=90
+    )
+    cold_after_days: Whole = bounded(
+        "Days since the last write until an artifact goes to the cold tier", 1, 36500, unit="days", default=365
+    )
+    old_versions_after_days: Whole = bounded(
+        "Days until an overwritten or deleted content is removed", 1, 36500, unit="days", default=90
+    )
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """Return the component's rules. Raises ValueError for tiers in the wrong order."""
+        return Lifecycle(
+            cool_after=self.cool_after_days,
+            cold_after=self.cold_after_days,
+            old_versions_after=self.old_versions_after_days,
+        )
 
 
-@dataclass(frozen=True, kw_only=True)
-class MonitoringSettings:
-    """How long logs are kept, who is told, and what a month may cost. `budget_start` is a first of a month."""
+class MonitoringSettings(Section):
+    """How long logs are kept, who hears of alerts, and what a month may cost."""
 
-    retention_days: int = 30
-    emails: tuple[str, ...] = ()
-    monthly_budget: int | None = None
-    budget_start: str = ""
+    emails: tuple[Email, ...] = described(
+        "Who hears of alerts", "addresses as in oncall@example.com", example="oncall@example.com", default=()
+    )
+    retention_days: Whole = bounded("How long logs are kept", 30, 730, unit="days", default=30)
+    metrics_seconds: Whole = bounded(
+        _METRICS.meaning, _METRICS.least, _METRICS.most, unit=_METRICS.unit, default=Limits.metrics_seconds
+    )
+    monthly_budget: Whole | None = bounded(
+        "What a month may cost, in the billing currency. It needs budgetStart and emails",
+        1,
+        10_000_000,
+        default=None,
+    )
+    budget_start: Annotated[str, BeforeValidator(str)] = text(
+        "First day of the budget's first month",
+        r"|20\d\d-(0[1-9]|1[0-2])-01",
+        "a month's first day, as in 2026-01-01",
+        example="2026-01-01",
+        default="",
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class GithubSettings:
-    """The repository whose workflows deploy, and the environments in which they run."""
+class GithubSettings(Section):
+    """The repository whose workflows sign in without a secret, and the environments in which they run."""
 
-    repository: str
-    deploy_environment: str
-    preview_environment: str
+    repository: str = described("The repository", "owner/name, as GitHub shows it", example="example/mlflow-platform")
+    deploy_environment: str = described("Environment whose workflows deploy; the stack's name by default", "a name")
+    preview_environment: str = described("Environment whose workflows only read; STACK-preview by default", "a name")
 
 
-@dataclass(frozen=True, kw_only=True)
-class AzureProfile:
-    """The Azure part of a profile: what a stack has unless its file says otherwise."""
+class AzureDefaults(Section):
+    """The Azure settings that a profile decides and a stack's file may change."""
 
     network: NetworkSettings
     database: DatabaseSettings
     storage: StorageSettings
-    log_retention_days: int
-    protect: bool
-    purge_protection: bool
-    zone_redundant: bool
-    private_registry: bool
+    monitoring: MonitoringSettings = MonitoringSettings()
+    protect: Switch = described(
+        "Locks on data and protection from deletion. Set it to false, and run an up, before a destroy"
+    )
+    purge_protection: Switch = described(
+        "A deleted Key Vault and its name stay for 90 days, whatever anybody does; Azure never takes it back. "
+        "protect needs it"
+    )
+    zone_redundant: Switch = described("Spread over availability zones; false in regions without zones")
+    private_registry: Switch = described("A registry that only the network reaches (Premium tier)")
 
 
-@dataclass(frozen=True, kw_only=True)
-class AzureSettings:
-    """Everything about a stack's Azure resources.
+class AzureSettings(AzureDefaults):
+    """Everything about a stack's Azure resources. `github` is None if no workflow deploys the stack."""
 
-    `protect`: locks and deletion protection on data. `purge_protection`: of the vault, which Azure never takes back.
-    """
-
-    location: str
+    location: str = text("The region", r"[a-z][a-z0-9]+", "a region, as in westeurope", example="westeurope")
     tags: TagSettings
     image: ImageSettings
-    exposure: Exposure
-    access: AccessControl
-    network: NetworkSettings
-    database: DatabaseSettings
-    storage: StorageSettings
-    monitoring: MonitoringSettings
-    github: GithubSettings | None
-    protect: bool
-    purge_protection: bool
-    zone_redundant: bool
-    private_registry: bool
-    name_generation: str
+    exposure: Exposure = described(
+        "From where the gateway is called: internal (the virtual network and its peers) or public (the internet; "
+        "refused while access is none)",
+        alias="ingress",
+        default=Exposure.INTERNAL,
+    )
+    access: AccessControl = described(
+        "Who is let in at the gateway: none lets in everybody who reaches it", default=AccessControl.NONE
+    )
+    github: GithubSettings | None = None
+    name_generation: str = text(
+        "Changes the globally unique names, to recreate a stack whose old names are still taken. In a living stack it "
+        "replaces vault, storage and database",
+        r"[a-z0-9]{0,8}",
+        "up to 8 lower-case letters and digits",
+        default="",
+    )

@@ -5,12 +5,20 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from components.azure.artifact_store import Redundancy
+from components.azure.artifact_store_args import Redundancy
 from components.azure.postgres_size import HighAvailability
-from components.compute.contract import Role, Scale
+from components.compute.contract import Role
 from components.mlflow.topology import Size
-from infra.settings.azure import AzureProfile, DatabaseSettings, NetworkSettings, StorageSettings
+from infra.settings.azure import (
+    AzureDefaults,
+    DatabaseSettings,
+    MonitoringSettings,
+    NetworkSettings,
+    StorageSettings,
+)
+from infra.settings.services import ServiceSize
 
 
 class ComputeKind(enum.StrEnum):
@@ -32,19 +40,34 @@ class ProfileName(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Where services run, how big each is, and what they stand on in Azure, unless the stack's file says otherwise.
+    """Where services run, how big each is, and their Azure settings, unless the stack's file says otherwise.
 
-    `database_pool` is the number of connections that a replica keeps open to each database.
+    `database_pool` is the number of connections that a replica keeps open to each database. `azure` is None for a
+    stack on one machine.
     """
 
     compute: ComputeKind
-    sizes: Mapping[Role, Size]
+    services: Mapping[Role, ServiceSize]
     database_pool: int
-    azure: AzureProfile | None = None
+    azure: AzureDefaults | None = None
+
+    @property
+    def sizes(self) -> Mapping[Role, Size]:
+        """Return the services' sizes as the topology takes them."""
+        return {role: service.size for role, service in self.services.items()}
+
+    def values(self) -> dict[str, Any]:
+        """Return the defaults in the form of a stack's file."""
+        return {
+            "compute": self.compute,
+            **{role.value: service.model_dump(by_alias=True) for role, service in self.services.items()},
+            "limits": {"databasePool": self.database_pool},
+            **(self.azure.model_dump(by_alias=True) if self.azure else {}),
+        }
 
 
-def _size(cpu: float, memory_mib: int, spool_mib: int, minimum: int, maximum: int) -> Size:
-    return Size(cpu=cpu, memory_mib=memory_mib, spool_mib=spool_mib, scale=Scale(minimum=minimum, maximum=maximum))
+def _size(cpu: float, memory_mib: int, spool_mib: int, minimum: int, maximum: int) -> ServiceSize:
+    return ServiceSize(cpu=cpu, memory_mib=memory_mib, spool_mib=spool_mib, min_replicas=minimum, max_replicas=maximum)
 
 
 # cpu and memory come in the steps of Container Apps' consumption plan, 1 core to 2 GiB, spool disks in its sizes
@@ -53,7 +76,7 @@ def _size(cpu: float, memory_mib: int, spool_mib: int, minimum: int, maximum: in
 PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.LOCAL: Profile(
         compute=ComputeKind.LOCAL,
-        sizes={
+        services={
             Role.GATEWAY: _size(0.25, 512, 0, 1, 1),
             Role.TRACKING: _size(0.5, 1024, 1024, 2, 2),
             Role.REGISTRY: _size(0.5, 1024, 1024, 1, 1),
@@ -64,7 +87,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
     # Cheap: nothing runs while nobody works, one zone, and all of it may be thrown away.
     ProfileName.DEV: Profile(
         compute=ComputeKind.CONTAINER_APPS,
-        sizes={
+        services={
             Role.GATEWAY: _size(0.25, 512, 0, 0, 1),
             Role.TRACKING: _size(0.5, 1024, 1024, 0, 2),
             Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1),
@@ -72,11 +95,11 @@ PROFILES: Mapping[ProfileName, Profile] = {
         },
         # The smallest there is: its server takes 35 connections.
         database_pool=2,
-        azure=AzureProfile(
+        azure=AzureDefaults(
             network=NetworkSettings(cidr="10.40.0.0/24"),
             database=DatabaseSettings(sku="Standard_B1ms", backup_days=7),
             storage=StorageSettings(redundancy=Redundancy.LOCAL),
-            log_retention_days=30,
+            monitoring=MonitoringSettings(retention_days=30),
             protect=False,
             purge_protection=False,
             zone_redundant=False,
@@ -86,7 +109,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
     # The shape of prod, without its standby and with fewer replicas.
     ProfileName.STAGING: Profile(
         compute=ComputeKind.CONTAINER_APPS,
-        sizes={
+        services={
             Role.GATEWAY: _size(0.5, 1024, 0, 2, 4),
             Role.TRACKING: _size(1, 2048, 2048, 2, 6),
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3),
@@ -94,11 +117,11 @@ PROFILES: Mapping[ProfileName, Profile] = {
         },
         # With these a server has room for a roll-out at full size, when every replica has a successor beside it.
         database_pool=10,
-        azure=AzureProfile(
+        azure=AzureDefaults(
             network=NetworkSettings(cidr="10.40.1.0/24", fixed_outbound_address=True),
             database=DatabaseSettings(sku="Standard_D2ds_v5", storage_gib=64, backup_days=14),
             storage=StorageSettings(redundancy=Redundancy.ZONE),
-            log_retention_days=30,
+            monitoring=MonitoringSettings(retention_days=30),
             protect=True,
             purge_protection=True,
             zone_redundant=True,
@@ -107,14 +130,14 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ),
     ProfileName.PROD: Profile(
         compute=ComputeKind.CONTAINER_APPS,
-        sizes={
+        services={
             Role.GATEWAY: _size(0.5, 1024, 0, 3, 10),
             Role.TRACKING: _size(1, 2048, 2048, 3, 20),
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6),
             Role.ARTIFACTS: _size(1, 2048, 1024, 3, 10),
         },
         database_pool=4,
-        azure=AzureProfile(
+        azure=AzureDefaults(
             network=NetworkSettings(cidr="10.40.2.0/24", fixed_outbound_address=True),
             database=DatabaseSettings(
                 sku="Standard_D2ds_v5",
@@ -124,7 +147,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
                 geo_backup=True,
             ),
             storage=StorageSettings(redundancy=Redundancy.GEO_ZONE, soft_delete_days=30),
-            log_retention_days=90,
+            monitoring=MonitoringSettings(retention_days=90),
             protect=True,
             purge_protection=True,
             zone_redundant=True,

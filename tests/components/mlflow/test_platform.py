@@ -9,9 +9,6 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks
 
-from infra import local
-from infra.settings.model import LOCAL_REPLICAS, parse
-
 
 class Recorder(mocks.MockMonitor):
     """Keeps every registration that the program sends."""
@@ -95,11 +92,3 @@ def test_no_input_holds_a_header_or_a_token(recorded: Recorder) -> None:
     assert len(environments) == 8
     for environment in environments:
         assert not {name for name in environment if "HEADER" in name or "PASSWORD" in name or "TOKEN" in name}
-
-
-def test_each_replica_and_each_program_has_a_port_of_its_own() -> None:
-    settings = parse({"profile": "local"}, "local")
-    taken = [port + replica for role, port in local.ports(settings).items() for replica in range(LOCAL_REPLICAS[role])]
-    taken += range(settings.local.port_base + 1, settings.local.port_base + 6)
-    assert len(taken) == len(set(taken))
-    assert max(taken) < settings.local.port_base + 60

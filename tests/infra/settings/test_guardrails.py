@@ -152,7 +152,8 @@ def test_more_connections_than_the_server_takes_are_refused_with_the_sum() -> No
     assert (
         "limits.databasePool: 3 is not allowed; allowed: at most 2, as the services may open (tracking 2 + registry 1 "
         "replicas) x (2 engines x (3 kept + 3 more at work) + 2 for /ready) + 4 for prepare = 46 connections, and "
-        "Standard_B1ms takes 50 - 15 reserved = 35; mend it with" in message
+        "Standard_B1ms takes 50 - 15 reserved = 35; run `pulumi config set --path limits.databasePool 2 -s dev`."
+        in message
     )
     parse(configuration("dev", limits={"databasePool": 3}, database={"sku": "Standard_B2s"}), "dev")
 
@@ -160,7 +161,7 @@ def test_more_connections_than_the_server_takes_are_refused_with_the_sum() -> No
 def test_more_replicas_than_any_pool_has_room_for_are_refused() -> None:
     message = refused("dev", tracking={"maxReplicas": 3})
     assert "limits.databasePool: 2 is not allowed; allowed: none with so many replicas" in message
-    assert "lower maxReplicas (local: minReplicas) of tracking or registry, or choose a larger" in message
+    assert "choose a larger database.sku, or lower maxReplicas of tracking or registry: `pulumi" in message
 
 
 def test_the_largest_pool_that_is_named_is_taken() -> None:

@@ -1,0 +1,98 @@
+"""Collects every problem of a stack's configuration, for one message, each with a command that solves it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+_CLASS = re.compile(r"^[A-Z][A-Za-z]+\.")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+class SettingsError(ValueError):
+    """The stack's configuration cannot be used. The message lists every problem."""
+
+
+class Problems:
+    """The problems of one stack. `values` is its configuration, without the namespace.
+
+    A field is named by its path in the stack's file: `tracking.cpu`, `monitoring.emails[0]`.
+    """
+
+    def __init__(self, stack: str, values: Mapping[str, Any]) -> None:
+        self._stack = stack
+        self._values = values
+        self._found: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def note(self, field: str, value: object, allowed: str, remedy: str) -> None:
+        """Record a value that is not allowed, the allowed ones and the remedy: a command, or words that end in one."""
+        advice = remedy if "`" in remedy else f"run `{remedy}`"
+        self._found.append(
+            f"{field}: {value!r} is not allowed; allowed: {_CLASS.sub('', allowed).rstrip('.')}; {advice}."
+        )
+
+    def built(self, field: str, value: object, remedy: str, build: Callable[[], _T]) -> _T | None:
+        """Return what `build` returns, or None and a problem for each line of its ValueError."""
+        try:
+            return build()
+        except ValueError as error:
+            for line in str(error).splitlines():
+                self.note(field, value, line, remedy)
+            return None
+
+    def set(self, field: str, value: object) -> str:
+        """Return the command that sets a field."""
+        return self._command("config", "set", "--path", field, str(value))
+
+    def remove(self, field: str) -> str:
+        """Return the command that removes a field from the stack's file."""
+        return self._command("config", "rm", "--path", field)
+
+    def reset(self, *fields: str) -> str:
+        """Return the commands by which the stack has its profile's values for these fields.
+
+        Fields that the stack's file does not contain are left out, unless it contains none of them.
+        """
+        given = [field for field in fields if self._contains(field)] or fields
+        return " && ".join(self.remove(field) for field in given)
+
+    def rename(self, name: str) -> str:
+        """Return the command that gives the stack another name."""
+        return self._command("stack", "rename", name)
+
+    def finish(self) -> None:
+        """Raise SettingsError if there is any problem."""
+        if self._found:
+            lines = "\n".join(f"  - {problem}" for problem in self._found)
+            raise SettingsError(f"The configuration of stack {self._stack} cannot be used:\n{lines}")
+
+    def _command(self, *words: str) -> str:
+        return shlex.join(["pulumi", *words, "-s", self._stack])
+
+    def _contains(self, field: str) -> bool:
+        found: Any = self._values
+        for part in field.split("."):
+            if not isinstance(found, Mapping) or part not in found:
+                return False
+            found = found[part]
+        return True
+
+
+def path(*parts: str | int) -> str:
+    """Return the path of a value in a stack's file, as `pulumi config set --path` reads it."""
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif _PLAIN.fullmatch(part):
+            text += f".{part}" if text else part
+        else:
+            quoted = part.replace("\\", "\\\\").replace('"', '\\"')
+            text += f'["{quoted}"]'
+    return text

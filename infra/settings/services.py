@@ -1,0 +1,41 @@
+"""The size of each service."""
+
+from __future__ import annotations
+
+from components.compute.contract import Scale
+from components.mlflow.topology import Size
+from infra.settings.fields import Number, Section, Whole, bounded
+
+
+class ServiceSize(Section):
+    """What one replica of a service has, and how many replicas there are."""
+
+    cpu: Number = bounded("Cores of a replica", 0.25, 64, unit="cores")
+    memory_mib: Whole = bounded("Memory of a replica", 256, 262144, unit="MiB")
+    spool_mib: Whole = bounded("Disk of a replica for artifacts in passing", 0, 1048576, unit="MiB")
+    min_replicas: Whole = bounded(
+        "Least number of replicas. On one machine it is the number of replicas, at least 1", 0, 100
+    )
+    max_replicas: Whole = bounded("Largest number of replicas; minReplicas if that is larger and it is not set", 1, 100)
+    concurrency: Whole = bounded(
+        "Requests in flight for each replica, beyond which another replica starts",
+        1,
+        1000,
+        default=Scale.concurrency,
+    )
+
+    @property
+    def size(self) -> Size:
+        """Return the size as the topology takes it."""
+        return Size(
+            cpu=self.cpu,
+            memory_mib=self.memory_mib,
+            spool_mib=self.spool_mib,
+            scale=Scale(minimum=self.min_replicas, maximum=self.max_replicas, concurrency=self.concurrency),
+        )
+
+
+class ArtifactsSize(ServiceSize):
+    """The size of artifacts, which needs room for what it passes on (mlflow_runtime/artifacts/memory.py)."""
+
+    memory_mib: Whole = bounded("Memory of a replica", 512, 262144, unit="MiB")
