@@ -17,13 +17,12 @@ from delivery.dashboard import document
 from delivery.dashboard.scraping import EVERY_SECONDS, History, Scraper, scrape, targets
 from delivery.dashboard.server import serve
 from delivery.local.configuration import CONFIG_FILE, LocalStack
+from infra.settings.ports import OFFSETS, LocalPort
+from infra.settings.problems import SettingsError
 from tools import node_packages
 from tools.steps import Report, ToolError
 
 DONE, FAILED, USAGE = 0, 1, 2
-
-# After the ports of the data plane and of the gateway's metrics, before those of the registry.
-_PORT_OFFSETS = range(6, 10)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,7 +34,11 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 ended by Ctrl-C or all printed, 1 the stack is not up or what draws the charts cannot be "
         "installed, 2 wrong usage.",
     )
-    options.add_argument("--port", type=_port, help="port of the page (default: a free one from portBase + 6 on)")
+    options.add_argument(
+        "--port",
+        type=_port,
+        help=f"port of the page (default: a free one from portBase + {OFFSETS[LocalPort.DASHBOARD].start} on)",
+    )
     options.add_argument("--json", action="store_true", help="print the present values as a JSON document and end")
     options.add_argument(
         "--config-file", type=Path, default=CONFIG_FILE, help="stack configuration (default: stacks/Pulumi.local.yaml)"
@@ -51,7 +54,10 @@ def main(arguments: Sequence[str]) -> int:
         return int(end.code or 0)
     if not options.config_file.is_file():
         return _fail(f"--config-file: {options.config_file} is no file; give a stack configuration file.", USAGE)
-    stack = LocalStack.read(options.config_file)
+    try:
+        stack = LocalStack.read(options.config_file)
+    except SettingsError as error:
+        return _fail(str(error), FAILED)
     if not scrape(targets(stack)):
         return _fail(f"No process of the stack in {stack.root} shows metrics; `make up` brings it up.", FAILED)
     try:
@@ -97,7 +103,7 @@ def _show(stack: LocalStack, port: int | None) -> int:
 def _listening(stack: LocalStack, history: History, charts: Path, port: int | None) -> ThreadingHTTPServer:
     if port is not None:
         return serve(history, charts, port)
-    for offset in _PORT_OFFSETS:
+    for offset in OFFSETS[LocalPort.DASHBOARD]:
         try:
             return serve(history, charts, stack.port + offset)
         except OSError:

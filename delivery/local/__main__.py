@@ -15,6 +15,7 @@ from components.compute.local.supervisor import SupervisorError
 from delivery.local import commands
 from delivery.local.configuration import CONFIG_FILE, LocalStack
 from delivery.local.engine import EngineError, StackBusyError
+from infra.settings.problems import SettingsError
 
 BUSY = 3
 INTERRUPTED = 130
@@ -79,7 +80,7 @@ def main() -> int:
         return _fail(str(error), BUSY)
     except EngineError as error:
         return _fail(str(error), error.code)
-    except (SupervisorError, ContainerError, FileNotFoundError, subprocess.CalledProcessError) as error:
+    except (SettingsError, SupervisorError, ContainerError, FileNotFoundError, subprocess.CalledProcessError) as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
         return _fail("Interrupted.", INTERRUPTED)

@@ -15,15 +15,15 @@ import yaml
 
 from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST
+from infra.settings.local import LocalPart
+from infra.settings.problems import Problems, SettingsError
+from infra.settings.reading import read
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = "mlflow-platform"
 STACK = "local"
 CONFIG_FILE = REPOSITORY / "stacks" / f"Pulumi.{STACK}.yaml"
 ENGINE = REPOSITORY / "tools" / "pulumi" / "engine.py"
-
-_DEFAULT_DIRECTORY = ".local"
-_DEFAULT_PORT = 5500
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,15 @@ class LocalStack:
 
     @classmethod
     def read(cls, config_file: Path) -> LocalStack:
-        """From a stack configuration file. What is wrong in it is said by the program, not here."""
-        document = yaml.safe_load(config_file.read_text()) or {}
-        local: Mapping[str, Any] = (document.get("config") or {}).get(f"{PROJECT}:local") or {}
-        root = REPOSITORY / str(local.get("stateDirectory", _DEFAULT_DIRECTORY))
-        return cls(config_file.resolve(), root, int(local.get("portBase", _DEFAULT_PORT)))
+        """Return the stack of a configuration file, by the program's own reader of its `local` part.
+
+        Raises SettingsError for values that the program refuses there.
+        """
+        values = _values(config_file)
+        problems = Problems(STACK, values)
+        found = read(problems, LocalPart, {}, {key: value for key, value in values.items() if key == "local"}).local
+        problems.finish()
+        return cls(config_file.resolve(), REPOSITORY / found.state_directory, found.port_base)
 
     @property
     def layout(self) -> Layout:
@@ -76,6 +80,18 @@ class LocalStack:
         """The exports on top of this process's environment, with the folders that they name."""
         self.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.environ | self.exports()
+
+
+def _values(config_file: Path) -> Mapping[str, Any]:
+    """Return the project's values of a configuration file."""
+    try:
+        document = yaml.safe_load(config_file.read_text()) or {}
+        config = document.get("config") or {}
+        return {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}
+    except (yaml.YAMLError, AttributeError) as error:
+        raise SettingsError(
+            f"{config_file}: got {error}; expected YAML with an object `config`. Run: git diff {config_file}"
+        ) from None
 
 
 def shell(exports: Mapping[str, str]) -> str:

@@ -38,3 +38,9 @@ class LocalSettings(Section):
         "a name, NAME@sha256:… or an id of an image that this machine has",
         default=None,
     )
+
+
+class LocalPart(Section):
+    """The part of a stack's file that only a stack on one machine has."""
+
+    local: LocalSettings = LocalSettings()

@@ -18,7 +18,7 @@ from components.mlflow.topology import Size
 from infra.settings import guardrails
 from infra.settings.azure import AzureSettings
 from infra.settings.fields import AUTO, Section, Whole, bounded, described, keys
-from infra.settings.local import LocalSettings
+from infra.settings.local import LocalPart, LocalSettings
 from infra.settings.problems import Problems, SettingsError, path
 from infra.settings.profiles import PROFILES, ComputeKind, Profile, ProfileName
 from infra.settings.reading import read
@@ -61,10 +61,8 @@ class Common(Kind):
     limits: LimitSettings
 
 
-class LocalFile(Common):
+class LocalFile(Common, LocalPart):
     """The file of a stack on one machine."""
-
-    local: LocalSettings = LocalSettings()
 
 
 class AzureFile(Common, AzureSettings):

@@ -72,7 +72,7 @@ class ProcessGroupProvider(Provider):
         if _has_unknowns(news):
             return CheckResult(news, [])
         conflicts = processes.port_conflicts(processes.ProcessGroup.of(news))
-        advice = "choose other ports with `pulumi config set portBase NUMBER -s local`, or end what holds it"
+        advice = "choose other ports with `pulumi config set --path local.portBase 6500 -s local`, or end what holds it"
         return CheckResult(news, [CheckFailure("ports", f"{conflict}; {advice}.") for conflict in conflicts])
 
     def create(self, props: dict[str, Any]) -> CreateResult:

@@ -1,0 +1,81 @@
+"""The local commands read a stack's file by the program's own model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from delivery.dashboard import command as dashboard
+from delivery.local.configuration import REPOSITORY, LocalStack
+from infra.settings.local import LocalSettings
+from infra.settings.model import SettingsError, parse
+
+HOST = "http://127.0.0.1"
+
+
+def written(folder: Path, local: str) -> Path:
+    path = folder / "Pulumi.local.yaml"
+    path.write_text(f"config:\n  mlflow-platform:profile: local\n  mlflow-platform:local: {local}\n")
+    return path
+
+
+def test_a_file_without_local_settings_gives_the_models_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.local.yaml"
+    path.write_text("config:\n  mlflow-platform:profile: local\n")
+    stack = LocalStack.read(path)
+    assert stack.url == f"{HOST}:{LocalSettings().port_base}"
+    assert stack.root == REPOSITORY / LocalSettings().state_directory
+
+
+def test_what_the_file_gives_wins(tmp_path: Path) -> None:
+    stack = LocalStack.read(written(tmp_path, "{portBase: '7000', stateDirectory: other}"))
+    assert (stack.port, stack.root) == (7000, REPOSITORY / "other")
+
+
+@pytest.mark.parametrize(
+    "local", ["{portBase: many}", "{portBase: 80}", "{stateDirectory: ' '}", "{prot: 1}", "3", "{tokenSeconds: true}"]
+)
+def test_a_wrong_value_has_the_programs_own_message(local: str, tmp_path: Path) -> None:
+    path = written(tmp_path, local)
+    with pytest.raises(SettingsError) as of_command:
+        LocalStack.read(path)
+    with pytest.raises(SettingsError) as of_program:
+        parse({"profile": "local", "local": yaml.safe_load(local)}, "local")
+    assert str(of_command.value) == str(of_program.value)
+
+
+@pytest.mark.parametrize("text", ["config: [1, 2", "- 1", "config: 3"])
+def test_a_file_that_is_no_configuration_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.local.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match="expected YAML with an object `config`"):
+        LocalStack.read(path)
+
+
+def test_a_wrong_value_ends_a_command_with_1_and_no_traceback(tmp_path: Path) -> None:
+    path = written(tmp_path, "{portBase: many}")
+    done = subprocess.run(
+        [sys.executable, "-m", "delivery.local", "--config-file", str(path), "status"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "local.portBase: 'many' is not allowed; allowed: a whole number from 1024" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_value_ends_the_dashboard_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dashboard.main(["--config-file", str(written(tmp_path, "{portBase: 80}")), "--json"]) == 1
+    assert "local.portBase: 80 is not allowed" in capsys.readouterr().err
+
+
+def test_the_local_commands_start_without_the_engines_library() -> None:
+    program = "import sys; import delivery.local.commands; print('pulumi' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
