@@ -6,7 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from components.compute.contract import Identity, Role
+from components.compute.contract import Ingress, Role, WorkloadIdentity
 from components.compute.local.backend import LocalCompute, LocalComputeArgs
 from components.compute.local.containers import ContainerError, find_image
 from components.compute.local.layout import Layout
@@ -47,6 +47,7 @@ def describe(settings: Settings) -> Stack:
             key_vault_url=data.key_vault_url,
         ),
         public_hosts=public_hosts(settings),
+        ingress=Ingress.PUBLIC,
         bind_host=HOST,
         limits=settings.limits,
         gateway_metrics_port=_metrics_port(settings),
@@ -70,10 +71,10 @@ def public_hosts(settings: Settings) -> list[str]:
     return [f"{HOST}:{gateway}", f"localhost:{gateway}"]
 
 
-def workload_identities(settings: Settings) -> dict[Role, Identity]:
+def workload_identities(settings: Settings) -> dict[Role, WorkloadIdentity]:
     """The identities as the services' specs name them."""
     return {
-        role: Identity(
+        role: WorkloadIdentity(
             name=name,
             client_id=identities.client_id(settings.stack, name),
             principal_id=identities.principal_id(settings.stack, name),
@@ -118,7 +119,6 @@ def compute(settings: Settings) -> LocalCompute:
                 "SSL_CERT_FILE": bundle,
             },
             identity_headers=identities.header_file(Layout(folder).data, _DEPLOYER).parent,
-            extra_ports={Role.GATEWAY: [_metrics_port(settings)]},
         )
     )
 

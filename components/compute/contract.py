@@ -8,11 +8,20 @@ client id of its managed identity, and reads what it needs at its start.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import pulumi
+
+from components.compute.cron import Schedule
+
+DRAIN_VARIABLE = "DRAIN_SECONDS"
+"""The variable by which a backend tells a service for how many seconds it sends callers away before it stops."""
+
+# The shortest rule of all: a container's name in Container Apps and Kubernetes. Replicas of the local stack end in -2.
+_NAME = re.compile(r"[a-z](?!.*--)(?!.*-[0-9]+$)[a-z0-9-]{0,30}[a-z0-9]")
 
 
 class Role(enum.StrEnum):
@@ -25,6 +34,10 @@ class Role(enum.StrEnum):
     PREPARE = "prepare"
 
 
+JOB_ROLES = (Role.PREPARE,)
+"""The roles that run to their end. All others listen on a port and keep running."""
+
+
 class Ingress(enum.StrEnum):
     """Who can open a connection to a service."""
 
@@ -34,7 +47,7 @@ class Ingress(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class WorkloadIdentity:
     """The managed identity that a workload signs in with.
 
     `name` is also the name of its database role. `client_id` and `principal_id` are known only after Azure created the
@@ -89,15 +102,23 @@ class Scale:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSpec:
-    """One service of the image: a role that listens on `port` and keeps running.
+    """One service of the image: an instance of a role that listens on `port` and keeps running.
 
-    `env` names every plain environment variable; PORT is set by the backend. `cpu` in cores, `memory_mib` and
-    `spool_mib` (disk for uploads and downloads in passing, mounted at TMPDIR) in MiB, `grace_seconds` between the
-    request to stop and the kill.
+    - `name`: unique within its stack. `role`: what the image does. Two services may have the same role.
+    - `env`: every plain environment variable, except those that the backend sets: PORT, TMPDIR and `DRAIN_VARIABLE`.
+    - `cpu` in cores. `memory_mib` and `spool_mib` in MiB; the spool is disk for uploads and downloads, at TMPDIR.
+    - `ingress`: a service with public ingress starts after all others and stops before them.
+    - `shares_port`: whether a second process can listen on the port of the first (SO_REUSEPORT).
+    - `extra_ports`: further ports that each replica opens, which no ingress leads to.
+    - `grace_seconds`: time between the request to stop and the kill.
+    - `drain_seconds`: how long of that, at its beginning, a replica sends callers to the others.
+
+    Raise ValueError for values out of range, for a role that runs to its end, and for a name that no platform takes.
     """
 
+    name: str
     role: Role
-    identity: Identity
+    identity: WorkloadIdentity
     port: int
     env: Mapping[str, pulumi.Input[str]]
     cpu: float
@@ -107,39 +128,51 @@ class ServiceSpec:
     probes: Probes
     ingress: Ingress
     grace_seconds: int
+    drain_seconds: int = 0
+    shares_port: bool = False
+    extra_ports: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.port <= 65535:
-            raise ValueError(f"ServiceSpec.port: {self.port} is no TCP port; choose one of 1 to 65535.")
+        _check_name("ServiceSpec", self.name)
+        if self.role in JOB_ROLES:
+            raise ValueError(f"ServiceSpec.role: got {self.role.value}, which runs to its end; expected a JobSpec.")
+        for port in (self.port, *self.extra_ports):
+            if not 1 <= port <= 65535:
+                raise ValueError(f"ServiceSpec.port: {port} is no TCP port; choose one of 1 to 65535.")
         if self.cpu <= 0:
             raise ValueError(f"ServiceSpec.cpu: {self.cpu} must be above 0 cores.")
         _at_least(64, memory_mib=self.memory_mib)
-        _at_least(0, spool_mib=self.spool_mib, grace_seconds=self.grace_seconds)
-
-    @property
-    def name(self) -> str:
-        """The service's name within its stack: its role."""
-        return self.role.value
+        _at_least(0, spool_mib=self.spool_mib, drain_seconds=self.drain_seconds)
+        _at_least(self.drain_seconds, grace_seconds=self.grace_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """Work that runs to its end before the services roll. It must be safe to repeat.
+    """Work that runs to its end, once before the services roll or by a schedule. It must be safe to repeat.
 
-    It runs again when the image or any value of `env` changes. `timeout_seconds` bounds one execution.
+    `name` is unique within its stack. `timeout_seconds` bounds one execution. Without a `schedule` the job runs when
+    the image or any value of `env` changes. With one, five fields of cron in UTC, only the schedule starts it.
+    Raise ValueError for a role that keeps running, a name that no platform takes, and a schedule that is not cron's.
     """
 
+    name: str
     role: Role
-    identity: Identity
+    identity: WorkloadIdentity
     env: Mapping[str, pulumi.Input[str]]
     cpu: float = 0.5
     memory_mib: int = 1024
     timeout_seconds: int = 1800
+    schedule: str | None = None
 
-    @property
-    def name(self) -> str:
-        """The job's name within its stack: its role."""
-        return self.role.value
+    def __post_init__(self) -> None:
+        _check_name("JobSpec", self.name)
+        if self.role not in JOB_ROLES:
+            raise ValueError(f"JobSpec.role: got {self.role.value}, which keeps running; expected a ServiceSpec.")
+        if self.schedule is not None:
+            try:
+                Schedule.parse(self.schedule)
+            except ValueError as error:
+                raise ValueError(f"JobSpec.schedule: {error}.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,14 +201,17 @@ class Deployment:
 class Compute(Protocol):
     """A backend. Its constructor takes what is its own; these three are all that components/mlflow/ knows of it."""
 
-    def upstream(self, role: Role, port: int, scale: Scale) -> Upstream:
-        """Where a service of this role will listen. Pure: known before anything is created."""
+    def upstream(self, name: str, port: int, scale: Scale) -> Upstream:
+        """Return where the service of this name will listen. Pure: known before anything is created."""
         ...
 
     def run_job(
         self, spec: JobSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
     ) -> Deployment:
-        """Run a job to its end; whatever depends on the result waits for that. A failed job fails the update."""
+        """Run a job to its end; whatever depends on the result waits for that. A failed job fails the update.
+
+        A job with a schedule is only set up: nothing waits for its executions.
+        """
         ...
 
     def run_service(
@@ -183,6 +219,14 @@ class Compute(Protocol):
     ) -> Deployment:
         """Bring a service to its spec, replica by replica, each ready before the next one is touched."""
         ...
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{kind}.name: got {name!r}; expected 2 to 32 lower-case letters, digits and single hyphens, a letter "
+            "first, no hyphen last and no number after the last hyphen."
+        )
 
 
 def _at_least(limit: int, **values: int) -> None:

@@ -9,7 +9,6 @@ import pulumi
 
 from components.compute.contract import (
     Compute,
-    Identity,
     Ingress,
     JobSpec,
     Probe,
@@ -18,6 +17,7 @@ from components.compute.contract import (
     Scale,
     ServiceSpec,
     Upstream,
+    WorkloadIdentity,
 )
 from components.mlflow.limits import Limits
 
@@ -67,7 +67,7 @@ class Topology:
 
     sizes: Mapping[Role, Size]
     ports: Mapping[Role, int]
-    identities: Mapping[Role, Identity]
+    identities: Mapping[Role, WorkloadIdentity]
     data: DataPlane
     public_hosts: Sequence[pulumi.Input[str]]
     public_origins: Sequence[str] = ()
@@ -81,6 +81,7 @@ class Topology:
         """The job that makes the databases, roles, grants and secrets before any service starts."""
         role = Role.PREPARE
         return JobSpec(
+            name=role.value,
             role=role,
             identity=self.identities[role],
             env={
@@ -102,7 +103,7 @@ class Topology:
             "BLOB_CONTAINER_URL": self.data.blob_container_url,
             "PUBLIC_HOSTS": _joined([*self.public_hosts, *([] if host is None else [host])]),
             "PUBLIC_ORIGINS": ",".join(self.public_origins),
-            **self._stop(),
+            "GRACE_SECONDS": str(self.limits.grace_seconds),
             "MAX_IN_FLIGHT": str(self.limits.max_in_flight),
             "METRICS_SECONDS": str(self.limits.metrics_seconds),
         }
@@ -122,7 +123,7 @@ class Topology:
             "PUBLIC_HOSTS": _joined(self.public_hosts),
             "MAX_BODY_MIB": str(self.limits.max_body_mib),
             "MAX_ARTIFACT_MIB": str(self.limits.max_artifact_mib),
-            **self._stop(),
+            "GRACE_SECONDS": str(self.limits.grace_seconds),
         }
         if self.gateway_metrics_port is not None:
             env["METRICS_PORT"] = str(self.gateway_metrics_port)
@@ -135,16 +136,11 @@ class Topology:
     def _common(self, role: Role) -> dict[str, pulumi.Input[str]]:
         return {"AZURE_CLIENT_ID": self.identities[role].client_id, "KEY_VAULT_URL": self.data.key_vault_url}
 
-    def _stop(self) -> dict[str, str]:
-        """A short grace time is for the requests in flight alone."""
-        return {
-            "GRACE_SECONDS": str(self.limits.grace_seconds),
-            "DRAIN_SECONDS": str(max(0, min(DRAIN_SECONDS, self.limits.grace_seconds - DRAIN_SECONDS))),
-        }
-
     def _spec(self, role: Role, env: Mapping[str, pulumi.Input[str]], ingress: Ingress) -> ServiceSpec:
-        size = self.sizes[role]
+        size, grace = self.sizes[role], self.limits.grace_seconds
+        gateway = role is Role.GATEWAY
         return ServiceSpec(
+            name=role.value,
             role=role,
             identity=self.identities[role],
             port=self.ports[role],
@@ -159,7 +155,11 @@ class Topology:
                 ready=Probe(path="/ready"),
             ),
             ingress=ingress,
-            grace_seconds=self.limits.grace_seconds,
+            grace_seconds=grace,
+            # A short grace time is for the requests in flight alone.
+            drain_seconds=max(0, min(DRAIN_SECONDS, grace - DRAIN_SECONDS)),
+            shares_port=gateway,  # Caddy's way of listening
+            extra_ports=[self.gateway_metrics_port] if gateway and self.gateway_metrics_port is not None else [],
         )
 
     def _database_url(self, role: Role, database: str) -> pulumi.Input[str]:
@@ -172,7 +172,7 @@ class Topology:
         return _concat(f"{self.identities[role].name}:", self.identities[role].principal_id)
 
     def _upstream(self, role: Role, compute: Compute) -> Upstream:
-        return compute.upstream(role, self.ports[role], self.sizes[role].scale)
+        return compute.upstream(role.value, self.ports[role], self.sizes[role].scale)
 
 
 def _joined(parts: Sequence[pulumi.Input[str]]) -> pulumi.Input[str]:

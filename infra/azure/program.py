@@ -11,7 +11,7 @@ from components.azure.network_plan import SubnetRole
 from components.compute.container_apps import arm, rendering
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
 from components.compute.container_apps.image import Image
-from components.compute.contract import Identity, Ingress, Role
+from components.compute.contract import Ingress, Role, WorkloadIdentity
 from components.mlflow.platform import PlatformArgs
 from components.mlflow.topology import DataPlane, Topology
 from infra.azure import access, foundation
@@ -98,8 +98,8 @@ def _compute(
             resource_group_name=base.group,
             tags=base.tags,
             image=Image(server=data.images.login_server, repository=azure.image.repository, digest=digest),
-            names={role: base.names.workload(role) for role in ROLES_WITH_IDENTITY},
-            identity_ids={role: identity.id for role, identity in base.identities.items()},
+            names={role.value: base.names.workload(role) for role in ROLES_WITH_IDENTITY},
+            identity_ids={base.names.identity(role): identity.id for role, identity in base.identities.items()},
             # Hidden edges: an image is pulled with a right and over an endpoint that no value of an app comes from.
             requires=[*granted, *data.endpoints],
         )
@@ -113,7 +113,7 @@ def _topology(
         sizes=settings.sizes,
         ports=dict.fromkeys(settings.sizes, _PORT),
         identities={
-            role: Identity(
+            role: WorkloadIdentity(
                 name=base.names.identity(role), client_id=identity.client_id, principal_id=identity.principal_id
             )
             for role, identity in base.identities.items()

@@ -13,7 +13,7 @@ from components.compute.container_apps import arm, rendering
 from components.compute.container_apps.image import Image
 from components.compute.container_apps.job_execution import environment_hash
 from components.compute.container_apps.resources import JobExecution, RevisionReady
-from components.compute.contract import Deployment, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+from components.compute.contract import Deployment, Ingress, JobSpec, Scale, ServiceSpec, Upstream
 
 _HTTPS = 443
 # Microsoft Learn, "Naming rules and restrictions for Azure resources": containerApps and jobs, 2 to 32 characters.
@@ -24,10 +24,10 @@ _NAME = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]")
 class ContainerAppsArgs:
     """Where the apps run and as whom.
 
-    `environment_id` and `default_domain` are of the environment (`environment.Environment` or another program's),
-    `names` the physical names of each role's app or job, `identity_ids` the ARM ids of their managed identities,
-    `environment` what the platform adds to every container. `requires` is waited for before anything is made: the role
-    assignments by which the image is pulled.
+    `environment_id` and `default_domain` are of the environment (`ContainerAppsEnvironment` or another program's),
+    `names` the physical names of the apps and jobs by the names of their specs, `identity_ids` the ARM ids of the
+    managed identities by the identities' names, `environment` what the platform adds to every container. `requires` is
+    waited for before anything is made: the role assignments by which the image is pulled.
     """
 
     environment_id: pulumi.Input[str]
@@ -36,20 +36,20 @@ class ContainerAppsArgs:
     resource_group_name: pulumi.Input[str]
     tags: Mapping[str, str]
     image: Image
-    names: Mapping[Role, str]
-    identity_ids: Mapping[Role, pulumi.Input[str]]
+    names: Mapping[str, str]
+    identity_ids: Mapping[str, pulumi.Input[str]]
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     requires: Sequence[pulumi.Resource] = ()
 
     def __post_init__(self) -> None:
-        wrong = {role: name for role, name in self.names.items() if not _NAME.fullmatch(name)}
-        for role, name in wrong.items():
+        wrong = {spec: name for spec, name in self.names.items() if not _NAME.fullmatch(name)}
+        for spec, name in wrong.items():
             raise ValueError(
-                f"ContainerAppsArgs.names[{role}]: {name!r}; allowed: 2 to 32 lower-case letters, digits and single "
+                f"ContainerAppsArgs.names[{spec}]: {name!r}; allowed: 2 to 32 lower-case letters, digits and single "
                 "hyphens, a letter first, no hyphen last; choose another."
             )
         if len(set(self.names.values())) < len(self.names):
-            raise ValueError(f"ContainerAppsArgs.names: {dict(self.names)} names two alike; each role has its own.")
+            raise ValueError(f"ContainerAppsArgs.names: {dict(self.names)} names two alike; each spec has its own.")
 
 
 class ContainerAppsCompute:
@@ -71,20 +71,23 @@ class ContainerAppsCompute:
         arm.endpoint()  # refused now rather than after the first resources were made
         self._args = args
 
-    def upstream(self, role: Role, port: int, scale: Scale) -> Upstream:
-        """The environment's ingress, which balances between replicas and takes TLS for every app on one port."""
+    def upstream(self, name: str, port: int, scale: Scale) -> Upstream:
+        """Return the environment's ingress, which balances between replicas and takes TLS for every app on one port."""
         del port, scale
-        host = rendering.host_name(self._args.names[role], Ingress.INTERNAL, self._args.default_domain)
+        host = rendering.host_name(self._args.names[name], Ingress.INTERNAL, self._args.default_domain)
         return Upstream(addresses=[pulumi.Output.concat(host, f":{_HTTPS}")], tls=True, host=host)
 
     def run_job(
         self, spec: JobSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
     ) -> Deployment:
-        """Define the job, then run it to its end; a preview says whether it would run."""
-        args, identity_id = self._args, self._args.identity_ids[spec.role]
+        """Define the job, then run it to its end; a preview says whether it would run.
+
+        Azure starts a job with a schedule by itself, so nothing waits for it.
+        """
+        args, identity_id = self._args, self._args.identity_ids[spec.identity.name]
         job = app.Job(
             f"{spec.name}-job",
-            job_name=args.names[spec.role],
+            job_name=args.names[spec.name],
             location=args.location,
             resource_group_name=args.resource_group_name,
             tags=args.tags,
@@ -95,6 +98,8 @@ class ContainerAppsCompute:
             template=rendering.job_template(spec, args.image, args.environment),
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *args.requires]),
         )
+        if spec.schedule is not None:
+            return Deployment(resources=[job])
         environment = pulumi.Output.all(**rendering.job_environment(spec, args.environment)).apply(environment_hash)
         execution = JobExecution(
             spec.name,
@@ -110,10 +115,10 @@ class ContainerAppsCompute:
         self, spec: ServiceSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
     ) -> Deployment:
         """Bring the app to its spec and wait until its revision is ready; one that never is fails the update."""
-        args, identity_id = self._args, self._args.identity_ids[spec.role]
+        args, identity_id = self._args, self._args.identity_ids[spec.identity.name]
         container_app = app.ContainerApp(
             spec.name,
-            container_app_name=args.names[spec.role],
+            container_app_name=args.names[spec.name],
             location=args.location,
             resource_group_name=args.resource_group_name,
             tags=args.tags,
@@ -136,7 +141,7 @@ class ContainerAppsCompute:
         resources = [container_app, ready]
         if spec.ingress is Ingress.NONE:
             return Deployment(resources=resources)
-        host = rendering.host_name(args.names[spec.role], spec.ingress, args.default_domain)
+        host = rendering.host_name(args.names[spec.name], spec.ingress, args.default_domain)
         # Nobody is given the address before somebody answers there. An update keeps the id, so a preview knows the url.
         url = pulumi.Output.all(host, ready.id).apply(lambda of: f"https://{of[0]}")
         return Deployment(resources=resources, url=url)

@@ -13,7 +13,7 @@ import pulumi
 from pulumi_azure_native import app
 
 from components.compute.container_apps.image import Image
-from components.compute.contract import Ingress, JobSpec, Probe, Role, ServiceSpec
+from components.compute.contract import DRAIN_VARIABLE, Ingress, JobSpec, Probe, ServiceSpec
 
 COMMAND = "mlflow-runtime"
 SPOOL_PATH = "/spool"
@@ -37,6 +37,7 @@ def template(
     """The revision of a service. Raises ValueError where Container Apps could not run the spec as it is."""
     _check_service(spec)
     volumes, mounts, spool = _spool(spec.spool_mib)
+    set_here = {"PORT": str(spec.port), DRAIN_VARIABLE: str(spec.drain_seconds), **spool}
     return app.TemplateArgs(
         containers=[
             app.ContainerArgs(
@@ -44,7 +45,7 @@ def template(
                 image=image.reference,
                 command=[COMMAND],
                 args=[spec.role.value],
-                env=_environment({**platform_environment, **spec.env, "PORT": str(spec.port), **spool}),
+                env=_environment({**platform_environment, **spec.env, **set_here}),
                 resources=resources(spec.name, spec.cpu, spec.memory_mib),
                 probes=[
                     _probe(app.Type.STARTUP, spec.probes.startup, spec.port),
@@ -95,10 +96,20 @@ def job_environment(
 
 
 def job_configuration(spec: JobSpec, image: Image, identity_id: pulumi.Input[str]) -> app.JobConfigurationArgs:
-    """Started by hand, one replica. It is not retried: a failure is reported at once and the next `up` repeats it."""
+    """Started by its schedule (UTC) or else by an update, one replica at a time.
+
+    It is not retried: a failure is reported at once, and the next `up` or the next time of the schedule repeats it.
+    """
+    once = {"parallelism": 1, "replica_completion_count": 1}
+    manual = spec.schedule is None
     return app.JobConfigurationArgs(
-        trigger_type=app.TriggerType.MANUAL,
-        manual_trigger_config=app.JobConfigurationManualTriggerConfigArgs(parallelism=1, replica_completion_count=1),
+        trigger_type=app.TriggerType.MANUAL if manual else app.TriggerType.SCHEDULE,
+        manual_trigger_config=app.JobConfigurationManualTriggerConfigArgs(**once) if manual else None,
+        schedule_trigger_config=(
+            None
+            if spec.schedule is None
+            else app.JobConfigurationScheduleTriggerConfigArgs(cron_expression=spec.schedule, **once)
+        ),
         replica_timeout=spec.timeout_seconds,
         replica_retry_limit=0,
         registries=_registries(image, identity_id),
@@ -154,8 +165,6 @@ def _check_service(spec: ServiceSpec) -> None:
         raise ValueError(
             f"{name}.minReplicas: 0 without ingress; nothing would ever start a replica; set {name}.minReplicas to 1."
         )
-    if spec.ingress is not Ingress.NONE and spec.role is Role.PREPARE:
-        raise ValueError(f"{name}: ingress {spec.ingress} for a role that answers nobody; run it as a job.")
 
 
 def _nearest_cpu(cpu: float) -> float:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pulumi
 
-from components.compute.contract import Deployment, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+from components.compute.contract import DRAIN_VARIABLE, Deployment, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
 from components.compute.local.containers import Limits
-from components.compute.local.jobs import Job
-from components.compute.local.processes import HOST, ProcessGroup
+from components.compute.local.jobs import STOP_SECONDS, Job
+from components.compute.local.processes import HOST, NO_PORT, ProcessGroup
 from components.compute.local.resources import JobRun, RunningGroup
 
 # Order of starting; stopping goes the other way round.
 DATA_PRIORITY = 100
 SERVICE_PRIORITY = 200
-GATEWAY_PRIORITY = 300
+PUBLIC_PRIORITY = 300
 
 # What podman needs after the end of a role: were it killed, the container's remains would stay.
 CLEANING_SECONDS = 5
@@ -29,8 +31,7 @@ class LocalComputeArgs:
 
     `root` is the stack's folder, `command` what runs `mlflow-runtime`, `image` a digest of the code that it runs. With
     `contained` it is the id of an image that this machine has, and every process a container of it.
-    `environment` what the platform adds to every process, `identity_headers` the folder with a file for each identity,
-    `extra_ports` what a role opens besides the port of its spec.
+    `environment` what the platform adds to every process, `identity_headers` the folder with a file for each identity.
     """
 
     root: Path
@@ -39,7 +40,6 @@ class LocalComputeArgs:
     environment: Mapping[str, str]
     identity_headers: Path
     contained: bool = False
-    extra_ports: Mapping[Role, Sequence[int]] = field(default_factory=dict)
 
 
 class LocalCompute:
@@ -52,18 +52,25 @@ class LocalCompute:
     def __init__(self, args: LocalComputeArgs) -> None:
         self._args = args
 
-    def upstream(self, role: Role, port: int, scale: Scale) -> Upstream:
-        """One address per replica: nothing else balances between them."""
-        del role
+    def upstream(self, name: str, port: int, scale: Scale) -> Upstream:
+        """Return one address per replica: nothing else balances between them."""
+        del name
         return Upstream(addresses=[f"{HOST}:{port}" for port in _replica_ports(port, scale)])
 
     def run_job(
         self, spec: JobSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
     ) -> Deployment:
-        """Run the job as a child process of the update."""
-        job = Job(
+        """Run the job as a child process of the update; one with a schedule under the supervisor instead."""
+        options = pulumi.ResourceOptions(parent=parent, depends_on=depends_on)
+        if spec.schedule is not None:
+            group = self._scheduled(self._job(spec, f"{spec.name}-run"), spec.name, spec.schedule)
+            return Deployment(resources=[RunningGroup(spec.name, group, options)])
+        return Deployment(resources=[JobRun(spec.name, self._job(spec, spec.name), options)])
+
+    def _job(self, spec: JobSpec, name: str) -> Job:
+        return Job(
             root=str(self._args.root),
-            name=spec.name,
+            name=name,
             command=self._command(spec.role),
             env=self._environment(spec.env),
             image=self._args.image,
@@ -71,8 +78,18 @@ class LocalCompute:
             identity_header=self._identity_header(spec.identity.name),
             limits=self._limits(spec),
         )
-        run = JobRun(spec.name, job, pulumi.ResourceOptions(parent=parent, depends_on=depends_on))
-        return Deployment(resources=[run])
+
+    def _scheduled(self, job: Job, name: str, schedule: str) -> ProcessGroup:
+        return ProcessGroup(
+            root=str(self._args.root),
+            name=name,
+            command=[sys.executable, "-m", "components.compute.local.scheduled", schedule],
+            env={"JOB": json.dumps(asdict(job), sort_keys=True)},
+            ports=[NO_PORT],
+            priority=SERVICE_PRIORITY,
+            image=self._args.image,
+            stop_seconds=STOP_SECONDS + CLEANING_SECONDS,
+        )
 
     def run_service(
         self, spec: ServiceSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
@@ -83,14 +100,14 @@ class LocalCompute:
             root=str(self._args.root),
             name=spec.name,
             command=self._command(spec.role),
-            env=self._environment({**spec.env, **_drain(spec)}),
+            env=self._environment({**spec.env, DRAIN_VARIABLE: str(_drain_seconds(spec))}),
             ports=_replica_ports(spec.port, spec.scale),
-            extra_ports=list(self._args.extra_ports.get(spec.role, ())),
-            priority=GATEWAY_PRIORITY if spec.role is Role.GATEWAY else SERVICE_PRIORITY,
+            extra_ports=list(spec.extra_ports),
+            priority=PUBLIC_PRIORITY if spec.ingress is Ingress.PUBLIC else SERVICE_PRIORITY,
             image=self._args.image,
             identity_header=self._identity_header(spec.identity.name),
             limits=self._limits(spec),
-            shares_port=spec.role is Role.GATEWAY,  # Caddy's way of listening
+            shares_port=spec.shares_port,
             ready=probes.ready.path,
             live=probes.live.path,
             live_period=probes.live.period,
@@ -125,8 +142,8 @@ def _replica_ports(port: int, scale: Scale) -> list[int]:
     return [port + number for number in range(max(1, scale.minimum))]
 
 
-def _drain(spec: ServiceSpec) -> dict[str, str]:
-    """A lone replica has none to send its callers to, but for the gateway's, which come back to its stand-in."""
+def _drain_seconds(spec: ServiceSpec) -> int:
+    """A lone replica has nobody to send its callers to, unless a stand-in shares its port."""
     if spec.scale.minimum > 1:
-        return {}
-    return {"DRAIN_SECONDS": "1" if spec.role is Role.GATEWAY else "0"}
+        return spec.drain_seconds
+    return min(1, spec.drain_seconds) if spec.shares_port else 0

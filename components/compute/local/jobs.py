@@ -18,6 +18,9 @@ from components.compute.local.layout import Layout
 from components.compute.local.processes import log_tail
 from components.compute.local.supervisor import REPOSITORY
 
+STOP_SECONDS = 10
+"""How long a job that is stopped may take before it is killed."""
+
 
 class JobError(RuntimeError):
     """A job failed or took too long."""
@@ -97,7 +100,7 @@ def _started(process: Process, output: int) -> Iterator[subprocess.Popen[bytes]]
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
             try:
-                child.wait(timeout=10)
+                child.wait(timeout=STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()

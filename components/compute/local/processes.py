@@ -28,6 +28,8 @@ from components.compute.local.layout import Layout
 from components.compute.local.supervisor import REPOSITORY, Program, Supervisor
 
 HOST = "127.0.0.1"
+NO_PORT = 0
+"""In place of a port: the process listens on none."""
 LOG_LINES = 15
 LOG_WIDTH = 400
 RUNNING = "running"
@@ -47,7 +49,8 @@ class ProcessGroup:
     """What is run. Times in seconds.
 
     One replica per element of `ports`, which it gets as PORT. `extra_ports` are other ports that the process opens.
-    `ready` and `live` are paths for an HTTP GET on the port; without `ready` an open port is enough. `image` changes
+    `ready` and `live` are paths for an HTTP GET on the port; without `ready` an open port is enough, and a process
+    without a port (NO_PORT) has to stay up for a second. `image` changes
     when the code does. `identity_header` is the file of the managed identity's header. With `limits` each replica is a
     container of the `image`, which is an id then, and `command` is what its entry point is given. Where `shares_port`,
     a second process can listen on the port of the first (SO_REUSEPORT), so that a lone replica is replaced without a
@@ -109,7 +112,7 @@ class ProcessGroup:
             "root": self.root,
             "name": replica,
             "command": self.command,
-            "env": self.env | {"PORT": str(port)},
+            "env": self.env | ({} if port == NO_PORT else {"PORT": str(port)}),
             "directory": str(REPOSITORY),
             "spool": str(self.layout.spool / replica),
             "identity_header": self.identity_header,
@@ -166,7 +169,7 @@ def port_conflicts(group: ProcessGroup) -> list[str]:
     return [
         f"port {port} on {HOST} is taken{_by_whom(port)}"
         for port in (*group.ports, *group.extra_ports)
-        if not _free(port) and not _listened_by(port, own)
+        if port != NO_PORT and not _free(port) and not _listened_by(port, own)
     ]
 
 
@@ -261,7 +264,10 @@ def _start(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) ->
 
 def _await_ready(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
     port = group.replicas()[name]
-    _await(supervisor, group, name, lambda: _is_ready(group, port), f"is not ready on {HOST}:{port}")
+    if port == NO_PORT:
+        _await(supervisor, group, name, lambda: supervisor.states().get(name) == "RUNNING", "does not stay up")
+    else:
+        _await(supervisor, group, name, lambda: _is_ready(group, port), f"is not ready on {HOST}:{port}")
 
 
 def _await(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from components.compute.contract import Identity, Ingress, Probe, Probes, Role, Scale, ServiceSpec
+from components.compute.contract import Ingress, JobSpec, Probe, Probes, Role, Scale, ServiceSpec, WorkloadIdentity
 
-IDENTITY = Identity(name="mlflow-tracking", client_id="c", principal_id="p")
+IDENTITY = WorkloadIdentity(name="mlflow-tracking", client_id="c", principal_id="p")
 PROBE = Probe(path="/live")
 
 
 def spec(**changes: Any) -> ServiceSpec:
     values: dict[str, Any] = {
+        "name": "tracking",
         "role": Role.TRACKING,
         "identity": IDENTITY,
         "port": 5000,
@@ -29,8 +31,37 @@ def spec(**changes: Any) -> ServiceSpec:
     return ServiceSpec(**(values | changes))
 
 
-def test_a_service_is_named_by_its_role() -> None:
-    assert spec().name == "tracking"
+def job(**changes: Any) -> JobSpec:
+    values: dict[str, Any] = {"name": "prepare", "role": Role.PREPARE, "identity": IDENTITY, "env": {}}
+    return JobSpec(**(values | changes))
+
+
+def test_two_services_of_one_role_have_two_names() -> None:
+    blue, green = spec(name="tracking-blue"), spec(name="tracking-green")
+    assert blue.role is green.role
+    assert blue != green
+
+
+@pytest.mark.parametrize("name", ["", "x", "Tracking", "a_b", "a--b", "a-", "1a", "tracking-2", "a" * 33])
+def test_a_name_that_no_platform_takes_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"ServiceSpec.name: got {name!r}; expected")):
+        spec(name=name)
+    with pytest.raises(ValueError, match=re.escape(f"JobSpec.name: got {name!r}; expected")):
+        job(name=name)
+
+
+def test_a_role_that_ends_is_no_service_and_one_that_stays_is_no_job() -> None:
+    with pytest.raises(ValueError, match=r"ServiceSpec\.role: got prepare, .*; expected a JobSpec"):
+        spec(role=Role.PREPARE)
+    with pytest.raises(ValueError, match=r"JobSpec\.role: got tracking, .*; expected a ServiceSpec"):
+        job(role=Role.TRACKING)
+
+
+def test_a_job_has_a_schedule_or_none() -> None:
+    assert job().schedule is None
+    assert job(schedule="30 2 * * *").schedule == "30 2 * * *"
+    with pytest.raises(ValueError, match=r"JobSpec\.schedule: 'daily' has 1 fields; expected 5"):
+        job(schedule="daily")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +72,10 @@ def test_a_service_is_named_by_its_role() -> None:
         ({"cpu": 0}, "ServiceSpec.cpu: 0"),
         ({"memory_mib": 63}, "memory_mib: 63"),
         ({"spool_mib": -1}, "spool_mib: -1"),
+        ({"extra_ports": [8081, 0]}, "ServiceSpec.port: 0"),
         ({"grace_seconds": -1}, "grace_seconds: -1"),
+        ({"drain_seconds": -1}, "drain_seconds: -1"),
+        ({"drain_seconds": 31}, "grace_seconds: 30 is below the least allowed, 31"),
     ],
 )
 def test_values_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:

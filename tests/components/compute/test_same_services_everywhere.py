@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
-from components.compute.contract import Compute, Identity, Role, Scale
+from components.compute.contract import Compute, JobSpec, Role, Scale, ServiceSpec, WorkloadIdentity
 from components.compute.local.backend import LocalCompute, LocalComputeArgs
+from components.compute.local.jobs import Job
 from components.mlflow.topology import BACKENDS, DataPlane, Size, Topology, identity_name
 from tests.components.compute.container_apps.specs import COMPUTED
 from tests.components.compute.container_apps.specs import compute as container_apps
 from tests.support.recorder import Graph, record
 
+REPOSITORY = Path(__file__).parents[3]
 ROLES = (*BACKENDS, Role.GATEWAY)
 # Where services are called by no name of their own.
 OWN_MACHINE = LocalCompute(LocalComputeArgs(root=Path(), command=[], image="", environment={}, identity_headers=Path()))
@@ -26,7 +31,7 @@ TOPOLOGY = Topology(
     ),
     ports={role: 5000 + number for number, role in enumerate(ROLES)},
     identities={
-        role: Identity(name=identity_name(role), client_id=f"{role}-client", principal_id=f"{role}-object")
+        role: WorkloadIdentity(name=identity_name(role), client_id=f"{role}-client", principal_id=f"{role}-object")
         for role in Role
     },
     data=DataPlane(
@@ -122,3 +127,83 @@ def test_a_gateway_takes_its_upstreams_from_the_backend() -> None:
     assert app["command"] + app["args"] == ["mlflow-runtime", "gateway"]
     assert environment(app)["UPSTREAM_TLS"] == "true"
     assert environment(app)["TRACKING_UPSTREAMS"].endswith(".internal.red.westeurope.azurecontainerapps.io:443")
+
+
+def run(backend: Compute, *specs: ServiceSpec | JobSpec) -> Graph:
+    def program() -> None:
+        parent = Parent()
+        for spec in specs:
+            if isinstance(spec, JobSpec):
+                backend.run_job(spec, parent=parent)
+            else:
+                backend.run_service(spec, parent=parent)
+
+    return record(program, preview=False, computed=COMPUTED)
+
+
+def test_two_instances_of_one_role_run_side_by_side(tmp_path: Path) -> None:
+    first = TOPOLOGY.service(Role.TRACKING, OWN_MACHINE)
+    second = replace(first, name="tracking-blue", port=first.port + 100)
+    processes = run(local(tmp_path), first, second)
+    for name in ("tracking", "tracking-blue"):
+        assert processes.inputs(name)["command"] == ["mlflow-runtime", "tracking"]
+    assert processes.inputs("tracking-blue")["ports"] == [second.port]
+    apps = run(container_apps(), first, second)
+    made = [apps.inputs(name) for name in ("tracking", "tracking-blue")]
+    assert [app["containerAppName"] for app in made] == ["ca-tracking-dev", "ca-tracking-blue-dev"]
+    assert [app["template"]["containers"][0]["args"] for app in made] == [["tracking"], ["tracking"]]
+
+
+def test_each_instance_is_found_by_its_own_name() -> None:
+    found: list[str] = []
+
+    def program() -> None:
+        for name in ("tracking", "tracking-blue"):
+            (address,) = container_apps().upstream(name, 5000, Scale(minimum=1, maximum=1)).addresses
+            pulumi.Output.from_input(address).apply(found.append)
+
+    record(program, preview=False)
+    assert [address.split(".")[0] for address in found] == ["ca-tracking-dev", "ca-tracking-blue-dev"]
+
+
+def test_a_scheduled_job_is_set_up_and_not_waited_for(tmp_path: Path) -> None:
+    nightly = replace(TOPOLOGY.prepare(), name="nightly", schedule="30 2 * * *")
+    apps = run(container_apps(), nightly)
+    assert apps.names == ["parent", "nightly-job"]
+    configuration = apps.inputs("nightly-job")["configuration"]
+    assert configuration["triggerType"] == "Schedule"
+    assert configuration["scheduleTriggerConfig"] == {
+        "cronExpression": "30 2 * * *",
+        "parallelism": 1,
+        "replicaCompletionCount": 1,
+    }
+    assert "manualTriggerConfig" not in configuration
+    processes = run(local(tmp_path), nightly)
+    assert processes.type("nightly") == "pulumi-python:dynamic/local:ProcessGroup"
+    group = processes.inputs("nightly")
+    assert group["command"][1:] == ["-m", "components.compute.local.scheduled", "30 2 * * *"]
+    job = Job.of(json.loads(group["env"]["JOB"]))
+    assert (job.name, job.command) == ("nightly-run", ["mlflow-runtime", "prepare"])
+    assert job.env == TOPOLOGY.prepare().env
+
+
+def roles_asked_for(source: str) -> list[str]:
+    """Return the members of Role that a module names."""
+    names = (node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
+    values = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    return [*(name for name in names if name in Role.__members__), *(value for value in values if value in ROLE_NAMES)]
+
+
+ROLE_NAMES = [role.value for role in Role]
+
+
+@pytest.mark.parametrize("backend", ["local", "container_apps"])
+def test_no_backend_asks_which_role_it_runs(backend: str) -> None:
+    modules = sorted((REPOSITORY / "components" / "compute" / backend).rglob("*.py"))
+    assert len(modules) > 5
+    assert {module.name: found for module in modules if (found := roles_asked_for(module.read_text()))} == {}
+
+
+@pytest.mark.parametrize("asks", ["spec.role is Role.GATEWAY", "Role.PREPARE", "spec.name == 'gateway'"])
+def test_a_backend_that_asks_is_noticed(asks: str) -> None:
+    assert len(roles_asked_for(f"shares_port = {asks}")) == 1

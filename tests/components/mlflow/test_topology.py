@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 
-from components.compute.contract import Deployment, Identity, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+from components.compute.contract import (
+    Deployment,
+    Ingress,
+    JobSpec,
+    Role,
+    Scale,
+    ServiceSpec,
+    Upstream,
+    WorkloadIdentity,
+)
 from components.mlflow.limits import Limits
 from components.mlflow.topology import BACKENDS, DataPlane, Size, Topology, identity_name
 
@@ -18,9 +28,9 @@ ROLES = (Role.GATEWAY, *BACKENDS)
 class OneAddress:
     """A backend whose services are behind one name each."""
 
-    def upstream(self, role: Role, port: int, scale: Scale) -> Upstream:
+    def upstream(self, name: str, port: int, scale: Scale) -> Upstream:
         del scale
-        return Upstream(addresses=[f"{role}.internal:{port}"])
+        return Upstream(addresses=[f"{name}.internal:{port}"])
 
     def run_job(self, spec: JobSpec, **_: Any) -> Deployment:
         raise AssertionError(f"a topology runs nothing, {spec.name} neither")
@@ -36,7 +46,7 @@ def topology() -> Topology:
         sizes=dict.fromkeys(ROLES, size),
         ports={role: 5000 + number for number, role in enumerate(ROLES)},
         identities={
-            role: Identity(name=identity_name(role), client_id=f"{role}-client", principal_id=f"{role}-object")
+            role: WorkloadIdentity(name=identity_name(role), client_id=f"{role}-client", principal_id=f"{role}-object")
             for role in (*ROLES, Role.PREPARE)
         },
         data=DataPlane(
@@ -102,6 +112,25 @@ def test_only_the_gateway_has_the_ingress_that_was_asked_for(topology: Topology)
     assert {public.service(role, OneAddress()).ingress for role in BACKENDS} == {Ingress.INTERNAL}
 
 
+def test_a_service_has_the_name_of_its_role(topology: Topology) -> None:
+    specs = [*(topology.service(role, OneAddress()) for role in BACKENDS), topology.gateway(OneAddress())]
+    assert [(spec.name, spec.role) for spec in specs] == [(role.value, role) for role in (*BACKENDS, Role.GATEWAY)]
+    assert (topology.prepare().name, topology.prepare().role) == ("prepare", Role.PREPARE)
+
+
+@pytest.mark.parametrize(("grace", "drain"), [(30, 4), (8, 4), (6, 2), (3, 0)])
+def test_a_short_grace_time_is_for_the_requests_in_flight(topology: Topology, grace: int, drain: int) -> None:
+    spec = replace(topology, limits=Limits(grace_seconds=grace)).gateway(OneAddress())
+    assert (spec.grace_seconds, spec.drain_seconds) == (grace, drain)
+
+
+def test_only_the_gateway_shares_its_port_and_opens_another_one(topology: Topology) -> None:
+    chosen = replace(topology, gateway_metrics_port=8081)
+    assert (chosen.gateway(OneAddress()).shares_port, chosen.gateway(OneAddress()).extra_ports) == (True, [8081])
+    services = [chosen.service(role, OneAddress()) for role in BACKENDS]
+    assert not any(spec.shares_port or spec.extra_ports for spec in services)
+
+
 def test_prepare_gets_the_principals_of_the_services_and_the_admin_database(topology: Topology) -> None:
     env = topology.prepare().env
     assert env["DATABASE_ADMIN_URL"] == (
@@ -121,5 +150,6 @@ def test_no_spec_names_a_secret(topology: Topology) -> None:
 
 
 def test_a_value_that_is_known_only_later_makes_its_variable_an_output(topology: Topology) -> None:
+    asyncio.set_event_loop(asyncio.new_event_loop())  # a test before this one may have closed its own
     later = replace(topology, data=replace(topology.data, database_host=pulumi.Output.from_input("db:5432")))
     assert isinstance(later.service(Role.TRACKING, OneAddress()).env["TRACKING_DATABASE_URL"], pulumi.Output)

@@ -9,11 +9,13 @@ import pulumi
 
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
 from components.compute.container_apps.image import Image
-from components.compute.contract import Identity, Ingress, JobSpec, Probe, Probes, Role, Scale, ServiceSpec
+from components.compute.contract import Ingress, JobSpec, Probe, Probes, Role, Scale, ServiceSpec, WorkloadIdentity
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = Image(server="registry.azurecr.io", repository="mlflow-platform", digest=DIGEST)
 GROUP = "/subscriptions/00000000-0000-0000-0000-00000000cafe/resourceGroups/rg/providers"
+
+NAMES = (*(role.value for role in Role), "tracking-blue", "nightly")
 
 # Azure answers with the identities as an object, which the inputs give as a list.
 _ANSWER = {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}}
@@ -24,8 +26,9 @@ REVISION = {"azure-native:app:ContainerApp": {**_ANSWER, "latestRevisionName": "
 
 def service(**changes: Any) -> ServiceSpec:
     values: dict[str, Any] = {
+        "name": "tracking",
         "role": Role.TRACKING,
-        "identity": Identity(name="mlflow-tracking", client_id="c", principal_id="p"),
+        "identity": WorkloadIdentity(name="mlflow-tracking", client_id="c", principal_id="p"),
         "port": 5000,
         "env": {"B": "2", "A": "1"},
         "cpu": 0.5,
@@ -37,13 +40,15 @@ def service(**changes: Any) -> ServiceSpec:
         ),
         "ingress": Ingress.INTERNAL,
         "grace_seconds": 40,
+        "drain_seconds": 4,
     }
     return ServiceSpec(**(values | changes))
 
 
-def job(env: Mapping[str, pulumi.Input[str]]) -> JobSpec:
-    identity = Identity(name="mlflow-prepare", client_id="c", principal_id="p")
-    return JobSpec(role=Role.PREPARE, identity=identity, env=env)
+def job(env: Mapping[str, pulumi.Input[str]], **changes: Any) -> JobSpec:
+    identity = WorkloadIdentity(name="mlflow-prepare", client_id="c", principal_id="p")
+    values: dict[str, Any] = {"name": "prepare", "role": Role.PREPARE, "identity": identity, "env": env}
+    return JobSpec(**(values | changes))
 
 
 def compute(**changes: Any) -> ContainerAppsCompute:
@@ -54,7 +59,9 @@ def compute(**changes: Any) -> ContainerAppsCompute:
         "resource_group_name": "rg",
         "tags": {"owner": "team"},
         "image": IMAGE,
-        "names": {role: f"ca-{role}-dev" for role in Role},
-        "identity_ids": {role: f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/{role}" for role in Role},
+        "names": {name: f"ca-{name}-dev" for name in NAMES},
+        "identity_ids": {
+            f"mlflow-{role}": f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/{role}" for role in Role
+        },
     }
     return ContainerAppsCompute(ContainerAppsArgs(**(values | changes)))

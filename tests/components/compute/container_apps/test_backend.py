@@ -40,7 +40,7 @@ def services(preview: bool, **changes: Any) -> Graph:
         parent, backend = Parent(), compute()
         prepare = backend.run_job(job({"X": "secret-looking"}), parent=parent)
         tracking = backend.run_service(service(**changes), parent=parent, depends_on=prepare.resources)
-        backend.run_service(service(role=Role.GATEWAY), parent=parent, depends_on=tracking.resources)
+        backend.run_service(service(name="gateway", role=Role.GATEWAY), parent=parent, depends_on=tracking.resources)
 
     return record(program, preview=preview, computed={**COMPUTED, **REVISION})
 
@@ -73,6 +73,7 @@ def test_an_app_runs_the_digest_as_its_identity_and_rolls_when_ready(preview: bo
     assert {item["name"]: item["value"] for item in container["env"]} == {
         "A": "1",
         "B": "2",
+        "DRAIN_SECONDS": "4",
         "PORT": "5000",
         "TMPDIR": "/spool",
     }
@@ -174,7 +175,7 @@ def test_the_gateway_finds_a_service_by_its_internal_name_over_tls(preview: bool
     found: list[str] = []
 
     def program() -> None:
-        upstream = compute().upstream(Role.TRACKING, 5000, Scale(minimum=0, maximum=1))
+        upstream = compute().upstream("tracking", 5000, Scale(minimum=0, maximum=1))
         assert upstream.tls
         pulumi.Output.from_input(upstream.addresses[0]).apply(found.append)
 
@@ -185,4 +186,4 @@ def test_the_gateway_finds_a_service_by_its_internal_name_over_tls(preview: bool
 @pytest.mark.parametrize("name", ["x", "Upper", "a--b", "a-", "1a", "a" * 33])
 def test_a_name_that_azure_would_refuse(preview: bool, name: str) -> None:
     with pytest.raises(ValueError, match=r"names\[tracking\]"):
-        compute(names={Role.TRACKING: name})
+        compute(names={"tracking": name})

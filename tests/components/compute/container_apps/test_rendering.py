@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.compute.container_apps import rendering
 from components.compute.container_apps.image import Image
-from components.compute.contract import Ingress, Probe, Probes, Role, Scale
+from components.compute.contract import Ingress, Probe, Probes, Scale
 from tests.components.compute.container_apps.specs import DIGEST, IMAGE, service
 
 LIVE = Probe(path="/live")
@@ -26,7 +26,6 @@ LIVE = Probe(path="/live")
         ({"grace_seconds": 601}, r"601 s; allowed: at most 600"),
         ({"scale": Scale(minimum=0, maximum=1001)}, r"maxReplicas: 1001; allowed: at most 1000"),
         ({"scale": Scale(minimum=0, maximum=1), "ingress": Ingress.NONE}, r"minReplicas: 0 without ingress"),
-        ({"role": Role.PREPARE}, r"run it as a job"),
         ({"probes": Probes(startup=Probe(path="/live", period=60, failures=60), live=LIVE, ready=LIVE)}, r"360 s"),
         ({"probes": Probes(startup=Probe(path="/live", timeout=241), live=LIVE, ready=LIVE)}, r"timeout of 241 s"),
     ],
