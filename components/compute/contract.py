@@ -17,7 +17,7 @@ import pulumi
 
 from components.compute.cron import Schedule
 
-DRAIN_VARIABLE = "DRAIN_SECONDS"
+DRAIN_VARIABLE = "MLFLOW_RUNTIME_DRAIN_SECONDS"
 """The variable by which a backend tells a service for how many seconds it sends callers away before it stops."""
 
 # The shortest rule of all: a container's name in Container Apps and Kubernetes. Replicas of the local stack end in -2.

@@ -23,6 +23,9 @@ from components.mlflow.limits import Limits
 
 # Roles whose services answer clients' calls, in the order in which they are brought up; the gateway comes after them.
 BACKENDS = (Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
+# Every setting that a role is given starts with this; the runtime refuses one that it does not know. Names that
+# platforms and Azure's clients set by convention (PORT, TMPDIR, AZURE_CLIENT_ID) are without it.
+VARIABLE_PREFIX = "MLFLOW_RUNTIME_"
 # Seconds at the beginning of a stop in which a replica sends its callers away. The gateway takes a replica out after
 # two checks a second apart, a platform's own balancer sooner.
 DRAIN_SECONDS = 4
@@ -85,20 +88,24 @@ class Topology:
             role=role,
             identity=self.identities[role],
             env={
-                **self._common(role),
-                "DATABASE_ADMIN_URL": self._database_url(role, "postgres"),
-                "TRACKING_DATABASE": TRACKING_DATABASE,
-                "REGISTRY_DATABASE": REGISTRY_DATABASE,
-                "TRACKING_PRINCIPAL": self._principal(Role.TRACKING),
-                "REGISTRY_PRINCIPAL": self._principal(Role.REGISTRY),
+                **self._signed_in(role),
+                **_variables(
+                    {
+                        "KEY_VAULT_URL": self.data.key_vault_url,
+                        "DATABASE_ADMIN_URL": self._database_url(role, "postgres"),
+                        "TRACKING_DATABASE": TRACKING_DATABASE,
+                        "REGISTRY_DATABASE": REGISTRY_DATABASE,
+                        "TRACKING_PRINCIPAL": self._principal(Role.TRACKING),
+                        "REGISTRY_PRINCIPAL": self._principal(Role.REGISTRY),
+                    }
+                ),
             },
         )
 
     def service(self, role: Role, compute: Compute) -> ServiceSpec:
         """A service behind the gateway. It answers to the name by which the gateway calls it too."""
         host = self._upstream(role, compute).host
-        env = {
-            **self._common(role),
+        env: dict[str, pulumi.Input[str]] = {
             "HOST": self.bind_host,
             "BLOB_CONTAINER_URL": self.data.blob_container_url,
             "PUBLIC_HOSTS": _joined([*self.public_hosts, *([] if host is None else [host])]),
@@ -108,13 +115,14 @@ class Topology:
             "METRICS_SECONDS": str(self.limits.metrics_seconds),
         }
         if role is not Role.ARTIFACTS:
+            env["KEY_VAULT_URL"] = self.data.key_vault_url
             env["TRACKING_DATABASE_URL"] = self._database_url(role, TRACKING_DATABASE)
             env["REGISTRY_DATABASE_URL"] = self._database_url(role, REGISTRY_DATABASE)
             env["DATABASE_POOL_SIZE"] = str(self.limits.database_pool)
         else:
             env["MEMORY_MIB"] = str(self.sizes[role].memory_mib)
             env["CLIENTS_REACH_BLOB"] = str(self.clients_reach_blob).lower()
-        return self._spec(role, env, Ingress.INTERNAL)
+        return self._spec(role, {**self._signed_in(role), **_variables(env)}, Ingress.INTERNAL)
 
     def gateway(self, compute: Compute) -> ServiceSpec:
         """The one service that clients reach. It has an identity of its own and needs nothing of the data plane."""
@@ -131,10 +139,10 @@ class Topology:
             upstream = self._upstream(role, compute)
             env[f"{role.name}_UPSTREAMS"] = _joined(upstream.addresses)
             env["UPSTREAM_TLS"] = str(upstream.tls).lower()
-        return self._spec(Role.GATEWAY, env, self.ingress)
+        return self._spec(Role.GATEWAY, _variables(env), self.ingress)
 
-    def _common(self, role: Role) -> dict[str, pulumi.Input[str]]:
-        return {"AZURE_CLIENT_ID": self.identities[role].client_id, "KEY_VAULT_URL": self.data.key_vault_url}
+    def _signed_in(self, role: Role) -> dict[str, pulumi.Input[str]]:
+        return {"AZURE_CLIENT_ID": self.identities[role].client_id}
 
     def _spec(self, role: Role, env: Mapping[str, pulumi.Input[str]], ingress: Ingress) -> ServiceSpec:
         size, grace = self.sizes[role], self.limits.grace_seconds
@@ -173,6 +181,10 @@ class Topology:
 
     def _upstream(self, role: Role, compute: Compute) -> Upstream:
         return compute.upstream(role.value, self.ports[role], self.sizes[role].scale)
+
+
+def _variables(settings: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+    return {f"{VARIABLE_PREFIX}{name}": value for name, value in settings.items()}
 
 
 def _joined(parts: Sequence[pulumi.Input[str]]) -> pulumi.Input[str]:

@@ -35,7 +35,8 @@ def workspace(resource: Resource, load: Load) -> list[Charge]:
 
 def app_logs(app: Resource, load: Load) -> list[Charge]:
     """The lines of an app's own: of requests, which gateway and service write one each of and which are counted where
-    they come in; and of metrics, one of each replica every METRICS_SECONDS. Keeping them longer is not counted."""
+    they come in; and of metrics, one of each replica every MLFLOW_RUNTIME_METRICS_SECONDS. Keeping them longer is not
+    counted."""
     charges = []
     if app.given("configuration.ingress.external") is True:
         each = GATEWAY_REQUEST_BYTES + SERVICE_REQUEST_BYTES + 2 * COLUMNS_BYTES
@@ -49,7 +50,7 @@ def app_logs(app: Resource, load: Load) -> list[Charge]:
 def _metrics_seconds(app: Resource) -> float | None:
     for container in app.items("template.containers"):
         for variable in container.get("env") or () if isinstance(container, Mapping) else ():
-            if isinstance(variable, Mapping) and variable.get("name") == "METRICS_SECONDS":
+            if isinstance(variable, Mapping) and variable.get("name") == "MLFLOW_RUNTIME_METRICS_SECONDS":
                 return Resource(type=app.type, name=app.name, inputs=variable).number("value")
     return None
 

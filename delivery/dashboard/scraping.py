@@ -61,7 +61,7 @@ def _target(path: Path) -> Target | None:
         env = json.loads(path.read_text())["env"]
     except (OSError, ValueError):
         return None
-    return Target(service=service, replica=path.stem, port=int(env.get("METRICS_PORT", env["PORT"])))
+    return Target(service=service, replica=path.stem, port=int(env.get("MLFLOW_RUNTIME_METRICS_PORT", env["PORT"])))
 
 
 def parse(exposition: str) -> snapshot.Totals:

@@ -1,19 +1,38 @@
 """How every role reads its environment: one variable at a time, and all that is wrong in one message.
 
+A setting is the variable MLFLOW_RUNTIME_NAME; code here and in the roles says NAME. A role refuses every variable with
+the prefix that it does not read, so that a mistyped one is never ignored. `PLATFORM_VARIABLES` carry no prefix.
+
 A parser takes a variable's text and returns its value, or raises ValueError with a sentence that follows "it" ("must be
 …"). It refuses an empty text so too, unless the variable may be left out.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from mlflow_runtime.addresses import is_host, is_host_header, split_https
 
 T = TypeVar("T")
+
+PREFIX: Final = "MLFLOW_RUNTIME_"
+
+# Names that platforms and Azure's clients set by convention, for any program.
+PLATFORM_VARIABLES: Final = frozenset(
+    {
+        "PORT",
+        "TMPDIR",
+        "AZURE_CLIENT_ID",
+        "IDENTITY_ENDPOINT",
+        "IDENTITY_HEADER",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "AZURE_TENANT_ID",
+    }
+)
 
 _AFTER_DRAIN_SECONDS: Final = 3
 
@@ -27,23 +46,30 @@ class SettingsError(ValueError):
     """The environment does not describe what is to run. The message names every variable that is wrong, one a line."""
 
 
+def variable(name: str) -> str:
+    """Return the variable that holds a setting: its name with the prefix, or the name itself if platforms set it."""
+    return name if name in PLATFORM_VARIABLES else f"{PREFIX}{name}"
+
+
 class Reader:
-    """Reads variables and keeps what is wrong with them for `check`. An empty variable counts as not set."""
+    """Reads settings by their names and collects what is wrong for `check`. An empty variable counts as not set."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
+        self._read: set[str] = set()
         self._values: dict[str, Any] = {}
         self._problems: list[str] = []
 
     def given(self, name: str) -> str:
-        """The text of a variable, empty when it is not set."""
-        return self._env.get(name, "").strip()
+        """Return the text of a setting, empty when it is not set."""
+        self._read.add(variable(name))
+        return self._env.get(variable(name), "").strip()
 
     def get(self, name: str, parse: Callable[[str], T], default: str = "", *, secret: bool = False) -> T:
-        """What `parse` makes of the variable, or of `default` when it is not set.
+        """Return what `parse` makes of the setting, or of `default` when it is not set.
 
-        A value that is refused is None here, and never used: `check` raises. `secret` keeps what was given out of the
-        message; so do it for every URL, which may hold a password or a signature.
+        A refused value is None here and never used, because `check` raises. `secret` keeps the given text out of the
+        message: set it for every URL, which may hold a password or a signature.
         """
         given = self.given(name)
         try:
@@ -51,24 +77,30 @@ class Reader:
         except ValueError as error:
             what = ("its value" if secret else repr(given)) if given else "is not set; it"
             remedy = f" Leave it out for {default}." if default else ""
-            self.refuse(name, f"{what} {error}{remedy}")
+            self.refuse(variable(name), f"{what} {error}{remedy}")
             return cast("T", None)
         self._values[name] = value
         return value
 
     def distinct(self, first: str, second: str, what: Callable[[Any], str] = str) -> None:
-        """Refuse two variables, both read before, that name the same; `what` says what a value names."""
+        """Refuse two settings, both read before, that name the same; `what` says what a value names."""
         if first in self._values and second in self._values:
             one, other = what(self._values[first]), what(self._values[second])
             if one == other:
-                self.refuse(f"{first} and {second}", f"both name {one!r}; give each its own.")
+                self.refuse(f"{variable(first)} and {variable(second)}", f"both name {one!r}; give each its own.")
 
     def refuse(self, names: str, problem: str) -> None:
-        """Add a problem of one variable or of several."""
+        """Add a problem of one variable or of several, named in full."""
         self._problems.append(f"{names}: {problem}")
 
     def check(self, subject: str) -> None:
-        """Raise SettingsError if anything was wrong. `subject` is what cannot start, such as "The gateway"."""
+        """Raise SettingsError if anything was wrong, a variable with the prefix that was not read included.
+
+        `subject` is what cannot start, such as "The gateway". Call it after every setting was read.
+        """
+        for name in sorted(self._env.keys() - self._read):
+            if name.startswith(PREFIX):
+                self.refuse(name, f"is not read by this role. {_remedy(name, self._read)}")
         if self._problems:
             raise SettingsError("\n".join([f"{subject} cannot start with these settings:", *self._problems]))
 
@@ -101,7 +133,8 @@ def drain_seconds(reader: Reader, grace: int) -> int:
     seconds = reader.get("DRAIN_SECONDS", number(0, 3600), "0")
     if seconds and grace and seconds > grace - _AFTER_DRAIN_SECONDS:
         most = max(0, grace - _AFTER_DRAIN_SECONDS)
-        reader.refuse("DRAIN_SECONDS", f"{seconds} must be at most {most} with {grace} GRACE_SECONDS; change one.")
+        with_grace = f"with {grace} in {variable('GRACE_SECONDS')}"
+        reader.refuse(variable("DRAIN_SECONDS"), f"{seconds} must be at most {most} {with_grace}; change one.")
     return seconds
 
 
@@ -163,6 +196,13 @@ def is_guid(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
+
+
+def _remedy(name: str, known: Iterable[str]) -> str:
+    # Without the prefix, by which all would be near to each other.
+    settings = sorted(own.removeprefix(PREFIX) for own in known if own.startswith(PREFIX))
+    nearest = difflib.get_close_matches(name.removeprefix(PREFIX), settings, n=1)
+    return f"Rename it to {PREFIX}{nearest[0]}." if nearest else "Remove it."
 
 
 def _listen_host(text: str) -> str:

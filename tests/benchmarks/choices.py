@@ -173,7 +173,7 @@ def started(made: Platform, side: Side, folder: Path, client: type[Client], tria
         assert trial is not None
         (python / side.trial).symlink_to((trial / side.trial).resolve(strict=True))
     path = f"{python}{os.pathsep}{made.environment('tracking')['PYTHONPATH']}"
-    service = made.start("tracking", PYTHONPATH=path, DATABASE_POOL_SIZE=side.pool)
+    service = made.start("tracking", PYTHONPATH=path, MLFLOW_RUNTIME_DATABASE_POOL_SIZE=side.pool)
     address = f"127.0.0.1:{service.port}"
     try:
         with gateway(folder, address, side.change) as port:

@@ -134,7 +134,7 @@ def row(made: Platform, folder: Path, source: Path, name: str, first: str) -> st
         service = made.start(
             "artifacts",
             prefix=("sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"),
-            MEMORY_MIB=str(LIMIT_MIB),
+            MLFLOW_RUNTIME_MEMORY_MIB=str(LIMIT_MIB),
             TMPDIR=str(spool),
             PYTHONPATH=f"{python}{os.pathsep}{made.environment('artifacts')['PYTHONPATH']}",
         )

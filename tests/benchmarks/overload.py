@@ -162,7 +162,11 @@ def main() -> int:
     try:
         with platform(folder, azurite) as made:
             for limit in arguments.limits:
-                service = made.start("tracking", MAX_IN_FLIGHT=str(limit), DATABASE_POOL_SIZE=str(arguments.pool))
+                service = made.start(
+                    "tracking",
+                    MLFLOW_RUNTIME_MAX_IN_FLIGHT=str(limit),
+                    MLFLOW_RUNTIME_DATABASE_POOL_SIZE=str(arguments.pool),
+                )
                 print(_row(service, limit, arguments.seconds), flush=True)
                 service.program.kill()
     finally:

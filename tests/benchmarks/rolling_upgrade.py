@@ -119,7 +119,9 @@ def _refusal(stack: RunningStack, image: Image) -> str:
         name="beside",
         image=image.identifier,
         spool=str(spool),
-        env=process.env | {"PORT": str(port)} | ({"METRICS_PORT": "0"} if "METRICS_PORT" in process.env else {}),
+        env=process.env
+        | {"PORT": str(port)}
+        | ({"MLFLOW_RUNTIME_METRICS_PORT": "0"} if "MLFLOW_RUNTIME_METRICS_PORT" in process.env else {}),
     )
     child = subprocess.Popen(
         command_line(beside), env=environment(beside), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

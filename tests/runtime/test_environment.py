@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_runtime import environment
-from mlflow_runtime.environment import Reader, SettingsError, is_guid, list_of, number
+from mlflow_runtime.environment import PLATFORM_VARIABLES, Reader, SettingsError, is_guid, list_of, number, variable
 
 GUID = "11111111-2222-3333-4444-abcdefabcdef"
 IDENTITY = {"AZURE_CLIENT_ID": GUID, "IDENTITY_ENDPOINT": "http://127.0.0.1:1/msi/token", "IDENTITY_HEADER": "hunter2"}
 
 
 def problems(read: Callable[[Reader], Any], **env: str) -> list[str]:
-    """What `check` says after `read`, below its header."""
-    reader = Reader(env)
+    """What `check` says after `read` of these settings, below its header."""
+    reader = Reader({variable(name): text for name, text in env.items()})
     read(reader)
     try:
         reader.check("The test")
@@ -36,26 +36,31 @@ def word(text: str) -> str:
 
 
 def test_a_value_is_parsed_without_the_space_around_it() -> None:
-    assert Reader({"A": " 7 \n"}).get("A", number(1, 9)) == 7
+    assert Reader({variable("A"): " 7 \n"}).get("A", number(1, 9)) == 7
 
 
-@pytest.mark.parametrize("env", [{}, {"A": ""}, {"A": "  "}])
-def test_an_empty_variable_counts_as_not_set(env: dict[str, str]) -> None:
+@pytest.mark.parametrize("text", ["", "  ", None])
+def test_an_empty_variable_counts_as_not_set(text: str | None) -> None:
+    env = {} if text is None else {variable("A"): text}
     assert Reader(env).get("A", number(1, 9), "3") == 3
-    assert problems(lambda reader: reader.get("A", word), **env) == ["A: is not set; it must be a word."]
+    assert problems(lambda reader: reader.get("A", word), **({} if text is None else {"A": text})) == [
+        "MLFLOW_RUNTIME_A: is not set; it must be a word."
+    ]
 
 
 def test_a_wrong_value_is_shown_with_what_is_allowed_and_what_to_do() -> None:
     assert problems(lambda reader: reader.get("A", number(1, 9)), A="x") == [
-        "A: 'x' must be a whole number from 1 to 9."
+        "MLFLOW_RUNTIME_A: 'x' must be a whole number from 1 to 9."
     ]
     assert problems(lambda reader: reader.get("A", number(1, 9), "3"), A="x") == [
-        "A: 'x' must be a whole number from 1 to 9. Leave it out for 3."
+        "MLFLOW_RUNTIME_A: 'x' must be a whole number from 1 to 9. Leave it out for 3."
     ]
 
 
 def test_what_may_be_secret_is_not_shown() -> None:
-    assert problems(lambda reader: reader.get("A", word, secret=True), A="hunter2") == ["A: its value must be a word."]
+    assert problems(lambda reader: reader.get("A", word, secret=True), A="hunter2") == [
+        "MLFLOW_RUNTIME_A: its value must be a word."
+    ]
 
 
 def test_all_that_is_wrong_is_in_one_message_in_the_order_of_reading() -> None:
@@ -65,8 +70,8 @@ def test_all_that_is_wrong_is_in_one_message_in_the_order_of_reading() -> None:
         reader.refuse("B and C", "do not go together.")
 
     assert problems(read, A="1", B="fine") == [
-        "C: is not set; it must be a word.",
-        "A: '1' must be a word.",
+        "MLFLOW_RUNTIME_C: is not set; it must be a word.",
+        "MLFLOW_RUNTIME_A: '1' must be a word.",
         "B and C: do not go together.",
     ]
 
@@ -77,10 +82,43 @@ def test_two_variables_that_name_the_same_are_refused() -> None:
             reader.get(name, word)
         reader.distinct("A", "B", str.lower)
 
-    assert problems(read, A="Same", B="same") == ["A and B: both name 'same'; give each its own."]
+    assert problems(read, A="Same", B="same") == [
+        "MLFLOW_RUNTIME_A and MLFLOW_RUNTIME_B: both name 'same'; give each its own."
+    ]
     assert problems(read, A="one", B="other") == []
     # Two that are wrong, or not set, are not the same: there is nothing to compare.
-    assert problems(read, A="1", B="1") == ["A: '1' must be a word.", "B: '1' must be a word."]
+    assert problems(read, A="1", B="1") == [
+        "MLFLOW_RUNTIME_A: '1' must be a word.",
+        "MLFLOW_RUNTIME_B: '1' must be a word.",
+    ]
+
+
+def test_a_variable_that_is_not_read_is_refused_with_the_nearest_that_is() -> None:
+    def read(reader: Reader) -> None:
+        reader.get("MAX_IN_FLIGHT", number(1, 9), "3")
+
+    assert problems(read, MAX_INFLIGHT="9") == [
+        "MLFLOW_RUNTIME_MAX_INFLIGHT: is not read by this role. Rename it to MLFLOW_RUNTIME_MAX_IN_FLIGHT."
+    ]
+    assert problems(read, SOMETHING="") == ["MLFLOW_RUNTIME_SOMETHING: is not read by this role. Remove it."]
+    assert problems(read, MAX_IN_FLIGHT="9") == []
+
+
+def test_a_variable_that_is_not_read_does_not_show_its_value() -> None:
+    (line,) = problems(lambda reader: reader.given("A"), A="x", DATABASE_PASSWORD="hunter2")
+    assert line.startswith("MLFLOW_RUNTIME_DATABASE_PASSWORD: ")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("name", ["PATH", "SSL_CERT_FILE", "MLFLOW_DISABLE_TELEMETRY", *PLATFORM_VARIABLES])
+def test_variables_of_others_are_not_looked_at(name: str) -> None:
+    Reader({name: "hunter2"}).check("The test")
+
+
+@pytest.mark.parametrize("name", sorted(PLATFORM_VARIABLES))
+def test_what_platforms_set_has_no_prefix(name: str) -> None:
+    assert Reader({name: "a"}).given(name) == "a"
+    assert Reader({f"MLFLOW_RUNTIME_{name}": "a"}).given(name) == ""
 
 
 def test_lists() -> None:
@@ -114,10 +152,13 @@ def test_a_guid_has_one_form(text: str) -> None:
 
 
 def test_a_vault_has_no_slash_at_its_end() -> None:
-    assert environment.key_vault_url(Reader({"KEY_VAULT_URL": "https://a.vault.azure.net/"})) == (
+    assert environment.key_vault_url(Reader({"MLFLOW_RUNTIME_KEY_VAULT_URL": "https://a.vault.azure.net/"})) == (
         "https://a.vault.azure.net"
     )
-    assert environment.key_vault_url(Reader({"KEY_VAULT_URL": "https://127.0.0.1:8443"})) == "https://127.0.0.1:8443"
+    assert (
+        environment.key_vault_url(Reader({"MLFLOW_RUNTIME_KEY_VAULT_URL": "https://127.0.0.1:8443"}))
+        == "https://127.0.0.1:8443"
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +177,7 @@ def test_a_vault_has_no_slash_at_its_end() -> None:
 )
 def test_no_other_address_is_a_vaults_and_none_is_repeated(url: str) -> None:
     assert problems(environment.key_vault_url, KEY_VAULT_URL=url) == [
-        "KEY_VAULT_URL: its value must be the vault's address, such as https://NAME.vault.azure.net."
+        "MLFLOW_RUNTIME_KEY_VAULT_URL: its value must be the vault's address, such as https://NAME.vault.azure.net."
     ]
 
 

@@ -111,23 +111,29 @@ class Platform:
             "PYTHONDONTWRITEBYTECODE": "1",
             **self.plane.environment(BY_ROLE[role]),
             "SSL_CERT_FILE": str(self.plane.ca),
-            "KEY_VAULT_URL": self.plane.vault_url,
-            "HOST": "127.0.0.1",
-            "BLOB_CONTAINER_URL": self.container,
-            "PUBLIC_HOSTS": PUBLIC_HOST,
-            "GRACE_SECONDS": "10",
+        }
+        vault = {"MLFLOW_RUNTIME_KEY_VAULT_URL": self.plane.vault_url}
+        if role == "prepare":
+            admin = {
+                "MLFLOW_RUNTIME_DATABASE_ADMIN_URL": self.database_url(role, "postgres"),
+                "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS": "60",
+                "MLFLOW_RUNTIME_TRACKING_PRINCIPAL": _principal(TRACKING),
+                "MLFLOW_RUNTIME_REGISTRY_PRINCIPAL": _principal(REGISTRY),
+            }
+            return common | vault | admin
+        common |= {
+            "MLFLOW_RUNTIME_HOST": "127.0.0.1",
+            "MLFLOW_RUNTIME_BLOB_CONTAINER_URL": self.container,
+            "MLFLOW_RUNTIME_PUBLIC_HOSTS": PUBLIC_HOST,
+            "MLFLOW_RUNTIME_GRACE_SECONDS": "10",
         }
         if role == "artifacts":
             return common
-        if role == "prepare":
-            admin = {"DATABASE_ADMIN_URL": self.database_url(role, "postgres"), "PREPARE_WAIT_SECONDS": "60"}
-            return (
-                common
-                | admin
-                | {"TRACKING_PRINCIPAL": _principal(TRACKING), "REGISTRY_PRINCIPAL": _principal(REGISTRY)}
-            )
-        databases = {f"{name.upper()}_DATABASE_URL": self.database_url(role, name) for name in ("tracking", "registry")}
-        return common | databases
+        databases = {
+            f"MLFLOW_RUNTIME_{name.upper()}_DATABASE_URL": self.database_url(role, name)
+            for name in ("tracking", "registry")
+        }
+        return common | vault | databases
 
     def run(self, role: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a role to its end."""
@@ -199,9 +205,16 @@ class Platform:
 def gateway(folder: Path, service: str, change: Callable[[dict[str, Any]], None] | None = None) -> Iterator[int]:
     """A gateway before one `host:port`, which takes all calls; its port. `change` is one of its configuration."""
     port = first_of_free_ports(1)
-    upstreams = {f"{role.name}_UPSTREAMS": service for role in ServiceRole}
+    upstreams = {f"MLFLOW_RUNTIME_{role.name}_UPSTREAMS": service for role in ServiceRole}
     config = render(
-        from_environment({**upstreams, "HOST": "127.0.0.1", "PORT": str(port), "PUBLIC_HOSTS": PUBLIC_HOST})
+        from_environment(
+            {
+                **upstreams,
+                "MLFLOW_RUNTIME_HOST": "127.0.0.1",
+                "PORT": str(port),
+                "MLFLOW_RUNTIME_PUBLIC_HOSTS": PUBLIC_HOST,
+            }
+        )
     )
     if change is not None:
         change(config)

@@ -32,6 +32,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
 
+from mlflow_runtime import environment
 from mlflow_runtime.artifacts import direct
 from mlflow_runtime.azure import identity
 from mlflow_runtime.azure.blob_address import BlobAddress
@@ -40,8 +41,8 @@ from mlflow_runtime.metrics.azure import MeasuredTransport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VARIABLE: Final = "BLOB_CONTAINER_URL"
-DIRECT_VARIABLE: Final = "CLIENTS_REACH_BLOB"
+VARIABLE: Final = environment.variable("BLOB_CONTAINER_URL")
+DIRECT_VARIABLE: Final = environment.variable("CLIENTS_REACH_BLOB")
 
 # Seconds. A store that is down is noticed in a few of them, one that hangs within half a minute; the client's defaults
 # retry for minutes. The HTTP library bounds each send of an upload by the time to connect, so that is not less.

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import URL, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from mlflow_runtime import environment
 from mlflow_runtime.reasons import first_line
 from mlflow_runtime.service.settings import Databases
 
@@ -82,8 +83,8 @@ def refusal(server: str, limit: Limit, pool: int, databases: int) -> str | None:
     return (
         f"This replica alone may open {databases} databases x ({ENGINES_PER_DATABASE} engine x ({pool} kept + {pool} "
         f"more at work) + {PROBES_PER_DATABASE} for /ready) = {needed} connections to {server}, which takes "
-        f"{limit.most} - {limit.reserved} reserved = {limit.available}. Lower DATABASE_POOL_SIZE (limits.databasePool "
-        "of the stack) or take a larger server."
+        f"{limit.most} - {limit.reserved} reserved = {limit.available}. Lower "
+        f"{environment.variable('DATABASE_POOL_SIZE')} (limits.databasePool of the stack) or take a larger server."
     )
 
 

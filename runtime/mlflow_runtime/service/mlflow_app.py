@@ -100,8 +100,8 @@ def load(settings: Settings) -> Any:
     guard.install(image_revisions())
     span_trees.install()
     artifact_locations.close_others()
-    if settings.role is ServiceRole.ARTIFACTS:
-        routes.install(fastapi_app, Memory.of(settings.memory_mib))
+    if settings.artifacts is not None:
+        routes.install(fastapi_app, Memory.of(settings.artifacts.memory_mib))
     answer_errors(fastapi_app, flask_app)
     return fastapi_app
 

@@ -36,14 +36,25 @@ class Databases:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Artifacts:
+    """What only artifacts needs.
+
+    `memory_mib` is all that the replica may take: it holds as many blocks of artifacts as have room in it.
+    `clients_reach_blob` lets clients send artifacts to the container themselves.
+    """
+
+    memory_mib: int
+    clients_reach_blob: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A service. `databases` and `key_vault_url` are None for artifacts, which needs neither.
+    """A service. `databases` and `key_vault_url` are None for artifacts, and `artifacts` is None for the others.
 
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
     hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
     in flight, of which there are at most `max_in_flight`: more are turned away. `metrics_seconds` lie between two lines
-    of metrics in the log. `memory_mib` is all that the replica may take: artifacts keeps as many blocks in it as have
-    room. `clients_reach_blob` lets clients send artifacts to the container themselves.
+    of metrics in the log.
     """
 
     role: ServiceRole
@@ -58,8 +69,7 @@ class Settings:
     drain_seconds: int
     max_in_flight: int
     metrics_seconds: int
-    memory_mib: int
-    clients_reach_blob: bool
+    artifacts: Artifacts | None
 
 
 def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
@@ -81,8 +91,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         max_in_flight=reader.get("MAX_IN_FLIGHT", number(8, 10_000), "128"),
         # The alerts look at five minutes.
         metrics_seconds=reader.get("METRICS_SECONDS", number(5, 300), "60"),
-        memory_mib=reader.get("MEMORY_MIB", number(LEAST_MIB, 1 << 20), str(LEAST_MIB)),
-        clients_reach_blob=reader.get("CLIENTS_REACH_BLOB", environment.boolean, "false"),
+        artifacts=None if with_data else _artifacts(reader),
     )
     environment.require_identity(reader)
     _require_spool(reader)
@@ -99,6 +108,13 @@ def _databases(reader: Reader) -> Databases:
     )
     reader.distinct("TRACKING_DATABASE_URL", "REGISTRY_DATABASE_URL", database_address.place)
     return databases
+
+
+def _artifacts(reader: Reader) -> Artifacts:
+    return Artifacts(
+        memory_mib=reader.get("MEMORY_MIB", number(LEAST_MIB, 1 << 20), str(LEAST_MIB)),
+        clients_reach_blob=reader.get("CLIENTS_REACH_BLOB", environment.boolean, "false"),
+    )
 
 
 def _require_spool(reader: Reader) -> None:

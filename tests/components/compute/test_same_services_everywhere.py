@@ -24,7 +24,7 @@ ROLES = (*BACKENDS, Role.GATEWAY)
 # Where services are called by no name of their own.
 OWN_MACHINE = LocalCompute(LocalComputeArgs(root=Path(), command=[], image="", environment={}, identity_headers=Path()))
 # What a backend decides: where a replica is, and how long it sends callers away, which depends on who else is there.
-PLATFORM = {"PORT", "TMPDIR", "DRAIN_SECONDS"}
+PLATFORM = {"PORT", "TMPDIR", "MLFLOW_RUNTIME_DRAIN_SECONDS"}
 TOPOLOGY = Topology(
     sizes=dict.fromkeys(
         ROLES, Size(cpu=0.5, memory_mib=1024, spool_mib=512, scale=Scale(minimum=1, maximum=2, concurrency=9))
@@ -125,8 +125,10 @@ def test_readiness_is_waited_for_as_long_everywhere(role: Role, tmp_path: Path) 
 def test_a_gateway_takes_its_upstreams_from_the_backend() -> None:
     app = container(Role.GATEWAY)
     assert app["command"] + app["args"] == ["mlflow-runtime", "gateway"]
-    assert environment(app)["UPSTREAM_TLS"] == "true"
-    assert environment(app)["TRACKING_UPSTREAMS"].endswith(".internal.red.westeurope.azurecontainerapps.io:443")
+    assert environment(app)["MLFLOW_RUNTIME_UPSTREAM_TLS"] == "true"
+    assert environment(app)["MLFLOW_RUNTIME_TRACKING_UPSTREAMS"].endswith(
+        ".internal.red.westeurope.azurecontainerapps.io:443"
+    )
 
 
 def run(backend: Compute, *specs: ServiceSpec | JobSpec) -> Graph:

@@ -78,7 +78,7 @@ def test_children_are_under_their_component_which_registers_its_outputs(recorded
 def test_a_setting_reaches_only_what_it_is_about(recorded: Recorder) -> None:
     bring_up({"profile": "local", "limits": '{"maxBodyMib": 7}'})
     bodies = {
-        request.name: dict(request.object["env"]).get("MAX_BODY_MIB")
+        request.name: dict(request.object["env"]).get("MLFLOW_RUNTIME_MAX_BODY_MIB")
         for request in recorded.requests
         if "env" in request.object
     }

@@ -20,7 +20,7 @@ from components.compute.contract import (
     WorkloadIdentity,
 )
 from components.mlflow.limits import Limits
-from components.mlflow.topology import BACKENDS, DataPlane, Size, Topology, identity_name
+from components.mlflow.topology import BACKENDS, VARIABLE_PREFIX, DataPlane, Size, Topology, identity_name
 
 ROLES = (Role.GATEWAY, *BACKENDS)
 
@@ -62,34 +62,36 @@ def topology() -> Topology:
 def test_each_service_signs_in_to_the_database_as_itself(topology: Topology) -> None:
     for role in (Role.TRACKING, Role.REGISTRY):
         env = topology.service(role, OneAddress()).env
-        assert env["TRACKING_DATABASE_URL"] == (
+        assert env["MLFLOW_RUNTIME_TRACKING_DATABASE_URL"] == (
             f"postgresql+entra://mlflow-{role}@db.example:5432/tracking?sslmode=verify-full"
         )
-        assert str(env["REGISTRY_DATABASE_URL"]).endswith("/registry?sslmode=verify-full")
+        assert str(env["MLFLOW_RUNTIME_REGISTRY_DATABASE_URL"]).endswith("/registry?sslmode=verify-full")
         assert env["AZURE_CLIENT_ID"] == f"{role}-client"
 
 
 def test_services_with_databases_are_told_their_pool(topology: Topology) -> None:
     chosen = replace(topology, limits=Limits(database_pool=6))
     for role in (Role.TRACKING, Role.REGISTRY):
-        assert chosen.service(role, OneAddress()).env["DATABASE_POOL_SIZE"] == "6"
-    assert "DATABASE_POOL_SIZE" not in chosen.service(Role.ARTIFACTS, OneAddress()).env
+        assert chosen.service(role, OneAddress()).env["MLFLOW_RUNTIME_DATABASE_POOL_SIZE"] == "6"
+    assert "MLFLOW_RUNTIME_DATABASE_POOL_SIZE" not in chosen.service(Role.ARTIFACTS, OneAddress()).env
 
 
 def test_every_service_is_told_how_many_requests_it_answers_at_once(topology: Topology) -> None:
     chosen = replace(topology, limits=Limits(max_in_flight=77))
-    assert {chosen.service(role, OneAddress()).env["MAX_IN_FLIGHT"] for role in BACKENDS} == {"77"}
+    assert {chosen.service(role, OneAddress()).env["MLFLOW_RUNTIME_MAX_IN_FLIGHT"] for role in BACKENDS} == {"77"}
 
 
 def test_every_service_but_the_gateway_is_told_how_often_it_logs_its_metrics(topology: Topology) -> None:
     chosen = replace(topology, limits=Limits(metrics_seconds=15))
-    assert {chosen.service(role, OneAddress()).env["METRICS_SECONDS"] for role in BACKENDS} == {"15"}
-    assert "METRICS_SECONDS" not in chosen.gateway(OneAddress()).env
+    assert {chosen.service(role, OneAddress()).env["MLFLOW_RUNTIME_METRICS_SECONDS"] for role in BACKENDS} == {"15"}
+    assert "MLFLOW_RUNTIME_METRICS_SECONDS" not in chosen.gateway(OneAddress()).env
 
 
 def test_the_gateway_shows_its_metrics_where_it_is_told(topology: Topology) -> None:
-    assert "METRICS_PORT" not in topology.gateway(OneAddress()).env
-    assert replace(topology, gateway_metrics_port=8081).gateway(OneAddress()).env["METRICS_PORT"] == "8081"
+    assert "MLFLOW_RUNTIME_METRICS_PORT" not in topology.gateway(OneAddress()).env
+    assert (
+        replace(topology, gateway_metrics_port=8081).gateway(OneAddress()).env["MLFLOW_RUNTIME_METRICS_PORT"] == "8081"
+    )
 
 
 def test_artifacts_gets_no_database_and_the_gateway_no_data_at_all(topology: Topology) -> None:
@@ -101,9 +103,9 @@ def test_artifacts_gets_no_database_and_the_gateway_no_data_at_all(topology: Top
 def test_the_gateway_knows_where_each_service_is(topology: Topology) -> None:
     env = topology.gateway(OneAddress()).env
     for role in BACKENDS:
-        assert env[f"{role.name}_UPSTREAMS"] == f"{role}.internal:{topology.ports[role]}"
-    assert env["UPSTREAM_TLS"] == "false"
-    assert env["PUBLIC_HOSTS"] == "mlflow.example,127.0.0.1:5500"
+        assert env[f"MLFLOW_RUNTIME_{role.name}_UPSTREAMS"] == f"{role}.internal:{topology.ports[role]}"
+    assert env["MLFLOW_RUNTIME_UPSTREAM_TLS"] == "false"
+    assert env["MLFLOW_RUNTIME_PUBLIC_HOSTS"] == "mlflow.example,127.0.0.1:5500"
 
 
 def test_only_the_gateway_has_the_ingress_that_was_asked_for(topology: Topology) -> None:
@@ -133,11 +135,11 @@ def test_only_the_gateway_shares_its_port_and_opens_another_one(topology: Topolo
 
 def test_prepare_gets_the_principals_of_the_services_and_the_admin_database(topology: Topology) -> None:
     env = topology.prepare().env
-    assert env["DATABASE_ADMIN_URL"] == (
+    assert env["MLFLOW_RUNTIME_DATABASE_ADMIN_URL"] == (
         "postgresql+entra://mlflow-prepare@db.example:5432/postgres?sslmode=verify-full"
     )
-    assert env["TRACKING_PRINCIPAL"] == "mlflow-tracking:tracking-object"
-    assert env["REGISTRY_PRINCIPAL"] == "mlflow-registry:registry-object"
+    assert env["MLFLOW_RUNTIME_TRACKING_PRINCIPAL"] == "mlflow-tracking:tracking-object"
+    assert env["MLFLOW_RUNTIME_REGISTRY_PRINCIPAL"] == "mlflow-registry:registry-object"
 
 
 def test_no_spec_names_a_secret(topology: Topology) -> None:
@@ -146,10 +148,13 @@ def test_no_spec_names_a_secret(topology: Topology) -> None:
         topology.prepare(),
     ]
     for spec in specs:
-        assert not [name for name in spec.env if "PASSWORD" in name or "SECRET" in name or "KEY" in name.split("_")[1:]]
+        names = [name.removeprefix(VARIABLE_PREFIX) for name in spec.env]
+        assert not [name for name in names if "PASSWORD" in name or "SECRET" in name or "KEY" in name.split("_")[1:]]
 
 
 def test_a_value_that_is_known_only_later_makes_its_variable_an_output(topology: Topology) -> None:
     asyncio.set_event_loop(asyncio.new_event_loop())  # a test before this one may have closed its own
     later = replace(topology, data=replace(topology.data, database_host=pulumi.Output.from_input("db:5432")))
-    assert isinstance(later.service(Role.TRACKING, OneAddress()).env["TRACKING_DATABASE_URL"], pulumi.Output)
+    assert isinstance(
+        later.service(Role.TRACKING, OneAddress()).env["MLFLOW_RUNTIME_TRACKING_DATABASE_URL"], pulumi.Output
+    )

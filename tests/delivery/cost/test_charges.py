@@ -97,7 +97,7 @@ def test_lines_of_metrics_are_billed_for_every_replica_that_is_up_and_only_where
     talking = app(2, 6)
     talking["template"]["containers"][0]["env"] = [
         {"name": "PORT", "value": "8080"},
-        {"name": "METRICS_SECONDS", "value": "30"},
+        {"name": "MLFLOW_RUNTIME_METRICS_SECONDS", "value": "30"},
     ]
     # Idle: 2 replicas for 730 hours, 120 lines an hour of 2,400 bytes: 0.42048 GB. At load 4 of them for 100 hours, and
     # 2 for the other 630.

@@ -73,8 +73,11 @@ class ImagePlatform:
         spool.mkdir(mode=0o700, exist_ok=True)
         os.chown(spool, USER_ID, USER_ID)
         own: Mapping[str, str] = {} if role == "gateway" else self.data.environment(role)
-        common = {"PATH": os.environ["PATH"], "HOST": "127.0.0.1", "TMPDIR": str(spool)}
-        return {**own, **common, "PUBLIC_HOSTS": f"127.0.0.1:{self.port}"}
+        common = {"PATH": os.environ["PATH"], "TMPDIR": str(spool)}
+        if role == "prepare":
+            return {**own, **common}
+        public = {"MLFLOW_RUNTIME_HOST": "127.0.0.1", "MLFLOW_RUNTIME_PUBLIC_HOSTS": f"127.0.0.1:{self.port}"}
+        return {**own, **common, **public}
 
     def stop(self) -> None:
         """End the containers, then the data plane."""

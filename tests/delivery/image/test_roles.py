@@ -68,7 +68,7 @@ def test_the_smoke_passes_through_containers(platform: ImagePlatform) -> None:
     base = first_of_free_ports(3)
     ports = {role: base + number for number, role in enumerate(SERVICES)}
     services = [platform.start(role, port) for role, port in ports.items()]
-    upstreams = {f"{role.upper()}_UPSTREAMS": f"127.0.0.1:{port}" for role, port in ports.items()}
+    upstreams = {f"MLFLOW_RUNTIME_{role.upper()}_UPSTREAMS": f"127.0.0.1:{port}" for role, port in ports.items()}
     gateway = platform.start("gateway", platform.port, **upstreams)
 
     for service in services:

@@ -228,9 +228,14 @@ def test_the_services_find_each_other(cloud: Cloud) -> None:
     }
     zones = [zone["privateZoneName"] for zone in properties(cloud.azure, "privatedns:PrivateZone")]
     (domain,) = [zone for zone in zones if zone.endswith("azurecontainerapps.io")]
-    assert env["mlflow-gateway"]["TRACKING_UPSTREAMS"] == f"mlflow-tracking.internal.{domain}:443"
-    assert env["mlflow-gateway"]["PUBLIC_HOSTS"] == f"mlflow-gateway.{domain}"
-    assert env["mlflow-tracking"]["PUBLIC_HOSTS"] == f"mlflow-gateway.{domain},mlflow-tracking.internal.{domain}"
-    assert env["mlflow-tracking"]["TRACKING_DATABASE_URL"].startswith("postgresql+entra://id-mlflow-dev-tracking@psql-")
+    assert env["mlflow-gateway"]["MLFLOW_RUNTIME_TRACKING_UPSTREAMS"] == f"mlflow-tracking.internal.{domain}:443"
+    assert env["mlflow-gateway"]["MLFLOW_RUNTIME_PUBLIC_HOSTS"] == f"mlflow-gateway.{domain}"
+    assert (
+        env["mlflow-tracking"]["MLFLOW_RUNTIME_PUBLIC_HOSTS"]
+        == f"mlflow-gateway.{domain},mlflow-tracking.internal.{domain}"
+    )
+    assert env["mlflow-tracking"]["MLFLOW_RUNTIME_TRACKING_DATABASE_URL"].startswith(
+        "postgresql+entra://id-mlflow-dev-tracking@psql-"
+    )
     (store,) = properties(cloud.azure, "storage:BlobServiceProperties")
     assert store["cors"]["corsRules"][0]["allowedOrigins"] == [f"https://mlflow-gateway.{domain}"]

@@ -41,7 +41,11 @@ def serving(stack: RunningStack, folder: Path) -> Iterator[str]:
     command: list[str] = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", _database(stack, "tracking"), "--registry-store-uri", _database(stack, "registry")),
-        *("--serve-artifacts", "--artifacts-destination", BlobAddress.parse(environment["BLOB_CONTAINER_URL"]).wasbs),
+        *(
+            "--serve-artifacts",
+            "--artifacts-destination",
+            BlobAddress.parse(environment["MLFLOW_RUNTIME_BLOB_CONTAINER_URL"]).wasbs,
+        ),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -94,7 +98,7 @@ def _environment(stack: RunningStack, artifacts: Mapping[str, str]) -> dict[str,
     return {
         **{name: artifacts[name] for name in identity},
         "IDENTITY_HEADER": header.read_text().strip(),
-        "BLOB_ACCOUNT_URL": artifacts["BLOB_CONTAINER_URL"].rpartition("/")[0],
+        "BLOB_ACCOUNT_URL": artifacts["MLFLOW_RUNTIME_BLOB_CONTAINER_URL"].rpartition("/")[0],
         "PATH": os.environ["PATH"],
         "HOME": str(stack.local.layout.data),
         "PYTHONPATH": str(_EMULATED),

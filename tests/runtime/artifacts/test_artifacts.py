@@ -174,7 +174,7 @@ def test_what_is_not_there_is_said(artifacts: Service, path: str) -> None:
 
 def test_nothing_is_on_disk_and_no_more_blocks_than_the_memory_has(shared: Platform, path: str, tmp_path: Path) -> None:
     """More uploads at once than there are blocks, of a replica of the smallest size."""
-    service = shared.start("artifacts", MEMORY_MIB="512", TMPDIR=str(tmp_path))
+    service = shared.start("artifacts", MLFLOW_RUNTIME_MEMORY_MIB="512", TMPDIR=str(tmp_path))
     processes = [putting(service, f"{path}.{number}", 1, 3 * UPLOAD_BLOCK) for number in range(20)]
     used, seen = list[int](), list[str]()
     while any(process.poll() is None for process in processes):
@@ -188,7 +188,7 @@ def test_nothing_is_on_disk_and_no_more_blocks_than_the_memory_has(shared: Platf
 
 def test_who_neither_sends_nor_takes_keeps_no_other_waiting(shared: Platform, path: str) -> None:
     """As many of them as there are blocks. Each goes on where it stopped, and loses nothing."""
-    service = shared.start("artifacts", MEMORY_MIB="512")
+    service = shared.start("artifacts", MLFLOW_RUNTIME_MEMORY_MIB="512")
     memory = Memory.of(512)
     content = os.urandom(8 * DOWNLOAD_BLOCK)
     shared.blob_container().upload_blob(path, content)
@@ -267,7 +267,7 @@ def logged_by_mlflow(shared: Platform, service: Service, path: str, folder: Path
 @pytest.fixture(scope="module")
 def direct(shared: Platform) -> Iterator[Service]:
     """An artifacts service that lets clients write to the container."""
-    service = shared.start("artifacts", CLIENTS_REACH_BLOB="true")
+    service = shared.start("artifacts", MLFLOW_RUNTIME_CLIENTS_REACH_BLOB="true")
     yield service
     service.program.kill()
 

@@ -35,7 +35,7 @@ def test_a_replica_counts_as_the_plan_of_the_stack_counts_it() -> None:
 
 
 def test_a_service_that_the_server_has_no_room_for_does_not_start(shared: Platform) -> None:
-    ended = shared.run("tracking", PORT="5999", DATABASE_POOL_SIZE="100")
+    ended = shared.run("tracking", PORT="5999", MLFLOW_RUNTIME_DATABASE_POOL_SIZE="100")
     assert ended.returncode == 1
     message = json.loads(ended.stderr.splitlines()[-1])["message"]
     assert re.search(r"= 402 connections to 127\.0\.0\.1:\d+, which takes 400 - 3 reserved = 397", message)
@@ -49,7 +49,7 @@ def test_a_server_that_cannot_be_asked_refuses_nothing(as_tracking: Platform, ca
 
 def test_an_engine_opens_no_more_than_was_counted(shared: Platform) -> None:
     """The number of engines is MLflow's own affair: a busy replica's sessions, but the probes', are of two pools."""
-    service = shared.start("tracking", DATABASE_POOL_SIZE="2")
+    service = shared.start("tracking", MLFLOW_RUNTIME_DATABASE_POOL_SIZE="2")
     try:
         _busy(service)
         with shared.plane.superuser() as cursor:

@@ -20,7 +20,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     for replica in replicas:
         replica.start()
     log = tmp_path_factory.mktemp("gateway") / "gateway.log"
-    gateway = Gateway(upstreams, log, {"MAX_BODY_MIB": "1", "MAX_ARTIFACT_MIB": "600", "GRACE_SECONDS": "20"})
+    gateway = Gateway(
+        upstreams,
+        log,
+        {
+            "MLFLOW_RUNTIME_MAX_BODY_MIB": "1",
+            "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB": "600",
+            "MLFLOW_RUNTIME_GRACE_SECONDS": "20",
+        },
+    )
     gateway.start()
     yield gateway
     gateway.stop()

@@ -213,11 +213,11 @@ class Gateway:
         return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(RUNTIME),
-            "HOST": "127.0.0.1",
+            "MLFLOW_RUNTIME_HOST": "127.0.0.1",
             "PORT": str(self.port),
-            "PUBLIC_HOSTS": f"{self.host},mlflow.example.com",
+            "MLFLOW_RUNTIME_PUBLIC_HOSTS": f"{self.host},mlflow.example.com",
             **{
-                f"{role.upper()}_UPSTREAMS": ",".join(replica.address for replica in replicas)
+                f"MLFLOW_RUNTIME_{role.upper()}_UPSTREAMS": ",".join(replica.address for replica in replicas)
                 for role, replicas in self.upstreams.items()
             },
             **self.extra,

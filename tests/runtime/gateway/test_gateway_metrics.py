@@ -23,7 +23,7 @@ def measured(tmp_path: Path) -> Iterator[Gateway]:
     upstreams = {role: [Upstream(role)] for role in ("tracking", "registry", "artifacts")}
     for (replica,) in upstreams.values():
         replica.start()
-    gateway = Gateway(upstreams, tmp_path / "gateway.log", {"METRICS_PORT": str(free_port())})
+    gateway = Gateway(upstreams, tmp_path / "gateway.log", {"MLFLOW_RUNTIME_METRICS_PORT": str(free_port())})
     gateway.start()
     yield gateway
     gateway.stop()
@@ -32,7 +32,7 @@ def measured(tmp_path: Path) -> Iterator[Gateway]:
 
 
 def metrics(gateway: Gateway, path: str = "/metrics") -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", int(gateway.extra["METRICS_PORT"]), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", int(gateway.extra["MLFLOW_RUNTIME_METRICS_PORT"]), timeout=10)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -79,5 +79,5 @@ def test_no_metrics_on_the_port_of_clients(gateway: Gateway, method: str, path: 
 
 
 def test_two_servers_on_one_port_are_refused(gateway: Gateway) -> None:
-    with pytest.raises(SettingsError, match="PORT and METRICS_PORT: both name"):
-        from_environment(gateway.environment() | {"METRICS_PORT": str(gateway.port)})
+    with pytest.raises(SettingsError, match="PORT and MLFLOW_RUNTIME_METRICS_PORT: both name"):
+        from_environment(gateway.environment() | {"MLFLOW_RUNTIME_METRICS_PORT": str(gateway.port)})

@@ -53,7 +53,7 @@ def start(gateway: Gateway) -> subprocess.CompletedProcess[str]:
 def test_a_stop_finishes_what_is_in_flight(tmp_path: Path, upstreams: dict[str, list[Upstream]]) -> None:
     folder = tmp_path / "tmp"
     folder.mkdir()
-    gateway = Gateway(upstreams, tmp_path / "log", {"GRACE_SECONDS": "60", "TMPDIR": str(folder)})
+    gateway = Gateway(upstreams, tmp_path / "log", {"MLFLOW_RUNTIME_GRACE_SECONDS": "60", "TMPDIR": str(folder)})
     gateway.start()
     finish = threading.Event()
 
@@ -81,7 +81,9 @@ def test_a_stop_finishes_what_is_in_flight(tmp_path: Path, upstreams: dict[str, 
 def test_a_gateway_that_is_to_stop_first_sends_its_callers_away(
     tmp_path: Path, upstreams: dict[str, list[Upstream]]
 ) -> None:
-    gateway = Gateway(upstreams, tmp_path / "log", {"GRACE_SECONDS": "6", "DRAIN_SECONDS": "3"})
+    gateway = Gateway(
+        upstreams, tmp_path / "log", {"MLFLOW_RUNTIME_GRACE_SECONDS": "6", "MLFLOW_RUNTIME_DRAIN_SECONDS": "3"}
+    )
     gateway.start()
     assert gateway.process is not None
     before = gateway.call("GET", "/version")
@@ -102,7 +104,7 @@ def refuses(gateway: Gateway) -> bool:
 
 
 def test_a_stop_waits_no_longer_than_the_grace(tmp_path: Path, upstreams: dict[str, list[Upstream]]) -> None:
-    gateway = Gateway(upstreams, tmp_path / "log", {"GRACE_SECONDS": "3"})
+    gateway = Gateway(upstreams, tmp_path / "log", {"MLFLOW_RUNTIME_GRACE_SECONDS": "3"})
     gateway.start()
     finish = threading.Event()
     (tracking,) = upstreams["tracking"]
@@ -139,10 +141,18 @@ def test_the_process_is_caddy_and_knows_no_secret(tmp_path: Path, upstreams: dic
 
 
 def test_wrong_settings_are_all_named(tmp_path: Path, upstreams: dict[str, list[Upstream]]) -> None:
-    gateway = Gateway(upstreams, tmp_path / "log", {"PORT": "http", "PUBLIC_HOSTS": "", "MAX_BODY_MIB": "0"})
+    gateway = Gateway(
+        upstreams,
+        tmp_path / "log",
+        {"PORT": "http", "MLFLOW_RUNTIME_PUBLIC_HOSTS": "", "MLFLOW_RUNTIME_MAX_BODY_MIB": "0"},
+    )
     refused = start(gateway)
     assert refused.returncode == 2
-    assert [line.split(":")[0] for line in refused.stderr.splitlines()[1:]] == ["PORT", "PUBLIC_HOSTS", "MAX_BODY_MIB"]
+    assert [line.split(":")[0] for line in refused.stderr.splitlines()[1:]] == [
+        "PORT",
+        "MLFLOW_RUNTIME_PUBLIC_HOSTS",
+        "MLFLOW_RUNTIME_MAX_BODY_MIB",
+    ]
     assert "Traceback" not in refused.stderr
 
 
@@ -225,7 +235,7 @@ def test_services_behind_tls(tmp_path: Path, trusted: bool) -> None:
     for (replica,) in upstreams.values():
         replica.start()
     trust = {"SSL_CERT_FILE": str(ca)} if trusted else {}
-    gateway = Gateway(upstreams, tmp_path / "log", {"UPSTREAM_TLS": "true", **trust})
+    gateway = Gateway(upstreams, tmp_path / "log", {"MLFLOW_RUNTIME_UPSTREAM_TLS": "true", **trust})
     gateway.start()
     try:
         answer = gateway.call("GET", "/")

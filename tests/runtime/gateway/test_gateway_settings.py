@@ -17,10 +17,10 @@ from mlflow_runtime.routes import ServiceRole
 
 LEAST = {
     "PORT": "5500",
-    "TRACKING_UPSTREAMS": "10.0.0.4:5000, tracking.internal:443",
-    "REGISTRY_UPSTREAMS": "[fd00::1]:5000",
-    "ARTIFACTS_UPSTREAMS": "artifacts:5000",
-    "PUBLIC_HOSTS": "MLflow.example.com, localhost:5500,[::1]:5500",
+    "MLFLOW_RUNTIME_TRACKING_UPSTREAMS": "10.0.0.4:5000, tracking.internal:443",
+    "MLFLOW_RUNTIME_REGISTRY_UPSTREAMS": "[fd00::1]:5000",
+    "MLFLOW_RUNTIME_ARTIFACTS_UPSTREAMS": "artifacts:5000",
+    "MLFLOW_RUNTIME_PUBLIC_HOSTS": "MLflow.example.com, localhost:5500,[::1]:5500",
 }
 
 
@@ -38,51 +38,53 @@ def test_defaults() -> None:
 
 def test_all_problems_are_in_one_message() -> None:
     with pytest.raises(SettingsError) as refused:
-        from_environment({"PORT": "70000", "UPSTREAM_TLS": "yes", "MAX_ARTIFACT_MIB": "1.5"})
+        from_environment(
+            {"PORT": "70000", "MLFLOW_RUNTIME_UPSTREAM_TLS": "yes", "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB": "1.5"}
+        )
     lines = str(refused.value).splitlines()
     assert lines[1:] == [
         "PORT: '70000' must be a whole number from 1 to 65535.",
-        "TRACKING_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
+        "MLFLOW_RUNTIME_TRACKING_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
         " 10.0.0.4:5000,10.0.0.5:5000.",
-        "REGISTRY_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
+        "MLFLOW_RUNTIME_REGISTRY_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
         " 10.0.0.4:5000,10.0.0.5:5000.",
-        "ARTIFACTS_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
+        "MLFLOW_RUNTIME_ARTIFACTS_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
         " 10.0.0.4:5000,10.0.0.5:5000.",
-        "UPSTREAM_TLS: 'yes' must be true or false. Leave it out for false.",
-        "PUBLIC_HOSTS: is not set; it must be Host header values separated by commas, each a name or an address, with"
-        " its port where that is not the scheme's own, such as mlflow.example.com,localhost:5500. Patterns are refused:"
-        " they would let foreign names in.",
-        "MAX_ARTIFACT_MIB: '1.5' must be a whole number from 1 to 10485760. Leave it out for 10240.",
+        "MLFLOW_RUNTIME_UPSTREAM_TLS: 'yes' must be true or false. Leave it out for false.",
+        "MLFLOW_RUNTIME_PUBLIC_HOSTS: is not set; it must be Host header values separated by commas, each a name or"
+        " an address, with its port where that is not the scheme's own, such as mlflow.example.com,localhost:5500."
+        " Patterns are refused: they would let foreign names in.",
+        "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB: '1.5' must be a whole number from 1 to 10485760. Leave it out for 10240.",
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("HOST", "{env.SECRET}"),
-        ("HOST", "127.0.0.1:80"),
+        ("MLFLOW_RUNTIME_HOST", "{env.SECRET}"),
+        ("MLFLOW_RUNTIME_HOST", "127.0.0.1:80"),
         ("PORT", "0"),
         ("PORT", "٣"),
-        ("TRACKING_UPSTREAMS", "10.0.0.4"),
-        ("TRACKING_UPSTREAMS", "10.0.0.4:0"),
-        ("TRACKING_UPSTREAMS", "10.0.0.4:5000-5010"),
-        ("TRACKING_UPSTREAMS", "unix//tmp/socket:1"),
-        ("TRACKING_UPSTREAMS", "http://a:1"),
-        ("TRACKING_UPSTREAMS", "fd00::1:5000"),
-        ("TRACKING_UPSTREAMS", "a:1,"),
-        ("TRACKING_UPSTREAMS", "a:1,a:1"),
-        ("TRACKING_UPSTREAMS", "{http.request.host}:80"),
-        ("PUBLIC_HOSTS", "*.example.com"),
-        ("PUBLIC_HOSTS", "https://example.com"),
-        ("PUBLIC_HOSTS", "example.com/"),
-        ("PUBLIC_HOSTS", "a,,b"),
-        ("PUBLIC_HOSTS", "A,a"),
-        ("PUBLIC_HOSTS", "-a"),
-        ("MAX_BODY_MIB", "0"),
-        ("MAX_BODY_MIB", "-1"),
-        ("GRACE_SECONDS", "2"),
-        ("GRACE_SECONDS", "3601"),
-        ("DRAIN_SECONDS", "28"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "10.0.0.4"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "10.0.0.4:0"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "10.0.0.4:5000-5010"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "unix//tmp/socket:1"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "http://a:1"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "fd00::1:5000"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "a:1,"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "a:1,a:1"),
+        ("MLFLOW_RUNTIME_TRACKING_UPSTREAMS", "{http.request.host}:80"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "*.example.com"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "https://example.com"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "example.com/"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "a,,b"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "A,a"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "-a"),
+        ("MLFLOW_RUNTIME_MAX_BODY_MIB", "0"),
+        ("MLFLOW_RUNTIME_MAX_BODY_MIB", "-1"),
+        ("MLFLOW_RUNTIME_GRACE_SECONDS", "2"),
+        ("MLFLOW_RUNTIME_GRACE_SECONDS", "3601"),
+        ("MLFLOW_RUNTIME_DRAIN_SECONDS", "28"),
     ],
 )
 def test_refused(name: str, value: str) -> None:
@@ -110,16 +112,16 @@ HOSTS = NAMES | IPV4 | IPV6.map("[{}]".format)
 ENVIRONMENTS = st.fixed_dictionaries(
     {
         "PORT": numbers(1, 65535),
-        **{f"{role.name}_UPSTREAMS": listed(with_port(HOSTS)) for role in ServiceRole},
-        "PUBLIC_HOSTS": listed(HOSTS | with_port(HOSTS)),
+        **{f"MLFLOW_RUNTIME_{role.name}_UPSTREAMS": listed(with_port(HOSTS)) for role in ServiceRole},
+        "MLFLOW_RUNTIME_PUBLIC_HOSTS": listed(HOSTS | with_port(HOSTS)),
     },
     optional={
-        "HOST": NAMES | IPV4 | IPV6,
-        "UPSTREAM_TLS": st.sampled_from(["true", "false", ""]),
-        "MAX_BODY_MIB": numbers(1, 10 * 1024 * 1024),
-        "MAX_ARTIFACT_MIB": numbers(1, 10 * 1024 * 1024),
-        "GRACE_SECONDS": numbers(13, 3600),
-        "DRAIN_SECONDS": numbers(0, 10),
+        "MLFLOW_RUNTIME_HOST": NAMES | IPV4 | IPV6,
+        "MLFLOW_RUNTIME_UPSTREAM_TLS": st.sampled_from(["true", "false", ""]),
+        "MLFLOW_RUNTIME_MAX_BODY_MIB": numbers(1, 10 * 1024 * 1024),
+        "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB": numbers(1, 10 * 1024 * 1024),
+        "MLFLOW_RUNTIME_GRACE_SECONDS": numbers(13, 3600),
+        "MLFLOW_RUNTIME_DRAIN_SECONDS": numbers(0, 10),
     },
 )
 

@@ -35,11 +35,11 @@ def run_prepare(plane: Plane, **changes: str) -> subprocess.CompletedProcess[str
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(REPOSITORY / "runtime"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DATABASE_ADMIN_URL": f"postgresql+entra://{PREPARE.name}@127.0.0.1:{plane.postgres_port}/postgres?sslmode=disable",
-        "TRACKING_PRINCIPAL": f"{TRACKING.name}:{TRACKING.principal_id}",
-        "REGISTRY_PRINCIPAL": f"{REGISTRY.name}:{REGISTRY.principal_id}",
-        "KEY_VAULT_URL": plane.vault_url,
-        "PREPARE_WAIT_SECONDS": "20",
+        "MLFLOW_RUNTIME_DATABASE_ADMIN_URL": f"postgresql+entra://{PREPARE.name}@127.0.0.1:{plane.postgres_port}/postgres?sslmode=disable",
+        "MLFLOW_RUNTIME_TRACKING_PRINCIPAL": f"{TRACKING.name}:{TRACKING.principal_id}",
+        "MLFLOW_RUNTIME_REGISTRY_PRINCIPAL": f"{REGISTRY.name}:{REGISTRY.principal_id}",
+        "MLFLOW_RUNTIME_KEY_VAULT_URL": plane.vault_url,
+        "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS": "20",
         **changes,
     }
     command = [sys.executable, "-m", "mlflow_runtime.cli", "prepare"]
@@ -70,7 +70,11 @@ def test_prepare_by_token(plane: Plane) -> None:
     for output in (first, second):
         assert token not in output.stdout + output.stderr
 
-    nowhere = run_prepare(plane, KEY_VAULT_URL=f"https://127.0.0.1:{plane.blob_port}", PREPARE_WAIT_SECONDS="1")
+    nowhere = run_prepare(
+        plane,
+        MLFLOW_RUNTIME_KEY_VAULT_URL=f"https://127.0.0.1:{plane.blob_port}",
+        MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS="1",
+    )
     assert nowhere.returncode == 1
     for words in (
         "step 'secrets' failed",
@@ -81,7 +85,7 @@ def test_prepare_by_token(plane: Plane) -> None:
         assert words in nowhere.stdout
 
     azure.stop(signal.SIGTERM)
-    nobody = run_prepare(plane, PREPARE_WAIT_SECONDS="1")
+    nobody = run_prepare(plane, MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS="1")
     assert nobody.returncode == 1
     assert "step 'reach the database' failed" in nobody.stdout
     assert "gives no token" in nobody.stdout

@@ -15,10 +15,10 @@ IDENTITY = {
 }
 GOOD = {
     **IDENTITY,
-    "DATABASE_ADMIN_URL": "postgresql+entra://mlflow-prepare@db.example.org:5432/postgres?sslmode=verify-full",
-    "TRACKING_PRINCIPAL": "mlflow-tracking:11111111-1111-1111-1111-AAAAAAAAAAAA",
-    "REGISTRY_PRINCIPAL": "mlflow-registry:22222222-2222-2222-2222-222222222222",
-    "KEY_VAULT_URL": "https://example.vault.azure.net",
+    "MLFLOW_RUNTIME_DATABASE_ADMIN_URL": "postgresql+entra://mlflow-prepare@db.example.org:5432/postgres?sslmode=verify-full",
+    "MLFLOW_RUNTIME_TRACKING_PRINCIPAL": "mlflow-tracking:11111111-1111-1111-1111-AAAAAAAAAAAA",
+    "MLFLOW_RUNTIME_REGISTRY_PRINCIPAL": "mlflow-registry:22222222-2222-2222-2222-222222222222",
+    "MLFLOW_RUNTIME_KEY_VAULT_URL": "https://example.vault.azure.net",
 }
 
 
@@ -32,33 +32,53 @@ def test_defaults() -> None:
 
 def test_every_problem_is_in_one_message() -> None:
     with pytest.raises(SettingsError) as failure:
-        read({"TRACKING_DATABASE": "postgres", "PREPARE_WAIT_SECONDS": "soon"})
+        read({"MLFLOW_RUNTIME_TRACKING_DATABASE": "postgres", "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS": "soon"})
     named = {line.split(":")[0] for line in str(failure.value).splitlines()[1:]}
     identity = {"AZURE_CLIENT_ID", "IDENTITY_ENDPOINT and IDENTITY_HEADER"}
-    assert named == {*GOOD, "TRACKING_DATABASE", "PREPARE_WAIT_SECONDS"} - IDENTITY.keys() | identity
+    assert (
+        named
+        == {*GOOD, "MLFLOW_RUNTIME_TRACKING_DATABASE", "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS"} - IDENTITY.keys()
+        | identity
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         (
-            "DATABASE_ADMIN_URL",
+            "MLFLOW_RUNTIME_DATABASE_ADMIN_URL",
             "postgresql+psycopg2://r@127.0.0.1/postgres",
             r"uses 'postgresql\+psycopg2'; it must be postgresql\+entra",
         ),
-        ("DATABASE_ADMIN_URL", "postgresql+entra://r:hunter2@127.0.0.1/postgres", "holds a password"),
-        ("DATABASE_ADMIN_URL", "postgresql+entra://r@127.0.0.1/tracking", "must be 'postgres'"),
-        ("DATABASE_ADMIN_URL", "postgresql+entra://r@db.example.org/postgres?sslmode=require", "sslmode=verify-full"),
-        ("DATABASE_ADMIN_URL", "postgresql+entra:///postgres", "lacks the role, the host or the database"),
-        ("DATABASE_ADMIN_URL", "nonsense hunter2", r"its value must be postgresql\+entra://ROLE@HOST:PORT/postgres"),
-        ("TRACKING_DATABASE", "Robert'); --", "must match"),
-        ("TRACKING_DATABASE", "registry", "both name 'registry'"),
-        ("TRACKING_PRINCIPAL", "mlflow-tracking", "NAME:OBJECT_ID"),
-        ("TRACKING_PRINCIPAL", 'a"b:11111111-1111-1111-1111-111111111111', "NAME:OBJECT_ID"),
-        ("TRACKING_PRINCIPAL", "mlflow-registry:11111111-1111-1111-1111-111111111111", "both name 'mlflow-registry'"),
-        ("KEY_VAULT_URL", "http://example.vault.azure.net", "https"),
-        ("PREPARE_WAIT_SECONDS", "0", "from 1 to 3600"),
-        ("PREPARE_WAIT_SECONDS", "3601", "from 1 to 3600"),
+        ("MLFLOW_RUNTIME_DATABASE_ADMIN_URL", "postgresql+entra://r:hunter2@127.0.0.1/postgres", "holds a password"),
+        ("MLFLOW_RUNTIME_DATABASE_ADMIN_URL", "postgresql+entra://r@127.0.0.1/tracking", "must be 'postgres'"),
+        (
+            "MLFLOW_RUNTIME_DATABASE_ADMIN_URL",
+            "postgresql+entra://r@db.example.org/postgres?sslmode=require",
+            "sslmode=verify-full",
+        ),
+        (
+            "MLFLOW_RUNTIME_DATABASE_ADMIN_URL",
+            "postgresql+entra:///postgres",
+            "lacks the role, the host or the database",
+        ),
+        (
+            "MLFLOW_RUNTIME_DATABASE_ADMIN_URL",
+            "nonsense hunter2",
+            r"its value must be postgresql\+entra://ROLE@HOST:PORT/postgres",
+        ),
+        ("MLFLOW_RUNTIME_TRACKING_DATABASE", "Robert'); --", "must match"),
+        ("MLFLOW_RUNTIME_TRACKING_DATABASE", "registry", "both name 'registry'"),
+        ("MLFLOW_RUNTIME_TRACKING_PRINCIPAL", "mlflow-tracking", "NAME:OBJECT_ID"),
+        ("MLFLOW_RUNTIME_TRACKING_PRINCIPAL", 'a"b:11111111-1111-1111-1111-111111111111', "NAME:OBJECT_ID"),
+        (
+            "MLFLOW_RUNTIME_TRACKING_PRINCIPAL",
+            "mlflow-registry:11111111-1111-1111-1111-111111111111",
+            "both name 'mlflow-registry'",
+        ),
+        ("MLFLOW_RUNTIME_KEY_VAULT_URL", "http://example.vault.azure.net", "https"),
+        ("MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS", "0", "from 1 to 3600"),
+        ("MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS", "3601", "from 1 to 3600"),
     ],
 )
 def test_a_bad_value_says_what_is_allowed(name: str, value: str, words: str) -> None:
@@ -68,15 +88,20 @@ def test_a_bad_value_says_what_is_allowed(name: str, value: str, words: str) -> 
 
 
 def test_a_server_on_this_machine_may_do_without_tls() -> None:
-    read({**GOOD, "DATABASE_ADMIN_URL": "postgresql+entra://r@127.0.0.1:5433/postgres?sslmode=disable"})
+    read({**GOOD, "MLFLOW_RUNTIME_DATABASE_ADMIN_URL": "postgresql+entra://r@127.0.0.1:5433/postgres?sslmode=disable"})
 
 
 def test_wrong_settings_exit_with_2(caplog: pytest.LogCaptureFixture) -> None:
     assert run({}) == 2
-    assert "DATABASE_ADMIN_URL: is not set; it must be postgresql+entra://" in caplog.text
+    assert "MLFLOW_RUNTIME_DATABASE_ADMIN_URL: is not set; it must be postgresql+entra://" in caplog.text
 
 
-@given(st.dictionaries(st.sampled_from([*GOOD, "TRACKING_DATABASE", "PREPARE_WAIT_SECONDS"]), st.text(max_size=30)))
+@given(
+    st.dictionaries(
+        st.sampled_from([*GOOD, "MLFLOW_RUNTIME_TRACKING_DATABASE", "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS"]),
+        st.text(max_size=30),
+    )
+)
 def test_any_text_is_refused_or_gives_settings_that_hold_together(values: dict[str, str]) -> None:
     try:
         settings = read({**GOOD, **values})

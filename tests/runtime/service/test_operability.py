@@ -95,7 +95,7 @@ def test_no_path_becomes_a_series_of_its_own(tracking: Service, artifacts: Servi
 
 
 def test_overload_is_answered_with_200_or_503_and_leaves_nothing_behind(shared: Platform) -> None:
-    service = shared.start("tracking", MAX_IN_FLIGHT="16")
+    service = shared.start("tracking", MLFLOW_RUNTIME_MAX_IN_FLIGHT="16")
     watched: list[int] = []
 
     def watch() -> float:
@@ -141,7 +141,7 @@ def test_a_stop_lets_an_upload_come_to_its_end(shared: Platform) -> None:
 
 
 def test_a_replica_that_is_to_stop_first_sends_its_callers_away(shared: Platform) -> None:
-    service = shared.start("artifacts", DRAIN_SECONDS="4")
+    service = shared.start("artifacts", MLFLOW_RUNTIME_DRAIN_SECONDS="4")
     assert _connection_after(service, "/version") == (200, None)
     service.program.process.send_signal(signal.SIGTERM)
     eventually(lambda: service.ready().status == 503, "it says that it is not ready")
@@ -152,7 +152,7 @@ def test_a_replica_that_is_to_stop_first_sends_its_callers_away(shared: Platform
 
 
 def test_a_second_signal_ends_the_drain(shared: Platform) -> None:
-    service = shared.start("artifacts", GRACE_SECONDS="120", DRAIN_SECONDS="100")
+    service = shared.start("artifacts", MLFLOW_RUNTIME_GRACE_SECONDS="120", MLFLOW_RUNTIME_DRAIN_SECONDS="100")
     service.program.process.send_signal(signal.SIGTERM)
     eventually(lambda: service.ready().status == 503, "the drain has begun")
     service.program.process.send_signal(signal.SIGTERM)
@@ -160,7 +160,7 @@ def test_a_second_signal_ends_the_drain(shared: Platform) -> None:
 
 
 def test_an_upload_that_is_turned_away_is_told_so_and_not_kept(shared: Platform) -> None:
-    service = shared.start("artifacts", MAX_IN_FLIGHT="8")
+    service = shared.start("artifacts", MLFLOW_RUNTIME_MAX_IN_FLIGHT="8")
     path = "/api/2.0/mlflow-artifacts/artifacts/away"
     head = f"PUT {path}/a.bin HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: 9\r\n\r\n"
     slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(8)]

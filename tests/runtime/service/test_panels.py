@@ -107,7 +107,7 @@ def lines(service: Service) -> list[dict[str, Any]]:
 
 
 def test_a_replica_writes_its_metrics_on_time_and_once_more_at_its_end(shared: Platform) -> None:
-    service = shared.start("artifacts", METRICS_SECONDS="5")
+    service = shared.start("artifacts", MLFLOW_RUNTIME_METRICS_SECONDS="5")
     assert service.ask(ARTIFACT, b"x", method="PUT").status == 200
     eventually(lambda: len(lines(service)) >= 2, "two lines of metrics")
     before = len(lines(service))

@@ -167,10 +167,13 @@ def test_sessions_are_seen_under_the_roles_name(shared: Platform, tracking: Serv
 
 
 def test_wrong_settings_end_it_before_anything_starts(shared: Platform) -> None:
-    ended = shared.run("tracking", PORT="x", PUBLIC_HOSTS="*", TRACKING_DATABASE_URL="")
+    ended = shared.run("tracking", PORT="x", MLFLOW_RUNTIME_PUBLIC_HOSTS="*", MLFLOW_RUNTIME_TRACKING_DATABASE_URL="")
     assert ended.returncode == 2
     entry = json.loads(ended.stderr)
-    assert all(f"\n{name}: " in entry["message"] for name in ("PORT", "PUBLIC_HOSTS", "TRACKING_DATABASE_URL"))
+    assert all(
+        f"\n{name}: " in entry["message"]
+        for name in ("PORT", "MLFLOW_RUNTIME_PUBLIC_HOSTS", "MLFLOW_RUNTIME_TRACKING_DATABASE_URL")
+    )
 
 
 def test_a_port_that_is_taken_ends_it_with_a_reason(shared: Platform) -> None:

@@ -17,20 +17,13 @@ GOOD = {
     "AZURE_CLIENT_ID": "11111111-1111-1111-1111-111111111111",
     "IDENTITY_ENDPOINT": "http://127.0.0.1:1/msi/token",
     "IDENTITY_HEADER": "header-value",
-    "KEY_VAULT_URL": "https://name.vault.azure.net",
-    "TRACKING_DATABASE_URL": "postgresql+entra://mlflow-tracking@db.example.com/tracking?sslmode=verify-full",
-    "REGISTRY_DATABASE_URL": "postgresql+entra://mlflow-tracking@db.example.com/registry?sslmode=verify-full",
-    "BLOB_CONTAINER_URL": "https://account.blob.core.windows.net/artifacts",
-    "PUBLIC_HOSTS": "mlflow.example.com, localhost:5500",
+    "MLFLOW_RUNTIME_KEY_VAULT_URL": "https://name.vault.azure.net",
+    "MLFLOW_RUNTIME_TRACKING_DATABASE_URL": "postgresql+entra://mlflow-tracking@db.example.com/tracking?sslmode=verify-full",
+    "MLFLOW_RUNTIME_REGISTRY_DATABASE_URL": "postgresql+entra://mlflow-tracking@db.example.com/registry?sslmode=verify-full",
+    "MLFLOW_RUNTIME_BLOB_CONTAINER_URL": "https://account.blob.core.windows.net/artifacts",
+    "MLFLOW_RUNTIME_PUBLIC_HOSTS": "mlflow.example.com, localhost:5500",
 }
-ARTIFACTS_NEEDS = (
-    "PORT",
-    "AZURE_CLIENT_ID",
-    "IDENTITY_ENDPOINT",
-    "IDENTITY_HEADER",
-    "BLOB_CONTAINER_URL",
-    "PUBLIC_HOSTS",
-)
+ARTIFACTS = {name: value for name, value in GOOD.items() if "DATABASE" not in name and "VAULT" not in name}
 
 
 def refusal(role: ServiceRole, **changes: str) -> str:
@@ -40,7 +33,7 @@ def refusal(role: ServiceRole, **changes: str) -> str:
 
 
 def test_a_whole_environment_is_read() -> None:
-    found = read(ServiceRole.TRACKING, GOOD | {"PUBLIC_ORIGINS": "https://portal.example.com"})
+    found = read(ServiceRole.TRACKING, GOOD | {"MLFLOW_RUNTIME_PUBLIC_ORIGINS": "https://portal.example.com"})
     assert (found.host, found.port, found.grace_seconds) == ("0.0.0.0", 5000, 30)  # noqa: S104
     assert found.public_hosts == ("mlflow.example.com", "localhost:5500")
     assert found.public_origins == ("https://portal.example.com",)
@@ -49,7 +42,7 @@ def test_a_whole_environment_is_read() -> None:
 
 
 def test_artifacts_needs_no_database_and_no_vault() -> None:
-    found = read(ServiceRole.ARTIFACTS, {name: GOOD[name] for name in ARTIFACTS_NEEDS})
+    found = read(ServiceRole.ARTIFACTS, ARTIFACTS)
     assert found.databases is None
     assert found.key_vault_url is None
 
@@ -66,36 +59,64 @@ def test_an_empty_environment_is_refused_with_every_variable_at_once() -> None:
     [
         ("PORT", "0", "'0' must be a whole number from 1 to 65535"),
         ("PORT", "80 80", "must be a whole number"),
-        ("HOST", "127.0.0.1/8", "must be a host name or an IP address"),
+        ("MLFLOW_RUNTIME_HOST", "127.0.0.1/8", "must be a host name or an IP address"),
         ("AZURE_CLIENT_ID", "mlflow-tracking", "must be the client id (a GUID)"),
-        ("KEY_VAULT_URL", "http://name.vault.azure.net", "must be the vault's address"),
-        ("KEY_VAULT_URL", "https://name.vault.azure.net/secrets/x", "must be the vault's address"),
-        ("GRACE_SECONDS", "2", "must be a whole number from 3 to 3600"),
-        ("DRAIN_SECONDS", "28", "must be at most 27 with 30 GRACE_SECONDS"),
-        ("DATABASE_POOL_SIZE", "1", "must be a whole number from 2 to 200"),
-        ("MAX_IN_FLIGHT", "7", "must be a whole number from 8 to 10000"),
-        ("METRICS_SECONDS", "301", "must be a whole number from 5 to 300"),
-        ("PUBLIC_HOSTS", "*", "Patterns are refused"),
-        ("PUBLIC_HOSTS", "a.example.com,*.example.com", "Patterns are refused"),
-        ("PUBLIC_HOSTS", "https://a.example.com", "must be Host header values"),
-        ("PUBLIC_ORIGINS", "https://a.example.com,https://A.example.com", "must not name anything twice"),
-        ("PUBLIC_ORIGINS", "*", "Patterns are refused"),
-        ("PUBLIC_ORIGINS", "https://*.example.com", "Patterns are refused"),
-        ("PUBLIC_ORIGINS", "a.example.com", "must be web origins"),
-        ("PUBLIC_ORIGINS", "https://a.example.com/path", "must be web origins"),
-        ("TRACKING_DATABASE_URL", "postgresql://x@db.example.com/tracking", "uses 'postgresql'"),
-        ("TRACKING_DATABASE_URL", "postgresql+entra://x@db.example.com/tracking", "must say sslmode=verify-full"),
-        ("TRACKING_DATABASE_URL", "postgresql+entra://x@db.example.com/t?sslmode=require", "sslmode=verify-full"),
-        ("TRACKING_DATABASE_URL", "postgresql+entra://db.example.com/tracking", "lacks the role"),
-        ("TRACKING_DATABASE_URL", GOOD["REGISTRY_DATABASE_URL"], "both name 'db.example.com:5432/registry'"),
+        ("MLFLOW_RUNTIME_KEY_VAULT_URL", "http://name.vault.azure.net", "must be the vault's address"),
+        ("MLFLOW_RUNTIME_KEY_VAULT_URL", "https://name.vault.azure.net/secrets/x", "must be the vault's address"),
+        ("MLFLOW_RUNTIME_GRACE_SECONDS", "2", "must be a whole number from 3 to 3600"),
+        ("MLFLOW_RUNTIME_DRAIN_SECONDS", "28", "must be at most 27 with 30 in MLFLOW_RUNTIME_GRACE_SECONDS"),
+        ("MLFLOW_RUNTIME_DATABASE_POOL_SIZE", "1", "must be a whole number from 2 to 200"),
+        ("MLFLOW_RUNTIME_MAX_IN_FLIGHT", "7", "must be a whole number from 8 to 10000"),
+        ("MLFLOW_RUNTIME_METRICS_SECONDS", "301", "must be a whole number from 5 to 300"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "*", "Patterns are refused"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "a.example.com,*.example.com", "Patterns are refused"),
+        ("MLFLOW_RUNTIME_PUBLIC_HOSTS", "https://a.example.com", "must be Host header values"),
         (
-            "TRACKING_DATABASE_URL",
+            "MLFLOW_RUNTIME_PUBLIC_ORIGINS",
+            "https://a.example.com,https://A.example.com",
+            "must not name anything twice",
+        ),
+        ("MLFLOW_RUNTIME_PUBLIC_ORIGINS", "*", "Patterns are refused"),
+        ("MLFLOW_RUNTIME_PUBLIC_ORIGINS", "https://*.example.com", "Patterns are refused"),
+        ("MLFLOW_RUNTIME_PUBLIC_ORIGINS", "a.example.com", "must be web origins"),
+        ("MLFLOW_RUNTIME_PUBLIC_ORIGINS", "https://a.example.com/path", "must be web origins"),
+        ("MLFLOW_RUNTIME_TRACKING_DATABASE_URL", "postgresql://x@db.example.com/tracking", "uses 'postgresql'"),
+        (
+            "MLFLOW_RUNTIME_TRACKING_DATABASE_URL",
+            "postgresql+entra://x@db.example.com/tracking",
+            "must say sslmode=verify-full",
+        ),
+        (
+            "MLFLOW_RUNTIME_TRACKING_DATABASE_URL",
+            "postgresql+entra://x@db.example.com/t?sslmode=require",
+            "sslmode=verify-full",
+        ),
+        ("MLFLOW_RUNTIME_TRACKING_DATABASE_URL", "postgresql+entra://db.example.com/tracking", "lacks the role"),
+        (
+            "MLFLOW_RUNTIME_TRACKING_DATABASE_URL",
+            GOOD["MLFLOW_RUNTIME_REGISTRY_DATABASE_URL"],
+            "both name 'db.example.com:5432/registry'",
+        ),
+        (
+            "MLFLOW_RUNTIME_TRACKING_DATABASE_URL",
             "postgresql+entra://other@DB.example.com:5432/registry?sslmode=verify-full&connect_timeout=9",
             "both name 'db.example.com:5432/registry'",
         ),
-        ("TRACKING_DATABASE_URL", "postgresql+entra://x@127.0.0.1/t?host=db.example.com", "says host in its query"),
-        ("TRACKING_DATABASE_URL", "postgresql+entra://x@localhost/t?hostaddr=10.0.0.4", "says hostaddr in its query"),
-        ("BLOB_CONTAINER_URL", "http://account.blob.core.windows.net/artifacts", "must be https://ACCOUNT"),
+        (
+            "MLFLOW_RUNTIME_TRACKING_DATABASE_URL",
+            "postgresql+entra://x@127.0.0.1/t?host=db.example.com",
+            "says host in its query",
+        ),
+        (
+            "MLFLOW_RUNTIME_TRACKING_DATABASE_URL",
+            "postgresql+entra://x@localhost/t?hostaddr=10.0.0.4",
+            "says hostaddr in its query",
+        ),
+        (
+            "MLFLOW_RUNTIME_BLOB_CONTAINER_URL",
+            "http://account.blob.core.windows.net/artifacts",
+            "must be https://ACCOUNT",
+        ),
         ("TMPDIR", "/nonexistent/spool", "no folder that this process may write"),
     ],
 )
@@ -106,12 +127,12 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, expe
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("TRACKING_DATABASE_URL", "postgresql+entra://role:hunter2@127.0.0.1/tracking"),
-        ("TRACKING_DATABASE_URL", "postgresql+entra://role@127.0.0.1/tracking?password=hunter2"),
-        ("TRACKING_DATABASE_URL", "postgresql+psycopg2://role:hunter2@127.0.0.1/tracking"),
-        ("TRACKING_DATABASE_URL", "hunter2 is no URL"),
-        ("BLOB_CONTAINER_URL", "https://account.blob.core.windows.net/artifacts?sig=hunter2"),
-        ("BLOB_CONTAINER_URL", "https://user:hunter2@account.blob.core.windows.net/artifacts"),
+        ("MLFLOW_RUNTIME_TRACKING_DATABASE_URL", "postgresql+entra://role:hunter2@127.0.0.1/tracking"),
+        ("MLFLOW_RUNTIME_TRACKING_DATABASE_URL", "postgresql+entra://role@127.0.0.1/tracking?password=hunter2"),
+        ("MLFLOW_RUNTIME_TRACKING_DATABASE_URL", "postgresql+psycopg2://role:hunter2@127.0.0.1/tracking"),
+        ("MLFLOW_RUNTIME_TRACKING_DATABASE_URL", "hunter2 is no URL"),
+        ("MLFLOW_RUNTIME_BLOB_CONTAINER_URL", "https://account.blob.core.windows.net/artifacts?sig=hunter2"),
+        ("MLFLOW_RUNTIME_BLOB_CONTAINER_URL", "https://user:hunter2@account.blob.core.windows.net/artifacts"),
     ],
 )
 def test_what_may_be_secret_is_refused_and_not_repeated(name: str, value: str) -> None:
@@ -133,13 +154,27 @@ def test_a_workload_identity_will_do() -> None:
 
 
 def test_a_spool_folder_that_is_there_is_taken(tmp_path: Path) -> None:
-    assert read(ServiceRole.ARTIFACTS, GOOD | {"TMPDIR": str(tmp_path)}).port == 5000
+    assert read(ServiceRole.ARTIFACTS, ARTIFACTS | {"TMPDIR": str(tmp_path)}).port == 5000
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        (ServiceRole.ARTIFACTS, "MLFLOW_RUNTIME_KEY_VAULT_URL"),
+        (ServiceRole.ARTIFACTS, "MLFLOW_RUNTIME_DATABASE_POOL_SIZE"),
+        (ServiceRole.TRACKING, "MLFLOW_RUNTIME_MEMORY_MIB"),
+        (ServiceRole.REGISTRY, "MLFLOW_RUNTIME_CLIENTS_REACH_BLOB"),
+    ],
+)
+def test_a_variable_of_another_role_is_refused(role: ServiceRole, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"\n{name}: is not read by this role"):
+        read(role, (ARTIFACTS if role is ServiceRole.ARTIFACTS else GOOD) | {name: "1"})
 
 
 @given(st.text(max_size=40))
 def test_no_text_makes_a_pattern_of_hosts(text: str) -> None:
     try:
-        hosts = read(ServiceRole.ARTIFACTS, GOOD | {"PUBLIC_HOSTS": text}).public_hosts
+        hosts = read(ServiceRole.ARTIFACTS, ARTIFACTS | {"MLFLOW_RUNTIME_PUBLIC_HOSTS": text}).public_hosts
     except SettingsError:
         return
     assert hosts

@@ -102,8 +102,10 @@ def everything_in(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def test_it_asks_only_for_what_the_gateway_writes_into_its_access_log() -> None:
-    services = {f"{name}_UPSTREAMS": f"{name.lower()}:5000" for name in ("TRACKING", "REGISTRY", "ARTIFACTS")}
-    config = render(from_environment({"PORT": "5500", "PUBLIC_HOSTS": "localhost", **services}))
+    services = {
+        f"MLFLOW_RUNTIME_{name}_UPSTREAMS": f"{name.lower()}:5000" for name in ("TRACKING", "REGISTRY", "ARTIFACTS")
+    }
+    config = render(from_environment({"PORT": "5500", "MLFLOW_RUNTIME_PUBLIC_HOSTS": "localhost", **services}))
     added = {step["key"] for step in everything_in(config) if step.get("handler") == "log_append"}
     # What Caddy itself writes ("How Logging Works", Caddy's documentation).
     caddy = {"logger", "status", "duration", "request"}
