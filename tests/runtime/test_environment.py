@@ -110,7 +110,7 @@ def test_a_variable_that_is_not_read_does_not_show_its_value() -> None:
     assert "hunter2" not in line
 
 
-@pytest.mark.parametrize("name", ["PATH", "SSL_CERT_FILE", "MLFLOW_DISABLE_TELEMETRY", *PLATFORM_VARIABLES])
+@pytest.mark.parametrize("name", ["PATH", "SSL_CERT_FILE", "MLFLOW_DISABLE_TELEMETRY", *sorted(PLATFORM_VARIABLES)])
 def test_variables_of_others_are_not_looked_at(name: str) -> None:
     Reader({name: "hunter2"}).check("The test")
 

@@ -73,7 +73,7 @@ def test_an_app_runs_the_digest_as_its_identity_and_rolls_when_ready(preview: bo
     assert {item["name"]: item["value"] for item in container["env"]} == {
         "A": "1",
         "B": "2",
-        "DRAIN_SECONDS": "4",
+        "MLFLOW_RUNTIME_DRAIN_SECONDS": "4",
         "PORT": "5000",
         "TMPDIR": "/spool",
     }
