@@ -6,36 +6,31 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from delivery.offline_azure import bodies
-from delivery.offline_azure.type_tokens import RESOURCE_GROUP
-from delivery.recover import addresses as product_addresses
+from delivery.azure_types import paths
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-00000000cafe"
 TENANT: Final = "00000000-0000-0000-0000-00000000beef"
 
-# Types without a schema: where they are and which inputs name them, parents first.
-OTHERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "consumption:Budget": ("Microsoft.Consumption/budgets", ("budgetName",)),
-    "costmanagement:Budget": ("Microsoft.Consumption/budgets", ("budgetName",)),
-    "applicationinsights:Workbook": ("Microsoft.Insights/workbooks", ("resourceName",)),
-    "applicationinsights:Component": ("Microsoft.Insights/components", ("resourceName",)),
-    "network:SecurityRule": (
-        "Microsoft.Network/networkSecurityGroups/securityRules",
-        ("networkSecurityGroupName", "securityRuleName"),
-    ),
-    "privatedns:PrivateRecordSet": (
-        "Microsoft.Network/privateDnsZones/A",
-        ("privateZoneName", "relativeRecordSetName"),
-    ),
-    "app:ContainerAppsAuthConfig": (
-        "Microsoft.App/containerApps/authConfigs",
-        ("containerAppName", "authConfigName"),
-    ),
-    "app:ManagedCertificate": (
-        "Microsoft.App/managedEnvironments/managedCertificates",
-        ("environmentName", "managedCertificateName"),
-    ),
-}
+SCOPES: Final = frozenset({"resourceGroupName", "scope", "resourceUri"})
+"""Inputs that say where a resource is. Like its names they are in the address of a request, not in its body."""
+
+_RESOURCE_GROUPS: Final = "Microsoft.Resources/resourceGroups"
+
+
+class UnknownTypeError(LookupError):
+    """The offline Azure has no path for a type."""
+
+
+def names(type_token: str) -> tuple[str, ...]:
+    """Return the inputs that name a resource, its parents' first and its own last. Raises UnknownTypeError."""
+    inputs = [name for name in paths.inputs(_path(type_token)) if name != "subscriptionId"]
+    return tuple(name for name in inputs if name not in SCOPES) or (inputs[-1],)
+
+
+def address(type_token: str, inputs: Mapping[str, Any]) -> str:
+    """Return a resource's ID. Raises UnknownTypeError for a type without a path, KeyError for a missing name."""
+    values = {"subscriptionId": SUBSCRIPTION, **{key: str(value).strip("/") for key, value in inputs.items()}}
+    return f"/{_path(type_token).format_map(values).strip('/')}"
 
 
 def own_name(identifier: str) -> str:
@@ -43,49 +38,19 @@ def own_name(identifier: str) -> str:
     return identifier.rsplit("/", 1)[-1]
 
 
-def arm_type(type_token: str) -> str:
-    if type_token in bodies.table():
-        return str(bodies.table()[type_token]["armType"])
-    short = type_token.removeprefix("azure-native:")
-    module, name = short.split(":")
-    return OTHERS[short][0] if short in OTHERS else f"Microsoft.{module.capitalize()}/{name[0].lower()}{name[1:]}s"
+def arm_type(identifier: str) -> str:
+    """Return the ARM type of the resource with this ID, such as Microsoft.Storage/storageAccounts/blobServices."""
+    _, separator, tail = identifier.rpartition("/providers/")
+    if not separator:
+        return _RESOURCE_GROUPS
+    namespace, *segments = tail.split("/")
+    return "/".join([namespace, *segments[::2]])
 
 
-def names(type_token: str, inputs: Mapping[str, Any]) -> tuple[str, ...]:
-    """The inputs that name the resource, its parents' first and its own last."""
-    if type_token in bodies.table():
-        own = bodies.name_argument(type_token)
-        parents = (name for name in bodies.table()[type_token]["pathArgs"] if name not in {*bodies.SCOPES, own})
-        return (*parents, own)
-    short = type_token.removeprefix("azure-native:")
-    if short in OTHERS:
-        return OTHERS[short][1]
-    return tuple(key for key in inputs if key.endswith("Name") and key != "resourceGroupName")[-1:] or ("name",)
+def existing(identifier: str) -> str:
+    """Return the ID of the resource that must exist before this ID is used.
 
-
-def address(type_token: str, inputs: Mapping[str, Any]) -> str:
-    """The resource's ID. Raises KeyError for a missing name."""
-    if type_token == RESOURCE_GROUP:
-        return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{inputs['resourceGroupName']}"
-    if not bodies.AVAILABLE:
-        # Without the schemas, from which names are told here, the product's own table has to do.
-        return product_addresses.address(type_token, inputs, SUBSCRIPTION)
-    namespace, *kinds = arm_type(type_token).split("/")
-    values = [str(inputs[name]) for name in names(type_token, inputs)]
-    # Azure has one blob service in an account and calls it `default`.
-    values[1:1] = ["default"] * (len(kinds) - len(values))
-    tail = "".join(f"/{kind}/{value}" for kind, value in zip(kinds, values, strict=True))
-    scope = inputs.get("scope", inputs.get("resourceUri"))
-    if scope is None:
-        scope = f"/subscriptions/{SUBSCRIPTION}"
-        scope += f"/resourceGroups/{inputs['resourceGroupName']}" if "resourceGroupName" in inputs else ""
-    return f"/{str(scope).strip('/')}/providers/{namespace}{tail}"
-
-
-def real(identifier: str) -> str:
-    """The resource that must be there for this ID to be used: some parts come with, or after, what they belong to.
-
-    A storage account has its blob service from the start. A role can be given on a secret that is not there yet.
+    A storage account has its blob service from the start. A role can be granted on a secret that does not exist yet.
     """
     if "/providers/" not in identifier:
         return identifier
@@ -94,11 +59,18 @@ def real(identifier: str) -> str:
 
 
 def parent(identifier: str) -> str | None:
-    """The ID that must exist before this one, None for what hangs on the subscription."""
+    """Return the ID that must exist before this one is created; None for a resource of the subscription itself."""
     head, separator, tail = identifier.rpartition("/providers/")
     if not separator:
         return None
     segments = tail.split("/")
     if len(segments) > 3:
-        return real(f"{head}/providers/{'/'.join(segments[:-2])}")
-    return real(head) if head.count("/") > 2 else None
+        return existing(f"{head}/providers/{'/'.join(segments[:-2])}")
+    return existing(head) if head.count("/") > 2 else None
+
+
+def _path(type_token: str) -> str:
+    path = paths.path(type_token)
+    if path is None:
+        raise UnknownTypeError(f"type: got {type_token}; expected one with a row in delivery/azure_types/paths.py.")
+    return path

@@ -1,139 +1,35 @@
-"""From the inputs of an azure-native resource to its ARM body, and what is wrong with that body.
+"""From the inputs of an azure-native resource to the body of an ARM request or answer.
 
-Driven by ../shared/arm-schemas, which stays beside the checkout: `AVAILABLE` is False where it is absent. Types that
-the folder does not know are checked by delivery/offline_azure/sdk_types.py alone.
+The rule is the provider's plain one: an input is at the body's root if ARM has it there for every type, else under
+`properties`. Properties that the provider renames keep the provider's name.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
-from delivery.offline_azure import schema as strict
-from delivery.offline_azure import sdk_types
-from delivery.offline_azure.errors import RefusedError
-from delivery.offline_azure.schema import Schema
-from delivery.offline_azure.values import UNKNOWN, Json, known
+from delivery.offline_azure import addresses
+from delivery.offline_azure.values import UNKNOWN, Json, known, merged
 
-FOLDER: Final = Path(__file__).resolve().parents[2].parent / "shared" / "arm-schemas"
-AVAILABLE: Final = FOLDER.is_dir()
-
-# What a path argument names is in the address of the request, not in its body.
-SCOPES: Final = {"resourceGroupName", "scope", "resourceUri"}
-# These take their own name under another argument than the last of their path arguments.
-NAME_ARGUMENTS: Final = {
-    "azure-native:dbforpostgresql:AdministratorsMicrosoftEntra": "objectId",
-    "azure-native:authorization:RoleDefinition": "roleDefinitionId",
-    "azure-native:monitor:DiagnosticSetting": "name",
-}
-
-# Renames that the table beside the checkout lacks: Microsoft.Storage's VirtualNetworkRule and IPRule
-# (https://learn.microsoft.com/azure/templates/microsoft.storage/storageaccounts#networkruleset-objects).
-_MORE_RENAMES: Final = {
-    "azure-native:storage:StorageAccount": {
-        "networkRuleSet.virtualNetworkRules[].virtualNetworkResourceId": "networkAcls.virtualNetworkRules[].id",
-        "networkRuleSet.ipRules[].iPAddressOrRange": "networkAcls.ipRules[].value",
-    }
-}
-
-
-@cache
-def table() -> dict[str, dict[str, Any]]:
-    """The azure-native types that have a schema, each with its row of pulumi_to_arm.json."""
-    if not AVAILABLE:
-        return {}
-    rows: dict[str, dict[str, Any]] = json.loads((FOLDER / "pulumi_to_arm.json").read_text())
-    for type_token, renames in _MORE_RENAMES.items():
-        rows[type_token]["renames"] |= renames
-    return rows
-
-
-@cache
-def root_schema(type_token: str) -> Schema:
-    row = table()[type_token]
-    index = json.loads((FOLDER / "index.json").read_text())
-    loaded: Schema = json.loads((FOLDER / index[f"{row['armType']}@{row['apiVersion']}"]["schema"]).read_text())
-    return loaded
-
-
-def name_argument(type_token: str) -> str:
-    """The input that holds the resource's own name, e.g. `accountName`."""
-    named = [argument for argument in table()[type_token]["pathArgs"] if argument not in SCOPES]
-    return NAME_ARGUMENTS.get(type_token) or (named[-1] if named else "resourceGroupName")
+# Microsoft Learn, "Understand the structure and syntax of ARM templates", section Resources.
+_AT_ROOT: Final = frozenset(
+    (
+        *("etag", "extendedLocation", "identity", "kind", "location", "managedBy", "plan", "properties", "sku"),
+        *("tags", "zones"),
+    )
+)
 
 
 def body(type_token: str, inputs: Mapping[str, Any]) -> dict[str, Json]:
-    """The ARM body that the provider sends for these inputs; a key that the schema has no place for stays where it is.
+    """Return the ARM body for these inputs, without what is in the address. The name is `UNKNOWN` if it is not given.
 
-    A resource without a name of its own gets an unknown one, as the provider makes it up.
+    Raises addresses.UnknownTypeError for a type without a path.
     """
-    row, root = table()[type_token], root_schema(type_token)
     given = known(inputs)
-    name = given.get(name_argument(type_token), UNKNOWN)
-    addressed = {*row["pathArgs"], name_argument(type_token)}
-    sent = {key: value for key, value in given.items() if key not in addressed}
-    translated = _translated(sent, strict.resolved(root, root), root, row["renames"], "")
-    return {"name": name, **translated}
-
-
-def violations(type_token: str, inputs: Mapping[str, Any]) -> list[str]:
-    """What ARM would refuse in a resource with these inputs, path by path; empty when it is accepted."""
-    root = root_schema(type_token)
-    return list(strict.violations(body(type_token, inputs), root, root))
-
-
-def _translated(value: Json, schema: Schema, root: Schema, renames: Mapping[str, str], path: str) -> Json:
-    schema = strict.resolved(schema, root)
-    if isinstance(value, list):
-        if "additionalProperties" in schema and all(isinstance(item, str) or item is UNKNOWN for item in value):
-            # The provider takes user-assigned identities as a list of IDs, ARM as an object with one key per ID.
-            return UNKNOWN if UNKNOWN in value else {item: {} for item in value}
-        return [_translated(item, schema.get("items", {}), root, renames, f"{path}[]") for item in value]
-    if not isinstance(value, dict):
-        return value
-    value = {_renamed(key, f"{path}.{key}" if path else key, renames): (key, item) for key, item in value.items()}
-    schema = strict.alternative(schema, root, {key: item for key, (_, item) in value.items()}) or schema
-    here = schema.get("properties", {})
-    below = strict.resolved(here["properties"], root).get("properties", {}) if "properties" in here else {}
-    result: dict[str, Json] = {}
-    for key, (given, item) in value.items():
-        inside = key not in here and key in below
-        its_schema = below[key] if inside else here.get(key, _of_others(schema))
-        moved = _translated(item, its_schema, root, renames, f"{path}.{given}" if path else given)
-        if inside:
-            result.setdefault("properties", {})[key] = moved
-        else:
-            result[key] = moved
-    return result
-
-
-def _of_others(schema: Schema) -> Schema:
-    others = schema.get("additionalProperties", {})
-    return others if isinstance(others, dict) else {}
-
-
-def _renamed(key: str, path: str, renames: Mapping[str, str]) -> str:
-    if destination := renames.get(path):
-        quoted = re.search(r"\['([^']+)'\]$", destination)
-        return quoted.group(1) if quoted else destination.rsplit(".", 1)[-1]
-    parent, _, _ = path.rpartition(".")
-    if f"{parent}.*" in renames:
-        return re.sub(r"[A-Z]", lambda capital: f"-{capital.group().lower()}", key)
-    return key
-
-
-def faults_of(type_token: str, inputs: Mapping[str, Json]) -> list[str]:
-    """What is wrong with the body, by the ARM schema and by the SDK's own types."""
-    by_schema = violations(type_token, inputs) if type_token in table() else []
-    return by_schema or sdk_types.violations(type_token, inputs)
-
-
-def check(type_token: str, inputs: Mapping[str, Json]) -> None:
-    """Raise RefusedError (400) for a body that Azure does not take; unknown values pass."""
-    if found := faults_of(type_token, inputs):
-        message = f"The request content was invalid and could not be deserialized: {'; '.join(found)}"
-        raise RefusedError(400, "InvalidRequestContent", message)
+    names = addresses.names(type_token)
+    sent = {key: value for key, value in given.items() if key not in {*names, *addresses.SCOPES}}
+    at_root = {key: value for key, value in sent.items() if key in _AT_ROOT}
+    below = {key: value for key, value in sent.items() if key not in _AT_ROOT}
+    written = merged(at_root, {"properties": below} if below else {})
+    return {"name": given.get(names[-1], UNKNOWN), **written}

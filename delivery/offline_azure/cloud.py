@@ -1,7 +1,7 @@
 """The offline Azure: resources in one JSON file, and the answers of Azure Resource Manager to what is done with them.
 
-It refuses what Azure refuses: bodies that the schemas do not allow (400), a missing parent (404), what `rules` finds
-beside the other resources, a name that is taken or softly deleted (409), the deletion of what is locked or in use
+It refuses what Azure refuses: bodies that the SDK's own types do not allow (400), a missing parent (404), what `rules`
+finds beside the other resources, a name that is taken or softly deleted (409), the deletion of what is locked or in use
 (409), and what a test injected. Every call is one JSON line in `<state>.calls.jsonl`.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from delivery.azure_types import type_tokens
 from delivery.offline_azure import (
     addresses,
     bodies,
@@ -22,7 +23,7 @@ from delivery.offline_azure import (
     immutable,
     revisions,
     rules,
-    type_tokens,
+    sdk_types,
 )
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
 from delivery.offline_azure.values import Json, merged
@@ -35,12 +36,19 @@ GLOBALLY_UNIQUE: Final[Mapping[str, str]] = {
     type_tokens.REGISTRY: "AlreadyInUse",
 }
 
+Check = Callable[[str, Mapping[str, Json]], Sequence[str]]
+"""Returns what is wrong with the inputs of a type, one line `path: reason` a fault."""
+
 
 class Azure:
-    """One Azure, kept in a file. Safe for threads; one process at a time."""
+    """One Azure, kept in a file. Safe for threads; one process at a time.
 
-    def __init__(self, state: Path) -> None:
+    `checks` look at each body before the installed SDK's own types do, to make this Azure stricter.
+    """
+
+    def __init__(self, state: Path, *, checks: Sequence[Check] = ()) -> None:
         self._file, self._lock = state, threading.RLock()
+        self._checks = (*checks, sdk_types.violations)
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
         self._cleared = threading.Event()
         empty: dict[str, Any] = {"resources": {}, "deleted": {}, "taken": {}, "faults": [], "executions": {}}
@@ -117,11 +125,18 @@ class Azure:
             partial.write_text(json.dumps(self._state, indent=1, sort_keys=True))
             partial.replace(self._file)
 
+    def check(self, type_token: str, inputs: Mapping[str, Json]) -> None:
+        """Raise RefusedError (400) for a body that Azure does not take; unknown values pass."""
+        for check in self._checks:
+            if found := check(type_token, inputs):
+                message = f"The request content was invalid and could not be deserialized: {'; '.join(found)}"
+                raise RefusedError(400, "InvalidRequestContent", message)
+
     def create(self, type_token: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """PUT of a new resource. Raises RefusedError, or HalfDoneError when it was made and left unfinished."""
         identifier = addresses.address(type_token, inputs)
         with self.called("create", type_token, identifier) as fault, self._lock:
-            bodies.check(type_token, inputs)
+            self.check(type_token, inputs)
             self._check_place(type_token, identifier, inputs)
             self._check_beside(type_token, identifier, inputs)
             self._state["deleted"].pop(_unique_name(type_token, identifier), None)
@@ -135,7 +150,7 @@ class Azure:
     def update(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """PUT of a resource that is there."""
         with self.called("update", type_token, identifier), self._lock:
-            bodies.check(type_token, inputs)
+            self.check(type_token, inputs)
             old = self._there(identifier)
             if reason := immutable.refusal(type_token, old["inputs"], inputs):
                 raise RefusedError(400, "PropertyChangeNotAllowed", reason)
@@ -182,8 +197,8 @@ class Azure:
     def _write(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
         old = self.resources.get(identifier.lower(), {})
         kept = computed_outputs.written_back(type_token, inputs, old.get("inputs", {}))
-        body = bodies.body(type_token, kept) if type_token in bodies.table() else kept
-        resource: dict[str, Any] = {"id": identifier, "type": type_token, "inputs": kept, "body": body}
+        resource: dict[str, Any] = {"id": identifier, "type": type_token, "inputs": kept}
+        resource["body"] = bodies.body(type_token, kept)
         if type_token == type_tokens.CONTAINER_APP:
             name = addresses.own_name(identifier)
             outcomes = self.outcomes.get(name, [])

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from delivery.azure_types.type_tokens import SERVER, short
 from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT, own_name
-from delivery.offline_azure.type_tokens import SERVER, short
 from delivery.offline_azure.values import merged, ordered
 
 Answer = Callable[[str, Mapping[str, Any]], dict[str, Any]]

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from delivery.azure_types.type_tokens import CONFIGURATION, LOCK
 from delivery.offline_azure.errors import RefusedError
-from delivery.offline_azure.type_tokens import CONFIGURATION, LOCK
 
 # These vanish with their parent and are in nobody's way.
 GO_WITH_PARENT: Final = {

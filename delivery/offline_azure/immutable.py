@@ -1,66 +1,57 @@
-"""Which inputs the provider replaces a resource for, and which updates Azure itself refuses.
-
-The rows come from ../shared/azure-native/replacements.json (the provider's own published schema); where that is absent,
-the address and the location alone replace.
-"""
+"""Which changed inputs recreate a resource, and which updates Azure itself refuses."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
-from delivery.offline_azure import addresses, bodies
+from delivery.azure_types import type_tokens
+from delivery.offline_azure import addresses
 
-TABLE: Final = bodies.FOLDER.parent / "azure-native" / "replacements.json"
-
-# Types that have moved to another module, or were renamed, since the table was made.
-MOVED: Final[Mapping[str, str]] = {
-    "privatedns:PrivateZone": "network:PrivateZone",
-    "privatedns:PrivateRecordSet": "network:PrivateRecordSet",
-    "monitor:ActionGroup": "insights:ActionGroup",
-    "monitor:DiagnosticSetting": "insights:DiagnosticSetting",
-    "monitor:MetricAlert": "insights:MetricAlert",
-    "monitor:ScheduledQueryRule": "insights:ScheduledQueryRule",
-    "applicationinsights:Workbook": "insights:Workbook",
-    "applicationinsights:Component": "insights:Component",
-    "dbforpostgresql:AdministratorsMicrosoftEntra": "dbforpostgresql:Administrator",
-}
-
-# Departures. The table's VirtualNetworkLink is that of a DNS resolver's forwarding rule set; the one of a private
-# zone is bound to its network for life (REST reference "Virtual Network Links - Update": only registration and tags
-# change).
-DEPARTURES: Final[Mapping[str, frozenset[str]]] = {
+# Inputs beside names and scope whose change recreates a resource: what the provider's published schema marks
+# `willReplaceOnChanges` (https://www.pulumi.com/registry/packages/azure-native/api-docs/). Other types have none.
+_RECREATES: Final[Mapping[str, frozenset[str]]] = {
+    "app:ContainerApp": frozenset({"environmentId", "location", "managedEnvironmentId"}),
+    "app:Job": frozenset({"environmentId", "location"}),
+    "app:ManagedEnvironment": frozenset({"location", "zoneRedundant"}),
+    "applicationinsights:Workbook": frozenset({"location"}),
+    "authorization:RoleAssignment": frozenset({"principalId"}),
+    "containerregistry:Registry": frozenset({"location"}),
+    # Its network mode is chosen at creation (Microsoft Learn, "Networking with private access (VNet integration)").
+    "dbforpostgresql:Server": frozenset(
+        ("administratorLogin", "availabilityZone", "location", "network", "pointInTimeUTC", "sourceServerResourceId")
+    ),
+    "managedidentity:UserAssignedIdentity": frozenset({"location"}),
+    "monitor:ActionGroup": frozenset({"location"}),
+    "monitor:MetricAlert": frozenset({"location"}),
+    "monitor:ScheduledQueryRule": frozenset({"location"}),
+    "network:PublicIPAddress": frozenset({"location", "publicIPAddressVersion", "publicIPPrefix", "sku"}),
+    "network:VirtualNetwork": frozenset({"location"}),
+    "operationalinsights:Workspace": frozenset({"location"}),
+    "privatedns:PrivateZone": frozenset({"location"}),
+    # REST reference, "Virtual Network Links - Update": only registration and tags change.
     "privatedns:VirtualNetworkLink": frozenset({"location", "virtualNetwork"}),
+    "resources:ResourceGroup": frozenset({"location"}),
+    # Microsoft Learn, "Azure Data Lake Storage hierarchical namespace": it cannot be switched on or off here.
+    "storage:StorageAccount": frozenset({"isHnsEnabled", "location"}),
 }
 
 
-@cache
-def _rows() -> dict[str, dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = json.loads(TABLE.read_text()) if TABLE.is_file() else {}
-    return rows
-
-
-def replacing(type_token: str, inputs: Mapping[str, Any]) -> frozenset[str]:
-    """Input paths, `[]` for a list's items, whose change replaces a resource of this type."""
-    short = type_token.removeprefix("azure-native:")
-    address = {*addresses.names(type_token, inputs), *bodies.SCOPES}
-    if short in DEPARTURES:
-        return DEPARTURES[short] | address
-    row = _rows().get(MOVED.get(short, short))
-    return frozenset(row["replace"] if row else ["location"]) | address
+def replacing(type_token: str) -> frozenset[str]:
+    """Return the input paths whose change recreates a resource of this type; `[]` stands for a list's items."""
+    address = {*addresses.names(type_token), *addresses.SCOPES}
+    return _RECREATES.get(type_tokens.short(type_token), frozenset()) | address
 
 
 def replaces(path: str, immutable: frozenset[str]) -> bool:
-    """Whether a change at this path (`network.x`, `list[0].y`) is one of, or inside of, the immutable ones."""
+    """Return whether a path (`network.x`, `list[0].y`) is one of the immutable ones, or inside of one."""
     general = re.sub(r"\[\d+\]", "[]", path)
     return any(general == one or general.startswith((f"{one}.", f"{one}[")) for one in immutable)
 
 
 def refusal(type_token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """Why Azure refuses this update although the provider tries it."""
+    """Return why Azure refuses an update that the provider tries; None if it accepts it."""
 
     def moved(*path: str) -> tuple[Any, Any]:
         before: Any = old
@@ -69,9 +60,9 @@ def refusal(type_token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
             before, after = (before or {}).get(key), (after or {}).get(key)
         return before, after
 
-    match type_token.removeprefix("azure-native:"):
+    match type_tokens.short(type_token):
         case "keyvault:Vault":
-            # Microsoft Learn, "Azure Key Vault soft-delete overview": purge protection cannot be taken back.
+            # Microsoft Learn, "Azure Key Vault soft-delete overview": purge protection cannot be disabled.
             if moved("properties", "enablePurgeProtection") in [(True, False), (True, None)]:
                 return "The property 'enablePurgeProtection' cannot be set to false. It is irreversible."
             if moved("location")[0] != moved("location")[1]:

@@ -13,11 +13,11 @@ from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2  # type:
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from delivery.offline_azure import addresses, bodies, computed_outputs, immutable, sdk_types
+from delivery.azure_types.type_tokens import versionless
+from delivery.offline_azure import addresses, computed_outputs, immutable, sdk_types
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
 from delivery.offline_azure.retrying import repeated
-from delivery.offline_azure.type_tokens import versionless
 from delivery.offline_azure.values import UNKNOWN, Json, known, merged
 
 VERSION: Final = "3.29.0"
@@ -61,10 +61,10 @@ def outputs(
 
     `answer` is what Azure knows of this one resource and not of its kind.
     """
-    of_address = {*addresses.names(type_token, inputs), *bodies.SCOPES} - sdk_types.outputs_of(type_token)
+    of_address = {*addresses.names(type_token), *addresses.SCOPES} - sdk_types.outputs_of(type_token)
     told = {key: value for key, value in _answered(inputs).items() if key not in of_address}
     told = merged(merged(told, computed_outputs.computed(type_token, identifier, inputs)), answer)
-    return {"type": addresses.arm_type(type_token), **told}
+    return {"type": addresses.arm_type(identifier), **told}
 
 
 def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
@@ -160,7 +160,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
         type_token, news, olds = _token(request.urn), plain(request.news), plain(request.olds)
-        own = addresses.names(type_token, news)[-1]
+        own = addresses.names(type_token)[-1]
         if own not in news and own in sdk_types.inputs_of(type_token):
             # A resource without a name of its own keeps the one that was made up for it.
             news[own] = olds.get(own) or f"{request.urn.rsplit('::', 1)[1]}{request.randomSeed.hex()[:8]}"
@@ -168,7 +168,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
         type_token, old, new = _token(request.urn), plain(request.old_inputs), plain(request.news)
-        immutables = immutable.replacing(type_token, new)
+        immutables = immutable.replacing(type_token)
         found = dict(changes(old, new))
         replaced = [path for path in found if immutable.replaces(path, immutables)]
         detailed = {
@@ -185,13 +185,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             detailedDiff=detailed,
             hasDetailedDiff=True,
             # Two resources cannot have one address at a time.
-            deleteBeforeReplace=bool(replaced) and not set(found) & set(addresses.names(type_token, new)),
+            deleteBeforeReplace=bool(replaced) and not set(found) & set(addresses.names(type_token)),
         )
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
         type_token, inputs = _token(request.urn), plain(request.properties)
         if request.preview:
-            self._asked(context, lambda: bodies.check(type_token, inputs))
+            self._asked(context, lambda: self._azure.check(type_token, inputs))
             return provider_pb2.CreateResponse(properties=wire(preview_outputs(type_token, inputs)))
         try:
             made = self._asked(context, lambda: self._azure.create(type_token, inputs))
@@ -216,7 +216,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         type_token, inputs = _token(request.urn), plain(request.news)
         if request.preview:
-            self._asked(context, lambda: bodies.check(type_token, inputs))
+            self._asked(context, lambda: self._azure.check(type_token, inputs))
             return provider_pb2.UpdateResponse(properties=wire(outputs(type_token, request.id, inputs, {})))
         changed = self._asked(context, lambda: self._azure.update(type_token, request.id, inputs))
         return provider_pb2.UpdateResponse(properties=wire(outputs_of(changed)))

@@ -17,10 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from delivery.azure_types.type_tokens import CONTAINER_APP, JOB
 from delivery.offline_azure import addresses, computed_outputs, executions, revisions
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
-from delivery.offline_azure.type_tokens import CONTAINER_APP, JOB
 from delivery.offline_azure.values import merged
 
 BEARER: Final = "offline-token"
@@ -177,7 +177,7 @@ def _resource(resource: Mapping[str, Any]) -> dict[str, Any]:
     body = {key: value for key, value in resource["body"].items() if key not in ("name", "type")}
     answer = {"provisioningState": "Succeeded", **resource.get("answer", {})}
     told = {"id": resource["id"], "name": addresses.own_name(resource["id"])}
-    told["type"] = addresses.arm_type(resource["type"])
+    told["type"] = addresses.arm_type(resource["id"])
     return merged({**told, **body}, {"properties": answer})  # type: ignore[no-any-return]
 
 

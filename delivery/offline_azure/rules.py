@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from delivery.azure_types.type_tokens import PACKAGE, short
 from delivery.offline_azure import computed_outputs
-from delivery.offline_azure.addresses import SUBSCRIPTION, own_name, real
+from delivery.offline_azure.addresses import SUBSCRIPTION, existing, own_name
 from delivery.offline_azure.errors import RefusedError
 
 Resources = Mapping[str, Mapping[str, Any]]
@@ -28,7 +29,7 @@ _MOST_CREDENTIALS: Final = 20
 def refusal(type_token: str, identifier: str, inputs: Mapping[str, Any], resources: Resources) -> RefusedError | None:
     """Why Azure refuses this resource beside the others (by ID in lower case); None if it takes it."""
     others = {key: value for key, value in resources.items() if key != identifier.lower()}
-    rule = RULES.get(type_token.removeprefix("azure-native:"))
+    rule = RULES.get(short(type_token))
     return _dangling(identifier, inputs, others) or (rule(identifier, inputs, others) if rule else None)
 
 
@@ -44,13 +45,13 @@ def references(value: Any) -> Iterator[str]:
         yield value
 
 
-def of_type(resources: Resources, short: str) -> list[Mapping[str, Any]]:
-    return [one for one in resources.values() if one["type"] == f"azure-native:{short}"]
+def of_type(resources: Resources, kind: str) -> list[Mapping[str, Any]]:
+    return [one for one in resources.values() if one["type"] == f"{PACKAGE}{kind}"]
 
 
 def _dangling(identifier: str, inputs: Mapping[str, Any], resources: Resources) -> RefusedError | None:
     for reference in references(inputs):
-        if real(reference).lower() in resources or reference.lower() == identifier.lower():
+        if existing(reference).lower() in resources or reference.lower() == identifier.lower():
             continue
         if "/userassignedidentities/" in reference.lower():
             message = (

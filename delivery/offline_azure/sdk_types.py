@@ -1,11 +1,12 @@
 """What the installed pulumi-azure-native tells of a type: its inputs, nested ones too, their kinds and enums.
 
-The check for types without an ARM schema (a budget, a workbook), and for a machine without the schemas.
+The offline Azure checks every body by these types, and an input that is required and missing is a fault too.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import threading
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -76,12 +77,22 @@ def _object(value: Mapping[str, Json], args: type, path: str) -> Iterator[str]:
     names = {camel: python for python, camel in _types.input_type_py_to_pulumi_names(args).items()}
     kinds = _types.input_type_types(args)
     prefix = f"{path}." if path else ""
+    required = _required(args)
+    for key in (key for key, python in names.items() if python in required and key not in value):
+        yield f"{prefix}{key}: is required"
     for key, item in value.items():
         if key not in names:
             yield f"{prefix}{key}: is unknown or read-only"
         else:
             kind = kinds.get(key, kinds.get(names[key], Any))
             yield from _value(item, _types.unwrap_type(kind), prefix + key)
+
+
+@cache
+def _required(args: type) -> frozenset[str]:
+    """Return the Python names of an Args class's inputs that have no default."""
+    parameters = list(inspect.signature(args).parameters.values())
+    return frozenset(one.name for one in parameters if one.default is inspect.Parameter.empty)
 
 
 def _value(value: Json, kind: Any, path: str) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from delivery.offline_azure import sdk_types, values
-from delivery.offline_azure.bodies import faults_of
 from tests.support import arm
 from tests.support.recorder import Graph
 from tests.support.stacks import STACKS, graph
@@ -86,7 +85,7 @@ CORRUPTIONS: tuple[tuple[str, str, Any], ...] = (
 
 def faults(recorded: Graph, name: str) -> list[str]:
     """What Azure would refuse of a recorded resource."""
-    return faults_of(recorded.type(name), values.known(recorded.inputs(name)))
+    return arm.faults(recorded.type(name), values.known(recorded.inputs(name)))
 
 
 def corrupted(inputs: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -120,7 +119,7 @@ def test_azure_takes_every_body(stack: str, preview: bool) -> None:
 def test_one_wrong_property_is_noticed(name: str, path: str, value: Any) -> None:
     recorded = graph("prod")
     assert faults(recorded, name) == []
-    assert faults_of(recorded.type(name), corrupted(recorded.inputs(name), path, value)) != []
+    assert arm.faults(recorded.type(name), corrupted(recorded.inputs(name), path, value)) != []
 
 
 def test_types_without_a_schema_are_held_to_the_sdks_types() -> None:

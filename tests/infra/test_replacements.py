@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from delivery.offline_azure.immutable import MOVED
 from tests.support.replacements import needs_table, replacing
 from tests.support.stacks import graph
 
@@ -33,7 +32,7 @@ REPLACED_FOR = {
 @pytest.mark.parametrize("kind", REPLACED_FOR)
 def test_what_replaces_it_is_known(kind: str) -> None:
     # A move to another resource group is a replacement of everything, the group itself included.
-    assert replacing(MOVED.get(kind, kind)) - {"resourceGroupName"} == REPLACED_FOR[kind]
+    assert replacing(kind) - {"resourceGroupName"} == REPLACED_FOR[kind]
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])

@@ -18,7 +18,8 @@ from typing import Any
 import pulumi
 
 import components.azure
-from delivery.offline_azure import addresses, bodies, sdk_types, type_tokens, values
+from delivery.azure_types.type_tokens import versionless
+from delivery.offline_azure import addresses, sdk_types, values
 from tests.components.azure.examples import TAGS, Example
 from tests.support import arm
 from tests.support.recorder import Graph, record
@@ -58,7 +59,7 @@ def problems(component: type[pulumi.ComponentResource], example: Example, *, pre
             yield from _of_a_place(name, graph)
         if graph.is_custom(name):
             yield from _of_a_resource(graph.type(name), graph.inputs(name), name)
-    if not preview and bodies.AVAILABLE:
+    if not preview:
         yield from _of_physical_names(graph)
 
 
@@ -91,12 +92,7 @@ def _of_a_place(name: str, graph: Graph) -> Iterator[str]:
 def _of_a_resource(token: str, inputs: Mapping[str, Any], name: str) -> Iterator[str]:
     if "tags" in sdk_types.inputs_of(token) and inputs.get("tags") != TAGS:
         yield f"{name}: has not got the tags"
-    found = (
-        arm.violations(token, inputs)
-        if arm.has_schema(token)
-        else sdk_types.violations(type_tokens.versionless(token), values.known(inputs))
-    )
-    yield from (f"{name}: Azure refuses {violation}" for violation in found)
+    yield from (f"{name}: Azure refuses {violation}" for violation in arm.faults(token, values.known(inputs)))
 
 
 def _component_of(name: str, graph: Graph) -> str | None:
@@ -114,7 +110,7 @@ def _of_physical_names(graph: Graph) -> Iterator[str]:
     # Sorted: which of two registers first is a race.
     for name in sorted(filter(graph.is_custom, graph.names)):
         try:
-            address = addresses.address(type_tokens.versionless(graph.type(name)), graph.inputs(name)).lower()
+            address = addresses.address(versionless(graph.type(name)), graph.inputs(name)).lower()
         except KeyError as error:
             yield f"{name}: leaves its name {error} to the provider"
             continue

@@ -9,8 +9,9 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 
-from delivery.offline_azure import bodies, schema, sdk_types
+from delivery.offline_azure import sdk_types
 from tests.support import arm
+from tests.support.arm_schemas import bodies, schema
 
 IN_GROUP = {"resourceGroupName": "rg"}
 PLACED = {**IN_GROUP, "location": "westeurope", "tags": {"owner": "platform"}}

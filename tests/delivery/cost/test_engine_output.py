@@ -12,10 +12,9 @@ from delivery.cost.resources import InputError, read
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.running import Result
-from tests.support.arm import needs_schemas
+from tests.support import arm
 from tests.support.engine import Program
 
-pytestmark = needs_schemas
 SOURCE = """
 import pulumi
 from pulumi_azure_native import privatedns, resources
@@ -33,7 +32,7 @@ def document(result: Result) -> Any:
 
 
 def test_a_preview_and_an_export_hold_the_same_resources(tmp_path: Path) -> None:
-    server, port = serve(Azure(tmp_path / "azure.json"))
+    server, port = serve(Azure(tmp_path / "azure.json", checks=arm.CHECKS))
     try:
         program = Program.written(tmp_path, SOURCE, port)
         before = read(document(program.run("preview", "--json", "--stack=test")))

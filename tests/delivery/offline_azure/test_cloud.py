@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from delivery.offline_azure import immutable
+from delivery.offline_azure.addresses import UnknownTypeError
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
-from tests.support.arm import needs_schemas
-from tests.support.replacements import needs_table
 
 GROUP = "azure-native:resources:ResourceGroup"
 VAULT = "azure-native:keyvault:Vault"
@@ -45,7 +45,6 @@ def test_what_is_there_outlives_the_process_and_every_call_is_written_down(azure
     assert [call["operation"] for call in azure.calls()] == ["create", "create", "read"]
 
 
-@needs_schemas
 def test_a_parent_must_be_there(azure: Azure) -> None:
     with refused("ResourceGroupNotFound"):
         azure.create(VAULT, {**vault(), "resourceGroupName": "other"})
@@ -62,6 +61,35 @@ def test_a_body_with_an_unknown_property_is_refused_and_nothing_is_made(azure: A
     assert "properties.enableEverything" in str(error.value)
     assert len(azure.resources) == 1
     assert "InvalidRequestContent" in azure.calls()[-1]["refused"]
+
+
+def test_a_body_without_a_required_property_is_refused(azure: Azure) -> None:
+    inputs = vault()
+    del inputs["properties"]["sku"]["family"]
+    with refused("InvalidRequestContent") as error:
+        azure.create(VAULT, inputs)
+    assert "properties.sku.family: is required" in str(error.value)
+
+
+def test_a_check_makes_an_azure_stricter(tmp_path: Path) -> None:
+    def owned(type_token: str, inputs: Mapping[str, Any]) -> list[str]:
+        return [] if "tags" in inputs else [f"{type_token}: has no owner"]
+
+    azure = Azure(tmp_path / "azure.json", checks=[owned])
+    with refused("InvalidRequestContent") as error:
+        azure.create(GROUP, PLACED)
+    assert f"{GROUP}: has no owner" in str(error.value)
+    tagged = {**PLACED, "tags": {"owner": "team"}}
+    made = azure.create(GROUP, tagged)
+    with refused("InvalidRequestContent"):
+        azure.update(GROUP, made["id"], PLACED)
+    with pytest.raises(RefusedError, match="locatoin: is unknown"):
+        azure.update(GROUP, made["id"], {**tagged, "locatoin": "x"})
+
+
+def test_a_type_without_a_path_is_refused_with_the_place_for_it(azure: Azure) -> None:
+    with pytest.raises(UnknownTypeError, match=r"got azure-native:cache:Redis; .*delivery/azure_types/paths.py"):
+        azure.create("azure-native:cache:Redis", {**PLACED, "name": "redis"})
 
 
 def test_a_deleted_vault_keeps_its_name_until_it_is_purged_or_recovered(azure: Azure) -> None:
@@ -103,7 +131,6 @@ def test_a_lock_holds_the_resource_and_what_is_above_it(azure: Azure) -> None:
     azure.delete(VAULT, made["id"])
 
 
-@needs_schemas
 def test_what_is_in_use_is_not_deleted(azure: Azure) -> None:
     network = azure.create(
         NETWORK, {**PLACED, "virtualNetworkName": "v", "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}
@@ -211,7 +238,6 @@ def test_an_unknown_fault_is_refused(azure: Azure) -> None:
         azure.inject("quota", operation="create", matching="", every=0)
 
 
-@needs_table
 @pytest.mark.parametrize(
     ("token", "path", "replaced"),
     [
@@ -227,4 +253,4 @@ def test_an_unknown_fault_is_refused(azure: Azure) -> None:
     ],
 )
 def test_what_replaces_a_resource(token: str, path: str, replaced: bool) -> None:
-    assert immutable.replaces(path, immutable.replacing(f"azure-native:{token}", {})) is replaced
+    assert immutable.replaces(path, immutable.replacing(f"azure-native:{token}")) is replaced

@@ -12,16 +12,15 @@ from delivery.offline_azure import retrying
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED
-from tests.support.arm import needs_schemas
+from tests.support import arm
 from tests.support.engine import Program
 
-pytestmark = needs_schemas
 SOURCE = Path(__file__).with_name("small_program.py").read_text()
 
 
 @pytest.fixture
 def azure(tmp_path: Path) -> Azure:
-    return Azure(tmp_path / "azure.json")
+    return Azure(tmp_path / "azure.json", checks=arm.CHECKS)
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_a_misspelt_property_fails_in_the_preview_already(program: Program, azur
     for result in (program.preview(), program.up()):
         assert result.code != 0
         assert 'Status=400 Code="InvalidRequestContent"' in result.text
-        assert "properties.deleteRetentionPolicy.dayz: is unknown or read-only" in result.text
+        assert "deleteRetentionPolicy.dayz: is unknown or read-only" in result.text
     assert "BlobServiceProperties" not in {one["type"].split(":")[-1] for one in azure.resources.values()}
 
 

@@ -11,9 +11,7 @@ from delivery.offline_azure import computed_outputs
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
-from tests.support.arm import needs_schemas
 
-pytestmark = needs_schemas
 PLACED = {"resourceGroupName": "rg", "location": "westeurope"}
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
 READER = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/acdd72a7"
@@ -189,6 +187,7 @@ def test_a_network_is_linked_to_a_zone_once_and_a_workbook_has_a_guid(azure: Azu
     link("first")
     with refused("Conflict"):
         link("second")
+    workbook = {**PLACED, "category": "workbook", "displayName": "MLflow", "serializedData": "{}"}
     with refused("InvalidResourceName"):
-        make(azure, "applicationinsights:Workbook", **PLACED, resourceName="mlflow")
-    make(azure, "applicationinsights:Workbook", **PLACED, resourceName=FIRST)
+        make(azure, "applicationinsights:Workbook", **workbook, resourceName="mlflow")
+    make(azure, "applicationinsights:Workbook", **workbook, resourceName=FIRST)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from delivery.offline_azure import bodies
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST
 from delivery.offline_azure.running import REPOSITORY
 from delivery.preview import command
@@ -30,20 +29,11 @@ def leftovers(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "temporary").iterdir() if path.name.startswith("mlflow-platform")]
 
 
-@pytest.mark.parametrize("schemas", [True, False], ids=["with-schemas", "without-schemas"])
 def test_a_preview_says_first_and_last_that_it_is_offline(
-    tmp_path: Path,
-    repository: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    schemas: bool,
+    tmp_path: Path, repository: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if not schemas:
-        monkeypatch.setattr(bodies, "AVAILABLE", False)
-        bodies.table.cache_clear()
     before = stub_repository.content(repository)
     code = command.main(["--stack", "dev"], repository)
-    bodies.table.cache_clear()
     lines = capfd.readouterr().out.strip().splitlines()
     assert code == 0, lines
     assert "OFFLINE" in lines[0]

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from delivery.offline_azure import addresses, type_tokens
+from delivery.azure_types.type_tokens import versionless
+from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.recover.addresses import AddressError, address
 from tests.support.arm import needs_schemas
+from tests.support.arm_schemas import addresses
 from tests.support.stacks import STACKS, graph
 
 GROUP = {"resourceGroupName": "rg-one"}
@@ -22,8 +24,8 @@ def test_every_resource_of_every_stack_has_the_id_that_azure_gives_it(stack: str
     assert len(names) > 50
     for name in names:
         token, inputs = recorded.type(name), recorded.inputs(name)
-        expected = addresses.address(type_tokens.versionless(token), inputs)
-        assert address(token, inputs, addresses.SUBSCRIPTION) == expected, name
+        expected = addresses.address(versionless(token), inputs)
+        assert address(token, inputs, SUBSCRIPTION) == expected, name
 
 
 @pytest.mark.parametrize(

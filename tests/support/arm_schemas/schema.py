@@ -1,4 +1,4 @@
-"""The strict check of an ARM request body against one of the JSON schemas of ../shared/arm-schemas.
+"""The strict check of an ARM request body against one of the ARM schemas beside the checkout.
 
 It knows exactly the keywords that those schemas use and raises on any other, so that a newer schema cannot pass unread.
 `UNKNOWN` stands for a value that only the deployment will bring; it is skipped at its place.
