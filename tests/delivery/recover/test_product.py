@@ -14,7 +14,7 @@ from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.rest import ManagementApi
 from tests.delivery.recover.recovering import recover
-from tests.support.arm import needs_schemas
+from tests.support.arm import CHECKS, needs_schemas
 from tests.support.engine import kill_up
 
 pytestmark = needs_schemas
@@ -22,7 +22,7 @@ pytestmark = needs_schemas
 
 @pytest.fixture
 def azure(tmp_path: Path) -> Azure:
-    return Azure(tmp_path / "azure.json")
+    return Azure(tmp_path / "azure.json", checks=CHECKS)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from delivery.offline_azure.provider import serve
 from delivery.recover import report, state
 from delivery.recover.engine import Engine, EngineError, State
 from delivery.recover.recovery import Found, Recovered, look, recover
-from tests.support.arm import needs_schemas
+from tests.support.arm import CHECKS, needs_schemas
 from tests.support.engine import Program, kill_up
 
 pytestmark = needs_schemas
@@ -25,7 +25,7 @@ SLOW = {"group": "/resourceGroups/[^/]+$", "account": "/storageAccounts/[^/]+$",
 
 @pytest.fixture
 def azure(tmp_path: Path) -> Azure:
-    return Azure(tmp_path / "azure.json")
+    return Azure(tmp_path / "azure.json", checks=CHECKS)
 
 
 @pytest.fixture

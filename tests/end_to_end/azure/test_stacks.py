@@ -15,7 +15,7 @@ from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.rest import ManagementApi
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED, Result, must
-from tests.support.arm import needs_schemas
+from tests.support.arm import CHECKS, needs_schemas
 from tests.support.stacks import STACKS
 
 pytestmark = needs_schemas
@@ -37,7 +37,7 @@ class Cloud:
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    azure = Azure(tmp_path / "azure.json")
+    azure = Azure(tmp_path / "azure.json", checks=CHECKS)
     server, port = serve(azure)
     management = ManagementApi(azure)
     yield Cloud(azure, management, port, tmp_path)
