@@ -6,49 +6,71 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from delivery.cost.catalogue import Group
 from delivery.cost.estimate import Estimate, estimate
 from delivery.cost.load import IDLE, WORKING
 from delivery.cost.prices import NOTICE
 from delivery.cost.report import IDLE_REPLICAS, LEFT_OUT, LOG_LINES
-from delivery.cost.resources import Resource
-from tests.support.recorder import Graph
-from tests.support.stacks import REPOSITORY, STACKS, graph
+from delivery.cost.resources import read
+from delivery.offline_azure.running import REPOSITORY, must
+from delivery.offline_azure.session import offline
 
+STACKS: Final = ("dev", "staging", "prod")
 DOCUMENT = REPOSITORY / "docs" / "stacks.md"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A stack as its offline preview shows it: the type of each resource that a provider makes, and what it costs.
+
+    `types` are by the Pulumi name of the resource, `cost` is of a month, idle and at the standard load.
+    """
+
+    types: Mapping[str, str]
+    cost: Estimate
+
+
 def render() -> str:
-    """The document, from the graphs of the stacks' own files."""
-    return "\n".join(_lines()) + "\n"
+    """Return the document, from an offline preview of each stack. Raises RuntimeError if the engine fails."""
+    return document({stack: plan(preview(stack)) for stack in STACKS})
 
 
-def resources(recorded: Graph) -> dict[str, str]:
-    """The type of each resource that a provider makes, by its Pulumi name."""
-    return {name: recorded.type(name) for name in recorded.names if recorded.is_custom(name)}
+def preview(stack: str) -> dict[str, Any]:
+    """Return what the engine's preview of a stack prints as JSON, against an empty offline Azure."""
+    with offline(stack) as product:
+        printed = must(product.preview("--json")).text
+    # Warnings are printed around the document.
+    found: dict[str, Any] = json.JSONDecoder().raw_decode(printed[printed.index("{") :])[0]
+    return found
 
 
-def costs(recorded: Graph) -> Estimate:
-    """What a month costs, idle and at the standard load."""
-    azure = [name for name in recorded.names if recorded.type(name).startswith("azure-native:")]
-    return estimate(
-        [Resource(type=recorded.type(name), name=name, inputs=recorded.inputs(name)) for name in azure], IDLE, WORKING
-    )
+def plan(previewed: Mapping[str, Any]) -> Plan:
+    """Return the plan that a preview shows."""
+    states = [step["newState"] for step in previewed["steps"]]
+    types = {state["urn"].rpartition("::")[2]: str(state["type"]) for state in states if state.get("custom")}
+    return Plan(types=types, cost=estimate(read(previewed), IDLE, WORKING))
 
 
-def _lines() -> Iterator[str]:
-    graphs = {stack: graph(stack) for stack in STACKS}
-    made = {stack: resources(recorded) for stack, recorded in graphs.items()}
+def document(plans: Mapping[str, Plan]) -> str:
+    """Return the document of these plans, which are by the stack's name."""
+    return "\n".join(_lines(plans)) + "\n"
+
+
+def _lines(plans: Mapping[str, Plan]) -> Iterator[str]:
+    made = {stack: plan.types for stack, plan in plans.items()}
     yield "# The Azure stacks"
     yield ""
     yield "Written by `python -m delivery.reference.stacks` from the stacks' files, as they are made with an image."
     yield "`make preview STACK=prod` shows one as the engine would make it; DIFF=1 adds every property."
     yield ""
-    yield from _cost({stack: costs(recorded) for stack, recorded in graphs.items()})
+    yield from _cost({stack: plan.cost for stack, plan in plans.items()})
     yield ""
     yield "## Resources"
     yield ""
@@ -64,7 +86,7 @@ def _lines() -> Iterator[str]:
         yield f"| {name} | {_short(kind)} | {marks} |"
 
 
-def _cost(estimates: dict[str, Estimate]) -> Iterator[str]:
+def _cost(estimates: Mapping[str, Estimate]) -> Iterator[str]:
     yield "## What a month costs"
     yield ""
     yield f"In USD, from idle to the load below. {NOTICE}"
@@ -98,7 +120,7 @@ def _cost(estimates: dict[str, Estimate]) -> Iterator[str]:
     yield "For another load, or what another configuration costs: `python -m delivery.cost --help`."
 
 
-def _counts(made: dict[str, dict[str, str]]) -> Iterator[str]:
+def _counts(made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     counts = {stack: Counter(found.values()) for stack, found in made.items()}
     yield f"| type | {' | '.join(STACKS)} |"
     yield f"|---|{'---|' * len(STACKS)}"

@@ -1,0 +1,27 @@
+"""One stack of the product's own program with an empty offline Azure, for as long as a `with` statement lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.product import Product
+from delivery.offline_azure.provider import serve
+from delivery.offline_azure.rest import ManagementApi
+
+
+@contextlib.contextmanager
+def offline(stack: str) -> Iterator[Product]:
+    """Yield the stack; nothing of it remains afterwards. Raises what `Product` raises."""
+    with tempfile.TemporaryDirectory(prefix="mlflow-platform-offline-") as folder:
+        azure = Azure(Path(folder) / "azure.json")
+        server, port = serve(azure)
+        management = ManagementApi(azure)
+        try:
+            yield Product(Path(folder), stack, port, management.url)
+        finally:
+            server.stop(None)
+            management.close()
