@@ -1,0 +1,101 @@
+"""Nothing of the product imports from a floor above its own, from tests, or in a circle."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import house
+
+MODULES = ("components.azure.roles", "components.azure")
+
+
+def test_the_product_keeps_to_its_floors() -> None:
+    imports = house.product()
+    assert {module.split(".")[0] for module in imports} == house.FLOORS.keys()
+    assert len(imports) > 200
+    assert house.violations(imports) == []
+
+
+def test_no_modules_of_the_product_import_each_other_in_a_circle() -> None:
+    assert house.cycle(house.product(at_import=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "imported", "reason"),
+    [
+        ("delivery.cost.estimate", "tests.support.recorder", "never imports from tests"),
+        ("__main__", "tests", "never imports from tests"),
+        ("infra.program", "delivery.preview.command", "infra is not above delivery"),
+        ("components.azure.roles", "infra.naming", "components is not above infra"),
+        ("components.mlflow.topology", "mlflow_runtime.routes", "components is not above mlflow_runtime"),
+        ("mlflow_runtime.cli", "components.mlflow", "mlflow_runtime is not above components"),
+        ("infra.program", "mlflow_runtime", "infra is not above mlflow_runtime"),
+        ("delivery.cost.load", "mlflow_runtime.routes", "delivery is not above mlflow_runtime"),
+        ("__main__", "delivery", "__main__ is not above delivery"),
+        ("tools.venv", "yaml", "standard library only"),
+        ("tools.venv", "delivery.image", "tools is not above delivery"),
+        ("components.azure.monitoring", "components.mlflow.topology", "knows nothing of components.mlflow"),
+        ("components.compute.contract", "components.mlflow", "knows nothing of components.mlflow"),
+        ("components.emulators.azurite", "components.mlflow.platform", "knows nothing of components.mlflow"),
+        ("components.compute.local.backend", "components.compute.aks.arm", "backends never import each other"),
+    ],
+)
+def test_a_wrong_import_is_named_with_its_reason(module: str, imported: str, reason: str) -> None:
+    imports = {"components.compute.local.jobs": [], "components.compute.aks.arm": [], module: [imported]}
+    (found,) = house.violations(imports, exceptions={})
+    assert found.startswith(f"{module} imports {imported}: ")
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("delivery.preview.command", "infra.naming"),
+        ("delivery.image.build", "tools.cache"),
+        ("infra.program", "components.mlflow.platform"),
+        ("components.mlflow.platform", "components.compute.contract"),
+        ("components.compute.local.backend", "components.compute.contract"),
+        ("components.azure.roles", "pulumi_azure_native"),
+        ("components.azurelike.roles", "components.mlflow"),
+        ("mlflow_runtime.cli", "mlflow"),
+        ("tools.venv", "subprocess"),
+    ],
+)
+def test_an_import_from_below_is_allowed(module: str, imported: str) -> None:
+    assert house.violations({module: [imported], "components.compute.local.jobs": []}, exceptions={}) == []
+
+
+def test_an_exception_allows_one_import_and_is_not_kept_without_it() -> None:
+    pair = ("delivery.cost.load", "mlflow_runtime.routes")
+    assert house.violations({pair[0]: [pair[1]]}, exceptions={pair: "reason"}) == []
+    (stale,) = house.violations({pair[0]: []}, exceptions={pair: "reason"})
+    assert stale.startswith("delivery.cost.load does not import mlflow_runtime.routes")
+
+
+def test_a_circle_is_named() -> None:
+    assert house.cycle({"a": ["b"], "b": ["c", "os"], "c": []}) == []
+    found = house.cycle({"a": ["b"], "b": ["c"], "c": ["a"]})
+    assert found[0] == found[-1]
+    assert set(found) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected", "at_import"),
+    [
+        ("import os.path, sys", {"os.path", "sys"}, {"os.path", "sys"}),
+        ("from components.azure import roles", {"components.azure.roles"}, {"components.azure.roles"}),
+        ("from components.azure import Roles", {"components.azure"}, {"components.azure"}),
+        ("def f():\n    import tests", {"tests"}, set()),
+        ("class A:\n    import tests\n    async def f(self):\n        from b import c", {"tests", "b"}, {"tests"}),
+        ("try:\n    import tests\nexcept ImportError:\n    import b", {"tests", "b"}, {"tests", "b"}),
+        ("if TYPE_CHECKING:\n    import tests", {"tests"}, set()),
+    ],
+)
+def test_imports_are_read_wherever_they_are(source: str, expected: set[str], at_import: set[str]) -> None:
+    assert house.read(source, MODULES) == expected
+    assert house.read(source, MODULES, at_import=True) == at_import
+
+
+def test_a_relative_import_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected an absolute one"):
+        house.read("from . import roles", MODULES)
