@@ -107,7 +107,9 @@ def test_what_the_file_gives_wins() -> None:
     ],
 )
 def test_a_problem_says_what_is_allowed(values: dict[str, Any], expected: str) -> None:
-    assert any(expected in line for line in problems(**values)), problems(**values)
+    found = problems(**values)
+    assert any(expected in line for line in found), found
+    assert all("`pulumi " in line for line in found), "each has a command to run"
 
 
 def test_all_problems_come_at_once() -> None:
