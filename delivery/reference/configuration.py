@@ -1,4 +1,4 @@
-"""`python -m delivery.reference.configuration`: writes docs/configuration.md from Pulumi.yaml and the profiles.
+"""`python -m delivery.reference.configuration`: writes docs/configuration.md from the settings' model and the profiles.
 
 `--check` writes nothing and fails when the file is not what would be written.
 """
@@ -9,52 +9,101 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from components.compute.contract import Role
+from infra.settings.azure import AzureSettings
+from infra.settings.fields import bounds, expectation, extra, keys, section_of, span, type_name
+from infra.settings.local import LocalPart
+from infra.settings.model import Common
 from infra.settings.profiles import PROFILES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENT = REPOSITORY / "docs" / "configuration.md"
-_SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
+_PARTS: Mapping[str, type[BaseModel]] = {
+    "Every stack": Common,
+    "Stacks on one machine": LocalPart,
+    "Stacks on Azure": AzureSettings,
+}
+_INTRODUCTION = """\
+# Configuration
+
+`python -m delivery.reference.configuration` writes this file from `infra/settings/`.
+
+A stack's file, `stacks/Pulumi.STACK.yaml`, holds only what differs from its profile. Set a value with
+`pulumi config set --path KEY VALUE -s STACK`, and remove it with `pulumi config rm --path KEY -s STACK`. The program
+refuses unknown keys, wrong types and impossible combinations before it creates anything, all of them in one message.
+A default that depends on the profile is shown for each profile. `auto` is the default of a boolean or a choice."""
 
 
-def render(schema: Mapping[str, Mapping[str, Any]]) -> str:
-    """The document, from the `config` part of Pulumi.yaml."""
-    return "\n".join(_lines(schema)) + "\n"
+def render(parts: Mapping[str, type[BaseModel]] = _PARTS) -> str:
+    """Return the document: a part for each model, in it a table for each object, in it a row for each setting."""
+    return "\n".join(_lines(parts)) + "\n"
 
 
-def _lines(schema: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield "# Configuration"
-    yield ""
-    yield "Written by `python -m delivery.reference.configuration` from `Pulumi.yaml` and `infra/settings/profiles.py`."
-    yield ""
-    yield "A stack's file, `stacks/Pulumi.STACK.yaml`, holds only what differs from its profile. Set a value with"
-    yield "`pulumi config set KEY VALUE -s STACK`, one inside an object with `--path OBJECT.KEY`. Unknown keys, wrong"
-    yield "types and impossible combinations are refused before anything is created, all of them in one message."
-    yield ""
-    yield "| key | type | default | meaning |"
-    yield "|---|---|---|---|"
-    for key, entry in schema.items():
-        default = f"`{entry['default']}`" if "default" in entry else "required"
-        yield f"| `{key}` | {entry['type']} | {default} | {' '.join(entry['description'].split())} |"
-    yield ""
-    yield "## Profiles"
-    yield ""
-    yield "cpu in cores, memory and spool disk in MiB, replicas from the least to the most."
-    yield ""
-    yield "| profile | compute | service | cpu | memory | spool | replicas | concurrency |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for name, profile in PROFILES.items():
-        for role in _SERVICES:
-            size = profile.sizes[role]
-            replicas = f"{size.scale.minimum} to {size.scale.maximum}"
-            yield (
-                f"| {name} | {profile.compute} | {role} | {size.cpu:g} | {size.memory_mib} | {size.spool_mib} "
-                f"| {replicas} | {size.scale.concurrency} |"
-            )
+def _lines(parts: Mapping[str, type[BaseModel]]) -> Iterator[str]:
+    yield _INTRODUCTION
+    for title, model in parts.items():
+        yield from ("", f"## {title}")
+        fields = keys(model)
+        if plain := {key: info for key, info in fields.items() if section_of(info) is None}:
+            yield from _table("", plain)
+        for key, info in fields.items():
+            if (section := section_of(info)) is not None:
+                yield from ("", f"### {key}")
+                if section.__doc__:
+                    yield from ("", _sentence(section.__doc__.split("\n\n")[0]))
+                yield from _table(f"{key}.", keys(section))
+
+
+def _table(prefix: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
+    yield from ("", "| key | type | default | allowed | meaning |", "|---|---|---|---|---|")
+    for key, info in fields.items():
+        cells = (f"`{prefix}{key}`", type_name(info), _default(f"{prefix}{key}", info), _allowed(info), _meaning(info))
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _default(key: str, info: FieldInfo) -> str:
+    """Return the default of a setting: one value, or one for each profile that has another."""
+    by_profile = {name: _of_profile(profile.values(), key) for name, profile in PROFILES.items()}
+    given = {name: _value(value) for name, value in by_profile.items() if value is not None}
+    if len({*given.values()}) == 1 and len(given) in (len(PROFILES), len(PROFILES) - 1):
+        return next(iter(given.values()))
+    if given:
+        return ", ".join(f"{name} {value}" for name, value in given.items())
+    if info.is_required():
+        return extra(info, "otherwise") or "required"
+    return _value(info.default)
+
+
+def _of_profile(values: object, key: str) -> object:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{value}`" if value not in (None, "", (), {}) else "-"
+
+
+def _allowed(info: FieldInfo) -> str:
+    if (ends := bounds(info)) is not None:
+        return f"{span(ends)} {extra(info, 'unit')}".rstrip()
+    return expectation(info)
+
+
+def _meaning(info: FieldInfo) -> str:
+    return _sentence(info.description or "")
+
+
+def _sentence(text: str) -> str:
+    joined = " ".join(text.split())
+    return f"{joined[:1].upper()}{joined[1:].rstrip('.')}." if joined else ""
 
 
 def main() -> int:
@@ -62,13 +111,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write docs/configuration.md.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the document is out of date")
     arguments = parser.parse_args()
-    document = render(yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"])
+    document = render()
     if not arguments.check:
         DOCUMENT.write_text(document)
         return 0
     if DOCUMENT.exists() and DOCUMENT.read_text() == document:
         return 0
-    sys.stderr.write(f"{DOCUMENT} is out of date; write it with `python -m delivery.reference.configuration`.\n")
+    sys.stderr.write(f"{DOCUMENT} is out of date. Run: python -m delivery.reference.configuration\n")
     return 1
 
 

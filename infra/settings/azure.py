@@ -31,6 +31,7 @@ _NO_IMAGE = "none"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _DIGEST_WORDS = "sha256: and 64 hexadecimal digits, no tag; or none for the first `up`, before there is an image"
 _WORD = r"[^\s<>%&\\?/][^<>%&\\?/]{0,254}"
+_WORD_WORDS = "1 to 255 characters without <>%&\\?/"
 _METRICS = LIMITS["metrics_seconds"]
 
 TagName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 ._:-]{0,127}$")]
@@ -64,14 +65,14 @@ class AccessControl(enum.StrEnum):
 class TagSettings(Section):
     """Who owns the resources, who pays for them, and what they may contain: tags of every resource."""
 
-    owner: str = text("The team that owns the stack, or its address", _WORD, "1 to 255 characters", example="my-team")
-    cost_center: str = text("Who pays", _WORD, "1 to 255 characters", example="research")
+    owner: str = text("The team that owns the stack, or its address", _WORD, _WORD_WORDS, example="my-team")
+    cost_center: str = text("Who pays", _WORD, _WORD_WORDS, example="research")
     data_classification: DataClassification = described(
         "How bad it is if somebody else reads the data", example=DataClassification.RESTRICTED
     )
     extra: Mapping[TagName, TagValue] = described(
         "At most 8 more tags, their names and values",
-        "names of a letter, then letters, digits, spaces and ._:-; values of 1 to 255 characters without <>%&\\?/",
+        "names of a letter, then letters, digits, spaces and ._:-; values of " + _WORD_WORDS,
         default={},
     )
 
@@ -224,8 +225,8 @@ class GithubSettings(Section):
     """The repository whose workflows sign in without a secret, and the environments in which they run."""
 
     repository: str = described("The repository", "owner/name, as GitHub shows it", example="example/mlflow-platform")
-    deploy_environment: str = described("Environment whose workflows deploy; the stack's name by default", "a name")
-    preview_environment: str = described("Environment whose workflows only read; STACK-preview by default", "a name")
+    deploy_environment: str = described("Environment whose workflows deploy", "a name", otherwise="the stack's name")
+    preview_environment: str = described("Environment whose workflows only read", "a name", otherwise="STACK-preview")
 
 
 class AzureDefaults(Section):

@@ -56,9 +56,14 @@ def text(meaning: str, pattern: str, expected: str, *, example: str = "", **defa
     return described(meaning, expected, example=example, pattern=f"^(?:{pattern})$", **default)
 
 
-def described(meaning: str, expected: str = "", *, example: str = "", **more: Any) -> Any:
-    """Declare a setting; `expected` says in words what it accepts, `example` is one such value."""
-    return Field(description=meaning, json_schema_extra={"expected": expected, "example": example}, **more)
+def described(meaning: str, expected: str = "", *, example: str = "", otherwise: str = "", **more: Any) -> Any:
+    """Declare a setting.
+
+    `expected` says in words what it accepts, `example` is one such value, `otherwise` says in words what the program
+    takes for a setting that has no fixed default.
+    """
+    words = {"expected": expected, "example": example, "otherwise": otherwise}
+    return Field(description=meaning, json_schema_extra={**words}, **more)
 
 
 def checked(check: Callable[[str], object]) -> BeforeValidator:
@@ -95,7 +100,7 @@ def bounds(info: FieldInfo) -> tuple[float, float] | None:
 
 
 def extra(info: FieldInfo, name: str) -> str:
-    """Return what the field declares beside its type: `expected`, `example` or `unit`."""
+    """Return what the field declares beside its type: `expected`, `example`, `otherwise` or `unit`."""
     more = info.json_schema_extra
     return str(more.get(name, "")) if isinstance(more, Mapping) else ""
 
@@ -114,7 +119,7 @@ _TYPE_NAMES: Mapping[Any, str] = {
     int: "whole number",
     float: "number",
     tuple: "list",
-    dict: "object",
+    Mapping: "object",
 }
 
 
@@ -124,7 +129,7 @@ def expectation(info: FieldInfo) -> str:
     if (section := section_of(info)) is not None:
         return f"an object with the keys {', '.join(keys(section))}"
     if found is not None:
-        return f"a {kind} from {found[0]:g} to {_plain(found[1])}"
+        return f"a {kind} from {span(found)}"
     if kind == "boolean":
         return _SWITCHES
     if kind == "list":
@@ -132,13 +137,15 @@ def expectation(info: FieldInfo) -> str:
     return ", ".join(choices(info)) or extra(info, "expected")
 
 
-def _plain(number: float) -> str:
-    return str(int(number)) if number == int(number) else str(number)
+def span(ends: tuple[float, float]) -> str:
+    """Return a range in words."""
+    return " to ".join(str(int(end)) if end == int(end) else str(end) for end in ends)
 
 
 def _kinds(info: FieldInfo) -> tuple[Any, ...]:
     """Return the type of a field, or the members of a union."""
     annotation = info.annotation
-    if get_origin(annotation) in (tuple, dict):
+    if get_origin(annotation) in (tuple, Mapping):
         return (annotation,)
-    return (annotation, *get_args(annotation))
+    members = get_args(annotation) or (annotation,)
+    return tuple(get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in members)

@@ -38,10 +38,11 @@ def _limit_fields() -> dict[str, Any]:
     }
 
 
+_LIMITS = "What the services accept, and how a replica stops."
 if TYPE_CHECKING:
     LimitSettings = Section
 else:
-    LimitSettings = create_model("LimitSettings", __base__=Section, **_limit_fields())
+    LimitSettings = create_model("LimitSettings", __base__=Section, __doc__=_LIMITS, **_limit_fields())
 
 
 class Kind(Section):
@@ -69,7 +70,7 @@ class AzureFile(Common, AzureSettings):
     """The file of a stack on Azure."""
 
 
-KEYS: Mapping[str, FieldInfo] = {**keys(LocalFile), **keys(AzureFile)}
+KEYS: Mapping[str, FieldInfo] = {**keys(Common), **keys(LocalPart), **keys(AzureSettings)}
 """Every top-level key of a stack's file."""
 
 

@@ -36,6 +36,7 @@ class ServiceSize(Section):
 
 
 class ArtifactsSize(ServiceSize):
-    """The size of artifacts, which needs room for what it passes on (mlflow_runtime/artifacts/memory.py)."""
+    """What one replica of artifacts has, and how many replicas there are."""
 
+    # Room for what it passes on (mlflow_runtime/artifacts/memory.py).
     memory_mib: Whole = bounded("Memory of a replica", 512, 262144, unit="MiB")

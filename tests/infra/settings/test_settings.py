@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.compute.contract import Role
-from infra.settings.model import SettingsError, parse
+from infra.settings.model import KEYS, SettingsError, parse
 from infra.settings.profiles import PROFILES, ComputeKind, ProfileName
 
 REPOSITORY = Path(__file__).parents[3]
@@ -76,6 +76,7 @@ def test_what_cannot_be_used_is_named_with_value_limit_and_remedy(values: dict[s
     found = problems(values)
     assert any(expected in line for line in found), found
     assert all(line.count(";") >= 2 for line in found), "each names what is allowed and what to do"
+    assert all("`pulumi " in line for line in found), "each has a command to run"
 
 
 def test_a_stack_with_an_unusable_name_is_refused() -> None:
@@ -107,8 +108,17 @@ def test_stack_files_hold_only_known_keys(path: Path) -> None:
     parse({key: document["config"][PREFIX + key] for key in keys}, path.name.split(".")[1])
 
 
-def test_the_schema_and_the_reader_know_the_same_keys() -> None:
+def test_the_schema_and_the_model_know_the_same_keys() -> None:
     schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
+    assert schema.keys() == KEYS.keys()
+    assert all(entry["description"] for entry in schema.values())
     unknown = problems({"profile": "local", "?": 1})[0]
     assert all(f" {key}" in unknown for key in schema)
-    assert all(entry["description"] for entry in schema.values())
+
+
+def test_the_schemas_defaults_decide_nothing() -> None:
+    """A default in the schema would be a second one: those of the model and of the profiles are the only ones."""
+    schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
+    defaults = {key: entry["default"] for key, entry in schema.items() if key != "profile"}
+    assert {key: default for key, default in defaults.items() if default not in ("auto", {})} == {}
+    assert parse({"profile": "local", **defaults}, "local") == parse({"profile": "local"}, "local")
