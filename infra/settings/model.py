@@ -104,7 +104,8 @@ def parse(values: Mapping[str, Any], stack: str) -> Settings:
     model = Common if profile is None else LocalFile if defaults.azure is None else AzureFile
     if profile is not None:
         _refuse_unused(problems, model, given)
-    file = read(problems, model, _defaults(chosen, defaults, given, stack), _only(model, given, without=Kind))
+    fallback = _only(model, _defaults(chosen, defaults, given, stack))
+    file = read(problems, model, fallback, _only(model, given, without=Kind))
     azure = file if isinstance(file, AzureFile) else None
     settings = Settings(
         stack=stack,

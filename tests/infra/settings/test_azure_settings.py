@@ -169,7 +169,7 @@ def test_any_input_gives_settings_or_a_settings_error(values: dict[str, Any]) ->
     assert outcome == "dev" or outcome.startswith("The configuration of stack dev cannot be used:")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     profile=st.sampled_from(["dev", "staging", "prod"]),
     database=st.fixed_dictionaries(

@@ -88,9 +88,16 @@ def test_all_problems_are_in_one_message() -> None:
     assert len(problems(values)) == 4
 
 
-@given(
-    st.dictionaries(st.text(max_size=8), st.recursive(st.integers() | st.text(max_size=5) | st.booleans(), st.lists))
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+inner_keys = st.text(max_size=5) | st.sampled_from(["cpu", "minReplicas", "maxBodyMib", "portBase", "image"])
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(inner_keys, inner, max_size=2),
+    max_leaves=4,
 )
+
+
+@given(st.dictionaries(st.text(max_size=8) | st.sampled_from([*KEYS]), anything, max_size=4))
 def test_any_input_gives_settings_or_a_settings_error(values: dict[str, Any]) -> None:
     try:
         outcome = parse({"profile": "local", **values}, "local").stack
