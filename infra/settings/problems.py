@@ -32,7 +32,7 @@ class Problems:
 
     def note(self, field: str, value: object, allowed: str, remedy: str) -> None:
         """Record a value that is not allowed, the allowed ones and the remedy: a command, or words that end in one."""
-        advice = remedy if "`" in remedy else f"run `{remedy}`"
+        advice = f"run `{remedy}`" if remedy.startswith("pulumi ") else remedy
         self._found.append(
             f"{field}: {value!r} is not allowed; allowed: {_CLASS.sub('', allowed).rstrip('.')}; {advice}."
         )

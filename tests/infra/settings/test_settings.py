@@ -69,6 +69,11 @@ def test_what_is_given_wins_over_the_profile() -> None:
         ({"profile": "local", "local": {"image": "--privileged"}}, "local.image: '--privileged' is not allowed"),
         ({"profile": "local", "local": {"image": ""}}, "local.image: '' is not allowed"),
         ({"profile": "local", "limits": {"graceSeconds": 0}}, "limits.graceSeconds: 0 is not allowed"),
+        (
+            {"profile": "local", "github": None},
+            "github: None is not allowed; allowed: only with compute container_apps",
+        ),
+        ({"profile": "local", "tracking": {"`": 1}}, "run `pulumi config rm --path 'tracking[\"`\"]' -s local`"),
         ({"profile": "dev", "local": {"portBase": 5000}}, "local: {'portBase': 5000} is not allowed"),
     ],
 )
