@@ -1,5 +1,9 @@
 """The Pulumi program's entry point."""
 
+import gc
+
 from infra.program import main
 
+# What the program makes lives to its end: to look for garbage takes a sixth of a preview, and finds none.
+gc.disable()
 main()
