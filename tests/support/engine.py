@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import yaml
 
+from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.provider import serve
 from delivery.offline_azure.running import REPOSITORY, Result, engine, engine_environment, must
 
 PATIENCE_SECONDS: Final = 120
+PROJECT: Final = "offline"
 
 
 @dataclass(frozen=True)
@@ -29,27 +33,54 @@ class Program:
     def written(cls, folder: Path, source: str, provider_port: int) -> Program:
         project = folder / "project"
         project.mkdir()
-        (project / "Pulumi.yaml").write_text("name: offline\nruntime: python\n")
+        (project / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
         (project / "__main__.py").write_text(source)
-        program = cls(folder, engine_environment(folder, provider_port) | {"PYTHONPATH": str(REPOSITORY)})
+        program = cls.opened(folder, provider_port)
         must(program.run("stack", "init", "test"))
         return program
+
+    @classmethod
+    def opened(cls, folder: Path, provider_port: int) -> Program:
+        """The program of a folder in which one was written."""
+        return cls(folder, engine_environment(folder, provider_port) | {"PYTHONPATH": str(REPOSITORY)})
 
     def run(self, *arguments: str) -> Result:
         return engine(*arguments, folder=self.folder / "project", environment=self.environment)
 
     def configure(self, **values: Any) -> None:
-        for key, value in values.items():
-            must(self.run("config", "set", key, json.dumps(value) if not isinstance(value, str) else value))
+        """Set configuration values in the stack's file, as `pulumi config set` does."""
+        file = self.folder / "project" / "Pulumi.test.yaml"
+        document = yaml.safe_load(file.read_text())
+        config = document.get("config", {}) | {f"{PROJECT}:{key}": value for key, value in values.items()}
+        file.write_text(yaml.safe_dump({**document, "config": config}))
 
-    def up(self) -> Result:
-        return self.run("up", "--yes", "--skip-preview", "--stack=test")
+    def up(self, *arguments: str) -> Result:
+        return self.run("up", "--yes", "--skip-preview", "--stack=test", *arguments)
 
     def preview(self, *arguments: str) -> Result:
         return self.run("preview", "--stack=test", *arguments)
 
     def destroy(self) -> Result:
         return self.run("destroy", "--yes", "--skip-preview", "--stack=test")
+
+
+@contextlib.contextmanager
+def served(azure: Azure) -> Iterator[int]:
+    """The port on which an Azure serves the engine, until the end of the block. Slow calls are answered then."""
+    server, port = serve(azure)
+    try:
+        yield port
+    finally:
+        azure.clear_faults()
+        server.stop(None)
+
+
+def copied(source: Path, folder: Path) -> Path:
+    """Copy a stack with its state, its configuration and its Azure, as `source` has them; returns `folder`."""
+    for part in ("state", "project"):
+        shutil.copytree(source / part, folder / part)
+    shutil.copy(source / "azure.json", folder)
+    return folder
 
 
 def kill_up(command: Sequence[str], folder: Path, environment: Mapping[str, str], when: Callable[[], bool]) -> None:

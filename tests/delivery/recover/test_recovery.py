@@ -11,12 +11,13 @@ import pytest
 
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.cloud import Azure
-from delivery.offline_azure.provider import serve
+from delivery.offline_azure.running import must
 from delivery.recover import report, state
 from delivery.recover.engine import Engine, EngineError, State
 from delivery.recover.recovery import Found, Recovered, look, recover
 from tests.support.arm import CHECKS, needs_schemas
-from tests.support.engine import Program, kill_up
+from tests.support.engine import Program, copied, kill_up, served
+from tests.support.once import once
 
 pytestmark = needs_schemas
 SOURCE = Path(__file__).with_name("small_program.py").read_text()
@@ -30,10 +31,23 @@ def azure(tmp_path: Path) -> Azure:
 
 @pytest.fixture
 def program(tmp_path: Path, azure: Azure) -> Iterator[Program]:
-    server, port = serve(azure)
-    yield Program.written(tmp_path, SOURCE, port)
-    azure.clear_faults()
-    server.stop(None)
+    with served(azure) as port:
+        yield Program.written(tmp_path, SOURCE, port)
+
+
+@pytest.fixture
+def living(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Azure, Engine]]:
+    """A copy of the program's stack as its first `up` left it, its Azure, and the engine of its recovery."""
+    folder = copied(once(tmp_path_factory, "small-recovered", make), tmp_path)
+    azure = Azure(folder / "azure.json", checks=CHECKS)
+    with served(azure) as port:
+        program = Program.opened(folder, port)
+        yield program, azure, engine_of(program)
+
+
+def make(folder: Path) -> None:
+    with served(Azure(folder / "azure.json", checks=CHECKS)) as port:
+        must(Program.written(folder, SOURCE, port).up())
 
 
 @pytest.fixture
@@ -153,10 +167,8 @@ def test_a_lock_alone_is_taken_off(program: Program, azure: Azure, engine: Engin
     assert program.up().code == 0
 
 
-def test_after_an_interrupted_update_the_state_is_what_azure_has(
-    program: Program, azure: Azure, engine: Engine
-) -> None:
-    assert program.up().code == 0
+def test_after_an_interrupted_update_the_state_is_what_azure_has(living: tuple[Program, Azure, Engine]) -> None:
+    program, azure, engine = living
     program.configure(owner="research")
     killed(program, azure, lambda: account(azure)["tags"] == {"owner": "research"}, "account", operation="update")
     done = recover(engine, look(engine))
@@ -168,9 +180,9 @@ def test_after_an_interrupted_update_the_state_is_what_azure_has(
 
 @pytest.mark.parametrize("made", [True, False])
 def test_an_interrupted_replacement_of_the_same_name_is_decided_anew(
-    program: Program, azure: Azure, engine: Engine, made: bool
+    living: tuple[Program, Azure, Engine], made: bool
 ) -> None:
-    assert program.up().code == 0
+    program, azure, engine = living
     program.configure(location="northeurope")
     killed(program, azure, lambda: account(azure).get("location") == "northeurope", "account")
     if not made:
@@ -183,10 +195,8 @@ def test_an_interrupted_replacement_of_the_same_name_is_decided_anew(
     assert finish(program, azure)["location"] == ("northeurope" if made else "westeurope")
 
 
-def test_a_successor_of_another_name_is_named_until_it_is_deleted(
-    program: Program, azure: Azure, engine: Engine
-) -> None:
-    assert program.up().code == 0
+def test_a_successor_of_another_name_is_named_until_it_is_deleted(living: tuple[Program, Azure, Engine]) -> None:
+    program, azure, engine = living
     program.configure(accountName="stsmall8b4c")
     killed(program, azure, lambda: any(key.endswith("/stsmall8b4c") for key in list(azure.resources)), "account")
     done = recover(engine, look(engine))
@@ -214,8 +224,8 @@ def test_the_first_resource_of_a_stack_needs_to_be_told_the_subscription(
     finish(program, azure)
 
 
-def test_what_no_rule_knows_is_named_until_it_is_in_the_state(program: Program, azure: Azure, engine: Engine) -> None:
-    assert program.up().code == 0
+def test_what_no_rule_knows_is_named_until_it_is_in_the_state(living: tuple[Program, Azure, Engine]) -> None:
+    program, _, engine = living
     unknown = {"type": "azure-native:cache:Redis", "inputs": {}}
 
     class Knows(Engine):
