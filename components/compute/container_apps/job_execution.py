@@ -16,6 +16,8 @@ from typing import Any
 from components.compute.container_apps.arm import Arm, ArmError
 
 POLL_SECONDS = 5.0
+# An execution that has nothing to do, or is taken over near its end, is over soon: the waits double from here.
+FIRST_POLL_SECONDS = 1.0
 # Beyond the job's own limit: pulling the image and scheduling.
 START_SECONDS = 600
 
@@ -92,6 +94,7 @@ def wait_for(arm: Arm, wanted: Wanted, execution: str) -> None:
     """Wait until the execution has ended, at most the job's own limit and the time to get going."""
     limit = wanted.timeout_seconds + START_SECONDS
     deadline = arm.clock() + limit
+    pause = FIRST_POLL_SECONDS
     while True:
         status = _status(arm, wanted, execution)
         if status == _SUCCEEDED:
@@ -100,7 +103,8 @@ def wait_for(arm: Arm, wanted: Wanted, execution: str) -> None:
             raise JobExecutionError(failure(wanted, execution, f"ended with status {status}"))
         if arm.clock() > deadline:
             raise JobExecutionError(failure(wanted, execution, f"is still {status} after {limit} s"))
-        arm.sleep(POLL_SECONDS)
+        arm.sleep(min(pause, POLL_SECONDS))
+        pause *= 2
 
 
 _REPEAT = "It is safe to repeat: mend what its log says and run `up` again."
