@@ -3,6 +3,9 @@
 A setting is the variable MLFLOW_RUNTIME_NAME; code here and in the roles says NAME. A role refuses every variable with
 the prefix that it does not read, so that a mistyped one is never ignored. `PLATFORM_VARIABLES` carry no prefix.
 
+The platform that starts a role passes every value, so defaults and the ranges of the product are not here: a reader
+bounds a value only where the code behind it needs that.
+
 A parser takes a variable's text and returns its value, or raises ValueError with a sentence that follows "it" ("must be
 …"). It refuses an empty text so too, unless the variable may be left out.
 """
@@ -107,7 +110,7 @@ class Reader:
 
 def host(reader: Reader) -> str:
     """HOST: the host name or IP address to listen on, without brackets."""
-    return reader.get("HOST", _listen_host, "0.0.0.0")  # noqa: S104 - a container listens on all its addresses
+    return reader.get("HOST", _listen_host)
 
 
 def port(reader: Reader) -> int:
@@ -122,7 +125,7 @@ def public_hosts(reader: Reader) -> tuple[str, ...]:
 
 def grace_seconds(reader: Reader) -> int:
     """GRACE_SECONDS: how long the requests in flight have at a stop. A service needs two for its own end."""
-    return reader.get("GRACE_SECONDS", number(3, 3600), "30")
+    return reader.get("GRACE_SECONDS", number(_AFTER_DRAIN_SECONDS))
 
 
 def drain_seconds(reader: Reader, grace: int) -> int:
@@ -130,7 +133,7 @@ def drain_seconds(reader: Reader, grace: int) -> int:
 
     It must leave three of the grace seconds.
     """
-    seconds = reader.get("DRAIN_SECONDS", number(0, 3600), "0")
+    seconds = reader.get("DRAIN_SECONDS", number(0))
     if seconds and grace and seconds > grace - _AFTER_DRAIN_SECONDS:
         most = max(0, grace - _AFTER_DRAIN_SECONDS)
         with_grace = f"with {grace} in {variable('GRACE_SECONDS')}"
@@ -158,12 +161,13 @@ def require_identity(reader: Reader) -> None:
         )
 
 
-def number(least: int, most: int) -> Callable[[str], int]:
-    """A parser of whole numbers within limits, both included."""
+def number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a parser of whole numbers within limits, both included; without `most` up to 12 digits."""
+    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}.")
+        if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < least or (most is not None and int(text) > most):
+            raise ValueError(f"must be a whole number {allowed}.")
         return int(text)
 
     return parse

@@ -13,15 +13,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
 
+from components.compute.contract import Role, WorkloadIdentity
 from components.emulators.azurite import container_url
 from components.emulators.identities import BlobAccess, Identity
+from components.mlflow.limits import Limits
+from components.mlflow.topology import DataPlane, Topology
 from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
@@ -29,11 +32,29 @@ from mlflow_runtime.routes import ServiceRole
 from tests.conftest import first_of_free_ports
 from tests.support.plane import IDENTITIES, PATIENCE, PREPARE, REGISTRY, REPOSITORY, STACK, TRACKING, Plane, Program
 from tests.support.plane import eventually as eventually  # for the tests of this folder
+from tests.support.role_environment import TOPOLOGY, given
 
 ARTIFACTS = Identity.of(STACK, "mlflow-artifacts", blobs=BlobAccess.WRITE)
 BY_ROLE = {"tracking": TRACKING, "registry": REGISTRY, "artifacts": ARTIFACTS, "prepare": PREPARE}
 CONTAINER = "artifacts"
 PUBLIC_HOST = "mlflow.example.com"
+
+
+def topology_on(plane: Plane) -> Topology:
+    """Return the services on a data plane of this machine."""
+    return replace(
+        TOPOLOGY,
+        data=DataPlane(
+            database_host=f"127.0.0.1:{plane.postgres_port}",
+            sslmode="disable",
+            blob_container_url=container_url(plane.blob_port, CONTAINER),
+            key_vault_url=plane.vault_url,
+        ),
+        identities={
+            Role(role): WorkloadIdentity(name=each.name, client_id=each.client_id, principal_id=each.principal_id)
+            for role, each in BY_ROLE.items()
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -105,35 +126,20 @@ class Platform:
 
     def environment(self, role: str) -> dict[str, str]:
         """The environment of a role, as the local platform sets it."""
-        common = {
+        topology = replace(topology_on(self.plane), public_hosts=[PUBLIC_HOST], limits=Limits(grace_seconds=10))
+        settings = given(role, topology)
+        if role == "prepare":
+            settings["MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS"] = "60"
+        else:
+            settings["MLFLOW_RUNTIME_DRAIN_SECONDS"] = "0"  # as the local backend sets it for a lone replica
+        return {
+            **settings,
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{REPOSITORY / 'runtime'}",
             "PYTHONDONTWRITEBYTECODE": "1",
             **self.plane.environment(BY_ROLE[role]),
             "SSL_CERT_FILE": str(self.plane.ca),
         }
-        vault = {"MLFLOW_RUNTIME_KEY_VAULT_URL": self.plane.vault_url}
-        if role == "prepare":
-            admin = {
-                "MLFLOW_RUNTIME_DATABASE_ADMIN_URL": self.database_url(role, "postgres"),
-                "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS": "60",
-                "MLFLOW_RUNTIME_TRACKING_PRINCIPAL": _principal(TRACKING),
-                "MLFLOW_RUNTIME_REGISTRY_PRINCIPAL": _principal(REGISTRY),
-            }
-            return common | vault | admin
-        common |= {
-            "MLFLOW_RUNTIME_HOST": "127.0.0.1",
-            "MLFLOW_RUNTIME_BLOB_CONTAINER_URL": self.container,
-            "MLFLOW_RUNTIME_PUBLIC_HOSTS": PUBLIC_HOST,
-            "MLFLOW_RUNTIME_GRACE_SECONDS": "10",
-        }
-        if role == "artifacts":
-            return common
-        databases = {
-            f"MLFLOW_RUNTIME_{name.upper()}_DATABASE_URL": self.database_url(role, name)
-            for name in ("tracking", "registry")
-        }
-        return common | vault | databases
 
     def run(self, role: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a role to its end."""
@@ -206,16 +212,8 @@ def gateway(folder: Path, service: str, change: Callable[[dict[str, Any]], None]
     """A gateway before one `host:port`, which takes all calls; its port. `change` is one of its configuration."""
     port = first_of_free_ports(1)
     upstreams = {f"MLFLOW_RUNTIME_{role.name}_UPSTREAMS": service for role in ServiceRole}
-    config = render(
-        from_environment(
-            {
-                **upstreams,
-                "MLFLOW_RUNTIME_HOST": "127.0.0.1",
-                "PORT": str(port),
-                "MLFLOW_RUNTIME_PUBLIC_HOSTS": PUBLIC_HOST,
-            }
-        )
-    )
+    own = given("gateway", replace(TOPOLOGY, public_hosts=[PUBLIC_HOST]))
+    config = render(from_environment({**own, **upstreams, "PORT": str(port)}))
     if change is not None:
         change(config)
     file = folder / "gateway.json"
@@ -264,10 +262,6 @@ def paused(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def _principal(identity: Identity) -> str:
-    return f"{identity.name}:{identity.principal_id}"
 
 
 class _Token:

@@ -12,7 +12,6 @@ from mlflow_runtime.environment import Reader, boolean, list_of, number
 from mlflow_runtime.routes import ServiceRole
 
 MIB: Final = 1024 * 1024
-LARGEST_BODY_MIB: Final = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +57,10 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         host=environment.host(reader),
         port=environment.port(reader),
         upstreams={role: reader.get(f"{role.name}_UPSTREAMS", list_of(_address)) for role in ServiceRole},
-        upstream_tls=reader.get("UPSTREAM_TLS", boolean, "false"),
+        upstream_tls=reader.get("UPSTREAM_TLS", boolean),
         public_hosts=environment.public_hosts(reader),
-        max_body=reader.get("MAX_BODY_MIB", _mebibytes, "64"),
-        max_artifact=reader.get("MAX_ARTIFACT_MIB", _mebibytes, "10240"),
+        max_body=reader.get("MAX_BODY_MIB", _mebibytes),
+        max_artifact=reader.get("MAX_ARTIFACT_MIB", _mebibytes),
         grace_seconds=grace,
         drain_seconds=environment.drain_seconds(reader, grace),
         metrics_port=_metrics_port(reader),
@@ -85,4 +84,4 @@ def _address(text: str) -> str:
 
 
 def _mebibytes(text: str) -> int:
-    return number(1, LARGEST_BODY_MIB)(text) * MIB
+    return number(1)(text) * MIB

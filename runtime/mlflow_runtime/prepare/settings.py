@@ -47,8 +47,8 @@ def read(env: Mapping[str, str]) -> Settings:
     reader = Reader(env)
     settings = Settings(
         admin_url=reader.get("DATABASE_ADMIN_URL", database_address.parser("postgres"), secret=True),
-        tracking_database=reader.get("TRACKING_DATABASE", _database, "tracking"),
-        registry_database=reader.get("REGISTRY_DATABASE", _database, "registry"),
+        tracking_database=reader.get("TRACKING_DATABASE", _database),
+        registry_database=reader.get("REGISTRY_DATABASE", _database),
         tracking=reader.get("TRACKING_PRINCIPAL", _principal),
         registry=reader.get("REGISTRY_PRINCIPAL", _principal),
         key_vault_url=environment.key_vault_url(reader),

@@ -88,9 +88,8 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         public_origins=reader.get("PUBLIC_ORIGINS", list_of(_origin, optional=True)),
         grace_seconds=grace,
         drain_seconds=environment.drain_seconds(reader, grace),
-        max_in_flight=reader.get("MAX_IN_FLIGHT", number(8, 10_000), "128"),
-        # The alerts look at five minutes.
-        metrics_seconds=reader.get("METRICS_SECONDS", number(5, 300), "60"),
+        max_in_flight=reader.get("MAX_IN_FLIGHT", number(1)),
+        metrics_seconds=reader.get("METRICS_SECONDS", number(1)),
         artifacts=None if with_data else _artifacts(reader),
     )
     environment.require_identity(reader)
@@ -104,7 +103,7 @@ def _databases(reader: Reader) -> Databases:
     databases = Databases(
         tracking=reader.get("TRACKING_DATABASE_URL", parse, secret=True),
         registry=reader.get("REGISTRY_DATABASE_URL", parse, secret=True),
-        pool_size=reader.get("DATABASE_POOL_SIZE", number(2, 200), "20"),
+        pool_size=reader.get("DATABASE_POOL_SIZE", number(1)),
     )
     reader.distinct("TRACKING_DATABASE_URL", "REGISTRY_DATABASE_URL", database_address.place)
     return databases
@@ -112,8 +111,8 @@ def _databases(reader: Reader) -> Databases:
 
 def _artifacts(reader: Reader) -> Artifacts:
     return Artifacts(
-        memory_mib=reader.get("MEMORY_MIB", number(LEAST_MIB, 1 << 20), str(LEAST_MIB)),
-        clients_reach_blob=reader.get("CLIENTS_REACH_BLOB", environment.boolean, "false"),
+        memory_mib=reader.get("MEMORY_MIB", number(LEAST_MIB)),
+        clients_reach_blob=reader.get("CLIENTS_REACH_BLOB", environment.boolean),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from delivery.image.container import USER_ID, command
 from tests.conftest import first_of_free_ports
 from tests.support.plane import Plane, Program
+from tests.support.role_environment import given
 from tests.support.services import Platform, Service, eventually
 
 MEMORY_MIB = {"gateway": 256, "tracking": 768, "registry": 768, "artifacts": 512, "prepare": 768}
@@ -72,12 +73,11 @@ class ImagePlatform:
         spool = self.data.plane.folder / f"{role}-spool"
         spool.mkdir(mode=0o700, exist_ok=True)
         os.chown(spool, USER_ID, USER_ID)
-        own: Mapping[str, str] = {} if role == "gateway" else self.data.environment(role)
+        own: Mapping[str, str] = given("gateway") if role == "gateway" else self.data.environment(role)
         common = {"PATH": os.environ["PATH"], "TMPDIR": str(spool)}
         if role == "prepare":
             return {**own, **common}
-        public = {"MLFLOW_RUNTIME_HOST": "127.0.0.1", "MLFLOW_RUNTIME_PUBLIC_HOSTS": f"127.0.0.1:{self.port}"}
-        return {**own, **common, **public}
+        return {**own, **common, "MLFLOW_RUNTIME_PUBLIC_HOSTS": f"127.0.0.1:{self.port}"}
 
     def stop(self) -> None:
         """End the containers, then the data plane."""

@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.support.role_environment import given
+
 RUNTIME = Path(__file__).parents[3] / "runtime"
 START = "import os, sys; from mlflow_runtime.gateway import run; sys.exit(run(os.environ))"
 PATIENCE_SECONDS = 30.0
@@ -213,7 +215,8 @@ class Gateway:
         return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(RUNTIME),
-            "MLFLOW_RUNTIME_HOST": "127.0.0.1",
+            **given("gateway"),
+            "MLFLOW_RUNTIME_DRAIN_SECONDS": "0",
             "PORT": str(self.port),
             "MLFLOW_RUNTIME_PUBLIC_HOSTS": f"{self.host},mlflow.example.com",
             **{

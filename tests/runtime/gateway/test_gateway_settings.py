@@ -14,8 +14,10 @@ from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import MIB, from_environment
 from mlflow_runtime.routes import ServiceRole
+from tests.support.role_environment import whole
 
-LEAST = {
+GOOD = {
+    **whole("gateway"),
     "PORT": "5500",
     "MLFLOW_RUNTIME_TRACKING_UPSTREAMS": "10.0.0.4:5000, tracking.internal:443",
     "MLFLOW_RUNTIME_REGISTRY_UPSTREAMS": "[fd00::1]:5000",
@@ -24,10 +26,12 @@ LEAST = {
 }
 
 
-def test_defaults() -> None:
-    got = from_environment(LEAST)
-    assert (got.host, got.port, got.upstream_tls, got.grace_seconds) == ("0.0.0.0", 5500, False, 30)  # noqa: S104
-    assert (got.max_body, got.max_artifact) == (64 * MIB, 10240 * MIB)
+def test_a_whole_environment_is_read() -> None:
+    got = from_environment(
+        GOOD | {"MLFLOW_RUNTIME_MAX_BODY_MIB": "7", "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB": "9", "MLFLOW_RUNTIME_HOST": "::"}
+    )
+    assert (got.host, got.port, got.upstream_tls, got.grace_seconds) == ("::", 5500, False, 30)
+    assert (got.max_body, got.max_artifact) == (7 * MIB, 9 * MIB)
     assert got.upstreams == {
         ServiceRole.TRACKING: ("10.0.0.4:5000", "tracking.internal:443"),
         ServiceRole.REGISTRY: ("[fd00::1]:5000",),
@@ -39,7 +43,12 @@ def test_defaults() -> None:
 def test_all_problems_are_in_one_message() -> None:
     with pytest.raises(SettingsError) as refused:
         from_environment(
-            {"PORT": "70000", "MLFLOW_RUNTIME_UPSTREAM_TLS": "yes", "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB": "1.5"}
+            {
+                **{name: "" if name.endswith(("_UPSTREAMS", "_HOSTS")) else value for name, value in GOOD.items()},
+                "PORT": "70000",
+                "MLFLOW_RUNTIME_UPSTREAM_TLS": "yes",
+                "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB": "1.5",
+            }
         )
     lines = str(refused.value).splitlines()
     assert lines[1:] == [
@@ -50,11 +59,11 @@ def test_all_problems_are_in_one_message() -> None:
         " 10.0.0.4:5000,10.0.0.5:5000.",
         "MLFLOW_RUNTIME_ARTIFACTS_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
         " 10.0.0.4:5000,10.0.0.5:5000.",
-        "MLFLOW_RUNTIME_UPSTREAM_TLS: 'yes' must be true or false. Leave it out for false.",
+        "MLFLOW_RUNTIME_UPSTREAM_TLS: 'yes' must be true or false.",
         "MLFLOW_RUNTIME_PUBLIC_HOSTS: is not set; it must be Host header values separated by commas, each a name or"
         " an address, with its port where that is not the scheme's own, such as mlflow.example.com,localhost:5500."
         " Patterns are refused: they would let foreign names in.",
-        "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB: '1.5' must be a whole number from 1 to 10485760. Leave it out for 10240.",
+        "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB: '1.5' must be a whole number of at least 1.",
     ]
 
 
@@ -83,13 +92,15 @@ def test_all_problems_are_in_one_message() -> None:
         ("MLFLOW_RUNTIME_MAX_BODY_MIB", "0"),
         ("MLFLOW_RUNTIME_MAX_BODY_MIB", "-1"),
         ("MLFLOW_RUNTIME_GRACE_SECONDS", "2"),
-        ("MLFLOW_RUNTIME_GRACE_SECONDS", "3601"),
+        ("MLFLOW_RUNTIME_GRACE_SECONDS", ""),
+        ("MLFLOW_RUNTIME_MAX_BODY_MIB", ""),
+        ("MLFLOW_RUNTIME_UPSTREAM_TLS", ""),
         ("MLFLOW_RUNTIME_DRAIN_SECONDS", "28"),
     ],
 )
 def test_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^The gateway cannot start.*\n{name}: "):
-        from_environment({**LEAST, name: value})
+        from_environment({**GOOD, name: value})
 
 
 def listed(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -117,7 +128,7 @@ ENVIRONMENTS = st.fixed_dictionaries(
     },
     optional={
         "MLFLOW_RUNTIME_HOST": NAMES | IPV4 | IPV6,
-        "MLFLOW_RUNTIME_UPSTREAM_TLS": st.sampled_from(["true", "false", ""]),
+        "MLFLOW_RUNTIME_UPSTREAM_TLS": st.sampled_from(["true", "false"]),
         "MLFLOW_RUNTIME_MAX_BODY_MIB": numbers(1, 10 * 1024 * 1024),
         "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB": numbers(1, 10 * 1024 * 1024),
         "MLFLOW_RUNTIME_GRACE_SECONDS": numbers(13, 3600),
@@ -129,23 +140,23 @@ ENVIRONMENTS = st.fixed_dictionaries(
 @settings(max_examples=25, deadline=None)
 @given(ENVIRONMENTS)
 def test_caddy_accepts_whatever_is_rendered(env: dict[str, str]) -> None:
-    config = render(from_environment(env))
+    config = render(from_environment(GOOD | env))
     assert json.loads(json.dumps(config)) == config
     caddy.validate(caddy.find(), config, os.environ)
 
 
 def test_nothing_but_the_port_leads_in_and_nothing_is_kept() -> None:
-    config = render(from_environment(LEAST))
+    config = render(from_environment(GOOD))
     assert config["admin"] == {"disabled": True, "config": {"persist": False}}
     assert config["apps"]["tls"] == {"disable_storage_clean": True}
     server = config["apps"]["http"]["servers"]["gateway"]
-    assert server["listen"] == ["0.0.0.0:5500"]
+    assert server["listen"] == ["127.0.0.1:5500"]
     assert server["automatic_https"] == {"disable": True}
     assert server["protocols"] == ["h1"]
 
 
 def test_what_stands_still_ends_and_what_moves_does_not() -> None:
-    server = render(from_environment(LEAST))["apps"]["http"]["servers"]["gateway"]
+    server = render(from_environment(GOOD))["apps"]["http"]["servers"]["gateway"]
     ends = {"read_header_timeout", "read_idle_timeout", "read_min_rate", "write_idle_timeout", "idle_timeout"}
     assert ends <= server.keys()
     assert "write_timeout" not in server

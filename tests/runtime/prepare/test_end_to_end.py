@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import first_of_free_ports
 from tests.support.plane import PREPARE, REGISTRY, REPOSITORY, TRACKING, Plane
+from tests.support.role_environment import given
+from tests.support.services import topology_on
 
 ROWS = "SELECT name FROM experiments"
 
@@ -31,14 +33,11 @@ def plane() -> Iterator[Plane]:
 
 def run_prepare(plane: Plane, **changes: str) -> subprocess.CompletedProcess[str]:
     environment = {
+        **given("prepare", topology_on(plane)),
         **plane.environment(PREPARE),
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(REPOSITORY / "runtime"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_RUNTIME_DATABASE_ADMIN_URL": f"postgresql+entra://{PREPARE.name}@127.0.0.1:{plane.postgres_port}/postgres?sslmode=disable",
-        "MLFLOW_RUNTIME_TRACKING_PRINCIPAL": f"{TRACKING.name}:{TRACKING.principal_id}",
-        "MLFLOW_RUNTIME_REGISTRY_PRINCIPAL": f"{REGISTRY.name}:{REGISTRY.principal_id}",
-        "MLFLOW_RUNTIME_KEY_VAULT_URL": plane.vault_url,
         "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS": "20",
         **changes,
     }

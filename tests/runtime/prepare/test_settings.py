@@ -7,14 +7,10 @@ from hypothesis import strategies as st
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.prepare import run
 from mlflow_runtime.prepare.settings import Principal, read
+from tests.support.role_environment import IDENTITY, whole
 
-IDENTITY = {
-    "AZURE_CLIENT_ID": "33333333-3333-3333-3333-333333333333",
-    "IDENTITY_ENDPOINT": "http://127.0.0.1:1/msi/token",
-    "IDENTITY_HEADER": "header-value",
-}
 GOOD = {
-    **IDENTITY,
+    **whole("prepare"),
     "MLFLOW_RUNTIME_DATABASE_ADMIN_URL": "postgresql+entra://mlflow-prepare@db.example.org:5432/postgres?sslmode=verify-full",
     "MLFLOW_RUNTIME_TRACKING_PRINCIPAL": "mlflow-tracking:11111111-1111-1111-1111-AAAAAAAAAAAA",
     "MLFLOW_RUNTIME_REGISTRY_PRINCIPAL": "mlflow-registry:22222222-2222-2222-2222-222222222222",
@@ -22,7 +18,7 @@ GOOD = {
 }
 
 
-def test_defaults() -> None:
+def test_a_whole_environment_is_read() -> None:
     settings = read(GOOD)
     assert (settings.tracking_database, settings.registry_database) == ("tracking", "registry")
     assert settings.wait_seconds == 600
@@ -35,11 +31,7 @@ def test_every_problem_is_in_one_message() -> None:
         read({"MLFLOW_RUNTIME_TRACKING_DATABASE": "postgres", "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS": "soon"})
     named = {line.split(":")[0] for line in str(failure.value).splitlines()[1:]}
     identity = {"AZURE_CLIENT_ID", "IDENTITY_ENDPOINT and IDENTITY_HEADER"}
-    assert (
-        named
-        == {*GOOD, "MLFLOW_RUNTIME_TRACKING_DATABASE", "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS"} - IDENTITY.keys()
-        | identity
-    )
+    assert named == {*GOOD, "MLFLOW_RUNTIME_PREPARE_WAIT_SECONDS"} - {"PORT", *IDENTITY} | identity
 
 
 @pytest.mark.parametrize(

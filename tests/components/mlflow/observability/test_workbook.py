@@ -24,6 +24,7 @@ from components.mlflow.observability.workbook import SECTIONS, Panel, Section, d
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.service import health
+from tests.support.role_environment import whole
 
 WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
 ALERTS: Sequence[QueryRule | MetricRule] = (
@@ -102,10 +103,7 @@ def everything_in(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def test_it_asks_only_for_what_the_gateway_writes_into_its_access_log() -> None:
-    services = {
-        f"MLFLOW_RUNTIME_{name}_UPSTREAMS": f"{name.lower()}:5000" for name in ("TRACKING", "REGISTRY", "ARTIFACTS")
-    }
-    config = render(from_environment({"PORT": "5500", "MLFLOW_RUNTIME_PUBLIC_HOSTS": "localhost", **services}))
+    config = render(from_environment(whole("gateway")))
     added = {step["key"] for step in everything_in(config) if step.get("handler") == "log_append"}
     # What Caddy itself writes ("How Logging Works", Caddy's documentation).
     caddy = {"logger", "status", "duration", "request"}
