@@ -1,8 +1,8 @@
 """Write `migrations.json` of mlflow_runtime.schema: `python -m delivery.schema.generate [VERSION ...]`.
 
-Runs each migration of the installed MLflow on a PostgreSQL of its own and notes what its catalog then says, and besides
-what `rows.py` says of rows. The heads
-of VERSIONs, which need not be installed, are read from their wheels; those of earlier calls are kept.
+Runs each migration of the installed MLflow on a PostgreSQL of its own. Notes what the catalog then says, and what
+`rows.py` says of rows. The heads of VERSIONs, which need not be installed, are read from their wheels. Heads of earlier
+calls are retained.
 """
 
 from __future__ import annotations
@@ -24,23 +24,21 @@ from alembic.operations import Operations
 from alembic.script import Script, ScriptDirectory
 from mlflow.store.db import utils as mlflow_db
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine
 
 from delivery.schema import catalog
 from delivery.schema.changes import changes
 from delivery.schema.rows import JUDGED, writes_rows
+from delivery.schema.scratch import empty_database
 from mlflow_runtime.schema.history import release
-from tests.support.servers import PostgresServer, postgres_server
 
 TABLE = Path(__file__).resolve().parents[2] / "runtime" / "mlflow_runtime" / "schema" / "migrations.json"
 _SCRIPTS = "mlflow/store/db_migrations/versions/"
 
 
-def migrations(server: PostgresServer) -> list[dict[str, Any]]:
-    """Each migration of the installed MLflow, oldest first, as its entry in the table."""
-    database = "migrations"
-    server.run("postgres", "postgres", f"CREATE DATABASE {database}")
-    engine = create_engine(f"postgresql+psycopg2://postgres@127.0.0.1:{server.port}/{database}")
+def migrations(empty: URL) -> list[dict[str, Any]]:
+    """Run each migration of the installed MLflow on an empty database; return their entries, oldest first."""
+    engine = create_engine(empty)
     try:
         return _walk(engine)
     finally:
@@ -103,9 +101,9 @@ def _names(source: bytes) -> Mapping[str, Any]:
     }
 
 
-def document(server: PostgresServer, heads: Mapping[str, str]) -> dict[str, Any]:
-    """The table with these heads and that of the installed version."""
-    found = migrations(server)
+def document(empty: URL, heads: Mapping[str, str]) -> dict[str, Any]:
+    """Return the table with these heads and that of the installed version, by an empty database."""
+    found = migrations(empty)
     all_heads = {**heads, version("mlflow"): found[-1]["revision"]}
     return {
         "command": "python -m delivery.schema.generate",
@@ -131,5 +129,5 @@ if __name__ == "__main__":
     if due := unjudged():
         sys.exit(f"these write rows: read them, and say in rows.py what older code notices of it: {due}")
     kept = json.loads(TABLE.read_text())["heads"] if TABLE.exists() else {}
-    with postgres_server() as running:
-        TABLE.write_text(rendered(document(running, kept | {name: head_in_wheel(name) for name in sys.argv[1:]})))
+    with empty_database() as empty:
+        TABLE.write_text(rendered(document(empty, kept | {name: head_in_wheel(name) for name in sys.argv[1:]})))
