@@ -18,14 +18,18 @@ def run(arguments: Sequence[str]) -> int:
     """Print the comparison that the arguments ask for. Exit code: 0 told, 2 a version that is not known."""
     given = _parser().parse_args(arguments)
     try:
-        old, new = version_in(given.old), version_in(given.new)
-        found = history.known()
-        comparison = compare(found, found.head_of(old), found.head_of(new))
+        print(told(version_in(given.old), version_in(given.new), as_json=given.json))
     except UnknownVersionError as error:
         print(f"mlflow-runtime schema: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(document(old, new, comparison), indent=2) if given.json else text(old, new, comparison))
     return 0
+
+
+def told(old: str, new: str, *, as_json: bool) -> str:
+    """Return the comparison of two versions as text or JSON. Raise UnknownVersionError for one that is not known."""
+    found = history.known()
+    comparison = compare(found, found.head_of(old), found.head_of(new))
+    return json.dumps(document(old, new, comparison), indent=2) if as_json else text(old, new, comparison)
 
 
 def document(old: str, new: str, comparison: Comparison) -> dict[str, Any]:
@@ -83,8 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "old",
         metavar="OLD",
-        help="the version that runs: a number, a lock file that pins it, an image of this machine, or a file with an "
-        "image's configuration as JSON",
+        help="the version that runs: a number, a lock file that pins it, or an image's configuration as JSON",
     )
     parser.add_argument("new", metavar="NEW", help="the version to come, in the same way")
     parser.add_argument("--json", action="store_true", help="print a document for programs")

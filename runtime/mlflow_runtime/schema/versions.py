@@ -1,11 +1,9 @@
-"""The version of MLflow that is meant: a number, a lock file that pins it, or an image that is labelled with it."""
+"""The version of MLflow that is meant: a number, a lock file that pins it, or what a tool printed of an image."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,10 @@ from mlflow_runtime.schema.history import UnknownVersionError
 LABEL = "org.mlflow.version"
 
 _PIN = re.compile(r"^mlflow\s*==\s*([^\s;\\]+)", re.MULTILINE)
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?|sha256:[0-9a-f]{64}")
-_ID = re.compile(r"[0-9a-f]{12,64}")
-_SECONDS = 60
 
 
 def version_in(given: str) -> str:
-    """The version in a file, of an image of this machine, or `given` itself. UnknownVersionError says what is wrong.
+    """Return the version in a file, or `given` itself. UnknownVersionError says what is wrong.
 
     A file is a lock file, or what is known of an image as JSON: its configuration, what `podman image inspect` or
     `buildah inspect` printed of it, or the document of `make image`.
@@ -32,9 +27,9 @@ def version_in(given: str) -> str:
         return labelled(given, content) if content.lstrip()[:1] in ("{", "[") else pinned(given, content)
     if path.suffix in (".lock", ".txt", ".json"):
         raise UnknownVersionError(
-            f"{given!r} is no file; give a version of MLflow, a lock file that pins it, or an image that has it."
+            f"{given!r} is no file; give a version of MLflow, a lock file that pins it, or an image's configuration."
         )
-    return labelled(given, _inspected(given)) if _names_image(given) else given
+    return given
 
 
 def pinned(name: str, lock: str) -> str:
@@ -69,29 +64,3 @@ def _labels(document: Any) -> Iterator[Mapping[str, Any]]:
                 yield value
             else:
                 yield from _labels(value)
-
-
-def _names_image(given: str) -> bool:
-    """Whether it cannot be meant as a number: a name with a path, a tag or a digest, or an id."""
-    return bool(re.search(r"[/:@]", given) or _ID.fullmatch(given))
-
-
-def _inspected(reference: str) -> str:
-    if not _IMAGE.fullmatch(reference):
-        raise UnknownVersionError(
-            f"{reference!r} is neither a file nor the name of an image (NAME, NAME:TAG, NAME@sha256:…, an id)."
-        )
-    podman = shutil.which("podman")
-    if podman is None:
-        raise UnknownVersionError(
-            f"{reference!r} is no file, and there is no podman on PATH to ask for an image of that name; give a file "
-            "with the image's configuration as JSON."
-        )
-    command = [podman, "image", "inspect", reference]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    if done.returncode != 0:
-        raise UnknownVersionError(
-            f"{reference!r} is no file, and no image of this machine: {done.stderr.strip()[-200:]}; "
-            f"`podman pull {reference}` fetches it."
-        )
-    return done.stdout

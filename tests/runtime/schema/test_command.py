@@ -54,25 +54,6 @@ def test_an_images_labels_stand_for_its_version(
 
 
 @pytest.mark.parametrize(
-    "reference", ["localhost/mlflow-runtime", "registry.example.com/x@sha256:" + "0" * 64, "a" * 12]
-)
-def test_an_image_of_this_machine_is_asked_of_podman(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str
-) -> None:
-    podman = tmp_path / "podman"
-    inspected = json.dumps([{"Labels": LABELS}])
-    podman.write_text(
-        f"#!/bin/sh\n[ \"$*\" = 'image inspect {reference}' ] && echo '{inspected}' || {{ echo wrong >&2; exit 1; }}\n"
-    )
-    podman.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert ran(capsys, reference, str(LOCK)).startswith("MLflow 3.17.0 (")
-    assert "no image of this machine: wrong" in ran(capsys, "localhost/other", "3.17.2", code=2)
-    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
-    assert "no podman on PATH" in ran(capsys, reference, "3.17.2", code=2)
-
-
-@pytest.mark.parametrize(
     ("content", "words"),
     [
         ('{"config": {"Labels": {"other": "1"}}}', "org.mlflow.version, as `make image` sets it; it has none"),
@@ -121,7 +102,7 @@ def test_a_way_back_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         ("nowhere/requirements.lock", "is no file"),
         ("other.lock", "is no file"),
         ("other.json", "is no file"),
-        ("a b/c", "neither a file nor the name of an image"),
+        ("localhost/mlflow-runtime", "is no released version of MLflow"),
     ],
 )
 def test_what_is_not_known_is_refused(capsys: pytest.CaptureFixture[str], old: str, words: str) -> None:
