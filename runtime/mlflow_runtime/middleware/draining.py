@@ -15,21 +15,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlflow_runtime.routes import READY_PATH
 
 
-class Draining:
-    """ASGI middleware, the outermost. It does nothing before `begin`."""
+class Drain:
+    """Whether a stop has begun. The server begins it, the middleware looks at it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._begun = False
+    def __init__(self) -> None:
+        self.begun = False
 
     def begin(self) -> None:
-        """From now on not ready, and no connection is kept."""
-        self._begun = True
+        """Be unready from now on, and keep no connection."""
+        self.begun = True
+
+
+class Draining:
+    """ASGI middleware that sends callers away once `drain` has begun. It does nothing before."""
+
+    def __init__(self, app: ASGIApp, drain: Drain) -> None:
+        self._app = app
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._begun and scope["path"] == READY_PATH:
+        elif self._drain.begun and scope["path"] == READY_PATH:
             headers = {"Cache-Control": "no-store", "Connection": "close"}
             await JSONResponse({"status": "stopping"}, 503, headers)(scope, receive, send)
         else:
@@ -37,7 +44,7 @@ class Draining:
 
     def _parting(self, send: Send) -> Send:
         async def parted(message: Message) -> None:
-            if self._begun and message["type"] == "http.response.start":
+            if self._drain.begun and message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 

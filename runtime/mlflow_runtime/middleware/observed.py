@@ -25,7 +25,7 @@ _log = logging.getLogger("mlflow_runtime.request")
 
 
 class Observed:
-    """ASGI middleware, the outermost. `template` names the route of a request after it was answered."""
+    """ASGI middleware that also answers `/metrics`. `template` names the route of a request after it was answered."""
 
     def __init__(self, app: ASGIApp, template: Template) -> None:
         self._app = app

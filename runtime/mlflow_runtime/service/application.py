@@ -1,18 +1,55 @@
-"""What makes a service operable, around the application that answers."""
+"""A service's application: MLflow's own, inside the one list of middleware."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp
 
 from mlflow_runtime import metrics
 from mlflow_runtime.metrics import spool as spool  # joins the metrics
 from mlflow_runtime.middleware import templates
+from mlflow_runtime.middleware.draining import Drain, Draining
+from mlflow_runtime.middleware.health_routes import HealthRoutes
 from mlflow_runtime.middleware.load_shedding import Shedding
 from mlflow_runtime.middleware.observed import Observed
+from mlflow_runtime.middleware.own_routes import OnlyOwnRoutes
+from mlflow_runtime.middleware.templates import Template
+from mlflow_runtime.middleware.worker_threads import WorkerThreads
+from mlflow_runtime.service.checks import checks_of
+from mlflow_runtime.service.health import Readiness
 from mlflow_runtime.service.settings import Settings
 
+Layer = Callable[[ASGIApp], ASGIApp]
 
-def operable(app: ASGIApp, found: Settings) -> ASGIApp:
-    """Ids, log lines and metrics for every request, those among them that are turned away. MLflow must be loaded."""
+
+def middleware(found: Settings, drain: Drain, readiness: Readiness, template: Template) -> Sequence[Layer]:
+    """Return all middleware of a service in the order in which a request passes it, the outermost first."""
+    databases = found.databases
+    return (
+        # First, so that during a stop every answer ends its connection, whichever layer gives it.
+        lambda app: Draining(app, drain),
+        # Before all that may refuse, so that a refused request has an id, a log line and its share in the metrics too.
+        lambda app: Observed(app, template),
+        # Before any work is done for a request: what is beyond the limit must cost nothing.
+        lambda app: Shedding(app, found.max_in_flight),
+        # Only at the start: as many threads as connections. Artifacts has its own threads.
+        *(() if databases is None else (lambda app: WorkerThreads(app, databases.connections),)),
+        # Before the routes and MLflow's check of hosts: probes belong to no role and come by address.
+        lambda app: HealthRoutes(app, readiness),
+        # Last: what reaches MLflow belongs to this role.
+        lambda app: OnlyOwnRoutes(app, found.role),
+    )
+
+
+def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:
+    """Return `mlflow`, the loaded application of this process, inside its middleware."""
     metrics.describe(found.role)
-    return Observed(Shedding(app, found.max_in_flight), templates.of_mlflow())
+    return wrapped(mlflow, middleware(found, drain, Readiness(checks_of(found)), templates.of_mlflow()))
+
+
+def wrapped(app: ASGIApp, layers: Sequence[Layer]) -> ASGIApp:
+    """Return `app` inside `layers`, the first of which is the outermost."""
+    for layer in reversed(layers):
+        app = layer(app)
+    return app

@@ -15,11 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from mlflow_runtime.reasons import first_line
-from mlflow_runtime.routes import LIVE_PATH, READY_PATH
 
 # How long a report stands in for a new one. Recovery, and a start, are to be seen sooner than nothing new.
 FRESH_SECONDS: Final = 2.0
@@ -137,22 +133,3 @@ class Readiness:
             _log.info("check %s passes", check.name)
         else:
             _log.warning("check %s fails%s: %s", check.name, ", not ready" if check.decides else "", reason)
-
-
-class HealthRoutes:
-    """ASGI middleware that answers `/live` and `/ready`, for any Host header: probes come by address."""
-
-    def __init__(self, app: ASGIApp, readiness: Readiness) -> None:
-        self._app = app
-        self._readiness = readiness
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"] if scope["type"] == "http" else None
-        if path == LIVE_PATH:
-            await JSONResponse({"status": "live"})(scope, receive, send)
-        elif path == READY_PATH:
-            report = await self._readiness.report()
-            answer = JSONResponse(report.body, 200 if report.ready else 503, {"Cache-Control": "no-store"})
-            await answer(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)

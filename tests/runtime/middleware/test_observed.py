@@ -21,27 +21,9 @@ from mlflow_runtime.middleware import load_shedding
 from mlflow_runtime.middleware.load_shedding import RETRY_AFTER, Shedding
 from mlflow_runtime.middleware.observed import Observed
 from mlflow_runtime.middleware.templates import OTHER, template
+from tests.support.asgi import ask, scope
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-def scope(path: str = "/a", method: str = "GET", headers: list[tuple[bytes, bytes]] | None = None) -> Scope:
-    return {"type": "http", "method": method, "path": path, "headers": headers or []}
-
-
-async def ask(app: App, asked: Scope) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of the answer."""
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(asked, receive, send)
-    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent)
 
 
 def observed(app: App) -> Observed:

@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from mlflow_runtime.service.server import _WorkerThreads
+from mlflow_runtime.middleware.worker_threads import WorkerThreads
 from tests.support.services import CONTAINER, PUBLIC_HOST, Platform, Service
 
 ROLES = ("tracking", "registry", "artifacts")
@@ -200,7 +200,7 @@ def test_no_more_handlers_are_at_work_than_there_are_connections() -> None:
             await anyio.to_thread.run_sync(handle)
 
     async def serve() -> None:
-        limited = _WorkerThreads(app, 4)
+        limited = WorkerThreads(app, 4)
         await limited({"type": "lifespan"}, AsyncMock(), AsyncMock())
         await asyncio.gather(*(limited({"type": "http"}, AsyncMock(), AsyncMock()) for _ in range(16)))
 
