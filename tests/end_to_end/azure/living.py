@@ -14,6 +14,7 @@ from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.rest import ManagementApi
 from delivery.offline_azure.running import Result, must
+from tests.support.arm import CHECKS
 
 
 @dataclass(frozen=True)
