@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +12,15 @@ import yaml
 
 from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST
+from delivery.pulumi.installation import REPOSITORY as REPOSITORY
+from delivery.pulumi.installation import file_backend
 from infra.settings.local import LocalPart
 from infra.settings.problems import Problems, SettingsError
 from infra.settings.reading import read
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = "mlflow-platform"
 STACK = "local"
 CONFIG_FILE = REPOSITORY / "stacks" / f"Pulumi.{STACK}.yaml"
-ENGINE = REPOSITORY / "tools" / "pulumi" / "engine.py"
 
 
 @dataclass(frozen=True)
@@ -61,20 +58,8 @@ class LocalStack:
         return f"http://{HOST}:{self.port}"
 
     def exports(self) -> dict[str, str]:
-        """What plain `pulumi` commands need to find the engine, the state and this checkout's Python.
-
-        The passphrase is empty on purpose: neither the configuration nor the state of a local stack holds a secret.
-        """
-        engine = engine_directory()
-        return {
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ.get("PATH", "")]),
-            "PULUMI_HOME": str(self.root / "pulumi-home"),
-            "PULUMI_BACKEND_URL": f"file://{self.backend}",
-            "PULUMI_CONFIG_PASSPHRASE": "",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "PULUMI_PYTHON_CMD": sys.executable,
-        }
+        """What plain `pulumi` commands need to find the engine, the state and this checkout's Python."""
+        return file_backend(home=self.root / "pulumi-home", state=self.backend)
 
     def environment(self) -> dict[str, str]:
         """The exports on top of this process's environment, with the folders that they name."""
@@ -92,14 +77,3 @@ def _values(config_file: Path) -> Mapping[str, Any]:
         raise SettingsError(
             f"{config_file}: got {error}; expected YAML with an object `config`. Run: git diff {config_file}"
         ) from None
-
-
-def shell(exports: Mapping[str, str]) -> str:
-    """Lines for a POSIX shell's `eval`."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in exports.items())
-
-
-def engine_directory() -> Path:
-    """The folder of a working `pulumi`; installs it when there is none yet."""
-    found = subprocess.run([sys.executable, str(ENGINE)], check=True, stdout=subprocess.PIPE, text=True)
-    return Path(found.stdout.strip().splitlines()[-1])

@@ -9,8 +9,10 @@ from typing import Any, Final
 import yaml
 
 from delivery.offline_azure import rest
-from delivery.offline_azure.running import REPOSITORY, Result, engine, engine_environment, must
+from delivery.offline_azure.running import engine_environment
 from delivery.offline_azure.values import merged
+from delivery.pulumi.engine import Engine, Result
+from delivery.pulumi.installation import REPOSITORY, state_file
 
 IMAGE: Final = "image"
 NO_DIGEST: Final = "none"
@@ -69,10 +71,15 @@ class Product:
         file = [] if command in _WITHOUT_FILE else ["--config-file", str(self.config_file)]
         return [command, *arguments, "--stack", self.stack, *file]
 
+    @property
+    def engine(self) -> Engine:
+        """The engine in the repository's root; whoever calls it adds the stack with `arguments`."""
+        return Engine(folder=self.repository, environment=self.environment)
+
     def run(self, command: str, *arguments: str, timeout: float = 300) -> Result:
         """One command of the engine, from the repository's root, to its end."""
         line = self.arguments(command, *arguments)
-        return engine(*line, folder=self.repository, environment=self.environment, timeout=timeout)
+        return self.engine.run(*line, timeout=timeout)
 
     def up(self, *arguments: str) -> Result:
         return self.run("up", "--yes", "--skip-preview", *arguments)
@@ -105,9 +112,8 @@ class Product:
         plain = {key: value for key, value in document.items() if key not in _SECRETS_KEYS}
         self.config_file = project / source.name
         self._write(plain)
-        if not (self.folder / "state" / ".pulumi" / "stacks" / self.project / f"{self.stack}.json").exists():
-            arguments = ("stack", "init", self.stack, "--no-select")
-            must(engine(*arguments, folder=project, environment=self.environment))
+        if not state_file(self.folder / "state", self.project, self.stack).exists():
+            Engine(folder=project, environment=self.environment).must("stack", "init", self.stack, "--no-select")
         self.placeholder = lacks_digest(self.values)
         if self.placeholder:
             self.configure(**{IMAGE: {"digest": PLACEHOLDER_DIGEST}})

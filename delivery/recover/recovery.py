@@ -16,9 +16,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from delivery.outcome import ExitCode
+from delivery.pulumi.lock import living
 from delivery.recover import state as states
 from delivery.recover.addresses import AddressError, address
-from delivery.recover.engine import Engine, EngineError, Result, State, living
+from delivery.recover.engine import Engine, EngineError, Result, State
 from delivery.recover.state import Care, Pending
 
 _SUCCEEDED: Final = "Succeeded"
@@ -80,7 +82,8 @@ def look(engine: Engine) -> Found:
     if pid := living(lock or ""):
         raise EngineError(
             f"Stack {engine.stack}: `pulumi` with pid {pid} works on it on this machine; nothing was touched. Wait for "
-            "its end, or end it with Ctrl-C, which leaves nothing to recover."
+            "its end, or end it with Ctrl-C, which leaves nothing to recover.",
+            ExitCode.BUSY,
         )
     return Found(lock=lock, operations=operations)
 

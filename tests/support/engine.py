@@ -16,9 +16,12 @@ import yaml
 
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.provider import serve
-from delivery.offline_azure.running import REPOSITORY, Result, engine, engine_environment, must
+from delivery.offline_azure.running import engine_environment
+from delivery.pulumi.engine import Engine, Result
+from delivery.pulumi.installation import REPOSITORY
 
 PATIENCE_SECONDS: Final = 120
+ENGINE_SECONDS: Final = 300
 PROJECT: Final = "offline"
 
 
@@ -36,7 +39,7 @@ class Program:
         (project / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
         (project / "__main__.py").write_text(source)
         program = cls.opened(folder, provider_port)
-        must(program.run("stack", "init", "test"))
+        program.engine.must("stack", "init", "test")
         return program
 
     @classmethod
@@ -44,8 +47,12 @@ class Program:
         """The program of a folder in which one was written."""
         return cls(folder, engine_environment(folder, provider_port) | {"PYTHONPATH": str(REPOSITORY)})
 
+    @property
+    def engine(self) -> Engine:
+        return Engine(folder=self.folder / "project", environment=self.environment)
+
     def run(self, *arguments: str) -> Result:
-        return engine(*arguments, folder=self.folder / "project", environment=self.environment)
+        return self.engine.run(*arguments, timeout=ENGINE_SECONDS)
 
     def configure(self, **values: Any) -> None:
         """Set configuration values in the stack's file, as `pulumi config set` does."""

@@ -1,0 +1,102 @@
+"""Commands of the engine with a stub in its place: what is passed on, what is read, and what ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from delivery.outcome import ExitCode
+from delivery.pulumi.engine import Engine, EngineError, Result
+from delivery.pulumi.installation import REPOSITORY, file_backend, shell, state_file
+
+_STUB = """#!/bin/sh
+trap 'echo interrupted >> ended; exit 0' INT
+case $1 in
+  echo) shift; echo "$PWD"; echo "$@"; echo aside >&2 ;;
+  fail) echo 'error: no such stack' >&2; exit 255 ;;
+  wait) touch waiting; while :; do sleep 0.05; done ;;
+esac
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(_STUB)
+    program.chmod(0o755)
+    path = os.pathsep.join([str(program.parent), os.defpath])
+    # The search for a program uses the PATH of this process where the environment names none.
+    return Engine(folder=tmp_path, environment={"PATH": path}, options=("--stack", "dev"))
+
+
+def test_a_command_runs_in_its_folder_and_all_that_it_prints_is_read(engine: Engine) -> None:
+    result = engine.run("echo", "--json")
+    assert result.out.splitlines() == [str(engine.folder), "--json --stack dev --non-interactive --color=never"]
+    assert result == Result(code=0, out=result.out, text=f"{result.out}aside\n")
+
+
+def test_a_command_that_has_to_succeed_says_what_it_printed(engine: Engine) -> None:
+    assert engine.run("fail").code == 255
+    with pytest.raises(EngineError, match=r"`pulumi fail --stack dev` failed with exit code 255.\nerror: no such") as e:
+        engine.must("fail")
+    assert e.value.code == ExitCode.FAILED
+
+
+def test_a_command_on_the_terminal_gives_its_exit_code(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    assert engine.show("echo") == 0
+    assert "--stack dev --non-interactive" in capfd.readouterr().out
+    assert engine.show("fail") == 255
+
+
+def test_a_command_that_takes_too_long_is_ended(engine: Engine) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        engine.run("wait", timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)], ids=str
+)
+@pytest.mark.parametrize("how", ["show", "run"])
+def test_what_ends_this_process_ends_the_engine_in_good_order(
+    engine: Engine, sent: signal.Signals, code: int, how: str
+) -> None:
+    line = (
+        "import pathlib, signal, sys; from delivery import cli; from delivery.pulumi.engine import Engine; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGTERM, cli._terminated)\n"
+        f"engine = Engine(folder=pathlib.Path({str(engine.folder)!r}), environment={dict(engine.environment)!r})\n"
+        f"try: engine.{how}('wait')\n"
+        f"except KeyboardInterrupt: sys.exit({ExitCode.INTERRUPTED.value})\n"
+    )
+    running = subprocess.Popen([sys.executable, "-c", line], cwd=REPOSITORY, start_new_session=True)
+    while not (engine.folder / "waiting").exists():
+        assert running.poll() is None
+    if sent is signal.SIGINT:
+        os.killpg(running.pid, sent)  # as a terminal does: to the whole group
+    else:
+        running.send_signal(sent)
+    assert running.wait(timeout=60) == code
+    assert (engine.folder / "ended").read_text() == "interrupted\n"
+
+
+def test_a_backend_of_files_keeps_everything_in_its_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delivery.pulumi.installation.engine_directory", lambda: Path("/engine"))
+    made = file_backend(home=tmp_path / "home", state=tmp_path / "state", environ={"PATH": "/bin"})
+    assert made["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/engine", "/bin"]
+    assert made["PULUMI_HOME"] == str(tmp_path / "home")
+    assert made["PULUMI_BACKEND_URL"] == f"file://{tmp_path / 'state'}"
+    assert made["PULUMI_CONFIG_PASSPHRASE"] == ""
+    assert state_file(tmp_path, "p", "s") == tmp_path / ".pulumi" / "stacks" / "p" / "s.json"
+
+
+def test_exports_survive_the_eval_of_a_shell() -> None:
+    value = 'it\'s $HOME; "x" y'
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'{shell({"VALUE": value})}\nprintf %s "$VALUE"'], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == value

@@ -1,0 +1,81 @@
+"""One command on a stack at a time, and none blocked by a lock whose holder is dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from delivery.outcome import ExitCode
+from delivery.pulumi.installation import REPOSITORY
+from delivery.pulumi.lock import LOCK, StackBusyError, cancel_dead, exclusive, is_engine, living
+
+
+def hold(folder: Path) -> subprocess.Popen[str]:
+    """A process that holds the lock until it is ended."""
+    line = (
+        "import pathlib, signal; from delivery.pulumi.lock import exclusive\n"
+        f"folder = pathlib.Path({str(folder)!r})\n"
+        "with exclusive(folder, state=folder / 'state'):\n    print('held', flush=True)\n    signal.pause()\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", line], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_a_second_command_is_refused_with_the_holder_and_a_killed_holder_blocks_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    with hold(folder) as holder:
+        try:
+            with (
+                pytest.raises(StackBusyError, match=rf"works on this stack \(pid {holder.pid}, ") as busy,
+                exclusive(folder, state=folder / "state"),
+            ):
+                pass
+            assert busy.value.code == ExitCode.BUSY
+        finally:
+            holder.send_signal(signal.SIGKILL)
+    with exclusive(folder, state=folder / "state"):
+        assert (folder / LOCK).read_text().startswith(f"pid {os.getpid()}, since ")
+    assert (folder / LOCK).read_text() == ""
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), exclusive(tmp_path, state=tmp_path):
+        raise ZeroDivisionError
+    with exclusive(tmp_path, state=tmp_path):
+        assert (tmp_path / LOCK).read_text() != ""
+
+
+def lock_of(state: Path, pid: int) -> Path:
+    path = state / ".pulumi" / "locks" / "organization" / f"{pid}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"pid": pid, "username": "a", "hostname": "b"}))
+    return path
+
+
+def test_only_locks_of_dead_engines_are_taken_off(tmp_path: Path) -> None:
+    program = tmp_path / "pulumi"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([str(program), "600"]) as engine:
+        try:
+            alive, newcomer = lock_of(tmp_path, engine.pid), lock_of(tmp_path, os.getpid())
+            unreadable = alive.with_name("half.json")
+            unreadable.write_text("{")
+            cancel_dead(tmp_path)
+            assert (alive.exists(), newcomer.exists(), unreadable.exists()) == (True, False, True)
+            assert living(f"a@{socket.gethostname()} (pid {engine.pid}) at 1") == engine.pid
+            assert living(f"a@elsewhere (pid {engine.pid}) at 1") is None
+        finally:
+            engine.kill()
+    cancel_dead(tmp_path)
+    assert not alive.exists()
+    assert not is_engine(engine.pid)
