@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 
 def write(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -46,6 +47,5 @@ def folder(path: Path) -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file; waits for whoever holds it. The kernel frees it when the holder dies."""
     folder(path.parent)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(path):
         yield

@@ -7,7 +7,6 @@ process that hangs, and never gives up on one.
 from __future__ import annotations
 
 import configparser
-import fcntl
 import http.client
 import os
 import subprocess
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from filelock import FileLock
 from supervisor.xmlrpc import SupervisorTransport
 
 from components.compute.local.layout import Layout
@@ -212,8 +212,7 @@ class Supervisor:
             raise SupervisorError(
                 f"{sockets} is not a folder of this user: who owns it could command the stack. Remove it."
             )
-        with (sockets / "starting.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(sockets / "starting.lock"):
             yield
 
     def _write_configuration(self) -> None:
