@@ -8,44 +8,45 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv/bin/python
 STACK_CONFIG ?= stacks/Pulumi.local.yaml
-LOCAL := $(VENV) -m delivery.local --config-file $(STACK_CONFIG)
+PLATFORM := .venv/bin/mlflow-platform
+LOCAL := --config-file $(STACK_CONFIG)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: toolchain ## Bring the whole platform up on this machine, check it, and print its URL (IMAGE=name: from an image)
-	@$(LOCAL) up $(if $(IMAGE),--image "$(IMAGE)") $(if $(NO_SMOKE),--no-smoke)
+	@$(PLATFORM) up $(LOCAL) $(if $(IMAGE),--image "$(IMAGE)") $(if $(NO_SMOKE),--no-smoke)
 
 down: venv ## Stop everything, keep the data
-	@$(LOCAL) down
+	@$(PLATFORM) down $(LOCAL)
 
 destroy: toolchain ## Remove everything with its data; asks first, YES=1 does not
-	@$(LOCAL) destroy $(if $(YES),--yes)
+	@$(PLATFORM) destroy $(LOCAL) $(if $(YES),--yes)
 
 status: venv ## Show the processes; fails unless all are ready (JSON=1 for a document)
-	@$(LOCAL) status $(if $(JSON),--json)
+	@$(PLATFORM) status $(LOCAL) $(if $(JSON),--json)
 
 dashboard: venv ## Show the local stack's metrics as charts until Ctrl-C (PORT=8080; JSON=1 for the present values)
-	@$(VENV) -m delivery.dashboard --config-file $(STACK_CONFIG) $(if $(PORT),--port $(PORT)) $(if $(JSON),--json)
+	@$(PLATFORM) dashboard $(LOCAL) $(if $(PORT),--port $(PORT)) $(if $(JSON),--json)
 
 logs: venv ## Show the end of the logs (SERVICE="tracking registry", FOLLOW=1, LINES=40)
-	@$(LOCAL) logs $(SERVICE) $(if $(FOLLOW),--follow) $(if $(LINES),--lines $(LINES))
+	@$(PLATFORM) logs $(LOCAL) $(SERVICE) $(if $(FOLLOW),--follow) $(if $(LINES),--lines $(LINES))
 
 smoke: venv ## Run the smoke program against the local stack, or URL=https://...
-	@$(if $(URL),$(VENV) -m delivery.smoke $(URL),$(LOCAL) smoke) $(if $(JSON),--json)
+	@$(PLATFORM) smoke $(if $(URL),"$(URL)",$(LOCAL)) $(if $(JSON),--json)
 
 env: toolchain ## Print the exports for plain `pulumi` commands, for the eval of a shell
-	@$(LOCAL) env
+	@$(PLATFORM) env $(LOCAL)
 
 image: venv ## Build the image and print its digest (BASE=name@sha256:..., else a base is made here; JSON=1, OUTPUT=folder)
 	@tools/containers.sh
-	@$(VENV) -m delivery.image build $(if $(BASE),--base "$(BASE)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JSON),--json)
+	@$(PLATFORM) image build $(if $(BASE),--base "$(BASE)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JSON),--json)
 
 preview: toolchain ## Show what STACK=prod would create on Azure, offline: no subscription, no login (DIFF=1, JSON=1)
-	@$(VENV) -m delivery.preview.command --stack "$(STACK)" $(if $(DIFF),--diff) $(if $(JSON),--json)
+	@$(PLATFORM) preview --offline "$(STACK)" $(if $(DIFF),--diff) $(if $(JSON),--json)
 
 recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says what it found and asks (YES=1, JSON=1)
-	@$(VENV) -m delivery.recover --stack "$(STACK)" $(if $(YES),--yes) $(if $(JSON),--json)
+	@$(PLATFORM) recover "$(STACK)" $(if $(YES),--yes) $(if $(JSON),--json)
 
 test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null

@@ -1,4 +1,4 @@
-"""Make `.venv` in the checkout: the locked dependencies, this project's runtime in place, and Azurite.
+"""Make `.venv` in the checkout: the locked dependencies, this project and its runtime in place, and Azurite.
 
 The first call on a machine fetches uv and the packages; later ones, of other checkouts too, link the packages from uv's
 cache; a call with nothing to do answers in milliseconds. Packages come from where the user's pip takes them, and only
@@ -71,10 +71,10 @@ def _make(checkout: Path, venv: Path, development: bool, report: Report) -> None
         env=environment,
     )
     run(
-        [uv, "pip", "install", "--no-deps", "--no-build-isolation", "--editable", checkout / "runtime"],
-        doing="installing this project's runtime in place",
+        [uv, "pip", "install", "--no-deps", "--no-build-isolation", *_in_place(checkout)],
+        doing="installing this project and its runtime in place",
         report=report,
-        remedy="The package in runtime/ does not build; its pyproject.toml says how it should.",
+        remedy="A package of this checkout does not build; pyproject.toml, here and in runtime/, say how they should.",
         env=environment,
     )
     _link(venv / "azurite", azurite.provide(venv / "bin", report))
@@ -83,17 +83,35 @@ def _make(checkout: Path, venv: Path, development: bool, report: Report) -> None
     staged.replace(venv / _STAMP)
 
 
+def _in_place(checkout: Path) -> list[str | Path]:
+    return [part for folder in (checkout / "runtime", checkout) for part in ("--editable", folder)]
+
+
 def _stamp(checkout: Path, venv: Path, development: bool) -> str:
     """What a finished environment is the result of. It carries its place, because scripts hold absolute paths."""
     names = (*_LOCKS, *([_DEVELOPMENT_LOCK] if development else []), "runtime/pyproject.toml")
     files = [checkout / name for name in names]
     tools = [_UV, _TOOLS / "azurite" / "package-lock.json"]
-    missing = [str(file) for file in files if not file.exists()]
+    project = checkout / "pyproject.toml"
+    missing = [str(file) for file in (*files, project) if not file.exists()]
     if missing:
         raise ToolError(f"missing in the checkout: {', '.join(missing)}. Restore it from version control")
     python = venv / "pyvenv.cfg"
     made_from = [file.read_bytes() for file in (*files, *tools, *([python] if python.exists() else []))]
+    made_from.append(_installed_part(project).encode())
     return json.dumps({"place": str(venv), "made_from": cache.digest(made_from), "development": development})
+
+
+def _installed_part(project: Path) -> str:
+    """What an installation reads of a pyproject.toml: a change of the settings of lint and tests does not count."""
+    import tomllib  # not in a Python that is too old, which `tools.steps` refuses in one line
+
+    try:
+        document = tomllib.loads(project.read_text())
+    except ValueError as error:
+        raise ToolError(f"{project} is not TOML: {error}. Correct it") from error
+    parts = [document.get("build-system"), document.get("project"), document.get("tool", {}).get("setuptools")]
+    return json.dumps(parts, sort_keys=True)
 
 
 def _read_stamp(venv: Path) -> str | None:

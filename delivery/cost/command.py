@@ -1,86 +1,75 @@
-"""The command line. Exit codes: 0 all is priced, 1 something has no price, 2 wrong usage or nothing to read."""
+"""`mlflow-platform cost`: what a stack costs a month."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from delivery.cost import report
 from delivery.cost.estimate import estimate
-from delivery.cost.load import IDLE, WORKING
+from delivery.cost.load import IDLE, WORKING, Load
 from delivery.cost.resources import InputError, read
-
-COMPLETE, INCOMPLETE, USAGE = 0, 1, 2
-
-_MEANINGS = {
-    "active_hours": "hours (of 730) in which the services are at work",
-    "scale": "how far between fewest and most replicas they are then, 0 to 1",
-    "requests": "requests from outside, in millions",
-    "log_gb": "GB of logs that come in besides lines of requests and metrics",
-    "blob_gb": "GB of blobs that are stored",
-    "private_gb": "GB through each private endpoint",
-    "outbound_gb": "GB through the NAT gateway",
-    "vault_operations": "operations on the vault",
-    "job_runs": "runs of each job",
-    "job_minutes": "minutes that a run takes",
-}
+from delivery.outcome import ExitCode, reported
+from delivery.terminal import leave_closed_pipe, say
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options; those of the load have the defaults of `WORKING`."""
-    options = argparse.ArgumentParser(
-        prog="python -m delivery.cost",
-        description="What a stack costs a month by list prices, idle and at the load that the options describe. "
-        "Talks to nobody.",
-        epilog="Exit codes: 0 all is priced, 1 something has no price, 2 wrong usage or nothing to read.",
-    )
-    options.add_argument(
-        "file",
-        metavar="FILE",
-        help="output of `pulumi preview --json --show-sames` or `pulumi stack export`; - for standard input",
-    )
-    options.add_argument("--json", action="store_true", help="print one JSON document")
-    for field, meaning in _MEANINGS.items():
-        default = getattr(WORKING, field)
-        options.add_argument(
-            f"--{field.replace('_', '-')}",
-            type=float,
-            default=default,
-            metavar="N",
-            help=f"{meaning} (default: {default:g})",
+def cost(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="Output of `pulumi preview --json --show-sames` or `pulumi stack export`; - for standard input.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    active_hours: Annotated[
+        float, typer.Option(help="Hours (of 730) in which the services are at work.")
+    ] = WORKING.active_hours,
+    scale: Annotated[
+        float, typer.Option(help="How far between fewest and most replicas they are then, 0 to 1.")
+    ] = WORKING.scale,
+    requests: Annotated[float, typer.Option(help="Requests from outside, in millions.")] = WORKING.requests,
+    log_gb: Annotated[
+        float, typer.Option(help="GB of logs that come in besides lines of requests and metrics.")
+    ] = WORKING.log_gb,
+    blob_gb: Annotated[float, typer.Option(help="GB of blobs that are stored.")] = WORKING.blob_gb,
+    private_gb: Annotated[float, typer.Option(help="GB through each private endpoint.")] = WORKING.private_gb,
+    outbound_gb: Annotated[float, typer.Option(help="GB through the NAT gateway.")] = WORKING.outbound_gb,
+    vault_operations: Annotated[float, typer.Option(help="Operations on the vault.")] = WORKING.vault_operations,
+    job_runs: Annotated[float, typer.Option(help="Runs of each job.")] = WORKING.job_runs,
+    job_minutes: Annotated[float, typer.Option(help="Minutes that a run takes.")] = WORKING.job_minutes,
+) -> int:
+    """Show what a stack costs a month by list prices.
+
+    It shows the cost when nobody uses the stack, and at the load that the options describe. It asks nobody. It fails if
+    something has no price.
+
+    Example: pulumi stack export -s prod | mlflow-platform cost -
+    """
+    with reported(ValueError, code=ExitCode.USAGE):
+        load = Load(
+            active_hours=active_hours,
+            scale=scale,
+            requests=requests,
+            log_gb=log_gb,
+            blob_gb=blob_gb,
+            private_gb=private_gb,
+            outbound_gb=outbound_gb,
+            vault_operations=vault_operations,
+            job_runs=job_runs,
+            job_minutes=job_minutes,
         )
-    return options
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the program; returns its exit code."""
-    try:
-        options = parser().parse_args(arguments)
-    except SystemExit as end:  # argparse has printed why
-        return int(end.code or 0)
-    try:
-        load = replace(WORKING, **{field: getattr(options, field) for field in _MEANINGS})
-        resources = read(_loaded(options.file))
-    except ValueError as error:
-        sys.stderr.write(f"cost: {error}\n")
-        return USAGE
+        resources = read(_loaded(file))
     found = estimate(resources, IDLE, load)
-    _print(json.dumps(report.document(found), indent=2) if options.json else report.text(found))
-    return INCOMPLETE if found.not_priced else COMPLETE
-
-
-def _print(text: str) -> None:
     try:
-        print(text, flush=True)
+        say(json.dumps(report.document(found), indent=2) if as_json else report.text(found))
     except BrokenPipeError:
-        # The reader has seen enough; without this the interpreter would complain when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_closed_pipe()
+    return ExitCode.FAILED if found.not_priced else ExitCode.DONE
 
 
 def _loaded(file: str) -> Any:
@@ -92,6 +81,6 @@ def _loaded(file: str) -> Any:
         return json.loads(content)
     except ValueError as error:
         raise InputError(
-            f"{file} is no JSON: {error}; give the output of `pulumi preview --json --show-sames` or of "
+            f"{file} is not JSON: {error}; give the output of `pulumi preview --json --show-sames` or of "
             "`pulumi stack export`"
         ) from None

@@ -1,1 +1,1 @@
-"""Builds the image of the runtime, and compares two builds of it: `python -m delivery.image --help`."""
+"""Builds the image of the runtime, and compares two builds of it: `mlflow-platform image --help`."""

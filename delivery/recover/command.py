@@ -1,99 +1,72 @@
-"""The command line. Exit codes: 0 all is well again, or was; 1 not all; 2 wrong usage; 130 interrupted."""
+"""`mlflow-platform recover`: a stack whose `pulumi up` was killed is brought back."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Annotated
 
+import typer
+
+from delivery.outcome import CommandError, ExitCode
 from delivery.recover import report
 from delivery.recover.engine import Engine, EngineError, environment
-from delivery.recover.recovery import look, recover
-
-DONE: Final = 0
-INCOMPLETE: Final = 1
-USAGE: Final = 2
-INTERRUPTED: Final = 130
+from delivery.recover.recovery import look
+from delivery.recover.recovery import recover as bring_back
+from delivery.terminal import confirmed as asked
+from delivery.terminal import say
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options."""
-    options = argparse.ArgumentParser(
-        prog="python -m delivery.recover",
-        description="Bring a stack back whose `pulumi up` was killed: take its lock off, bring what Azure has made "
-        "meanwhile into the state, and leave the rest to the next `up`. Says what it found and asks first.",
-        epilog="Exit codes: 0 all is well again, or was; 1 something could not be brought back; 2 wrong usage.",
-    )
-    options.add_argument("--stack", required=True, help="name of the stack, as in `pulumi up --stack`")
-    options.add_argument("--config-file", type=Path, help="the stack's file, where it is not stacks/Pulumi.STACK.yaml")
-    options.add_argument("--yes", action="store_true", help="do not ask: nothing else works on the stack, for certain")
-    options.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-    return options
+def recover(
+    stack: Annotated[str, typer.Argument(metavar="STACK", help="Name of the stack, as in `pulumi up --stack`.")],
+    config_file: Annotated[
+        Path | None, typer.Option(help="The stack's file, if it is not stacks/Pulumi.STACK.yaml.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: nothing else works on the stack.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> int:
+    """Bring a stack back whose `pulumi up` was killed.
 
+    It takes the lock off, brings what Azure has created meanwhile into the state, and leaves the rest to the next `up`.
+    It says what it found and asks first. It fails if something could not be brought back.
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the program; returns its exit code."""
-    try:
-        options = parser().parse_args(arguments)
-    except SystemExit as end:  # argparse has printed why
-        return int(end.code or 0)
-    file: Path | None = options.config_file
-    if not options.stack:
-        return _refuse("--stack: '' is no name; give the name of the stack, as in `make recover STACK=prod`.")
-    if file is not None and not file.is_file():
-        return _refuse(f"--config-file: {file} is no file; give the stack's file, or leave the option out.")
-    try:
-        engine = Engine(
-            stack=options.stack,
-            config_file=file and file.resolve(),
-            environment=environment(),
+    Example: mlflow-platform recover prod
+    """
+    if not stack:
+        raise CommandError("STACK: got ''; expected a stack's name. Run: mlflow-platform recover prod", ExitCode.USAGE)
+    if config_file is not None and not config_file.is_file():
+        raise CommandError(
+            f"--config-file: {config_file} is not a file; give the stack's file, or leave the option out.",
+            ExitCode.USAGE,
         )
-        return _run(engine, confirmed=options.yes, as_json=options.json)
+    try:
+        engine = Engine(stack=stack, config_file=config_file and config_file.resolve(), environment=environment())
+        return _run(engine, confirmed=yes, as_json=as_json)
     except EngineError as error:
-        _say(f"{error}\nIt is safe to run the recovery again.", sys.stderr)
-        return INCOMPLETE
+        raise CommandError(f"{error}\nIt is safe to run the recovery again.", error.code) from error
     except KeyboardInterrupt:
-        _say("Interrupted. Run the recovery again to go on.", sys.stderr)
-        return INTERRUPTED
+        raise CommandError("Interrupted. Run the recovery again to go on.", ExitCode.INTERRUPTED) from None
 
 
 def _run(engine: Engine, *, confirmed: bool, as_json: bool) -> int:
     # A document goes to stdout alone.
     notices = sys.stderr if as_json else sys.stdout
     found = look(engine)
-    _say(report.found_text(engine.stack, found), notices)
+    say(report.found_text(engine.stack, found), notices)
     if found.nothing:
         if as_json:
-            _say(json.dumps(report.document(engine.stack, found, None), indent=2), sys.stdout)
-        return DONE
+            say(json.dumps(report.document(engine.stack, found, None), indent=2))
+        return ExitCode.DONE
     if not confirmed:
+        question = report.question(engine.stack)
         if not sys.stdin.isatty():
-            return _refuse(f"{report.question(engine.stack)} Not asked: there is no terminal. --yes goes ahead.")
-        if not _confirmed(report.question(engine.stack), notices):
-            _say("Nothing was changed.", notices)
-            return INCOMPLETE
-    done = recover(engine, found)
-    _say(report.done_text(engine.stack, done), notices)
+            raise CommandError(f"{question} Not asked: there is no terminal. --yes goes ahead.", ExitCode.USAGE)
+        if not asked(question, notices):
+            say("Nothing was changed.", notices)
+            return ExitCode.FAILED
+    done = bring_back(engine, found)
+    say(report.done_text(engine.stack, done), notices)
     if as_json:
-        _say(json.dumps(report.document(engine.stack, found, done), indent=2), sys.stdout)
-    return DONE if done.complete else INCOMPLETE
-
-
-def _confirmed(question: str, stream: TextIO) -> bool:
-    stream.write(f"{question} [y/N] ")
-    stream.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _refuse(message: str) -> int:
-    _say(message, sys.stderr)
-    return USAGE
-
-
-def _say(text: str, stream: TextIO) -> None:
-    stream.write(f"{text}{os.linesep}")
-    stream.flush()
+        say(json.dumps(report.document(engine.stack, found, done), indent=2))
+    return ExitCode.DONE if done.complete else ExitCode.FAILED

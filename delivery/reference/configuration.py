@@ -1,12 +1,7 @@
-"""`python -m delivery.reference.configuration`: writes docs/configuration.md from the settings' model and the profiles.
-
-`--check` writes nothing and fails when the file is not what would be written.
-"""
+"""docs/configuration.md, from the settings' model and the profiles."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,7 +24,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
 _INTRODUCTION = """\
 # Configuration
 
-`python -m delivery.reference.configuration` writes this file from `infra/settings/`.
+`mlflow-platform reference` writes this file from `infra/settings/`.
 
 A stack's file, `stacks/Pulumi.STACK.yaml`, holds only what differs from its profile. Set a value with
 `pulumi config set --path KEY VALUE -s STACK`, and remove it with `pulumi config rm --path KEY -s STACK`. The program
@@ -104,22 +99,3 @@ def _meaning(info: FieldInfo) -> str:
 def _sentence(text: str) -> str:
     joined = " ".join(text.split())
     return f"{joined[:1].upper()}{joined[1:].rstrip('.')}." if joined else ""
-
-
-def main() -> int:
-    """Write or check the document."""
-    parser = argparse.ArgumentParser(description="Write docs/configuration.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the document is out of date")
-    arguments = parser.parse_args()
-    document = render()
-    if not arguments.check:
-        DOCUMENT.write_text(document)
-        return 0
-    if DOCUMENT.exists() and DOCUMENT.read_text() == document:
-        return 0
-    sys.stderr.write(f"{DOCUMENT} is out of date. Run: python -m delivery.reference.configuration\n")
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,8 @@
-"""`python -m delivery.reference.stacks`: writes docs/stacks.md, what each Azure stack is made of and what it costs.
-
-`--check` writes nothing and fails when the file is not what would be written.
-"""
+"""docs/stacks.md: what each Azure stack is made of and what it costs."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -67,7 +62,7 @@ def _lines(plans: Mapping[str, Plan]) -> Iterator[str]:
     made = {stack: plan.types for stack, plan in plans.items()}
     yield "# The Azure stacks"
     yield ""
-    yield "Written by `python -m delivery.reference.stacks` from the stacks' files, as they are made with an image."
+    yield "Written by `mlflow-platform reference` from the stacks' files, as they are made with an image."
     yield "`make preview STACK=prod` shows one as the engine would make it; DIFF=1 adds every property."
     yield ""
     yield from _cost({stack: plan.cost for stack, plan in plans.items()})
@@ -117,7 +112,7 @@ def _cost(estimates: Mapping[str, Estimate]) -> Iterator[str]:
         f"{load.blob_gb:g} GB of artifacts. {LOG_LINES} {IDLE_REPLICAS} Left out: {LEFT_OUT}."
     )
     yield ""
-    yield "For another load, or what another configuration costs: `python -m delivery.cost --help`."
+    yield "For another load, or what another configuration costs: `mlflow-platform cost --help`."
 
 
 def _counts(made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -135,21 +130,3 @@ def _range(least: float, most: float) -> str:
 
 def _short(kind: str) -> str:
     return kind.removeprefix("azure-native:").removeprefix("pulumi-python:dynamic/")
-
-
-def main() -> int:
-    """Write or check; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m delivery.reference.stacks", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether the file is up to date")
-    check = parser.parse_args().check
-    wanted = render()
-    if not check:
-        DOCUMENT.write_text(wanted)
-    elif not DOCUMENT.is_file() or DOCUMENT.read_text() != wanted:
-        print(f"{DOCUMENT} is out of date; write it with `python -m delivery.reference.stacks`.", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import yaml
 from components.compute.local.supervisor import Supervisor, SupervisorError
 from delivery.local.configuration import PROJECT, REPOSITORY, STACK, LocalStack
 from tests.conftest import first_of_free_ports
+from tests.support.command_line import mlflow_platform
 
 PORTS = 60
 UP_SECONDS = 300
@@ -77,7 +77,7 @@ class RunningStack:
 
     def command(self, *arguments: str) -> list[str]:
         """A command of the local stack's command line."""
-        return [sys.executable, "-m", "delivery.local", "--config-file", str(self.config_file), *arguments]
+        return mlflow_platform(*arguments, "--config-file", str(self.config_file))
 
     def run(self, *arguments: str, timeout: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""

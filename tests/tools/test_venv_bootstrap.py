@@ -23,12 +23,16 @@ _NPM = """#!/bin/sh
 """
 _MACHINES_PYTHON = getattr(sys, "_base_executable", sys.executable)  # not that of an environment, which has an npm
 _BACKEND = """
-import pathlib, zipfile
+import pathlib, tomllib, zipfile
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
-    name, info = "mlflow_runtime-1.0-py3-none-any.whl", "mlflow_runtime-1.0.dist-info"
+    project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
+    module = project["name"].replace("-", "_")
+    name, info = f"{module}-1.0-py3-none-any.whl", f"{module}-1.0.dist-info"
     with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as wheel:
-        wheel.writestr("runtime.pth", str(pathlib.Path.cwd()))
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: mlflow-runtime\\nVersion: 1.0\\n")
+        wheel.writestr(f"{module}.pth", str(pathlib.Path.cwd()))
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\\nName: {project['name']}\\nVersion: 1.0\\n")
+        scripts = "".join(f"{script} = {target}\\n" for script, target in project.get("scripts", {}).items())
+        wheel.writestr(f"{info}/entry_points.txt", f"[console_scripts]\\n{scripts}")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(f"{info}/RECORD", "")
     return name
@@ -41,6 +45,12 @@ backend-path = ["."]
 [project]
 name = "mlflow-runtime"
 version = "1.0"
+"""
+_ROOT_PROJECT = f"""{_PROJECT.replace("mlflow-runtime", "mlflow-platform")}
+[project.scripts]
+mlflow-platform = "stub_platform:main"
+[tool.ruff]
+line-length = 120
 """
 
 
@@ -77,6 +87,9 @@ class Checkout:
         (folder / "runtime" / "pyproject.toml").write_text(_PROJECT)
         (folder / "runtime" / "backend.py").write_text(_BACKEND)
         (folder / "runtime" / "mlflow_runtime.py").write_text("")
+        self.configure(_ROOT_PROJECT)
+        (folder / "backend.py").write_text(_BACKEND)
+        (folder / "stub_platform.py").write_text("def main():\n    print('the platform')\n")
         self.lock("requirements.txt", wheel(self.wheels, "stub_program", {"stub_program.py": ""}))
         self.lock("runtime/requirements.lock", wheel(self.wheels, "stub_service", {"stub_service.py": ""}))
         self.put_npm(_NPM)
@@ -97,6 +110,10 @@ class Checkout:
 
     def lock(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
+
+    def configure(self, project: str) -> None:
+        """Write the checkout's own pyproject.toml."""
+        (self.folder / "pyproject.toml").write_text(project)
 
     def put_npm(self, script: str, version: str = "1.0") -> None:
         files = {f"stub_node-{version}.data/scripts/npm": script}
@@ -129,6 +146,30 @@ def test_the_environment_is_complete_and_its_folder_all_of_stdout(checkout: Chec
     assert all(checkout.imports(module) for module in ("stub_program", "stub_service", "mlflow_runtime"))
     assert not checkout.imports("stub_test")
     assert (checkout.venv / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js").is_file()
+
+
+def test_the_command_line_works_from_any_folder(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.tool.run()
+    program = checkout.venv / "bin" / "mlflow-platform"
+    done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "the platform\n"), done.stderr
+
+
+def test_only_what_is_installed_of_the_project_counts(checkout: Checkout, guarded: dict[str, str]) -> None:
+    checkout.tool.run()
+    checkout.configure(_ROOT_PROJECT.replace("line-length = 120", "line-length = 100"))
+    assert checkout.tool.run(**guarded).stderr == ""
+    checkout.configure(_ROOT_PROJECT.replace("mlflow-platform = ", "renamed = "))
+    assert checkout.tool.run().returncode == 0
+    assert (checkout.venv / "bin" / "renamed").is_file()
+    assert not (checkout.venv / "bin" / "mlflow-platform").exists()
+
+
+def test_a_project_file_that_cannot_be_read_is_named(checkout: Checkout) -> None:
+    checkout.configure("[project")
+    result = checkout.tool.run()
+    assert result.returncode == 1
+    assert f"{checkout.folder / 'pyproject.toml'} is not TOML" in result.stderr
 
 
 def test_a_second_call_starts_no_process_and_opens_no_connection(checkout: Checkout, guarded: dict[str, str]) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from delivery.dashboard.command import DONE, FAILED, USAGE, main
+from delivery.cli import run
 from delivery.dashboard.scraping import History
 from delivery.dashboard.server import serve
+from delivery.outcome import ExitCode
 
 CHARTS = {"uPlot.iife.min.js": "var uPlot;", "uPlot.min.css": ".uplot {}"}
 
@@ -28,7 +29,7 @@ def config(tmp_path: Path) -> Path:
 def test_a_stack_that_is_not_up_is_said(
     more: list[str], config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--config-file", str(config), *more]) == FAILED
+    assert run(["dashboard", "--config-file", str(config), *more]) == ExitCode.FAILED
     said = capsys.readouterr()
     assert said.out == ""
     assert "make up" in said.err
@@ -39,13 +40,15 @@ def test_a_stack_that_is_not_up_is_said(
     "arguments", [["--port", "0"], ["--port", "http"], ["--ports"], ["--config-file", "none.yaml"]]
 )
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == USAGE
+    assert run(["dashboard", *arguments]) == ExitCode.USAGE
     assert capsys.readouterr().err != ""
 
 
 def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == DONE
-    assert "1 the stack is not up" in " ".join(capsys.readouterr().out.split())
+    assert run(["dashboard", "--help"]) == ExitCode.DONE
+    said = " ".join(capsys.readouterr().out.split())
+    assert "It fails if the stack is not up" in said
+    assert "Exit codes: 0 done, 1 failed, 2 wrong usage" in said
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 
 from delivery.image.programs import find
 from tests.delivery.image.containers import ImagePlatform
+from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY
 from tools.steps import ToolError
 
@@ -37,7 +38,7 @@ class Built:
 
 def start_build(folder: Path) -> subprocess.Popen[str]:
     """Start to build the image into `folder`, by the command that `make image` calls."""
-    command = [sys.executable, "-m", "delivery.image", "build", "--json", "--output", str(folder)]
+    command = mlflow_platform("image", "build", "--json", "--output", str(folder))
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

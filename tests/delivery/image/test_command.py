@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from delivery.image import base, build, container, context
+from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY
 from tools.steps import ToolError
 
@@ -27,8 +27,8 @@ gamma==3.0 \\
 
 @pytest.mark.parametrize("given", ["python:3.11", "python", "python@sha256:abc", "--x@sha256:" + "0" * 64])
 def test_a_base_that_is_not_named_by_digest_is_refused(given: str, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "delivery.image", "build", f"--base={given}", f"--output={tmp_path / 'x'}"]
-    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    command = mlflow_platform("image", "build", f"--base={given}", f"--output={tmp_path / 'x'}")
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert f"BASE: {given!r} does not name an image by digest" in done.stderr
     assert not (tmp_path / "x").exists()
@@ -104,12 +104,12 @@ def test_no_value_of_a_role_is_on_a_command_line(tmp_path: Path, monkeypatch: py
         "PATH": "/bin",
         "PYTHONPATH": "/somewhere",
     }
-    line = container.command("sha256:0", ["tracking"], environ)
-    assert line[-2:] == ["sha256:0", "tracking"]
-    assert [part for part in line if part.startswith("--env")] == ["--env=IDENTITY_HEADER", "--env=SSL_CERT_FILE"]
-    assert "word" not in line
-    assert "/some/spool:/spool" in line
-    assert f"--volume={authorities}:{authorities}:ro" in line
+    built = container.command("sha256:0", ["tracking"], environ)
+    assert built[-2:] == ["sha256:0", "tracking"]
+    assert [part for part in built if part.startswith("--env")] == ["--env=IDENTITY_HEADER", "--env=SSL_CERT_FILE"]
+    assert "word" not in built
+    assert "/some/spool:/spool" in built
+    assert f"--volume={authorities}:{authorities}:ro" in built
     authorities.chmod(0o600)
     with pytest.raises(ToolError, match=r"ca\.pem: the role's user 10001 may not read it"):
         container.command("sha256:0", ["tracking"], environ)

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from delivery.image import compare, layout
+from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY
 from tools.steps import ToolError
 
@@ -88,8 +88,8 @@ def test_the_command_fails_when_images_differ(tmp_path: Path) -> None:
     write(tmp_path / "a", bill(alpha="1"))
     write(tmp_path / "b", bill(alpha="2"))
     for other, code, printed in (("a", 0, "the same image"), ("b", 1, "package pkg:pypi/alpha: 1 or 2")):
-        line = [sys.executable, "-m", "delivery.image", "compare", str(tmp_path / "a"), str(tmp_path / other)]
-        done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+        command = mlflow_platform("image", "compare", str(tmp_path / "a"), str(tmp_path / other))
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == code
         assert printed in done.stdout
 

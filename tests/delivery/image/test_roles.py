@@ -6,7 +6,6 @@ import functools
 import json
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -15,6 +14,7 @@ from delivery.image.programs import find
 from tests.conftest import first_of_free_ports
 from tests.delivery.image.conftest import Built
 from tests.delivery.image.containers import ImagePlatform
+from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY, eventually
 from tests.support.services import Service
 
@@ -74,7 +74,7 @@ def test_the_smoke_passes_through_containers(platform: ImagePlatform) -> None:
     for service in services:
         eventually(functools.partial(_is_ready, service), f"{service.role} ready, see its log")
     eventually(lambda: gateway.program.up() and gateway.ask("/ready").status == 200, "the gateway")
-    smoke = [sys.executable, "-m", "delivery.smoke", platform.url, "--json"]
+    smoke = mlflow_platform("smoke", platform.url, "--json")
     done = subprocess.run(smoke, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr + "".join(service.log for service in services)
 

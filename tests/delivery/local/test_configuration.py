@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from delivery.dashboard import command as dashboard
+from delivery.cli import run
 from delivery.local.configuration import REPOSITORY, LocalStack
 from infra.settings.local import LocalSettings
 from infra.settings.model import SettingsError, parse
+from tests.support.command_line import mlflow_platform
 
 HOST = "http://127.0.0.1"
 
@@ -59,7 +60,7 @@ def test_a_file_that_is_no_configuration_is_refused(text: str, tmp_path: Path) -
 def test_a_wrong_value_ends_a_command_with_1_and_no_traceback(tmp_path: Path) -> None:
     path = written(tmp_path, "{portBase: many}")
     done = subprocess.run(
-        [sys.executable, "-m", "delivery.local", "--config-file", str(path), "status"],
+        mlflow_platform("status", "--config-file", str(path)),
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -71,11 +72,11 @@ def test_a_wrong_value_ends_a_command_with_1_and_no_traceback(tmp_path: Path) ->
 
 
 def test_a_wrong_value_ends_the_dashboard_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert dashboard.main(["--config-file", str(written(tmp_path, "{portBase: 80}")), "--json"]) == 1
+    assert run(["dashboard", "--config-file", str(written(tmp_path, "{portBase: 80}")), "--json"]) == 1
     assert "local.portBase: 80 is not allowed" in capsys.readouterr().err
 
 
 def test_the_local_commands_start_without_the_engines_library() -> None:
-    program = "import sys; import delivery.local.commands; print('pulumi' in sys.modules)"
+    program = "import sys; import delivery.local.command; print('pulumi' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pulumi
@@ -13,6 +12,7 @@ import pytest
 from infra import local
 from infra.settings import model as settings
 from infra.settings.model import SettingsError
+from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY
 
 CONFIGURATION = "config:\n  mlflow-platform:profile: local\n  mlflow-platform:local:\n    stateDirectory: {}\n"
@@ -58,9 +58,9 @@ def test_it_is_refused_by_the_command_and_by_the_program(
     path: str = request.getfixturevalue(machine)
     state, file = tmp_path / "state", tmp_path / "Pulumi.local.yaml"
     file.write_text(CONFIGURATION.format(state))
-    line = [sys.executable, "-m", "delivery.local", "--config-file", str(file), "up", "--image", "some:tag"]
+    command = mlflow_platform("up", "--config-file", str(file), "--image", "some:tag")
     done = subprocess.run(
-        line, cwd=REPOSITORY, env={"PATH": path}, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=REPOSITORY, env={"PATH": path}, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1, done
     assert said in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from delivery import cli
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST
 from delivery.offline_azure.running import REPOSITORY
+from delivery.outcome import CommandError, ExitCode
 from delivery.preview import command
 from tests.delivery.offline_azure import stub_repository
 
@@ -33,7 +36,7 @@ def test_a_preview_says_first_and_last_that_it_is_offline(
     tmp_path: Path, repository: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = stub_repository.content(repository)
-    code = command.main(["--stack", "dev"], repository)
+    code = command.show("dev", [], repository)
     lines = capfd.readouterr().out.strip().splitlines()
     assert code == 0, lines
     assert "OFFLINE" in lines[0]
@@ -47,7 +50,7 @@ def test_a_preview_says_first_and_last_that_it_is_offline(
 
 
 def test_a_document_is_all_that_json_prints(repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--stack", "dev", "--json"], repository) == 0
+    assert command.show("dev", ["--json"], repository) == 0
     printed = capfd.readouterr()
     assert json.loads(printed.out)["changeSummary"] == {"create": 2}
     assert printed.err.startswith("OFFLINE PREVIEW of stack dev")
@@ -55,7 +58,7 @@ def test_a_document_is_all_that_json_prints(repository: Path, capfd: pytest.Capt
 
 def test_the_exit_code_is_the_engines(tmp_path: Path, repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (repository / "__main__.py").write_text("raise ValueError('a program that fails')")
-    assert command.main(["--stack", "dev"], repository) not in (0, command.REFUSED, command.INTERRUPTED)
+    assert command.show("dev", [], repository) not in (ExitCode.DONE, ExitCode.USAGE, ExitCode.INTERRUPTED)
     out = capfd.readouterr().out
     assert "a program that fails" in out
     assert "OFFLINE" in out.strip().splitlines()[-1]
@@ -65,15 +68,14 @@ def test_the_exit_code_is_the_engines(tmp_path: Path, repository: Path, capfd: p
 @pytest.mark.parametrize(
     ("stack", "message"), [("local", "`make up` runs it on this machine"), ("qa", "there are dev. Give one of these.")]
 )
-def test_a_stack_that_has_no_offline_preview_is_refused(
-    repository: Path, capfd: pytest.CaptureFixture[str], stack: str, message: str
-) -> None:
-    assert command.main(["--stack", stack], repository) == command.REFUSED
-    assert message in capfd.readouterr().err
+def test_a_stack_that_has_no_offline_preview_is_refused(repository: Path, stack: str, message: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(message)) as refused:
+        command.show(stack, [], repository)
+    assert refused.value.code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, command.INTERRUPTED), (signal.SIGTERM, command.TERMINATED)], ids=str
+    ("sent", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)], ids=str
 )
 def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent: signal.Signals, code: int) -> None:
     started = tmp_path / "started"
@@ -81,11 +83,11 @@ def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent
         f"import pathlib, time\npathlib.Path({str(started)!r}).write_text('')\ntime.sleep(600)\n"
     )
     line = (
-        "import pathlib, signal, sys; from delivery.preview import command; "
+        "import functools, pathlib, signal, sys; from delivery import cli; from delivery.preview import command; "
         # Where the tests themselves run in the background, interrupts are ignored from the start.
         "signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "signal.signal(signal.SIGTERM, command.terminated); "
-        f"sys.exit(command.main(['--stack', 'dev'], pathlib.Path({str(repository)!r})))"
+        f"command.show = functools.partial(command.show, repository=pathlib.Path({str(repository)!r})); "
+        "sys.argv[1:] = ['preview', 'dev', '--offline']; cli.main()"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
     running = subprocess.Popen(
@@ -106,7 +108,10 @@ def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent
 
 
 def test_help_tells_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        command.main(["--help"])
-    assert ended.value.code == 0
+    assert cli.run(["preview", "--help"]) == ExitCode.DONE
     assert "no subscription and no login are needed" in " ".join(capsys.readouterr().out.split())
+
+
+def test_without_offline_it_says_that_only_the_offline_one_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["preview", "prod"]) == ExitCode.USAGE
+    assert "Run: mlflow-platform preview prod --offline" in capsys.readouterr().err

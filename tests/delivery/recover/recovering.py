@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from delivery.offline_azure.running import REPOSITORY
+from tests.support.command_line import mlflow_platform
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Run:
 
 
 def recover(stack: str, environment: Mapping[str, str], *options: str) -> Run:
-    """`python -m delivery.recover` to its end, without a terminal."""
+    """`mlflow-platform recover` to its end, without a terminal."""
     done = subprocess.run(
-        [sys.executable, "-m", "delivery.recover", "--stack", stack, *options],
+        mlflow_platform("recover", stack, *options),
         cwd=REPOSITORY,
         env=dict(environment),
         stdin=subprocess.DEVNULL,

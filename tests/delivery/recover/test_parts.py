@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from delivery.cli import run
+from delivery.outcome import ExitCode
 from delivery.recover import command, report, state
 from delivery.recover.recovery import Found, Outcome, Recovered, Settled, reason, unfinished
 from delivery.recover.state import Care, Pending
@@ -193,14 +195,14 @@ def test_each_outcome_has_its_words(outcome: Outcome) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--stack"),
-        (["--stack", ""], "make recover STACK=prod"),
-        (["--stack", "dev", "--config-file", "nowhere.yaml"], "nowhere.yaml is no file"),
-        (["--stack", "dev", "--force"], "unrecognized arguments"),
+        ([], "STACK"),
+        ([""], "mlflow-platform recover prod"),
+        (["dev", "--config-file", "nowhere.yaml"], "nowhere.yaml is not a file"),
+        (["dev", "--force"], "No such option: --force"),
     ],
 )
 def test_wrong_usage_is_explained(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(arguments) == command.USAGE
+    assert run(["recover", *arguments]) == ExitCode.USAGE
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
@@ -222,11 +224,11 @@ def test_nothing_is_touched_before_somebody_says_yes(
 
     monkeypatch.setattr(command, "environment", dict)
     monkeypatch.setattr(command, "look", lambda _: Found(lock="created by a@b", operations=[]))
-    monkeypatch.setattr(command, "recover", recovered)
-    for answer, code in (("", command.INCOMPLETE), ("no\n", command.INCOMPLETE), ("y\n", command.DONE)):
+    monkeypatch.setattr(command, "bring_back", recovered)
+    for answer, code in (("", ExitCode.FAILED), ("no\n", ExitCode.FAILED), ("y\n", ExitCode.DONE)):
         monkeypatch.setattr(sys, "stdin", Terminal(answer))
         assert recoveries == []
-        assert command.main(["--stack", "dev"]) == code
+        assert run(["recover", "dev"]) == code
     assert len(recoveries) == 1
     said = capsys.readouterr().out
     assert said.index("locked, created by a@b") < said.index("no `pulumi` works on it anywhere")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from delivery import cli
+from delivery.outcome import ExitCode
+from delivery.reference import command
 from delivery.reference import configuration as reference
 from infra.settings.fields import Section, Whole, bounded, described, keys, section_of
 from infra.settings.model import KEYS
@@ -25,16 +26,24 @@ class _Part(Section):
 
 
 def test_the_committed_reference_is_up_to_date() -> None:
-    done = subprocess.run([sys.executable, "-m", "delivery.reference.configuration", "--check"], check=False)
-    assert done.returncode == 0
+    assert reference.DOCUMENT.read_text() == reference.render()
 
 
-def test_a_changed_model_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stale = tmp_path / "configuration.md"
-    stale.write_text(reference.DOCUMENT.read_text().replace("required", "optional"))
-    monkeypatch.setattr(reference, "DOCUMENT", stale)
-    monkeypatch.setattr(sys, "argv", ["configuration_reference", "--check"])
-    assert reference.main() == 1
+def test_an_outdated_document_is_named_and_then_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, stale = tmp_path / "good.md", tmp_path / "stale.md"
+    good.write_text("said")
+    stale.write_text("optional")
+    monkeypatch.setattr(command, "DOCUMENTS", {good: lambda: "said", stale: lambda: "required"})
+    assert cli.run(["reference", "--check"]) == ExitCode.FAILED
+    printed = capsys.readouterr().err
+    assert "stale.md: out of date" in printed
+    assert "good.md" not in printed
+    assert stale.read_text() == "optional"
+    assert cli.run(["reference"]) == ExitCode.DONE
+    assert stale.read_text() == "required"
+    assert cli.run(["reference", "--check"]) == ExitCode.DONE
 
 
 def test_each_setting_has_a_row_with_its_type_default_range_and_meaning() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.delivery.smoke.server import Server, stock_server
+from tests.support.command_line import mlflow_platform
 
 ROOT = Path(__file__).parents[3]
 Smoke = Callable[..., "Finished"]
@@ -60,7 +61,7 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     def begin(*arguments: str, **variables: str) -> subprocess.Popen[str]:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path / "home")} | variables
         return subprocess.Popen(
-            [sys.executable, "-m", "delivery.smoke", *arguments],
+            mlflow_platform("smoke", *arguments),
             cwd=tmp_path / "work",
             env=environment,
             stdout=subprocess.PIPE,

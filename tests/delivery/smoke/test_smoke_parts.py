@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delivery.cli import run
+from delivery.outcome import ExitCode
 from delivery.smoke import cleaning
 from delivery.smoke.bench import Bench
 from delivery.smoke.check import LONGEST_REASON, UnexpectedError, describe, expect, shortened
-from delivery.smoke.command import main
 from delivery.smoke.environment import CREDENTIALS, client_environment, verification
 from delivery.smoke.limits import Limits, StopRequested
 from delivery.smoke.report import Outcome, Report, State, document, line, summary
@@ -167,7 +168,7 @@ def test_urls_that_are_refused(text: str, message: str, capsys: pytest.CaptureFi
     with pytest.raises(UsageError, match=message):
         parse_url(text)
     environment = dict(os.environ)
-    assert main([text]) == 2
+    assert run(["smoke", text]) == ExitCode.USAGE
     assert message in capsys.readouterr().err
     assert dict(os.environ) == environment
 
@@ -188,22 +189,25 @@ def test_urls_lose_their_last_slash_only(scheme: str, host: str, port: int) -> N
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--large-mib", "0", "whole number of MiB from 1 to 10240"),
-        ("--large-mib", "1.5", "whole number of MiB"),
-        ("--timeout", "soon", "number of seconds from 1 to 86400"),
-        ("--timeout", "nan", "number of seconds"),
-        ("--timeout", "0", "number of seconds"),
-        ("--ca-bundle", "/nowhere/ca.pem", "is not a file"),
+        ("--large-mib", "0", "greater than or equal to 1"),
+        ("--large-mib", "1.5", "valid integer"),
+        ("--large-mib", "10241", "less than or equal to 10240"),
+        ("--timeout", "soon", "valid number"),
+        ("--timeout", "nan", "equal to"),
+        ("--timeout", "0", "greater than or equal to 1"),
+        ("--ca-bundle", "/nowhere/ca.pem", "does not exist"),
     ],
 )
 def test_options_that_are_refused(option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["http://localhost", option, value]) == 2
-    assert message in capsys.readouterr().err
+    assert run(["smoke", "http://localhost", option, value]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert f"Invalid value for '{option}'" in said
+    assert message in said
 
 
-def test_no_url_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    assert "URL" in capsys.readouterr().err
+def test_without_a_url_it_is_the_local_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["smoke", "--config-file", str(tmp_path / "none.yaml")]) == ExitCode.USAGE
+    assert "none.yaml is not a file" in capsys.readouterr().err
 
 
 @given(st.dictionaries(st.from_regex(r"(_?MLFLOW_|OTEL_)[A-Z_]{1,20}", fullmatch=True), st.text()))

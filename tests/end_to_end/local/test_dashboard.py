@@ -9,7 +9,6 @@ import json
 import signal
 import statistics
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from delivery.cost import monitoring
 from delivery.local.configuration import REPOSITORY
 from tests.end_to_end.local.test_ui import PICTURES, smoke
 from tests.support.browser import Browser, browser, chromium
+from tests.support.command_line import mlflow_platform
 from tests.support.local_stack import RunningStack, eventually
 
 STARTS_SECONDS = 60
@@ -48,7 +48,7 @@ LINE_POINTS = 10  # of one point alone
 
 def command(stack: RunningStack, *arguments: str) -> list[str]:
     """The dashboard's command line, for this stack."""
-    return [sys.executable, "-m", "delivery.dashboard", "--config-file", str(stack.config_file), *arguments]
+    return mlflow_platform("dashboard", "--config-file", str(stack.config_file), *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from delivery.smoke import cleaning
 from delivery.smoke.bench import Bench
 from delivery.smoke.steps import artifacts, prompts, traces, tracking
 from tests.support.browser import EXPECTED_ANSWERS, Browser, View, browser, chromium
+from tests.support.command_line import mlflow_platform
 from tests.support.local_stack import RunningStack, eventually
 
 pytestmark = pytest.mark.skipif(
@@ -144,7 +144,7 @@ def made(shared_stack: RunningStack) -> Iterator[dict[str, str]]:
 
 def smoke(url: str, *, keep: bool = True) -> Any:
     """The document of a run of the smoke program that passed, and kept what it made where that is wanted."""
-    command = [sys.executable, "-m", "delivery.smoke", url, "--json", "--quick", *(["--keep"] if keep else [])]
+    command = mlflow_platform("smoke", url, "--json", "--quick", *(["--keep"] if keep else []))
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=SMOKE_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)

@@ -1,0 +1,7 @@
+"""`python -m delivery` is `mlflow-platform`."""
+
+from __future__ import annotations
+
+from delivery.cli import main
+
+main()

@@ -1,0 +1,136 @@
+"""`mlflow-platform COMMAND`: the one command line around stacks.
+
+The module of a command is imported when the command runs or shows its own help, so that the list of commands appears at
+once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from delivery.outcome import EXIT_CODES, CommandError, ExitCode
+from delivery.terminal import interactive, say
+
+PROGRAM: Final = "mlflow-platform"
+
+# By name: where the command's function (or its typer program, for a command with commands of its own) is, and its line
+# in the list of commands.
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "up": ("delivery.local.command:up", "Bring the whole platform up on this machine and check it."),
+    "down": ("delivery.local.command:down", "Stop every process of the local stack and keep the data."),
+    "destroy": ("delivery.local.command:destroy", "Remove the local stack with all of its data."),
+    "status": ("delivery.local.command:status", "Show the processes of the local stack."),
+    "logs": ("delivery.local.command:logs", "Show the end of the local stack's logs."),
+    "dashboard": ("delivery.dashboard.command:dashboard", "Show the local stack's metrics as charts, until Ctrl-C."),
+    "env": ("delivery.local.command:env", "Print the exports for plain `pulumi` commands on the local stack."),
+    "smoke": (
+        "delivery.smoke.command:smoke",
+        "Check that a data scientist's day works against an MLflow, and clean up.",
+    ),
+    "preview": ("delivery.preview.command:preview", "Show what a stack would create on Azure."),
+    "cost": ("delivery.cost.command:cost", "Show what a stack costs a month by list prices."),
+    "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
+    "schema": ("delivery.schema.program:schema", "Show what a change of MLflow's version does to the databases."),
+    "image": ("delivery.image.command:app", "Build the image, compare two builds, or run a role from it."),
+    "reference": (
+        "delivery.reference.command:reference",
+        "Write docs/configuration.md and docs/stacks.md from the program.",
+    ),
+    "offline-azure": (
+        "delivery.offline_azure.command:offline_azure",
+        "Run an offline Azure for plain `pulumi` commands, until Ctrl-C.",
+    ),
+}
+
+
+class LazyCommand(TyperCommand):
+    """Stands for a command in the list; becomes the command itself when it is called."""
+
+    def __init__(self, name: str, target: str, summary: str) -> None:
+        super().__init__(name, help=summary, rich_markup_mode=markup())
+        self.target = target
+
+    def load(self) -> Any:
+        """Return the command itself: import its module."""
+        module, _, attribute = self.target.partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            program = found
+        else:
+            program = typer.Typer(add_completion=False)
+            program.command(self.name, epilog=EXIT_CODES)(found)
+        program.rich_markup_mode = markup()
+        return typer.main.get_command(program)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Hand over to the command itself, which parses its own arguments."""
+        return self.load().make_context(info_name, args, parent, **extra)
+
+
+class Commands(TyperGroup):
+    """The group of all commands. An error that a user can fix is one line on stderr."""
+
+    def __init__(self, **attributes: Any) -> None:
+        commands = {name: LazyCommand(name, target, summary) for name, (target, summary) in COMMANDS.items()}
+        super().__init__(**{**attributes, "commands": commands})
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; its return value is its exit code."""
+        try:
+            raise typer.Exit(int(super().invoke(ctx) or ExitCode.DONE))
+        except CommandError as error:
+            say(str(error), sys.stderr)
+            raise typer.Exit(error.code) from error
+        except KeyboardInterrupt:
+            say("Interrupted.", sys.stderr)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def markup() -> Any:
+    """Help and usage errors are coloured on a terminal only."""
+    return "rich" if interactive() and interactive(sys.stderr) else None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name=PROGRAM,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=markup(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(epilog=EXIT_CODES)
+def root() -> None:
+    """Run MLflow's platform on this machine, and look after its stacks.
+
+    Example: mlflow-platform status --json
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; return its exit code."""
+    try:
+        typer.main.get_command(app).main(list(arguments), prog_name=PROGRAM)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def main() -> None:
+    """Entry point of the console script. SIGTERM ends a command in good order, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _terminated(*_: object) -> None:
+    raise SystemExit(ExitCode.TERMINATED)

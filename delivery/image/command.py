@@ -1,0 +1,104 @@
+"""`mlflow-platform image`: build the image, compare two builds, run a role from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from delivery.image import build as builder
+from delivery.image import compare as comparison
+from delivery.image import container, context
+from delivery.outcome import EXIT_CODES, CommandError, ExitCode
+from delivery.terminal import say
+from tools.steps import Report, ToolError
+
+_TARGET: Final = context.CHECKOUT / ".local" / "image"
+_Build = Annotated[Path, typer.Argument(metavar="FOLDER", help="What `image build --output FOLDER` wrote.")]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback(epilog=EXIT_CODES)
+def image() -> None:
+    """Build the image, compare two builds, or run a role from it.
+
+    Example: mlflow-platform image build --json
+    """
+
+
+@app.command(epilog=EXIT_CODES)
+def build(
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="NAME@sha256:…", help="The base; without it one is made here from Debian's packages."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the build goes.", show_default=".local/image")
+    ] = _TARGET,
+    as_json: Annotated[bool, typer.Option("--json", help="Print digest, sizes, layers, labels as a document.")] = False,
+) -> int:
+    """Build the image and print its digest.
+
+    Example: mlflow-platform image build --base registry.example.com/python@sha256:…
+    """
+    with _steps() as report:
+        document = builder.build(output, base_reference=base or None, report=report)
+        report(_summary(document, output))
+    say(json.dumps(document, indent=2) if as_json else document["digest"])
+    return ExitCode.DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def compare(first: _Build, second: _Build) -> int:
+    """Say in what two builds differ; fail if they do.
+
+    Example: mlflow-platform image compare first second
+    """
+    with _steps():
+        found = comparison.differences(first / "layout", second / "layout")
+    for line in found:
+        say(line)
+    if found:
+        raise CommandError(f"image: {len(found)} differences. Equal commits, bases and locks give equal images")
+    say("the same image")
+    return ExitCode.DONE
+
+
+# What follows the image's name is the role's, options too.
+@app.command(epilog=EXIT_CODES, context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def run(
+    reference: Annotated[str, typer.Argument(metavar="IMAGE", help="An id or a reference that this machine has.")],
+    arguments: Annotated[list[str], typer.Argument(metavar="ROLE", help="As for mlflow-runtime.")],
+    name: Annotated[
+        str | None, typer.Option(help="The container's name; an earlier one of that name is replaced.")
+    ] = None,
+    memory: Annotated[int, typer.Option(help="Limit of its memory, in MiB.", min=1)] = 1024,
+) -> None:
+    """Run one role with podman, with this process's environment.
+
+    Options come before the image; the exit code is the role's.
+
+    Example: mlflow-platform image run --memory 2048 localhost/mlflow-runtime tracking
+    """
+    with _steps():
+        container.replace_this_process(reference, arguments, name=name, memory_mib=memory)
+
+
+@contextmanager
+def _steps() -> Iterator[Report]:
+    """Progress of long steps on stderr, and what the tools refuse as one line."""
+    try:
+        yield Report("image")
+    except ToolError as error:
+        raise CommandError(f"image: {error}") from error
+
+
+def _summary(document: dict[str, Any], output: Path) -> str:
+    size = {kind: f"{number / 1e6:.0f} MB" for kind, number in document["size"].items()}
+    mlflow = document["labels"]["org.mlflow.version"]
+    return f"MLflow {mlflow}, {size['compressed']} compressed, {size['unpacked']} unpacked, in {output}"

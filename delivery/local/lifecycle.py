@@ -1,0 +1,124 @@
+"""The local stack from nothing to running, to stopped, to nothing. Each function returns an exit code."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from components.compute.local.containers import find_image, remove_all
+from components.compute.local.supervisor import Supervisor
+from delivery.local.configuration import PROJECT, STACK, LocalStack
+from delivery.outcome import ExitCode
+from delivery.pulumi.engine import Engine, EngineError
+from delivery.pulumi.installation import REPOSITORY, state_file
+from delivery.pulumi.lock import LOCK, exclusive
+from delivery.terminal import confirmed as asked
+from delivery.terminal import say, step
+
+WORKING_TREE: Final = "working-tree"
+
+
+def engine(stack: LocalStack) -> Engine:
+    """Return the engine of the local stack; its commands run in the repository."""
+    return Engine(folder=REPOSITORY, environment=stack.environment(), options=("--stack", STACK))
+
+
+def up(stack: LocalStack, *, image: str | None, smoke_too: bool) -> int:
+    """Bring the stack to what the program says, check it, and print how to use it.
+
+    `image` is kept in the stack's configuration file, as `local.image`.
+    """
+    started = time.monotonic()
+    with exclusive(stack.root, state=stack.backend):
+        chosen = find_image(image) if image and image != WORKING_TREE else None
+        step(f"Bringing up stack {STACK} in {stack.root}")
+        pulumi = engine(stack)
+        select(pulumi, stack)
+        if image == WORKING_TREE:
+            _show(pulumi, "config", "rm", "--path", "local.image", *_config(stack))
+        elif image and chosen:
+            say(f"From image {chosen.identifier}: MLflow {chosen.mlflow}, revision {chosen.revision}")
+            _show(pulumi, "config", "set", "--path", "local.image", image, *_config(stack))
+        _show(pulumi, "up", "--yes", "--suppress-permalink=true", *_config(stack))
+    step(f"All services are ready after {time.monotonic() - started:.0f} s")
+    if smoke_too:
+        step(f"Checking {stack.url} with the smoke program")
+        smoke = [sys.executable, "-m", "delivery", "smoke", stack.url]
+        code = subprocess.run(smoke, cwd=REPOSITORY, check=False).returncode
+        if code != ExitCode.DONE:
+            return code
+    say(f"MLflow's UI:       {stack.url}")
+    say(f"Point a client at: export MLFLOW_TRACKING_URI={stack.url}")
+    return ExitCode.DONE
+
+
+def down(stack: LocalStack) -> int:
+    """Stop every process. Data, configuration and state stay."""
+    with exclusive(stack.root, state=stack.backend):
+        Supervisor(stack.layout).shutdown()
+        remove_all(stack.layout.root)
+    say("Stopped. The data is kept: `make up` brings it back, `make destroy` removes it.")
+    return ExitCode.DONE
+
+
+def destroy(stack: LocalStack, *, confirmed: bool) -> int:
+    """Remove the stack with its data. Without `confirmed` a person is asked; nobody to ask means no."""
+    if not confirmed and not _confirm(f"Remove stack {STACK} and all runs, models and artifacts in {stack.root}?"):
+        say("Nothing was removed.")
+        return ExitCode.FAILED
+    with exclusive(stack.root, state=stack.backend):
+        pulumi = engine(stack)
+        select(pulumi, stack)
+        step(f"Removing stack {STACK} in {stack.root}")
+        _show(pulumi, "destroy", "--yes", "--skip-preview", "--suppress-permalink=true", *_config(stack))
+        Supervisor(stack.layout).shutdown()
+        remove_all(stack.layout.root)
+        shutil.rmtree(stack.layout.sockets, ignore_errors=True)
+        for entry in stack.root.iterdir():
+            _remove(entry)
+    say(f"Stack {STACK} and its data are gone.")
+    return ExitCode.DONE
+
+
+def select(pulumi: Engine, stack: LocalStack) -> None:
+    """Make sure that the stack exists in the state."""
+    if not state_file(stack.backend, PROJECT, STACK).exists():
+        # The options name the stack already; `init` takes its name the same way.
+        pulumi.must("stack", "init", "--no-select")
+
+
+def _show(pulumi: Engine, command: str, *arguments: str) -> None:
+    """Run a command on the terminal. Raises EngineError if it fails or is interrupted."""
+    try:
+        code = pulumi.show(command, *arguments)
+    except KeyboardInterrupt:
+        raise EngineError(
+            "Interrupted; what was done is recorded. Run the same command again to go on.", ExitCode.INTERRUPTED
+        ) from None
+    if code != 0:
+        raise EngineError(f"`pulumi {command}` failed with exit code {code}; the reason is above.")
+
+
+def _config(stack: LocalStack) -> list[str]:
+    return ["--config-file", str(stack.config_file)]
+
+
+def _confirm(question: str) -> bool:
+    if not sys.stdin.isatty():
+        say(f"{question} Not asked: there is no terminal. Say `make destroy YES=1` to go ahead.")
+        return False
+    return asked(question)
+
+
+def _remove(entry: Path) -> None:
+    # The lock is held until the end; whoever waits for it must find the same file.
+    if entry.name == LOCK:
+        return
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()

@@ -1,0 +1,30 @@
+"""`mlflow-platform schema`: what a change of MLflow's version does to the databases."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlflow_runtime.schema import command
+
+
+def schema(
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="OLD",
+            help="The version that runs: a number, a lock file that pins it, an image of this machine, or a file with "
+            "an image's configuration as JSON.",
+        ),
+    ],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The new version, in the same way.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a document for programs.")] = False,
+) -> int:
+    """Show what a change of MLflow's version does to the databases.
+
+    It says whether the change migrates them, and whether the older version's code runs on the newer schema.
+
+    Example: mlflow-platform schema 3.10.1 runtime/requirements.lock
+    """
+    return command.run([old, new, *(["--json"] if as_json else [])])
