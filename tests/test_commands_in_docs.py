@@ -1,0 +1,92 @@
+"""Each command that a document or a message advises exists as it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.advice import REPOSITORY, of_markdown, of_python, problem
+
+_DOCUMENTS = sorted(
+    path.relative_to(REPOSITORY)
+    for path in (*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"))
+    if path.is_file()
+)
+_SOURCES = sorted(
+    path.relative_to(REPOSITORY)
+    for folder in ("components", "delivery", "infra", "runtime/mlflow_runtime", "tools")
+    for path in (REPOSITORY / folder).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", _DOCUMENTS, ids=str)
+def test_the_commands_of_a_document_exist(path: Path) -> None:
+    assert [found for one in of_markdown((REPOSITORY / path).read_text()) if (found := problem(one))] == []
+
+
+def test_the_commands_of_messages_and_docstrings_exist() -> None:
+    found = {
+        str(path): problems
+        for path in _SOURCES
+        if (problems := [why for one in of_python((REPOSITORY / path).read_text()) if (why := problem(one))])
+    }
+    assert found == {}
+
+
+def test_there_are_commands_to_check() -> None:
+    advised = {path.name: of_markdown((REPOSITORY / path).read_text()) for path in _DOCUMENTS}
+    assert "make up" in advised["README.md"]
+    assert "make -s env" in advised["README.md"]
+    lifecycle = of_python((REPOSITORY / "delivery/local/lifecycle.py").read_text())
+    assert {"make up", "make destroy", "make destroy YES=1"} <= set(lifecycle)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`make everything`",
+        "`make up IMAGES=x`",
+        "`mlflow-platform stat`",
+        "`mlflow-platform status --jason`",
+        "`mlflow-platform image squash a`",
+        "`python -m delivery.locale status`",
+        "`python -m delivery.cost out.json`",
+        "`python tools/nowhere.py`",
+        "`pulumi config set portBase 6500`",
+        "`pulumi config set local.portBase 6500 -s local`",
+        '```sh\neval "$(make -s envs)"\n```\n',
+        "```sh\nA=1 make up && mlflow-platform smok  # comment\n```\n",
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(text: str) -> None:
+    assert [found for one in of_markdown(text) if (found := problem(one))] != []
+    assert text.startswith("```") or [found for one in of_python(repr(text)) if (found := problem(one))] != []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'f"port {port} is taken. Run: pulumi config set portBase {port + 1000}"',
+        'f"stack {name}: Run: mlflow-platform recovery {name}."',
+        '"""Ends what `make begin` began."""',
+    ],
+)
+def test_a_message_that_advises_what_does_not_exist_is_found(source: str) -> None:
+    assert [found for one in of_python(source) if (found := problem(one))] != []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`make up IMAGE=localhost/mlflow-runtime`",
+        "`mlflow-platform preview prod --offline --json`",
+        "`mlflow-platform image run --memory=2048 ID tracking`",
+        "`python -m delivery.schema.generate`",
+        "`pulumi config set --path local.portBase 6500 -s local`",
+        "`pulumi config set azure-native:location westeurope`",
+        "`make` and nothing else",
+    ],
+)
+def test_a_command_that_exists_is_not_found_fault_with(text: str) -> None:
+    assert [found for one in of_markdown(text) if (found := problem(one))] == []
