@@ -20,7 +20,7 @@ def offline_azure(
     port: Annotated[int, typer.Option(help="Port for the engine.", min=0, max=65535, show_default="0: a free one")] = 0,
     rest_port: Annotated[
         int,
-        typer.Option(help="Port of the management REST management.", min=0, max=65535, show_default="0: a free one"),
+        typer.Option(help="Port of the management API.", min=0, max=65535, show_default="0: a free one"),
     ] = 0,
 ) -> int:
     """Run an offline Azure for plain `pulumi` commands, until Ctrl-C.
