@@ -22,7 +22,7 @@ _ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 _SOURCES = {"write": "@Request", "delete": "@Resource"}
 
 
-class Role(enum.StrEnum):
+class AzureRole(enum.StrEnum):
     """Built-in role definitions by id; a member's comment is the role's name on Microsoft's page."""
 
     ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"  # AcrPull
@@ -39,7 +39,7 @@ class Role(enum.StrEnum):
     STORAGE_BLOB_DELEGATOR = "db58b8e5-c6ad-4a2a-8342-4190687cbf4a"  # Storage Blob Delegator
 
 
-def role_definition_id(subscription_id: pulumi.Input[str], role: Role) -> pulumi.Output[str]:
+def role_definition_id(subscription_id: pulumi.Input[str], role: AzureRole) -> pulumi.Output[str]:
     """The ARM id of a built-in role as a subscription sees it.
 
     Azure answers with the subscription's form of the id also where the short form was given, so only this one does not
@@ -50,7 +50,7 @@ def role_definition_id(subscription_id: pulumi.Input[str], role: Role) -> pulumi
     )
 
 
-def assignment_name(scope: str, principal_id: str, role: Role) -> str:
+def assignment_name(scope: str, principal_id: str, role: AzureRole) -> str:
     """The GUID of an assignment: the same for the same three, whatever their upper and lower case, and no other.
 
     ARM ids and GUIDs are case-insensitive, and Azure is not consistent in the case that it answers with.
@@ -63,7 +63,7 @@ def assign(
     *,
     scope: pulumi.Input[str],
     principal_id: pulumi.Input[str],
-    role: Role,
+    role: AzureRole,
     subscription_id: pulumi.Input[str],
     parent: pulumi.Resource,
     condition: str | None = None,
@@ -90,21 +90,21 @@ def assign(
     )
 
 
-def only_these_roles(roles: Sequence[Role]) -> str:
+def only_these_roles(roles: Sequence[AzureRole]) -> str:
     """The condition under which an RBAC administrator gives and takes these roles alone, to service principals alone.
 
-    It is for an assignment of `Role.RBAC_ADMINISTRATOR`: so a deploying identity can give the platform's identities
-    their rights, and neither a person nor itself any others. The text does not depend on the order of the roles.
+    It is for an assignment of `AzureRole.RBAC_ADMINISTRATOR`: so a deploying identity can grant the platform's
+    identities their rights, and neither a person nor itself any others. The order of the roles does not matter.
 
-        assign("deploy-gives-roles", scope=group.id, principal_id=deploy.principal_id, role=Role.RBAC_ADMINISTRATOR,
-               condition=only_these_roles([Role.ACR_PULL]), subscription_id=subscription_id, parent=deploy)
+        assign("deploy-grants-roles", scope=group.id, principal_id=deploy.principal_id, subscription_id=subscription_id,
+               role=AzureRole.RBAC_ADMINISTRATOR, condition=only_these_roles([AzureRole.ACR_PULL]), parent=deploy)
 
     Raises ValueError for no role at all, and for RBAC_ADMINISTRATOR among them: whoever may give that can give it
     without a condition, and then everything.
     """
     if not roles:
         raise ValueError("roles: none; at least one is needed. Name them, or assign no administrator.")
-    if Role.RBAC_ADMINISTRATOR in roles:
+    if AzureRole.RBAC_ADMINISTRATOR in roles:
         raise ValueError(
             "roles: RBAC_ADMINISTRATOR is among them; allowed: any other role, since it could be given on without a "
             "condition. Leave it out."

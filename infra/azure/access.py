@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
-from components.azure.roles import Role as AzureRole
-from components.azure.roles import assign, only_these_roles
+from components.azure.roles import AzureRole, assign, only_these_roles
 from components.compute.contract import Role
 from infra import rights
 from infra.azure.data import Data
@@ -55,8 +54,8 @@ def grants(*, clients_reach_blob: bool) -> list[Grant]:
     return [*pulls, *reads, *writes, *signs, *secrets, officer]
 
 
-def give(base: Foundation, data: Data, *, clients_reach_blob: bool) -> Sequence[pulumi.Resource]:
-    """Assign every grant. Azure takes minutes to honour one, so the services retry what they are refused at first."""
+def grant_access(base: Foundation, data: Data, *, clients_reach_blob: bool) -> Sequence[pulumi.Resource]:
+    """Create every grant. Azure takes minutes to honour one, so the services retry what they are refused at first."""
     return [
         assign(
             f"identity-{grant.holder}-{grant.secret or grant.on}",

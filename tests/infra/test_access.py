@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.azure.roles import Role as AzureRole
+from components.azure.roles import AzureRole
 from components.compute.contract import Role
 from infra import rights as of_platform
 from tests.support.recorder import Graph

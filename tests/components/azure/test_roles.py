@@ -1,4 +1,4 @@
-"""Role assignments: ids as Microsoft lists them, names that are stable and never shared."""
+"""AzureRole assignments: ids as Microsoft lists them, names that are stable and never shared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.azure.roles import Role, assign, assignment_name, only_these_roles, role_definition_id
+from components.azure.roles import AzureRole, assign, assignment_name, only_these_roles, role_definition_id
 from tests.support.recorder import SUBSCRIPTION_ID, UNKNOWN, record
 
 SCOPE = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a"
@@ -19,28 +19,30 @@ PRINCIPAL = "11111111-2222-3333-4444-555555555555"
 
 scopes = st.text("abcdefghijklmnopqrstuvwxyz0123456789/-", min_size=1).map(lambda tail: f"/s/{tail}".rstrip("/"))
 principals = st.uuids().map(str)
-roles = st.sampled_from(list(Role))
+roles = st.sampled_from(list(AzureRole))
 
 
 def test_every_role_id_is_a_guid_and_is_listed_once() -> None:
-    assert all(str(uuid.UUID(role.value)) == role.value for role in Role)
-    assert len({role.value for role in Role}) == len(Role.__members__)
+    assert all(str(uuid.UUID(role.value)) == role.value for role in AzureRole)
+    assert len({role.value for role in AzureRole}) == len(AzureRole.__members__)
 
 
 @given(scopes, principals, roles)
-def test_a_name_is_a_guid_that_does_not_depend_on_case(scope: str, principal: str, role: Role) -> None:
+def test_a_name_is_a_guid_that_does_not_depend_on_case(scope: str, principal: str, role: AzureRole) -> None:
     name = assignment_name(scope, principal, role)
     assert str(uuid.UUID(name)) == name
     assert assignment_name(scope.upper() + "/", principal.upper(), role) == name
 
 
 @given(st.lists(st.tuples(scopes, principals, roles), unique=True, max_size=20))
-def test_no_two_assignments_share_a_name(assignments: list[tuple[str, str, Role]]) -> None:
+def test_no_two_assignments_share_a_name(assignments: list[tuple[str, str, AzureRole]]) -> None:
     assert len({assignment_name(*assignment) for assignment in assignments}) == len(assignments)
 
 
 def test_a_name_stays_what_it_was_in_the_first_release() -> None:
-    assert assignment_name(SCOPE, PRINCIPAL, Role.STORAGE_BLOB_DATA_READER) == "488764ef-8e0c-5d14-8fd0-16e847db6ab3"
+    assert (
+        assignment_name(SCOPE, PRINCIPAL, AzureRole.STORAGE_BLOB_DATA_READER) == "488764ef-8e0c-5d14-8fd0-16e847db6ab3"
+    )
 
 
 @pytest.mark.parametrize("preview", [False, True])
@@ -52,7 +54,7 @@ def test_an_assignment_of_known_values(preview: bool) -> None:
                 "parent-read",
                 scope=SCOPE,
                 principal_id=PRINCIPAL,
-                role=Role.STORAGE_BLOB_DATA_READER,
+                role=AzureRole.STORAGE_BLOB_DATA_READER,
                 subscription_id=SUBSCRIPTION_ID,
                 parent=self,
             )
@@ -63,7 +65,7 @@ def test_an_assignment_of_known_values(preview: bool) -> None:
         "scope": SCOPE,
         "principalId": PRINCIPAL,
         "principalType": "ServicePrincipal",
-        "roleAssignmentName": assignment_name(SCOPE, PRINCIPAL, Role.STORAGE_BLOB_DATA_READER),
+        "roleAssignmentName": assignment_name(SCOPE, PRINCIPAL, AzureRole.STORAGE_BLOB_DATA_READER),
         "roleDefinitionId": f"/subscriptions/{SUBSCRIPTION_ID}/providers/Microsoft.Authorization/roleDefinitions/"
         "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
     }
@@ -79,20 +81,22 @@ def test_in_a_preview_the_name_waits_for_a_principal_that_does_not_exist_yet() -
             "read",
             scope=SCOPE,
             principal_id=identity.principal_id,
-            role=Role.READER,
+            role=AzureRole.READER,
             subscription_id=SUBSCRIPTION_ID,
             parent=identity,
         )
 
     assert record(program, preview=True).inputs("read")["roleAssignmentName"] is UNKNOWN
     applied = record(program, preview=False).inputs("read")
-    assert applied["roleAssignmentName"] == assignment_name(SCOPE, applied["principalId"], Role.READER)
+    assert applied["roleAssignmentName"] == assignment_name(SCOPE, applied["principalId"], AzureRole.READER)
 
 
 def test_a_definition_id_takes_a_subscription_that_is_an_output() -> None:
     ids: list[str] = []
-    record(lambda: role_definition_id(pulumi.Output.from_input("s"), Role.ACR_PULL).apply(ids.append), preview=False)
-    assert ids == [f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{Role.ACR_PULL.value}"]
+    record(
+        lambda: role_definition_id(pulumi.Output.from_input("s"), AzureRole.ACR_PULL).apply(ids.append), preview=False
+    )
+    assert ids == [f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{AzureRole.ACR_PULL.value}"]
 
 
 @pytest.mark.parametrize("preview", [False, True])
@@ -102,13 +106,13 @@ def test_a_condition_goes_with_its_version_and_changes_no_name(preview: bool) ->
             "give",
             scope=SCOPE,
             principal_id=PRINCIPAL,
-            role=Role.RBAC_ADMINISTRATOR,
+            role=AzureRole.RBAC_ADMINISTRATOR,
             subscription_id=SUBSCRIPTION_ID,
             parent=pulumi.ComponentResource("test:test:Parent", "parent"),
             condition=condition,
         )
 
-    condition = only_these_roles([Role.ACR_PULL])
+    condition = only_these_roles([AzureRole.ACR_PULL])
     narrowed = record(lambda: program(condition), preview=preview).inputs("give")
     plain = record(lambda: program(None), preview=preview).inputs("give")
     assert narrowed == {**plain, "condition": condition, "conditionVersion": "2.0"}
@@ -116,7 +120,7 @@ def test_a_condition_goes_with_its_version_and_changes_no_name(preview: bool) ->
 
 WRITE = "Microsoft.Authorization/roleAssignments/write"
 DELETE = "Microsoft.Authorization/roleAssignments/delete"
-GIVEN = (Role.ACR_PULL, Role.STORAGE_BLOB_DATA_READER)
+GIVEN = (AzureRole.ACR_PULL, AzureRole.STORAGE_BLOB_DATA_READER)
 
 _TOKEN = re.compile(r"\s*(?:([()!{},])|'([^']*)'|@(\w+)\[([\w./]+):(\w+)\]|([\w:-]+))")
 
@@ -203,10 +207,10 @@ class Condition:
 
 
 @pytest.mark.parametrize("action", [WRITE, DELETE])
-@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("role", list(AzureRole))
 @pytest.mark.parametrize("principal_type", ["ServicePrincipal", "User", "Group", "ForeignGroup", "Device"])
 def test_only_the_roles_are_given_and_taken_and_only_to_service_principals(
-    action: str, role: Role, principal_type: str
+    action: str, role: AzureRole, principal_type: str
 ) -> None:
     allowed = Condition(only_these_roles(GIVEN)).allows(action, role=role.value, principal_type=principal_type)
     assert allowed is (role in GIVEN and principal_type == "ServicePrincipal")
@@ -214,7 +218,7 @@ def test_only_the_roles_are_given_and_taken_and_only_to_service_principals(
 
 def test_what_else_the_role_allows_is_left_alone() -> None:
     reads = "Microsoft.Authorization/roleAssignments/read"
-    assert Condition(only_these_roles(GIVEN)).allows(reads, role=Role.CONTRIBUTOR.value, principal_type="User")
+    assert Condition(only_these_roles(GIVEN)).allows(reads, role=AzureRole.CONTRIBUTOR.value, principal_type="User")
 
 
 def test_the_order_and_repeats_of_the_roles_make_no_other_condition() -> None:
@@ -223,9 +227,12 @@ def test_the_order_and_repeats_of_the_roles_make_no_other_condition() -> None:
 
 @pytest.mark.parametrize(
     ("roles", "message"),
-    [([], "roles: none; at least one"), ([Role.ACR_PULL, Role.RBAC_ADMINISTRATOR], "could be given on without")],
+    [
+        ([], "roles: none; at least one"),
+        ([AzureRole.ACR_PULL, AzureRole.RBAC_ADMINISTRATOR], "could be given on without"),
+    ],
 )
-def test_what_would_let_everything_through_is_refused(roles: Sequence[Role], message: str) -> None:
+def test_what_would_let_everything_through_is_refused(roles: Sequence[AzureRole], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         only_these_roles(roles)
 
@@ -245,7 +252,10 @@ def test_a_condition_that_means_something_else_is_noticed(change: tuple[str, str
 
     def meaning(condition: str) -> list[bool]:
         asked = [
-            (action, role, kind) for action in (WRITE, DELETE) for role in Role for kind in ("ServicePrincipal", "User")
+            (action, role, kind)
+            for action in (WRITE, DELETE)
+            for role in AzureRole
+            for kind in ("ServicePrincipal", "User")
         ]
         return [Condition(condition).allows(a, role=r.value, principal_type=k) for a, r, k in asked]
 
