@@ -29,8 +29,8 @@ AZURITE = REPOSITORY / ".venv" / "azurite"
 _DEPLOYER = "deployer"
 
 
-def describe(settings: Settings) -> Stack:
-    """Make the data plane on this machine, and say how the services run on it.
+def create_stack(settings: Settings) -> Stack:
+    """Create the data plane on this machine, and return how the services run on it.
 
     SettingsError where the image that is to run cannot: before anything is made.
     """

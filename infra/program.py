@@ -13,10 +13,10 @@ from infra.stack import Stack
 
 
 def main() -> None:
-    """Describe the stack. Bad configuration ends it before anything is created."""
+    """Create the stack. Bad configuration ends it before anything is created."""
     try:
         chosen = load()
-        stack = _described(chosen)
+        stack = _created(chosen)
     except SettingsError as error:
         # RunError is shown to the user as it is, without a traceback.
         raise pulumi.RunError(str(error)) from None
@@ -25,12 +25,12 @@ def main() -> None:
     outputs.export(chosen, stack, platform)
 
 
-def _described(chosen: Settings) -> Stack:
+def _created(chosen: Settings) -> Stack:
     # Imported where it is needed: either way's SDKs take half a second of every preview and `up` of the other.
     if chosen.azure is None:
         from infra import local
 
-        return local.describe(chosen)
+        return local.create_stack(chosen)
     from infra.azure import program as azure
 
-    return azure.describe(chosen, chosen.azure)
+    return azure.create_stack(chosen, chosen.azure)

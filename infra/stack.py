@@ -1,4 +1,4 @@
-"""What every kind of stack comes down to: a platform to run, and what to tell of where it runs."""
+"""What every backend returns: platform arguments and stack outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blob storage for MLflow's artifacts: an account with one container."""
+"""Blob storage for artifacts: an account with one container."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class ArtifactStore(pulumi.ComponentResource):
     It makes no role assignment: `container_id` is the least scope for them. The log says who read, wrote and deleted
     which blob. URLs are those of the public cloud.
 
-        store = ArtifactStore("mlflow-store", ArtifactStoreArgs(
-            account_name="stmlflowprodx7k2", resource_group_name=group.name, location="westeurope", tags=tags,
-            protect=True, redundancy=Redundancy.ZONE, public_origin="https://mlflow.example.com",
+        store = ArtifactStore("store", ArtifactStoreArgs(
+            account_name="stshopprodx7k2", resource_group_name=group.name, location="westeurope", tags=tags,
+            protect=True, redundancy=Redundancy.ZONE, public_origin="https://shop.example.com",
             workspace_id=monitoring.workspace_id,
         ))
         assign("artifacts-write", scope=store.container_id, principal_id=principal_id,

@@ -27,7 +27,7 @@ class Lifecycle:
     """What becomes of ageing artifacts, in days; None switches a tier off.
 
     `cool_after` and `cold_after` count from the last write of an artifact; both tiers answer at once, for less storage
-    and more access cost. The archive tier is not offered: reading from it takes hours, and MLflow would answer errors.
+    and more access cost. The archive tier is not offered: reading from it takes hours, and callers would get errors.
     No current artifact is ever deleted by age. `old_versions_after` counts from when an overwritten or deleted
     content was written, not from its replacement, and what it removes stays in soft delete. Snapshots go likewise.
 
@@ -61,7 +61,7 @@ class ArtifactStoreArgs:
 
     `protect` (the lock), `redundancy` and `lifecycle` are plain, and so is the number of `subnet_ids`: the subnets with
     the service endpoint Microsoft.Storage that may reach the account; without any, only private endpoints reach it.
-    `public_origin` is the platform's own web origin, such as https://mlflow.example.com, whose pages may read blobs;
+    `public_origin` is the platform's own web origin, such as https://shop.example.com, whose pages may read blobs;
     None, a plain decision, lets no page do so, and an Output is not looked into. `workspace_id` is where logs and
     metrics go. Soft delete is in days. Raises ValueError with every problem at once.
     """
@@ -101,5 +101,5 @@ class ArtifactStoreArgs:
         if isinstance(self.public_origin, str) and not _ORIGIN.match(self.public_origin):
             yield (
                 f"ArtifactStoreArgs.public_origin: {self.public_origin!r}; one https origin is allowed, without path, "
-                "wildcard or upper case. Give it as https://mlflow.example.com."
+                "wildcard or upper case. Give it as https://shop.example.com."
             )

@@ -9,7 +9,9 @@ import pulumi
 from pulumi_azure_native import app, privatedns
 
 from components.azure import diagnostics
-from components.compute.container_apps.rendering import CONSUMPTION_PROFILE
+
+CONSUMPTION_PROFILE = "Consumption"
+"""The workload profile that every environment has, paid by use."""
 
 # Azure Monitor takes the logs by a diagnostic setting. The other way, naming the workspace in the environment, would
 # need the workspace's shared key.
@@ -17,7 +19,7 @@ _LOGS_DESTINATION = "azure-monitor"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnvironmentArgs:
+class ContainerAppsEnvironmentArgs:
     """`subnet_id` is a subnet of /27 or larger, delegated to Microsoft.App/environments, that nothing else uses.
 
     Plain values decide on resources or cannot be changed later: `internal` keeps the ingress inside the virtual
@@ -36,15 +38,15 @@ class EnvironmentArgs:
     zone_redundant: bool = False
 
 
-class Environment(pulumi.ComponentResource):
+class ContainerAppsEnvironment(pulumi.ComponentResource):
     """An environment with workload profiles in a virtual network, for `ContainerAppsCompute`.
 
     Traffic between apps is encrypted. Logs go to the workspace without its shared key, which the environment therefore
     never knows. An internal one is closed to public traffic and comes with the private zone by which the network finds
     its apps; who wants it reachable from the internet says `internal=False`.
 
-        environment = Environment("apps", EnvironmentArgs(
-            environment_name="cae-mlflow-dev", location="westeurope", resource_group_name=group.name, tags={},
+        environment = ContainerAppsEnvironment("apps", ContainerAppsEnvironmentArgs(
+            environment_name="cae-shop-dev", location="westeurope", resource_group_name=group.name, tags={},
             subnet_id=network.subnet_ids[SubnetRole.CONTAINER_APPS], network_id=network.network_id,
             workspace_id=monitoring.workspace_id,
         ))
@@ -58,7 +60,9 @@ class Environment(pulumi.ComponentResource):
     default_domain: pulumi.Output[str]
     static_ip: pulumi.Output[str]
 
-    def __init__(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, args: ContainerAppsEnvironmentArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("mlflow:compute:ContainerAppsEnvironment", name, {}, opts)
         access = app.PublicNetworkAccess.DISABLED if args.internal else app.PublicNetworkAccess.ENABLED
         environment = app.ManagedEnvironment(
@@ -91,7 +95,7 @@ class Environment(pulumi.ComponentResource):
             self._private_zone(name, args)
         self.register_outputs({"id": self.id, "default_domain": self.default_domain, "static_ip": self.static_ip})
 
-    def _private_zone(self, name: str, args: EnvironmentArgs) -> None:
+    def _private_zone(self, name: str, args: ContainerAppsEnvironmentArgs) -> None:
         """Names of an internal environment are in no public DNS."""
         child = pulumi.ResourceOptions(parent=self)
         zone = privatedns.PrivateZone(

@@ -59,11 +59,11 @@ class ContainerRegistry(pulumi.ComponentResource):
     no other one gets.
 
         registry = ContainerRegistry("images", ContainerRegistryArgs(
-            registry_name="acrmlflowdev3f9a", location="westeurope", resource_group_name=group.name, tags={},
+            registry_name="acrshopdev3f9a", location="westeurope", resource_group_name=group.name, tags={},
             workspace_id=monitoring.workspace_id,
         ))
         assign("pull", scope=registry.id, principal_id=identity.principal_id, role=Role.ACR_PULL, ...)
-        image = Image(server=registry.login_server, repository="mlflow-platform", digest="sha256:...")
+        image = Image(server=registry.login_server, repository="shop/web", digest="sha256:...")
 
     Sources, Microsoft Learn: "Azure Container Registry service tiers", "Set a retention policy for untagged manifests",
     "Zone redundancy in Azure Container Registry", "Naming rules and restrictions for Azure resources".

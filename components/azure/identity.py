@@ -90,8 +90,8 @@ class Identity(pulumi.ComponentResource):
     Deploying and previewing are two identities, so that a pull request's job never holds what a deployment may do.
 
         deploy = Identity("deploy", IdentityArgs(
-            location="westeurope", resource_group_name=group.name, tags=tags, identity_name="id-mlflow-deploy",
-            federated=[FederatedSubject.github_environment("acme/mlflow", "prod")],
+            location="westeurope", resource_group_name=group.name, tags=tags, identity_name="id-shop-deploy",
+            federated=[FederatedSubject.github_environment("acme/shop", "prod")],
         ))
         roles.assign("deploy-contributor", scope=group.id, principal_id=deploy.principal_id, role=Role.CONTRIBUTOR, …)
 

@@ -66,8 +66,8 @@ class KeyVault(pulumi.ComponentResource):
     A deleted vault keeps its name for 90 days: use names with a suffix of the stack. The URL is that of the
     public cloud.
 
-        vault = KeyVault("mlflow-vault", KeyVaultArgs(
-            vault_name="kv-mlflow-prod-x7k2", resource_group_name=group.name, location="westeurope", tags=tags,
+        vault = KeyVault("vault", KeyVaultArgs(
+            vault_name="kv-shop-prod-x7k2", resource_group_name=group.name, location="westeurope", tags=tags,
             tenant_id=tenant_id, workspace_id=monitoring.workspace_id, protect=True,
         ))
         assign("tracking-reads-kek", scope=vault.secret_scope("crypto-kek-passphrase"), principal_id=principal_id,

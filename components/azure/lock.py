@@ -24,7 +24,7 @@ def lock(
     `over` are the resources under the locked one, and those that have it as their scope, such as its diagnostic
     setting. The deploying identity needs Microsoft.Authorization/locks/* (`Role.LOCKS_CONTRIBUTOR`).
 
-        lock("mlflow-vault-lock", scope=vault.id, parent=self, over=[setting])
+        lock("vault-lock", scope=vault.id, parent=self, over=[setting])
 
     Source: Microsoft Learn, "Lock your resources to protect your infrastructure".
     """

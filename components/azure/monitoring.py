@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_azure_native import applicationinsights, consumption, monitor, operationalinsights
+from pulumi_azure_native import consumption, monitor, operationalinsights
 
 from components.azure import diagnostics
+from components.azure.alert_rule import AlertPlace, MetricRule, QueryRule, metric_alert, query_alert
 from components.azure.lock import lock
-from components.mlflow.observability import kql as panel_queries
-from components.mlflow.observability import workbook
-from components.mlflow.observability.alerts import DATABASE_ALERTS, QUERY_ALERTS, MetricRule, QueryRule, connections
+from components.azure.workbook import WorkbookContent, workbook
 
 _AUDIT = "Audit"  # the log category of queries
 _RETENTION_DAYS = range(30, 731)
-_SINGLE_RESOURCE = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
-_STATIC_THRESHOLD = "StaticThresholdCriterion"
+_LONGEST_SENDER = 12  # Microsoft Learn, "Action groups": characters of a short name
 _BUDGET_SHARES = (80, 100)
 
 
@@ -37,11 +35,13 @@ class BudgetArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
-    """`emails` are told of alerts and of the budget; without any, alerts fire and nobody is told. `protect` guards the
-    workspace against deletion: its logs are all that is left to say what happened.
+    """`emails` get the alerts and the budget's notices; without any, alerts fire and nobody is told. `sender` is what
+    these messages come from, 1 to 12 characters. `protect` guards the workspace against deletion: its logs are all that
+    is left to say what happened.
 
-    Plain values decide on resources: `budget` whether there is one, `emails` and `retention_days` what is refused.
-    Databases come later, with `watch_database`: the server's logs need this workspace first.
+    `query_rules` are the alerts on the workspace's logs, `workbook` shows them to the person on call. Plain values
+    decide on resources: `query_rules` and `workbook` which there are, `budget` whether there is one, `emails` and
+    `retention_days` what is refused. Other resources come later, with `watch`: their logs need this workspace first.
     """
 
     workspace_name: str
@@ -49,6 +49,9 @@ class MonitoringArgs:
     location: pulumi.Input[str]
     resource_group_name: pulumi.Input[str]
     tags: Mapping[str, str]
+    sender: str
+    query_rules: Sequence[QueryRule] = ()
+    workbook: WorkbookContent | None = None
     protect: bool = False
     emails: Sequence[str] = ()
     retention_days: int = 30
@@ -59,25 +62,27 @@ class MonitoringArgs:
             raise ValueError(
                 f"MonitoringArgs.retention_days: {self.retention_days}; allowed: 30 to 730; choose one of these."
             )
+        if not 1 <= len(self.sender) <= _LONGEST_SENDER:
+            raise ValueError(f"MonitoringArgs.sender: got {self.sender!r}; expected 1 to {_LONGEST_SENDER} characters.")
         if self.budget is not None and not self.emails:
             raise ValueError("MonitoringArgs.emails: none, with a budget; a budget needs somebody to tell; give one.")
 
 
 class Monitoring(pulumi.ComponentResource):
-    """A Log Analytics workspace with the alerts of the platform on it, and a workbook for the person on call.
+    """A Log Analytics workspace with alerts on it, and a workbook for the person on call.
 
     The workspace takes no shared key, only Entra identities, and logs into itself who asked it what. Alerts that query
     tables which do not exist before the first log arrives are not validated at creation.
 
         monitoring = Monitoring("monitoring", MonitoringArgs(
-            workspace_name="log-mlflow-dev", action_group_name="ag-mlflow-dev", location="westeurope",
-            resource_group_name=group.name, tags={}, emails=["oncall@example.com"],
+            workspace_name="log-shop-dev", action_group_name="ag-shop-dev", location="westeurope", sender="shop",
+            resource_group_name=group.name, tags={}, emails=["oncall@example.com"], query_rules=RULES,
         ))
-        server = Postgres("mlflow-db", PostgresArgs(workspace_id=monitoring.workspace_id, ...))
-        monitoring.watch_database(server.id, max_connections=50)
+        server = Postgres("database", PostgresArgs(workspace_id=monitoring.workspace_id, ...))
+        monitoring.watch(server.id, [MetricRule(name="disk-full", metric="storage_percent", threshold=85, ...)])
 
-    Sources, Microsoft Learn: "Log Analytics workspace overview", "Log search alert rules", "Monitor Azure Database for
-    PostgreSQL", "Tutorial: Create and manage budgets", "Audit queries in Azure Monitor Logs", "Azure Workbooks".
+    Sources, Microsoft Learn: "Log Analytics workspace overview", "Tutorial: Create and manage budgets", "Audit queries
+    in Azure Monitor Logs", "Azure Workbooks".
     """
 
     workspace_id: pulumi.Output[str]
@@ -103,7 +108,7 @@ class Monitoring(pulumi.ComponentResource):
         self.action_group_id = monitor.ActionGroup(
             f"{name}-on-call",
             action_group_name=args.action_group_name,
-            group_short_name="mlflow",
+            group_short_name=args.sender,
             location="global",
             resource_group_name=args.resource_group_name,
             tags=args.tags,
@@ -125,105 +130,34 @@ class Monitoring(pulumi.ComponentResource):
         )
         if args.protect:
             lock(f"{name}-lock", scope=self.workspace_id, parent=self, over=[audit])
-        for rule in (*QUERY_ALERTS, *panel_queries.alerts()):
-            self._query_alert(rule)
-        self._workbook()
+        self._place = AlertPlace(
+            prefix=args.workspace_name,
+            location=args.location,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            action_group_id=self.action_group_id,
+        )
+        for rule in args.query_rules:
+            query_alert(name, rule, place=self._place, workspace_id=self.workspace_id, parent=self)
+        if args.workbook is not None:
+            workbook(
+                f"{name}-workbook",
+                args.workbook,
+                workspace_name=args.workspace_name,
+                workspace_id=self.workspace_id,
+                location=args.location,
+                resource_group_name=args.resource_group_name,
+                tags=args.tags,
+                parent=self,
+            )
         if args.budget is not None:
             self._budget(args.budget)
         self.register_outputs({"workspace_id": self.workspace_id, "action_group_id": self.action_group_id})
 
-    def watch_database(self, server_id: pulumi.Input[str], *, max_connections: int) -> None:
-        """Alert on a PostgreSQL flexible server that runs out of the connections that its size has, or of storage."""
-        for rule in (*DATABASE_ALERTS, connections(max_connections)):
-            self._metric_alert(rule, server_id)
-
-    def _query_alert(self, rule: QueryRule) -> None:
-        args = self._args
-        monitor.ScheduledQueryRule(
-            f"{self._own_name}-{rule.name}",
-            rule_name=f"{args.workspace_name}-{rule.name}",
-            display_name=rule.title,
-            description=rule.what_to_do,
-            location=args.location,
-            resource_group_name=args.resource_group_name,
-            tags=args.tags,
-            enabled=True,
-            severity=rule.severity,
-            scopes=[self.workspace_id],
-            evaluation_frequency="PT5M",
-            window_size=rule.window,
-            auto_mitigate=True,
-            # Tables exist only once their first log has arrived.
-            skip_query_validation=True,
-            criteria=monitor.ScheduledQueryRuleCriteriaArgs(
-                all_of=[
-                    monitor.ConditionArgs(
-                        query=rule.query,
-                        time_aggregation=monitor.TimeAggregation.COUNT,
-                        # ConditionOperator is of another API: its values ("gt") are none of a query rule's.
-                        operator=monitor.Operator.GREATER_THAN.value,
-                        threshold=0,
-                        failing_periods=monitor.ConditionFailingPeriodsArgs(
-                            number_of_evaluation_periods=1, min_failing_periods_to_alert=1
-                        ),
-                    )
-                ]
-            ),
-            actions=monitor.ActionsArgs(action_groups=[self.action_group_id]),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-
-    def _metric_alert(self, rule: MetricRule, target_id: pulumi.Input[str]) -> None:
-        args = self._args
-        monitor.MetricAlert(
-            f"{self._own_name}-{rule.name}",
-            rule_name=f"{args.workspace_name}-{rule.name}",
-            description=f"{rule.title}. {rule.what_to_do}",
-            location="global",
-            resource_group_name=args.resource_group_name,
-            tags=args.tags,
-            enabled=True,
-            severity=rule.severity,
-            scopes=[target_id],
-            evaluation_frequency="PT5M",
-            window_size="PT15M",
-            auto_mitigate=True,
-            criteria=monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
-                odata_type=_SINGLE_RESOURCE,
-                all_of=[
-                    monitor.MetricCriteriaArgs(
-                        criterion_type=_STATIC_THRESHOLD,
-                        name=rule.name,
-                        metric_name=rule.metric,
-                        operator=monitor.Operator.GREATER_THAN,
-                        threshold=rule.threshold,
-                        time_aggregation=monitor.AggregationTypeEnum.AVERAGE,
-                    )
-                ],
-            ),
-            actions=[monitor.MetricAlertActionArgs(action_group_id=self.action_group_id)],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-
-    def _workbook(self) -> None:
-        args = self._args
-        applicationinsights.Workbook(
-            f"{self._own_name}-workbook",
-            resource_name_=self.workspace_id.apply(workbook.workbook_name),
-            # The portal lists the workbooks of all stacks by this name.
-            display_name=f"MLflow on call, {args.workspace_name}",
-            description="What the alerts of MLflow look at, and what to do about each.",
-            location=args.location,
-            resource_group_name=args.resource_group_name,
-            tags=args.tags,
-            kind=applicationinsights.WorkbookSharedTypeKind.SHARED,
-            category="workbook",
-            # Azure answers in lower case (azurerm refuses any other); else each preview would show a change.
-            source_id=self.workspace_id.apply(str.lower),
-            serialized_data=self.workspace_id.apply(workbook.document),
-            version=workbook.VERSION,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+    def watch(self, target_id: pulumi.Input[str], rules: Sequence[MetricRule]) -> None:
+        """Alert on metrics of a resource."""
+        for rule in rules:
+            metric_alert(self._own_name, rule, place=self._place, target_id=target_id, parent=self)
 
     def _budget(self, budget: BudgetArgs) -> None:
         consumption.Budget(

@@ -6,7 +6,6 @@ import enum
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import cast
 
 import pulumi
@@ -14,7 +13,7 @@ from pulumi_azure_native import network, privatedns
 
 from components.azure import diagnostics
 from components.azure.lock import lock
-from components.azure.network_plan import DEFAULT_PREFIXES, NetworkPlan, SubnetRole, plan
+from components.azure.network_plan import CONTAINER_APPS_SUBNETS, NetworkPlan, SubnetRole, plan
 from components.azure.network_rules import COMPUTE, Traffic, rules
 
 _POSTGRES_ZONE_SUFFIX = ".postgres.database.azure.com"
@@ -39,13 +38,6 @@ _PRIVATE_LINK_ZONES = {
     ZoneRole.VAULT: "privatelink.vaultcore.azure.net",
     ZoneRole.REGISTRY: "privatelink.azurecr.io",
 }
-
-_CONTAINER_APPS_SUBNETS = MappingProxyType(
-    {
-        role: DEFAULT_PREFIXES[role]
-        for role in (SubnetRole.POSTGRES, SubnetRole.PRIVATE_ENDPOINTS, SubnetRole.CONTAINER_APPS)
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +65,13 @@ class NetworkArgs:
     workspace_id: pulumi.Input[str]
     network_name: str
     cidr: str
-    subnets: Mapping[SubnetRole, int] = field(default_factory=lambda: _CONTAINER_APPS_SUBNETS)
+    subnets: Mapping[SubnetRole, int] = field(default_factory=lambda: CONTAINER_APPS_SUBNETS)
     private_endpoints: bool = True
     fixed_outbound_address: bool = False
     address_zones: Sequence[str] = ()
     internet_outbound: bool = False
     client_ranges: Sequence[str] = ()
-    postgres_zone: str = f"mlflow.private{_POSTGRES_ZONE_SUFFIX}"
+    postgres_zone: str = f"data.private{_POSTGRES_ZONE_SUFFIX}"
     protect: bool = False
 
     def __post_init__(self) -> None:
@@ -88,7 +80,7 @@ class NetworkArgs:
         if not self.postgres_zone.endswith(_POSTGRES_ZONE_SUFFIX) or self.postgres_zone.startswith("."):
             raise ValueError(
                 f"postgres_zone: {self.postgres_zone!r} must end in {_POSTGRES_ZONE_SUFFIX}, with a name before it; "
-                f"write for example mlflow.private{_POSTGRES_ZONE_SUFFIX}."
+                f"write for example data.private{_POSTGRES_ZONE_SUFFIX}."
             )
         for given in self.client_ranges:
             try:
@@ -115,7 +107,7 @@ class Network(pulumi.ComponentResource):
 
         network = Network("net", NetworkArgs(
             location="westeurope", resource_group_name=group.name, tags=tags,
-            network_name="vnet-mlflow-dev", cidr="10.20.0.0/24", workspace_id=monitoring.workspace_id,
+            network_name="vnet-shop-dev", cidr="10.20.0.0/24", workspace_id=monitoring.workspace_id,
         ))
         subnet = network.subnet_ids[SubnetRole.POSTGRES]
         zone = network.zone_ids[ZoneRole.POSTGRES]

@@ -17,6 +17,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from types import MappingProxyType
 
 
 class SubnetRole(enum.StrEnum):
@@ -39,6 +40,14 @@ DEFAULT_PREFIXES: Mapping[SubnetRole, int] = {
     SubnetRole.AKS_PODS: 24,
 }
 """Prefix lengths that are used where the caller gives none."""
+
+CONTAINER_APPS_SUBNETS: Mapping[SubnetRole, int] = MappingProxyType(
+    {
+        role: DEFAULT_PREFIXES[role]
+        for role in (SubnetRole.POSTGRES, SubnetRole.PRIVATE_ENDPOINTS, SubnetRole.CONTAINER_APPS)
+    }
+)
+"""The subnets of a network whose services run on Container Apps."""
 
 _SMALLEST: Mapping[SubnetRole, int] = {
     SubnetRole.POSTGRES: 28,

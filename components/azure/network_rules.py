@@ -48,7 +48,7 @@ class Traffic:
 
     `clients`: ranges from which the gateway is called; none means the virtual network and what it is peered with.
     `private_endpoints`: whether data is reached through them; else through the services' public addresses.
-    `internet`: whether services may call HTTPS on the internet, as MLflow's webhooks do.
+    `internet`: whether services may call HTTPS on the internet, as webhooks do.
     """
 
     clients: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""PostgreSQL for MLflow: a flexible server with Entra sign-in only, inside the virtual network."""
+"""PostgreSQL: a flexible server with Entra sign-in only, inside the virtual network."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Postgres(pulumi.ComponentResource):
     Changing the name, the location, the network or the zone makes another server, without the data: `protect` has the
     engine refuse that. A deleted server's name stays taken for a while: use names with a suffix of the stack.
 
-        postgres = Postgres("mlflow-db", PostgresArgs(
-            server_name="psql-mlflow-prod-x7k2", resource_group_name=group.name, location="westeurope", tags=tags,
+        postgres = Postgres("database", PostgresArgs(
+            server_name="psql-shop-prod-x7k2", resource_group_name=group.name, location="westeurope", tags=tags,
             tenant_id=tenant_id, subnet_id=subnet.id, private_dns_zone_id=zone.id, protect=True, after=[zone_link],
-            administrator=EntraAdministrator(name="mlflow-prepare", object_id=prepare.principal_id),
+            administrator=EntraAdministrator(name="id-shop-admin", object_id=admin.principal_id),
             size=ServerSize(
                 sku="Standard_D2ds_v5", high_availability=HighAvailability.ZONE_REDUNDANT, backup_days=35
             ),

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server for MLflow can be made of, and what is refused. No resource is made here."""
+"""What a PostgreSQL server can be made of, and what is refused. No resource is made here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "autovacuum_analyze_scale_factor": "0.05",
     }
 )
-"""Server parameters that matter for MLflow, each with its reason. max_connections is left to follow the SKU, and
+"""Server parameters of every server, each with its reason. max_connections is left to follow the SKU, and
 statement_timeout to each session: a migration may take long, a request may not. Statements are not logged: the driver
 writes values into them, so the logs would hold users' parameters and tags."""
 

@@ -15,6 +15,7 @@ from components.azure.network_plan import SubnetRole
 from components.azure.postgres import EntraAdministrator, Postgres, PostgresArgs
 from components.azure.postgres_size import max_connections
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
+from components.mlflow.observability.alerts import database_alerts
 from components.mlflow.topology import REGISTRY_DATABASE, TRACKING_DATABASE
 from infra import rights
 from infra.azure.foundation import Foundation
@@ -33,8 +34,8 @@ class Data:
     endpoints: Sequence[PrivateEndpoint]
 
 
-def keep(base: Foundation, azure: AzureSettings, *, public_origin: pulumi.Input[str]) -> Data:
-    """Make the data plane. Pages of `public_origin` alone may read blobs straight from the store."""
+def create_data_plane(base: Foundation, azure: AzureSettings, *, public_origin: pulumi.Input[str]) -> Data:
+    """Create the data plane. Pages of `public_origin` alone may read blobs straight from the store."""
     images = ContainerRegistry(
         "images",
         ContainerRegistryArgs(
@@ -108,7 +109,7 @@ def _database(base: Foundation, azure: AzureSettings) -> Postgres:
             databases=(TRACKING_DATABASE, REGISTRY_DATABASE),
         ),
     )
-    base.monitoring.watch_database(postgres.id, max_connections=max_connections(wanted.sku))
+    base.monitoring.watch(postgres.id, database_alerts(max_connections(wanted.sku)))
     return postgres
 
 

@@ -9,11 +9,15 @@ import pulumi
 from pulumi_azure_native import authorization, resources
 
 from components.azure.identity import Identity, IdentityArgs
+from components.azure.log_table import LogTable
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
 from components.azure.network import Network, NetworkArgs
+from components.azure.network_plan import SubnetRole
 from components.compute.contract import Role
+from components.mlflow.observability import kql, workbook
+from components.mlflow.observability.alerts import query_alerts
 from infra.naming import ROLES_WITH_IDENTITY, Names, unique_suffix
-from infra.settings.azure import SUBNETS, AzureSettings
+from infra.settings.azure import AzureSettings
 from infra.settings.model import Settings
 from infra.tags import tags
 
@@ -36,8 +40,13 @@ class Foundation:
     identities: Mapping[Role, Identity]
 
 
-def lay(settings: Settings, azure: AzureSettings) -> Foundation:
-    """Make the resource group and what belongs to no single service."""
+def create_foundation(
+    settings: Settings, azure: AzureSettings, *, subnets: Mapping[SubnetRole, int], logs: LogTable
+) -> Foundation:
+    """Create the resource group and what belongs to no single service.
+
+    `subnets` and `logs` are the compute backend's: the subnets of the network, and where its containers' lines arrive.
+    """
     client = authorization.get_client_config()
     suffix = unique_suffix(client.subscription_id, settings.stack, azure.name_generation)
     names, tagged = Names(stack=settings.stack, suffix=suffix), tags(settings)
@@ -56,6 +65,9 @@ def lay(settings: Settings, azure: AzureSettings) -> Foundation:
             location=azure.location,
             resource_group_name=group.name,
             tags=tagged,
+            sender="mlflow",
+            query_rules=(*query_alerts(logs), *kql.alerts(logs)),
+            workbook=workbook.content(logs),
             protect=azure.protect,
             emails=azure.monitoring.emails,
             retention_days=azure.monitoring.retention_days,
@@ -71,7 +83,7 @@ def lay(settings: Settings, azure: AzureSettings) -> Foundation:
             tags=tagged,
             workspace_id=monitoring.workspace_id,
             cidr=azure.network.cidr,
-            subnets=SUBNETS,
+            subnets=subnets,
             fixed_outbound_address=azure.network.fixed_outbound_address,
             address_zones=_ZONES if azure.zone_redundant and azure.network.fixed_outbound_address else (),
             internet_outbound=azure.network.internet_outbound,

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from components.azure.artifact_store_args import Lifecycle, Redundancy
-from components.azure.network_plan import DEFAULT_PREFIXES, SubnetRole, plan
+from components.azure.network_plan import CONTAINER_APPS_SUBNETS, plan
 from components.azure.postgres_size import (
     BACKUP_DAYS,
     STORAGE_GIB,
@@ -21,11 +21,6 @@ from components.azure.postgres_size import (
 )
 from components.mlflow.limits import LIMITS, Limits
 from infra.settings.fields import Section, Switch, Whole, bounded, checked, described, text
-
-SUBNETS: Mapping[SubnetRole, int] = {
-    role: DEFAULT_PREFIXES[role]
-    for role in (SubnetRole.POSTGRES, SubnetRole.PRIVATE_ENDPOINTS, SubnetRole.CONTAINER_APPS)
-}
 
 _NO_IMAGE = "none"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -105,7 +100,7 @@ class ImageSettings(Section):
 
 
 def _check_cidr(value: str) -> None:
-    plan(value, SUBNETS)
+    plan(value, CONTAINER_APPS_SUBNETS)
 
 
 class NetworkSettings(Section):

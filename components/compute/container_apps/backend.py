@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pulumi
 from pulumi_azure_native import app
 
+from components.azure.container_apps_environment import CONSUMPTION_PROFILE
 from components.compute.container_apps import arm, rendering
 from components.compute.container_apps.image import Image
 from components.compute.container_apps.job_execution import environment_hash
@@ -92,7 +93,7 @@ class ContainerAppsCompute:
             resource_group_name=args.resource_group_name,
             tags=args.tags,
             environment_id=args.environment_id,
-            workload_profile_name=rendering.CONSUMPTION_PROFILE,
+            workload_profile_name=CONSUMPTION_PROFILE,
             identity=_identity(identity_id),
             configuration=rendering.job_configuration(spec, args.image, identity_id),
             template=rendering.job_template(spec, args.image, args.environment),
@@ -123,7 +124,7 @@ class ContainerAppsCompute:
             resource_group_name=args.resource_group_name,
             tags=args.tags,
             environment_id=args.environment_id,
-            workload_profile_name=rendering.CONSUMPTION_PROFILE,
+            workload_profile_name=CONSUMPTION_PROFILE,
             identity=_identity(identity_id),
             configuration=rendering.configuration(spec, args.image, identity_id),
             template=rendering.template(spec, args.image, args.environment),

@@ -17,7 +17,6 @@ from components.compute.contract import DRAIN_VARIABLE, Ingress, JobSpec, Probe,
 
 COMMAND = "mlflow-runtime"
 SPOOL_PATH = "/spool"
-CONSUMPTION_PROFILE = "Consumption"
 
 _CPU_STEP = 0.25
 _MOST_CPU = 4.0

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.mlflow.observability.alerts import REQUESTS, SNAPSHOTS, QueryRule
+from components.azure.alert_rule import QueryRule
+from components.azure.log_table import LogTable
+from components.mlflow.observability.alerts import requests, snapshots
 from components.mlflow.observability.panels import (
     GATEWAY_REQUESTS,
     PANELS,
@@ -38,18 +40,18 @@ class _Step:
 _ALERT = _Step(column="", seconds=str(WINDOW_SECONDS))
 
 
-def chart(panel: Panel, step: str) -> str:
+def chart(panel: Panel, step: str, logs: LogTable) -> str:
     """The panel over time, a value for each `step`: a timespan, or a workbook's parameter that becomes one."""
     made = _Step(column=f"TimeGenerated = bin(TimeGenerated, {step}), ", seconds=f"({step} / 1s)")
-    return f"{_lines(panel)} | {_values(panel, made)}"
+    return f"{_lines(panel, logs)} | {_values(panel, made)}"
 
 
-def alerts(panels: Sequence[Panel] = PANELS) -> tuple[QueryRule, ...]:
-    """The alerts of the panels that have one."""
-    return tuple(alert(panel) for panel in panels if panel.alert is not None)
+def alerts(logs: LogTable, panels: Sequence[Panel] = PANELS) -> tuple[QueryRule, ...]:
+    """Return the alerts of the panels that have one."""
+    return tuple(alert(panel, logs) for panel in panels if panel.alert is not None)
 
 
-def alert(panel: Panel) -> QueryRule:
+def alert(panel: Panel, logs: LogTable) -> QueryRule:
     """The alert of a panel that has one: a row for each line that is above the threshold."""
     assert panel.alert is not None, panel.name  # noqa: S101 - for the type checker
     found = panel.alert
@@ -57,17 +59,20 @@ def alert(panel: Panel) -> QueryRule:
         name=found.name,
         title=found.title,
         severity=found.severity,
-        lines=_lines(panel),
+        lines=_lines(panel, logs),
         fires=f"{_values(panel, _ALERT)} | where value > {found.above:g}",
         what_to_do=found.what_to_do,
         window=f"PT{WINDOW_SECONDS // 60}M",
     )
 
 
-def _lines(panel: Panel) -> str:
+def _lines(panel: Panel, logs: LogTable) -> str:
     """From the table to a row for each of the panel's series, with its number `n` and its line's name, `series`."""
     series, by = panel.series[0], panel.by
-    source = _gateway(by) if series.metric == GATEWAY_REQUESTS else [SNAPSHOTS, *_expanded(series), _columns(by)]
+    if series.metric == GATEWAY_REQUESTS:
+        source = _gateway(by, logs)
+    else:
+        source = [snapshots(logs), *_expanded(series), _columns(by)]
     separated = ", ' ', ".join(["service", *by])
     return " | ".join([*source, f"extend series = strcat({separated})" if by else "extend series = service"])
 
@@ -120,10 +125,10 @@ def _class(status: str) -> str:
     return f"iff({status} matches regex '{_STATUS}', strcat(substring({status}, 0, 1), 'xx'), {status})"
 
 
-def _gateway(by: Sequence[str]) -> list[str]:
+def _gateway(by: Sequence[str], logs: LogTable) -> list[str]:
     """Each line of the access log is one request."""
     assert tuple(by) == ("code",), by  # noqa: S101 - the log is read for nothing else
-    return [REQUESTS, f"extend service = ContainerName, code = {_class('tostring(status)')}, n = 1.0"]
+    return [requests(logs), f"extend service = {logs.container}, code = {_class('tostring(status)')}, n = 1.0"]
 
 
 def _quantiles(at: Sequence[float], column: str, key: str) -> list[str]:

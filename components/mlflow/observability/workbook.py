@@ -13,23 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.mlflow.observability import kql as panel_queries
+from components.azure.alert_rule import MetricRule, QueryRule
+from components.azure.log_table import LogTable
+from components.azure.workbook import WorkbookContent
+from components.mlflow.observability import alerts, kql
 from components.mlflow.observability import panels as charted
-from components.mlflow.observability.alerts import (
-    CONNECTIONS,
-    COUNT_ERRORS,
-    GATEWAY_ERRORS,
-    LINES,
-    NO_READY_REPLICA,
-    PREPARE_ERROR,
-    PREPARE_FAILED,
-    REQUESTS,
-    SPOOL_DISK,
-    STORAGE,
-    TOKEN_FAILURES,
-    MetricRule,
-    QueryRule,
-)
+from components.mlflow.observability.alerts import CONNECTIONS, COUNT_ERRORS, PREPARE_ERROR, STORAGE
 
 VERSION = "Notebook/1.0"
 """Of the document's form; Azure wants it beside the document too."""
@@ -78,22 +67,22 @@ class Section:
     hint: str = ""
 
 
-def _occurrences(rule: QueryRule) -> tuple[Panel, Panel]:
+def _occurrences(rule: QueryRule, logs: LogTable) -> tuple[Panel, Panel]:
     return (
         Panel(
             title="How often, by container",
-            query=f"{rule.query} | summarize lines = count() by {_OVER_TIME}, ContainerName",
+            query=f"{rule.query} | summarize lines = count() by {_OVER_TIME}, {logs.container}",
             form=Form.CHART,
         ),
-        _latest(rule),
+        _latest(rule, logs),
     )
 
 
-def _latest(rule: QueryRule) -> Panel:
+def _latest(rule: QueryRule, logs: LogTable) -> Panel:
     return Panel(
         title=f"The latest {_MOST_LINES} lines",
         query=f"{rule.query} | top {_MOST_LINES} by TimeGenerated desc"
-        " | project TimeGenerated, ContainerName, replica = ContainerGroupName, Log",
+        f" | project TimeGenerated, {logs.container}, replica = {logs.replica}, {logs.text}",
     )
 
 
@@ -106,69 +95,53 @@ def _metric(title: str, rule: MetricRule) -> Panel:
     )
 
 
-def _charts(*panels: charted.Panel) -> tuple[Panel, ...]:
+def _charts(logs: LogTable, *panels: charted.Panel) -> tuple[Panel, ...]:
     """Panels of the services' own metrics, in their unit."""
     return tuple(
-        Panel(title=f"{panel.title} ({panel.unit})", query=panel_queries.chart(panel, _GRAIN), form=Form.CHART)
+        Panel(title=f"{panel.title} ({panel.unit})", query=kql.chart(panel, _GRAIN, logs), form=Form.CHART)
         for panel in panels
     )
 
 
-_UP = (
-    *_charts(charted.GATEWAY_ANSWERS),
-    Panel(
-        title="Share of server errors, in percent",
-        query=f"{REQUESTS} | {COUNT_ERRORS} by {_OVER_TIME} | project TimeGenerated, share = 100.0 * errors / requests",
-        form=Form.CHART,
-    ),
-    Panel(
-        title="Where server errors came from",
-        query=f"{REQUESTS} | where status >= 500 | summarize requests = count(), latest = max(TimeGenerated)"
-        " by service = tostring(line.service), upstream = tostring(line.upstream), status,"
-        " error = tostring(line.error) | sort by requests desc",
-    ),
-)
-_LATENCY = (
-    *_charts(charted.DURATION),
-    Panel(
-        title=f"Milliseconds by route, the {_MOST_ROUTES} with most requests",
-        query=f'{REQUESTS} | extend route = strcat_array(array_slice(split(tostring(line.request.uri), "/"), 0, '
-        f'{_ROUTE_SEGMENTS}), "/") | summarize requests = count(), p50 = percentile(milliseconds, 50),'
-        f" p95 = percentile(milliseconds, 95) by route | top {_MOST_ROUTES} by requests",
-    ),
-)
-_READINESS = (
-    Panel(
-        title="Replicas, by the last change of each of their checks",
-        query=f'{LINES} | where tostring(line.logger) == "mlflow_runtime.service.health"'
-        ' | parse tostring(line.message) with "check " check " " finding'
-        " | summarize arg_max(TimeGenerated, finding) by service = ContainerName, replica = ContainerGroupName, check"
-        ' | summarize ready = countif(finding startswith "fails, not ready") == 0, last_change = max(TimeGenerated),'
-        ' failing = make_set_if(strcat(check, " ", finding), finding startswith "fails") by service, replica'
-        " | sort by service asc, last_change desc",
-    ),
-)
-_PREPARE = (
-    Panel(
-        title="Executions",
-        query=f"{PREPARE_FAILED.lines} | summarize started = min(TimeGenerated), last_line = max(TimeGenerated),"
-        f" errors = countif({PREPARE_ERROR}) by job = JobName, execution = ContainerGroupName | sort by started desc",
-    ),
-    _latest(PREPARE_FAILED),
-)
+def _up(logs: LogTable) -> Section:
+    requests = alerts.requests(logs)
+    panels = (
+        *_charts(logs, charted.GATEWAY_ANSWERS),
+        Panel(
+            title="Share of server errors, in percent",
+            query=f"{requests} | {COUNT_ERRORS} by {_OVER_TIME}"
+            " | project TimeGenerated, share = 100.0 * errors / requests",
+            form=Form.CHART,
+        ),
+        Panel(
+            title="Where server errors came from",
+            query=f"{requests} | where status >= 500 | summarize requests = count(), latest = max(TimeGenerated)"
+            " by service = tostring(line.service), upstream = tostring(line.upstream), status,"
+            " error = tostring(line.error) | sort by requests desc",
+        ),
+    )
+    return Section(title="Is it up", alerts=[alerts.gateway_errors(logs)], panels=panels)
 
-_HINT = (
-    "Replicas tell of their metrics once a minute, or every `monitoring.metricsSeconds`: the last point of a chart "
-    "grows until its time is over, and points that stand for less time than that mean nothing."
-)
 
-SECTIONS = (
-    Section(title="Is it up", alerts=[GATEWAY_ERRORS], panels=_UP),
-    Section(title="How fast is it", alerts=[], panels=_LATENCY),
-    Section(
+def _latency(logs: LogTable) -> Section:
+    panels = (
+        *_charts(logs, charted.DURATION),
+        Panel(
+            title=f"Milliseconds by route, the {_MOST_ROUTES} with most requests",
+            query=f"{alerts.requests(logs)} | extend route = strcat_array(array_slice(split(tostring(line.request.uri),"
+            f' "/"), 0, {_ROUTE_SEGMENTS}), "/") | summarize requests = count(), p50 = percentile(milliseconds, 50),'
+            f" p95 = percentile(milliseconds, 95) by route | top {_MOST_ROUTES} by requests",
+        ),
+    )
+    return Section(title="How fast is it", alerts=[], panels=panels)
+
+
+def _load(logs: LogTable) -> Section:
+    return Section(
         title="Is it too much",
-        alerts=[panel_queries.alert(charted.SHED)],
+        alerts=[kql.alert(charted.SHED, logs)],
         panels=_charts(
+            logs,
             charted.REQUESTS,
             charted.SHED,
             charted.IN_FLIGHT,
@@ -177,40 +150,98 @@ SECTIONS = (
             charted.MEMORY,
         ),
         hint=_HINT,
-    ),
-    Section(
+    )
+
+
+def _readiness(logs: LogTable) -> Section:
+    unready = alerts.no_ready_replica(logs)
+    checks = Panel(
+        title="Replicas, by the last change of each of their checks",
+        query=f'{alerts.lines(logs)} | where tostring(line.logger) == "mlflow_runtime.service.health"'
+        ' | parse tostring(line.message) with "check " check " " finding'
+        f" | summarize arg_max(TimeGenerated, finding) by service = {logs.container}, replica = {logs.replica}, check"
+        ' | summarize ready = countif(finding startswith "fails, not ready") == 0, last_change = max(TimeGenerated),'
+        ' failing = make_set_if(strcat(check, " ", finding), finding startswith "fails") by service, replica'
+        " | sort by service asc, last_change desc",
+    )
+    return Section(
         title="Which replicas are ready",
-        alerts=[NO_READY_REPLICA],
-        panels=(*_READINESS, *_occurrences(NO_READY_REPLICA)),
+        alerts=[unready],
+        panels=(checks, *_occurrences(unready, logs)),
         hint="A replica tells of a check when it changes: one that has long been stable shows in a longer time range, "
         "and one that is gone stays until it leaves the range.",
-    ),
-    Section(
+    )
+
+
+def _database(logs: LogTable) -> Section:
+    return Section(
         title="The database",
-        alerts=[CONNECTIONS, STORAGE, panel_queries.alert(charted.CONNECTION_WAITS)],
+        alerts=[CONNECTIONS, STORAGE, kql.alert(charted.CONNECTION_WAITS, logs)],
         panels=(
             _metric("Connections", CONNECTIONS),
             _metric("Disk, in percent", STORAGE),
-            *_charts(charted.CONNECTIONS_USED, charted.CONNECTION_WAITS, charted.CONNECTION_SECONDS),
+            *_charts(logs, charted.CONNECTIONS_USED, charted.CONNECTION_WAITS, charted.CONNECTION_SECONDS),
         ),
-    ),
-    Section(
+    )
+
+
+def _blob_store(logs: LogTable) -> Section:
+    return Section(
         title="The blob store",
-        alerts=[panel_queries.alert(charted.BLOB_FAILURES)],
-        panels=_charts(charted.BLOB_FAILURES, charted.BLOB_DURATION),
-    ),
-    Section(title="Prepare", alerts=[PREPARE_FAILED], panels=_PREPARE),
-    Section(
+        alerts=[kql.alert(charted.BLOB_FAILURES, logs)],
+        panels=_charts(logs, charted.BLOB_FAILURES, charted.BLOB_DURATION),
+    )
+
+
+def _prepare(logs: LogTable) -> Section:
+    failed = alerts.prepare_failed(logs)
+    executions = Panel(
+        title="Executions",
+        query=f"{failed.lines} | summarize started = min(TimeGenerated), last_line = max(TimeGenerated),"
+        f" errors = countif({PREPARE_ERROR}) by job = {logs.job}, execution = {logs.execution} | sort by started desc",
+    )
+    return Section(title="Prepare", alerts=[failed], panels=(executions, _latest(failed, logs)))
+
+
+def _tokens(logs: LogTable) -> Section:
+    failures = alerts.token_failures(logs)
+    return Section(
         title="Tokens",
-        alerts=[panel_queries.alert(charted.TOKENS_REFUSED), TOKEN_FAILURES],
-        panels=(*_charts(charted.TOKENS_REFUSED), *_occurrences(TOKEN_FAILURES)),
-    ),
-    Section(
+        alerts=[kql.alert(charted.TOKENS_REFUSED, logs), failures],
+        panels=(*_charts(logs, charted.TOKENS_REFUSED), *_occurrences(failures, logs)),
+    )
+
+
+def _spool(logs: LogTable) -> Section:
+    full = alerts.spool_disk(logs)
+    return Section(
         title="Spool disks",
-        alerts=[panel_queries.alert(charted.SPOOL_USED), SPOOL_DISK],
-        panels=(*_charts(charted.SPOOL_USED, charted.SPOOL), *_occurrences(SPOOL_DISK)),
-    ),
+        alerts=[kql.alert(charted.SPOOL_USED, logs), full],
+        panels=(*_charts(logs, charted.SPOOL_USED, charted.SPOOL), *_occurrences(full, logs)),
+    )
+
+
+_HINT = (
+    "Replicas tell of their metrics once a minute, or every `monitoring.metricsSeconds`: the last point of a chart "
+    "grows until its time is over, and points that stand for less time than that mean nothing."
 )
+
+
+def sections(logs: LogTable) -> tuple[Section, ...]:
+    """Return the workbook's sections, over the table that a backend fills."""
+    parts = (_up, _latency, _load, _readiness, _database, _blob_store, _prepare, _tokens, _spool)
+    return tuple(part(logs) for part in parts)
+
+
+def content(logs: LogTable) -> WorkbookContent:
+    """Return the workbook of the person on call."""
+    return WorkbookContent(
+        title="MLflow on call",
+        description="What the alerts of MLflow look at, and what to do about each.",
+        version=VERSION,
+        name_of=workbook_name,
+        document_of=lambda workspace_id: document(workspace_id, sections(logs)),
+    )
 
 
 def workbook_name(workspace_id: str) -> str:
@@ -218,7 +249,7 @@ def workbook_name(workspace_id: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, workspace_id.lower()))
 
 
-def document(workspace_id: str, sections: Sequence[Section] = SECTIONS) -> str:
+def document(workspace_id: str, sections: Sequence[Section]) -> str:
     """The workbook as JSON, on the logs of a workspace."""
     return json.dumps(
         {

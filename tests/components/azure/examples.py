@@ -6,21 +6,26 @@ Whoever writes a component adds it here; tests/components/azure/test_contract.py
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pulumi
 
 from components.azure.artifact_store import ArtifactStore, ArtifactStoreArgs, Redundancy
-from components.azure.container_apps_environment import Environment, EnvironmentArgs
+from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
 from components.azure.container_registry import ContainerRegistry, ContainerRegistryArgs
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
 from components.azure.key_vault import KeyVault, KeyVaultArgs
+from components.azure.log_table import CONTAINER_APPS_CONSOLE
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
 from components.azure.network import Network, NetworkArgs
 from components.azure.network_plan import DEFAULT_PREFIXES
 from components.azure.postgres import EntraAdministrator, HighAvailability, Postgres, PostgresArgs, ServerSize
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
+from components.mlflow.observability import kql
+from components.mlflow.observability.alerts import database_alerts, query_alerts
+from components.mlflow.observability.workbook import content, workbook_name
 from tests.support.recorder import SUBSCRIPTION_ID, TENANT_ID
 
 TAGS = {"owner": "platform", "environment": "test"}
@@ -59,10 +64,12 @@ def _vault(name: str, **more: Any) -> KeyVault:
 
 
 def _monitoring(name: str, **more: Any) -> Monitoring:
-    args = MonitoringArgs(**_placed(), workspace_name=f"log-{name}", action_group_name=f"ag-{name}", **more)
+    args = MonitoringArgs(
+        **_placed(), workspace_name=f"log-{name}", action_group_name=f"ag-{name}", sender="team", **more
+    )
     monitoring = Monitoring(name, args)
     server = f"{PROVIDERS}/Microsoft.DBforPostgreSQL/flexibleServers/psql"
-    monitoring.watch_database(server, max_connections=50)
+    monitoring.watch(server, database_alerts(50))
     return monitoring
 
 
@@ -97,9 +104,9 @@ def _endpoint(name: str, group: PrivateLinkGroup) -> PrivateEndpoint:
     return PrivateEndpoint(name, args)
 
 
-def _environment(name: str, **more: Any) -> Environment:
+def _environment(name: str, **more: Any) -> ContainerAppsEnvironment:
     args = {**_watched(), "environment_name": f"cae-{name}", "subnet_id": SUBNET, "network_id": NETWORK, **more}
-    return Environment(name, EnvironmentArgs(**args))
+    return ContainerAppsEnvironment(name, ContainerAppsEnvironmentArgs(**args))
 
 
 def _budget(name: str) -> BudgetArgs:
@@ -140,7 +147,7 @@ EXAMPLES: Mapping[type[pulumi.ComponentResource], Mapping[str, Example]] = {
         "defaults": _registry,
         "max": lambda name: _registry(name, private=True, zone_redundant=True, retention_days=365, protect=True),
     },
-    Environment: {
+    ContainerAppsEnvironment: {
         "defaults": _environment,
         "max": lambda name: _environment(name, internal=True, zone_redundant=True),
         "public": lambda name: _environment(name, internal=False),
@@ -156,7 +163,13 @@ EXAMPLES: Mapping[type[pulumi.ComponentResource], Mapping[str, Example]] = {
     Monitoring: {
         "defaults": _monitoring,
         "max": lambda name: _monitoring(
-            name, emails=["a@example.com", "b@example.com"], retention_days=730, budget=_budget(name)
+            name,
+            emails=["a@example.com", "b@example.com"],
+            retention_days=730,
+            budget=_budget(name),
+            query_rules=[*query_alerts(CONTAINER_APPS_CONSOLE), *kql.alerts(CONTAINER_APPS_CONSOLE)],
+            # Each in a workspace of its own, as its name is computed from the workspace's id.
+            workbook=replace(content(CONTAINER_APPS_CONSOLE), name_of=lambda of: workbook_name(f"{of}/{name}")),
         ),
     },
     Network: {

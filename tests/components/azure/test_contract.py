@@ -1,7 +1,8 @@
-"""What a program may rely on in every component of components/azure, and in the environment of Container Apps."""
+"""What a program may rely on in every component of components/azure."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from pulumi_azure_native import managedidentity, network
 from tests.components.azure.contract import discovered, foreign, problems
 from tests.components.azure.examples import EXAMPLES, TAGS, Example
 from tests.support import arm
+
+ROOT = Path(__file__).parents[3]
 
 CASES = [
     pytest.param(component, scenario, id=f"{component.__name__}-{scenario}")
@@ -33,7 +36,12 @@ def test_every_component_keeps_the_contract(
 
 
 def test_no_component_escapes() -> None:
-    assert {component.__name__ for component in discovered()} >= {"Network", "Postgres", "Monitoring", "Environment"}
+    assert {component.__name__ for component in discovered()} >= {
+        "Network",
+        "Postgres",
+        "Monitoring",
+        "ContainerAppsEnvironment",
+    }
     assert set(EXAMPLES) <= set(discovered())
 
 
@@ -193,3 +201,32 @@ def test_what_belongs_to_the_program_is_noticed_however_deep(tmp_path: Path, bel
     (tmp_path / "good" / "below.py").write_text(below)
     found = list(foreign("good.component", tmp_path))
     assert message in found if message else found == []
+
+
+# What state holds for good: type tokens, and the namespaces that physical names are computed in.
+SETTLED = re.compile(r"mlflow:(azure|compute):|urn:mlflow-platform:")
+
+
+def lines_about_mlflow(text: str) -> list[str]:
+    """Return the lines that only an MLflow platform would have."""
+    return [line for line in text.splitlines() if "mlflow" in SETTLED.sub("", line).lower()]
+
+
+def test_no_azure_component_knows_of_mlflow() -> None:
+    files = sorted((ROOT / "components" / "azure").rglob("*.py"))
+    assert len(files) > 15
+    found = {file.name: lines for file in files if (lines := lines_about_mlflow(file.read_text()))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from components.mlflow.observability import workbook",
+        'display_name="MLflow on call"',
+        'super().__init__("mlflow:mlflow:Platform", name)',
+        '"mlflow:azure:Postgres"  # for mlflow',
+    ],
+)
+def test_a_word_of_mlflow_is_noticed(line: str) -> None:
+    assert lines_about_mlflow(f'super().__init__("mlflow:azure:Postgres", name)\n{line}\n') == [line]

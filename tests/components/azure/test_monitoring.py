@@ -7,15 +7,30 @@ from typing import Any
 
 import pytest
 
+from components.azure.alert_rule import MetricRule, QueryRule
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
-from components.mlflow.observability import kql as panel_queries
-from components.mlflow.observability.alerts import DATABASE_ALERTS, QUERY_ALERTS, MetricRule, QueryRule, connections
-from components.mlflow.observability.workbook import workbook_name
+from components.azure.workbook import WorkbookContent
 from tests.support.recorder import UNKNOWN, Graph, record
 
 GROUP = "/subscriptions/s/resourceGroups/rg"
 SERVER = f"{GROUP}/providers/Microsoft.DBforPostgreSQL/flexibleServers/psql"
 BUDGET = BudgetArgs(name="budget-mlflow", scope=GROUP, amount=200, start="2026-01-01T00:00:00Z")
+QUERY_RULE = QueryRule(name="errors", title="Errors", severity=1, lines="Logs", fires="count", what_to_do="Look.")
+METRIC_RULE = MetricRule(
+    name="disk-full",
+    title="The disk is full",
+    severity=2,
+    metric="storage_percent",
+    threshold=85,
+    what_to_do="Grow it.",
+)
+WORKBOOK = WorkbookContent(
+    title="On call",
+    description="What to look at.",
+    version="Notebook/1.0",
+    name_of=lambda workspace: f"of {workspace}",
+    document_of=lambda workspace: json.dumps({"shows": workspace}),
+)
 SCENARIOS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "max": {"emails": ["a@example.com", "b@example.com"], "retention_days": 730, "budget": BUDGET},
@@ -30,11 +45,14 @@ def graph(preview: bool, **changes: Any) -> Graph:
         "location": "westeurope",
         "resource_group_name": "rg",
         "tags": {"owner": "team"},
+        "sender": "team",
+        "query_rules": [QUERY_RULE],
+        "workbook": WORKBOOK,
     }
 
     def program() -> None:
         monitoring = Monitoring("monitoring", MonitoringArgs(**(values | changes)))
-        monitoring.watch_database(SERVER, max_connections=50)
+        monitoring.watch(SERVER, [METRIC_RULE])
 
     return record(program, preview=preview)
 
@@ -64,25 +82,31 @@ def test_scenarios(scenario: str, preview: bool) -> None:
 @pytest.mark.parametrize("preview", [False, True], ids=["up", "preview"])
 def test_every_alert_tells_the_people_on_call(preview: bool) -> None:
     recorded = graph(preview)
-    rules: list[QueryRule | MetricRule] = [*QUERY_ALERTS, *panel_queries.alerts(), *DATABASE_ALERTS, connections(50)]
-    for rule in rules:
-        assert recorded.inputs(f"monitoring-{rule.name}")["severity"] == rule.severity
-        assert "monitoring-on-call" in recorded.dependencies(f"monitoring-{rule.name}")
-    assert len({rule.name for rule in rules}) == len(rules) == 12
-    criteria = recorded.inputs("monitoring-database-connections")["criteria"]["allOf"]
-    assert criteria[0]["threshold"] == 40
+    asked, watched = recorded.inputs("monitoring-errors"), recorded.inputs("monitoring-disk-full")
+    for name in ("monitoring-errors", "monitoring-disk-full"):
+        assert "monitoring-on-call" in recorded.dependencies(name)
+    assert (asked["severity"], asked["displayName"], asked["description"]) == (1, "Errors", "Look.")
+    assert asked["criteria"]["allOf"][0]["query"] == "Logs | count"
+    assert (watched["severity"], watched["description"]) == (2, "Disk full. Grow it.")
+    assert watched["scopes"] == [SERVER]
+    assert watched["criteria"]["allOf"][0]["threshold"] == 85
+    assert recorded.inputs("monitoring-on-call")["groupShortName"] == "team"
+
+
+def test_without_rules_and_workbook_there_are_none() -> None:
+    recorded = graph(False, query_rules=(), workbook=None)
+    assert not {"monitoring-errors", "monitoring-workbook"} & set(recorded.names)
 
 
 def test_the_workbook_is_the_workspaces_own_and_shared() -> None:
     recorded = graph(False)
     made = recorded.inputs("monitoring-workbook")
     workspace = recorded.inputs("monitoring-logs")["workspaceId"]
-    assert made["resourceName"] == workbook_name(workspace)
+    assert made["resourceName"] == f"of {workspace}"
     assert made["sourceId"] == workspace.lower() != workspace
-    assert json.loads(made["serializedData"])["fallbackResourceIds"] == [workspace]
-    assert json.loads(made["serializedData"])["version"] == made["version"]
-    assert (made["kind"], made["category"], made["location"]) == ("shared", "workbook", "westeurope")
-    assert made["displayName"].endswith("log-mlflow-dev")
+    assert json.loads(made["serializedData"]) == {"shows": workspace}
+    assert (made["version"], made["kind"], made["category"]) == ("Notebook/1.0", "shared", "workbook")
+    assert (made["displayName"], made["location"]) == ("On call, log-mlflow-dev", "westeurope")
 
 
 def test_in_a_preview_the_workbook_waits_for_the_workspace() -> None:
@@ -92,7 +116,12 @@ def test_in_a_preview_the_workbook_waits_for_the_workspace() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"retention_days": 29}, "30 to 730"), ({"budget": BUDGET}, "a budget needs somebody to tell")],
+    [
+        ({"sender": ""}, "sender: got ''; expected 1 to 12 characters"),
+        ({"sender": "a" * 13}, "expected 1 to 12 characters"),
+        ({"retention_days": 29}, "30 to 730"),
+        ({"budget": BUDGET}, "a budget needs somebody to tell"),
+    ],
 )
 def test_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -192,7 +192,7 @@ def test_private_link_zones_come_with_private_endpoints_and_are_linked(built: Ca
         name: graph.inputs(name)["privateZoneName"] for name in graph.of_type("azure-native:privatedns:PrivateZone")
     }
     assert zones == {
-        "net-postgres-zone": "mlflow.private.postgres.database.azure.com",
+        "net-postgres-zone": "data.private.postgres.database.azure.com",
         "net-blob-zone": "privatelink.blob.core.windows.net",
         "net-vault-zone": "privatelink.vaultcore.azure.net",
         "net-registry-zone": "privatelink.azurecr.io",

@@ -73,6 +73,6 @@ def test_it_is_refused_by_the_command_and_by_the_program(
     monkeypatch.setattr(pulumi.Resource, "__init__", lambda resource, *_, **__: made.append(resource))
     chosen = settings.parse({"profile": "local", "local": {"image": "some:tag"}}, "x")
     with pytest.raises(SettingsError) as refused:
-        local.describe(chosen)
+        local.create_stack(chosen)
     assert f"local.image: {said}" in str(refused.value)
     assert made == []

@@ -21,7 +21,7 @@ def types() -> set[str]:
 def difference(type_token: str, own: frozenset[str]) -> set[str]:
     """The inputs, beside names and scope, in one of both tables only."""
     in_address = {*addresses.names(type_token), *addresses.SCOPES}
-    return (own ^ replacing(type_tokens.short(type_token))) - in_address
+    return set(own ^ replacing(type_tokens.short(type_token))) - in_address
 
 
 @needs_table

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.azure.container_apps_environment import Environment, EnvironmentArgs
+from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
 from components.compute.container_apps.arm import ArmError
 from components.compute.container_apps.job_execution import environment_hash
 from components.compute.contract import Ingress, Role, Scale
@@ -59,7 +59,9 @@ def environment(preview: bool, **changes: Any) -> Graph:
         "azure-native:app:ManagedEnvironment": {"defaultDomain": "red.azurecontainerapps.io", "staticIp": "10.0.0.9"}
     }
     return record(
-        lambda: Environment("apps", EnvironmentArgs(**(values | changes))), preview=preview, computed=computed
+        lambda: ContainerAppsEnvironment("apps", ContainerAppsEnvironmentArgs(**(values | changes))),
+        preview=preview,
+        computed=computed,
     )
 
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from components.mlflow.observability import kql as panel_queries
-from components.mlflow.observability.alerts import QUERY_ALERTS
+from components.azure.log_table import CONTAINER_APPS_CONSOLE as LOGS
+from components.mlflow.observability import kql
+from components.mlflow.observability.alerts import query_alerts
 from components.mlflow.observability.panels import (
     GATEWAY_REQUESTS,
     PANELS,
@@ -22,15 +23,15 @@ from components.mlflow.observability.panels import (
     Panel,
     Quantiles,
 )
-from components.mlflow.observability.workbook import SECTIONS
+from components.mlflow.observability.workbook import sections
 from delivery.dashboard.evaluation import Reading, charted, values
 from mlflow_runtime.metrics.snapshot import KEPT, Row, Rows
 from tests.support import kusto
 
 STEP = 300
 START = 1_767_225_600  # a whole multiple of the step
-ALERTS = [*QUERY_ALERTS, *panel_queries.alerts()]
-WORKBOOK = [panel.query for section in SECTIONS for panel in section.panels]
+ALERTS = [*query_alerts(LOGS), *kql.alerts(LOGS)]
+WORKBOOK = [panel.query for section in sections(LOGS) for panel in section.panels]
 OF_SERVICES = [panel for panel in PANELS if panel.series[0].metric != GATEWAY_REQUESTS]
 # Each runs a query, which takes half a second.
 FEW = settings(
@@ -55,7 +56,7 @@ def test_every_query_is_kql_over_the_tables_that_there_are() -> None:
 
 
 def test_a_chart_has_a_time_a_name_and_a_number() -> None:
-    charts = [panel_queries.chart(panel, "5m") for panel in PANELS]
+    charts = [kql.chart(panel, "5m", LOGS) for panel in PANELS]
     expected = [["TimeGenerated", "datetime"], ["series", "string"], ["value", "real"]]
     assert [found["columns"] for found in kusto.analyzed(charts)] == [expected] * len(PANELS)
 
@@ -141,7 +142,7 @@ def test_a_panel_gives_the_same_on_azure_and_here(panel: Panel, data: st.DataObj
     told = data.draw(readings(panel))
     lines = charted(panel, told, STEP)
     expected = {(time, line): value for line, points in lines.items() for time, value in points.items()}
-    assert by_time(kusto.run(panel_queries.chart(panel, "5m"), logged(told))) == pytest.approx(expected)
+    assert by_time(kusto.run(kql.chart(panel, "5m", LOGS), logged(told))) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.alert], ids=lambda panel: panel.name)
@@ -151,7 +152,7 @@ def test_an_alert_fires_where_the_panel_is_above_its_line(panel: Panel, data: st
     assert panel.alert is not None
     told = [reading for reading in data.draw(readings(panel)) if reading.at < START + WINDOW_SECONDS]
     above = {line: value for line, value in values(panel, told, WINDOW_SECONDS).items() if value > panel.alert.above}
-    found = kusto.run(panel_queries.alert(panel).query, logged(told))
+    found = kusto.run(kql.alert(panel, LOGS).query, logged(told))
     assert {row["series"]: row["value"] for row in found} == pytest.approx(above)
 
 
@@ -159,7 +160,7 @@ def test_an_alert_fires_where_the_panel_is_above_its_line(panel: Panel, data: st
 def test_at_its_line_an_alert_does_not_fire_yet(refused: int, fires: bool) -> None:
     rows: Rows = {"mlflow_identity_tokens_total": [{"resource": "vault", "outcome": "refused", "n": refused}]}
     told = [Reading(at=START, service="tracking", replica="t", rows=rows)]
-    assert bool(kusto.run(panel_queries.alert(TOKENS_REFUSED).query, logged(told))) is fires
+    assert bool(kusto.run(kql.alert(TOKENS_REFUSED, LOGS).query, logged(told))) is fires
 
 
 def test_the_gateways_answers_are_the_lines_of_its_access_log() -> None:
@@ -169,7 +170,7 @@ def test_the_gateways_answers_are_the_lines_of_its_access_log() -> None:
         return {"TimeGenerated": moment, "ContainerName": "gateway", "Log": json.dumps(access)}
 
     (panel,) = [panel for panel in PANELS if panel not in OF_SERVICES]
-    found = kusto.run(panel_queries.chart(panel, "5m"), [line(1, 200), line(2, 201), line(3, 503), line(301, 404)])
+    found = kusto.run(kql.chart(panel, "5m", LOGS), [line(1, 200), line(2, 201), line(3, 503), line(301, 404)])
     assert by_time(found) == pytest.approx(
         {
             (START, "gateway 2xx"): 2 / STEP,
@@ -183,4 +184,4 @@ def test_rows_are_never_those_of_another_metric() -> None:
     rows: Rows = {"mlflow_http_requests_total": [{"status": "200", "n": 30}], "mlflow_http_requests_shed_total": []}
     told = [Reading(at=START, service="tracking", replica="t", rows=rows)]
     (shed,) = [panel for panel in PANELS if panel.name == "shed"]
-    assert kusto.run(panel_queries.chart(shed, "5m"), logged(told)) == []
+    assert kusto.run(kql.chart(shed, "5m", LOGS), logged(told)) == []

@@ -11,16 +11,12 @@ from typing import Any
 
 import pytest
 
-from components.mlflow.observability import kql as panel_queries
-from components.mlflow.observability.alerts import (
-    CONNECTIONS,
-    DATABASE_ALERTS,
-    QUERY_ALERTS,
-    REQUESTS,
-    MetricRule,
-    QueryRule,
-)
-from components.mlflow.observability.workbook import SECTIONS, Panel, Section, document, workbook_name
+from components.azure.alert_rule import MetricRule, QueryRule
+from components.azure.log_table import CONTAINER_APPS_CONSOLE as LOGS
+from components.azure.log_table import LogTable
+from components.mlflow.observability import kql, workbook
+from components.mlflow.observability.alerts import CONNECTIONS, database_alerts, query_alerts, requests
+from components.mlflow.observability.workbook import Panel, Section, document, sections, workbook_name
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.service import health
@@ -28,26 +24,24 @@ from tests.support.role_environment import whole
 
 WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
 ALERTS: Sequence[QueryRule | MetricRule] = (
-    *QUERY_ALERTS,
-    *panel_queries.alerts(),
-    CONNECTIONS,
-    *DATABASE_ALERTS,
+    *query_alerts(LOGS),
+    *kql.alerts(LOGS),
+    *database_alerts(50),
 )
+SECTIONS = sections(LOGS)
 TEXT, QUERY, PARAMETERS, GROUP = 1, 3, 9, 12
 TABLES = ("ContainerAppConsoleLogs", "AzureMetrics")
 
 
-def groups(sections: Sequence[Section] = SECTIONS) -> list[list[dict[str, Any]]]:
+def groups(shown: Sequence[Section] = SECTIONS) -> list[list[dict[str, Any]]]:
     """The items of each section."""
-    items = json.loads(document(WORKSPACE, sections))["items"]
+    items = json.loads(document(WORKSPACE, shown))["items"]
     return [item["content"]["items"] for item in items if item["type"] == GROUP]
 
 
-def problems(
-    sections: Sequence[Section] = SECTIONS, alerts: Sequence[QueryRule | MetricRule] = ALERTS
-) -> Iterator[str]:
+def problems(shown: Sequence[Section] = SECTIONS, alerts: Sequence[QueryRule | MetricRule] = ALERTS) -> Iterator[str]:
     """What is wrong with a workbook, a line each."""
-    made = groups(sections)
+    made = groups(shown)
     names = [item["name"] for group in made for item in group]
     if len(set(names)) < len(names):
         yield "two items have the same name"
@@ -80,7 +74,7 @@ def test_every_query_is_whole_and_every_alert_has_its_place() -> None:
 
 
 def test_it_asks_for_the_chosen_time_in_the_workspace_alone() -> None:
-    made = json.loads(document(WORKSPACE))
+    made = json.loads(document(WORKSPACE, SECTIONS))
     assert (made["version"], made["fallbackResourceIds"]) == ("Notebook/1.0", [WORKSPACE])
     assert [item["type"] for item in made["items"]] == [PARAMETERS, *[GROUP] * len(SECTIONS)]
     (parameter,) = made["items"][0]["content"]["parameters"]
@@ -107,7 +101,9 @@ def test_it_asks_only_for_what_the_gateway_writes_into_its_access_log() -> None:
     added = {step["key"] for step in everything_in(config) if step.get("handler") == "log_append"}
     # What Caddy itself writes ("How Logging Works", Caddy's documentation).
     caddy = {"logger", "status", "duration", "request"}
-    queries = [panel.query for section in SECTIONS for panel in section.panels if panel.query.startswith(REQUESTS)]
+    queries = [
+        panel.query for section in SECTIONS for panel in section.panels if panel.query.startswith(requests(LOGS))
+    ]
     asked = {field for query in queries for field in re.findall(r"line\.(\w+)", query)}
     assert len(queries) >= 4
     assert asked - caddy <= added
@@ -142,12 +138,50 @@ def test_it_reads_what_a_replica_says_of_its_checks(
 
 
 def test_an_alert_asks_as_it_did_before_there_was_a_workbook() -> None:
-    asked = {rule.name: rule.query for rule in QUERY_ALERTS}
+    asked = {rule.name: rule.query for rule in query_alerts(LOGS)}
     assert asked["gateway-errors"].endswith("| where requests >= 20 and errors > 0.05 * requests")
     assert asked["prepare-failed"].endswith(
         '| where ContainerName == "prepare" | where tostring(line.level) == "ERROR"'
     )
     assert asked["spool-disk"] == 'ContainerAppConsoleLogs | where Log has "No space left on device"'
+
+
+def test_there_are_twelve_alerts_and_one_depends_on_the_servers_size() -> None:
+    assert len({rule.name for rule in ALERTS}) == len(ALERTS) == 12
+    (found,) = [rule for rule in database_alerts(50) if rule.name == CONNECTIONS.name]
+    assert found.threshold == 40
+
+
+def test_what_azure_gets_is_this_document() -> None:
+    made = workbook.content(LOGS)
+    assert made.document_of(WORKSPACE) == document(WORKSPACE, SECTIONS)
+    assert made.name_of(WORKSPACE) == workbook_name(WORKSPACE)
+    assert made.version == json.loads(made.document_of(WORKSPACE))["version"]
+    assert made.title == "MLflow on call"
+
+
+ELSEWHERE = LogTable(
+    source='OtherLogs | where Namespace == "mlflow"',
+    text="tostring(Message)",
+    parsed="Message",
+    container="Service",
+    replica="Pod",
+    job="Work",
+    execution="Pod",
+)
+
+
+def test_another_table_takes_the_place_of_this_one_everywhere() -> None:
+    asked = [rule.query for rule in (*query_alerts(ELSEWHERE), *kql.alerts(ELSEWHERE))]
+    asked += [panel.query for section in sections(ELSEWHERE) for panel in section.panels]
+    named = {
+        word
+        for query in asked
+        for word in re.findall(r"\w+", query)
+        if word in ("ContainerAppConsoleLogs", "ContainerName", "ContainerGroupName", "JobName", "Log")
+    }
+    assert named == set()
+    assert all(query.startswith((ELSEWHERE.source, "AzureMetrics")) for query in asked)
 
 
 GOOD = Panel(title="t", query="AzureMetrics")
@@ -169,7 +203,7 @@ def test_a_broken_panel_is_noticed(panels: list[Panel], message: str) -> None:
 
 
 def test_an_alert_without_advice_or_without_its_query_is_noticed() -> None:
-    rule = QUERY_ALERTS[0]
+    rule = query_alerts(LOGS)[0]
     assert list(problems([Section(title="s", alerts=[], panels=[Panel(title="t", query=rule.lines)])], [rule])) == [
         "gateway-errors: has no place"
     ]
