@@ -1,8 +1,8 @@
 # Every target's one-line description is the text behind its `##`; `make help` prints them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy status dashboard logs smoke env image preview recover test test-upgrade fuzz lint \
-	format lock toolchain venv engine
+.PHONY: help up down destroy status dashboard logs smoke env image preview recover test test-quick test-upgrade fuzz \
+	lint format lock toolchain venv engine
 
 # Any Python from 3.11 on; it only makes the virtual environment.
 PYTHON ?= python3
@@ -10,6 +10,8 @@ VENV := .venv/bin/python
 STACK_CONFIG ?= stacks/Pulumi.local.yaml
 PLATFORM := .venv/bin/mlflow-platform
 LOCAL := --config-file $(STACK_CONFIG)
+# The groups of .ci/budgets are shared out to two workers in the order of tests/conftest.py.
+WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +52,11 @@ recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says wha
 
 test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest $(TESTS)
+	@$(VENV) -m pytest $(WORKERS) --budgets --durations=10 $(TESTS)
+
+test-quick: venv ## Run the tests that start no process: no engine, no database, no gateway (under two minutes)
+	@$(PYTHON) tools/venv.py --dev > /dev/null
+	@$(VENV) -m pytest $(WORKERS) -m "not processes" $(TESTS)
 
 test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version beside a client that keeps logging (minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null

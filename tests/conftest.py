@@ -1,12 +1,20 @@
-"""Fixtures that more than one folder of tests uses."""
+"""What every test run does: interrupts work, tests stay together by their group, and quick ones start no process."""
 
 from __future__ import annotations
 
-import random
-import socket
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Generator
 
 import pytest
+
+from tests.support import schedule
+from tests.support.ports import first_of_free_ports as first_of_free_ports
+from tests.support.process_guard import refusing_processes
+
+if threading.current_thread() is threading.main_thread():
+    # In the background of a shell SIGINT is ignored, and children inherit that: no process could be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -15,19 +23,71 @@ def free_ports() -> Callable[[int], int]:
     return first_of_free_ports
 
 
-def first_of_free_ports(count: int) -> int:
-    """The first of `count` consecutive ports that are free now, below the range that the system hands out itself."""
-    for _ in range(200):
-        base = random.randrange(10_000, 30_000 - count)
-        if all(_free(port) for port in range(base, base + count)):
-            return base
-    raise RuntimeError(f"no {count} consecutive free ports on 127.0.0.1")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--budgets", action="store_true", help="print the seconds of each line of .ci/budgets")
 
 
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its group, and put the longest group first."""
+    seconds = _budgets()
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(schedule.group(_file(item), seconds)))
+        if schedule.starts_processes(_file(item)):
+            item.add_marker(schedule.PROCESSES)
+    ranks = {name: rank for rank, name in enumerate(schedule.order(map(_group, items), seconds))}
+    items.sort(key=lambda item: ranks[_group(item)])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Refuse processes to a test that promises to start none, in its fixtures too."""
+    if item.get_closest_marker(schedule.PROCESSES) is not None:
+        return (yield)
+    with refusing_processes() as refused:
+        item.stash[_REFUSED] = refused
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail the test by its name, even where it caught the refusal."""
+    yield
+    if refused := item.stash.get(_REFUSED, []):
+        pytest.fail(
+            f"{item.nodeid}: got {refused}; expected no process. "
+            f"Set STARTS_PROCESSES[{_file(item)!r}] = True in tests/support/schedule.py if it has to start one.",
+            pytrace=False,
+        )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how long each line of the budgets took, and warn by name where one outgrew it."""
+    if not config.getoption("--budgets"):
+        return
+    seconds = _budgets()
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    durations = [(report.location[0], report.duration) for report in reports if isinstance(report, pytest.TestReport)]
+    spent = schedule.spent(durations, seconds)
+    terminalreporter.section("seconds by folder or file")
+    for name, duration in sorted(spent.items(), key=lambda one: -one[1]):
+        if duration >= 1:
+            terminalreporter.line(f"{duration:6.0f}  {name}")
+    for sentence in schedule.outgrown(spent, seconds):
+        terminalreporter.line(f"WARNING: {sentence}", yellow=True)
+
+
+_REFUSED = pytest.StashKey[list[str]]()
+
+
+def _budgets() -> dict[str, float]:
+    return schedule.budgets(schedule.BUDGETS.read_text())
+
+
+def _file(item: pytest.Item) -> str:
+    return item.location[0]
+
+
+def _group(item: pytest.Item) -> str:
+    (marker,) = item.iter_markers("xdist_group")
+    return str(marker.args[0])

@@ -1,0 +1,127 @@
+"""Which tests stay together on a worker, which start first, and which start no process of their own.
+
+The table of seconds is `.ci/budgets`. A line of it is a part of `.ci/run`, or a folder or file of tests.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+BUDGETS: Final = Path(__file__).resolve().parents[2] / ".ci" / "budgets"
+EACH_FILE: Final = "/*"
+"""The end of a line that speaks of each file below a folder."""
+
+PROCESSES: Final = "processes"
+"""The marker of tests that may start processes; `make test-quick` leaves them out."""
+
+STARTS_PROCESSES: Final[Mapping[str, bool]] = {
+    "tests": True,
+    "tests/components": False,
+    "tests/components/compute/local": True,
+    "tests/components/emulators": True,
+    "tests/components/emulators/test_identities.py": False,
+    "tests/components/emulators/test_vault.py": False,
+    "tests/components/mlflow/observability/test_kql.py": True,
+    "tests/delivery/cost/test_charges.py": False,
+    "tests/delivery/cost/test_components.py": False,
+    "tests/delivery/dashboard": False,
+    "tests/delivery/offline_azure/test_cloud.py": False,
+    "tests/delivery/offline_azure/test_rest.py": False,
+    "tests/delivery/offline_azure/test_retrying.py": False,
+    "tests/delivery/offline_azure/test_rules.py": False,
+    "tests/delivery/recover/test_addresses.py": False,
+    "tests/delivery/recover/test_parts.py": False,
+    "tests/delivery/reference/test_stacks.py": False,
+    "tests/delivery/smoke/test_smoke_parts.py": False,
+    "tests/end_to_end/fuzz": False,
+    "tests/end_to_end/local/test_leaks.py": False,
+    "tests/infra": False,
+    "tests/runtime/artifacts/test_byte_range.py": False,
+    "tests/runtime/artifacts/test_memory.py": False,
+    "tests/runtime/azure/test_blob_address.py": False,
+    "tests/runtime/metrics": False,
+    "tests/runtime/middleware/test_observed.py": False,
+    "tests/runtime/prepare/test_privileges.py": False,
+    "tests/runtime/prepare/test_settings.py": False,
+    "tests/runtime/prepare/test_vault.py": False,
+    "tests/runtime/schema/test_comparison.py": False,
+    "tests/runtime/service/test_health.py": False,
+    "tests/runtime/service/test_settings.py": False,
+    "tests/runtime/service/test_stores.py": False,
+    "tests/runtime/test_addresses.py": False,
+    "tests/runtime/test_deadline.py": False,
+    "tests/runtime/test_environment.py": False,
+    "tests/runtime/test_logs.py": False,
+    "tests/support": False,
+    "tests/support/test_run.py": True,
+    "tests/tools/test_lock_files.py": False,
+    "tests/tools/test_words.py": False,
+}
+"""Whether the tests below a path may start processes; the deepest path decides. A guard holds the others to it."""
+
+
+def budgets(text: str) -> dict[str, float]:
+    """Return the seconds by name. Raise ValueError for a line that is not `SECONDS NAME`, or a name twice."""
+    found: dict[str, float] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        seconds, _, name = line.partition(" ")
+        if not seconds.isdecimal() or not name.strip() or name in found:
+            raise ValueError(f".ci/budgets: got line {number}, {line!r}; expected `SECONDS NAME`, each name once")
+        found[name] = float(seconds)
+    return found
+
+
+def group(file: str, seconds: Mapping[str, float]) -> str:
+    """Return the path of the budgets' line that holds the test file, or the file itself."""
+    line = _deepest(file, seconds)
+    return file if line is None or line.endswith(EACH_FILE) else line
+
+
+def budget(group: str, seconds: Mapping[str, float]) -> float:
+    """Return the seconds that a group may take; infinite where no line speaks of it."""
+    line = _deepest(group, seconds)
+    return float("inf") if line is None else seconds[line]
+
+
+def starts_processes(file: str) -> bool:
+    """Return whether the tests of this file may start processes."""
+    path = _deepest(file, STARTS_PROCESSES)
+    return path is None or STARTS_PROCESSES[path]
+
+
+def order(groups: Iterable[str], seconds: Mapping[str, float]) -> list[str]:
+    """Return each group once, the longest first; those without a budget come last, in their own order."""
+
+    def rank(name: str) -> float:
+        allowed = budget(name, seconds)
+        return 0 if allowed == float("inf") else -allowed
+
+    return sorted(dict.fromkeys(groups), key=rank)
+
+
+def spent(durations: Iterable[tuple[str, float]], seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return the sum of the durations, given as test file and seconds, of each group."""
+    found: dict[str, float] = defaultdict(float)
+    for file, duration in durations:
+        found[group(file, seconds)] += duration
+    return dict(found)
+
+
+def outgrown(spent: Mapping[str, float], seconds: Mapping[str, float]) -> list[str]:
+    """Return one sentence for each group that took longer than its budget."""
+    return [
+        f"{name}: took {duration:.0f} s; expected at most {budget(name, seconds):.0f} s, see .ci/budgets"
+        for name, duration in spent.items()
+        if duration > budget(name, seconds)
+    ]
+
+
+def _deepest(file: str, paths: Iterable[str]) -> str | None:
+    """Return the longest of the paths that is the file or a folder above it."""
+    holding = [path for path in paths if f"{file}/".startswith(f"{path.removesuffix(EACH_FILE)}/")]
+    return max(holding, key=len, default=None)
