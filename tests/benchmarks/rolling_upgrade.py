@@ -28,9 +28,9 @@ from components.compute.local.launch import Process, command_line, environment
 from mlflow_runtime.schema import history
 from mlflow_runtime.schema.comparison import compare
 from tests.benchmarks.rolling import Outcome, clients, outcomes, replicas
-from tests.conftest import first_of_free_ports
 from tests.end_to_end.upgrade.reading import Services, read_all
 from tests.support.local_stack import RunningStack, eventually
+from tests.support.ports import first_of_free_ports
 from tests.support.services import Answer
 
 WRITER = Path(__file__).resolve().parents[1] / "end_to_end" / "upgrade" / "old" / "write.py"

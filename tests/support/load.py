@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import urllib3
 
-from tests.support.local_stack import RunningStack
+from tests.support.local_stack import RunningStack, eventually
 
 
 @dataclass
@@ -36,6 +36,11 @@ class Load:
                 self.acknowledged.append(step)
             self._attempt(self.failed_reads, f"runs/get?run_id={self.run_id}", None)
             time.sleep(pause)
+
+    def await_rounds(self, more: int) -> None:
+        """Return once so many more writes were acknowledged, each with the read after it."""
+        wanted = len(self.acknowledged) + more
+        eventually(lambda: len(self.acknowledged) > wanted, what=f"{more} more writes, but {self.failed_writes[-3:]}")
 
     def stop(self) -> None:
         self._stop.set()
@@ -64,15 +69,15 @@ class Load:
 
 @contextmanager
 def light_load(stack: RunningStack, experiment_id: str, pause: float = 0.05) -> Iterator[Load]:
-    """Run the load beside the block, and for long enough around it to have something to say."""
+    """Run the load beside the block, and around it until writes and reads were answered before and after it."""
     run = stack.call("runs/create", {"experiment_id": experiment_id, "start_time": int(time.time() * 1000)})
     load = Load(stack, run["run"]["info"]["run_id"])
     thread = threading.Thread(target=load.run, args=(pause,), daemon=True)
     thread.start()
     try:
-        time.sleep(1)
+        load.await_rounds(5)
         yield load
-        time.sleep(2)
+        load.await_rounds(20)
     finally:
         load.stop()
         thread.join(timeout=60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,10 @@ import yaml
 
 from components.compute.local.supervisor import Supervisor, SupervisorError
 from delivery.local.configuration import PROJECT, REPOSITORY, STACK, LocalStack
-from tests.conftest import first_of_free_ports
+from delivery.local.status import processes
 from tests.support.command_line import mlflow_platform
+from tests.support.ports import first_of_free_ports
+from tests.support.waiting import until
 
 PORTS = 60
 UP_SECONDS = 300
@@ -147,8 +148,12 @@ class RunningStack:
         return answer.json()
 
     def healthy(self) -> bool:
-        """Whether every process is ready, and the gateway has noticed: it asks its upstreams once a second."""
-        if self.run("status").returncode != 0:
+        """Whether every process is ready, and the gateway has noticed: it asks its upstreams once a second.
+
+        The processes are looked at in this process: a test asks often, and a new interpreter takes longer than the answer.
+        """
+        rows = processes(self.local)
+        if not rows or not all(row["ready"] for row in rows):
             return False
         calls = ("experiments/search?max_results=1", "registered-models/search?max_results=1")
         return all(self.ask(f"/api/2.0/mlflow/{call}").status == 200 for call in calls)
@@ -156,12 +161,5 @@ class RunningStack:
 
 def eventually(condition: Callable[[], bool], seconds: float = 60, what: str = "it") -> None:
     """Wait for a condition; connection errors count as not yet."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if condition():
-                return
-        except (OSError, KeyError, SupervisorError, urllib3.exceptions.HTTPError):
-            pass
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not happen within {seconds} s")
+    not_yet = (OSError, KeyError, SupervisorError, urllib3.exceptions.HTTPError)
+    until(condition, what, seconds, not_yet=not_yet, pause=0.1)

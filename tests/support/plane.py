@@ -9,7 +9,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +22,7 @@ import psycopg2
 from components.emulators import certificates, identities, postgres
 from components.emulators.azure.managed_identity import DATABASE
 from components.emulators.identities import BlobAccess, Identity
+from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
@@ -38,16 +38,7 @@ T = TypeVar("T")
 
 def eventually(probe: Callable[[], T], what: str) -> T:
     """The first true value of `probe`; errors of a program that is not up yet count as not yet."""
-    deadline = time.monotonic() + PATIENCE
-    last: object = None
-    while time.monotonic() < deadline:
-        try:
-            if value := probe():
-                return value
-        except (OSError, psycopg2.OperationalError) as error:
-            last = error
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not happen in {PATIENCE} s: {last}")
+    return until(probe, what, PATIENCE, not_yet=(OSError, psycopg2.OperationalError), pause=0.05)
 
 
 @dataclass

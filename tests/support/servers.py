@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,6 +26,8 @@ from azure.keyvault.secrets import SecretClient
 from requests.adapters import HTTPAdapter
 
 from components.emulators.postgres.entra import Administrator, bootstrap
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 VAULT_URL = "https://example.vault.azure.net"
 
@@ -74,7 +75,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     try:
         if account:
             os.chown(folder, account.pw_uid, account.pw_gid)
-        data, port = folder / "data", _free_port()
+        data, port = folder / "data", free_port()
         subprocess.run(
             [binaries / "initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", data],
             check=True,
@@ -108,22 +109,11 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 def _wait_for(server: PostgresServer, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(300):
+    def answers() -> bool:
         assert process.poll() is None, log.read_text()
-        try:
-            server.run("postgres", "postgres", "SELECT 1")
-        except psycopg2.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(log.read_text())
+        return bool(server.run("postgres", "postgres", "SELECT 1"))
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    until(answers, f"PostgreSQL answers, see {log}", not_yet=(psycopg2.OperationalError,))
 
 
 @dataclass

@@ -29,9 +29,9 @@ from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.routes import ServiceRole
-from tests.conftest import first_of_free_ports
 from tests.support.plane import IDENTITIES, PATIENCE, PREPARE, REGISTRY, REPOSITORY, STACK, TRACKING, Plane, Program
 from tests.support.plane import eventually as eventually  # for the tests of this folder
+from tests.support.ports import first_of_free_ports
 from tests.support.role_environment import TOPOLOGY, given
 
 ARTIFACTS = Identity.of(STACK, "mlflow-artifacts", blobs=BlobAccess.WRITE)

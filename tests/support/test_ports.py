@@ -22,7 +22,7 @@ def test_workers_have_parts_of_the_range_that_do_not_overlap(monkeypatch: pytest
 
 def test_a_port_that_is_taken_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = ports.free_port()
-    monkeypatch.setattr(ports.random, "randrange", lambda *_: taken)
+    monkeypatch.setattr("random.randrange", lambda *_: taken)
     with socket.socket() as other:
         other.bind(("127.0.0.1", taken))
         with pytest.raises(RuntimeError, match="no 1 consecutive free ports"):

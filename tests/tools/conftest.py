@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -32,11 +33,8 @@ def stub(path: Path, body: str) -> Path:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds; the test's own time limit ends a wait for what never comes."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "the awaited state did not come"
-        time.sleep(0.02)
+    """Return once the condition holds."""
+    until(condition, "the awaited state")
 
 
 def is_running(pid: int) -> bool:

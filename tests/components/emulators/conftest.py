@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import first_of_free_ports
 from tests.support.plane import REPOSITORY, Plane
+from tests.support.ports import first_of_free_ports
 
 
 @pytest.fixture

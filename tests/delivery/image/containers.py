@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from delivery.image.container import USER_ID, command
-from tests.conftest import first_of_free_ports
 from tests.support.plane import Plane, Program
+from tests.support.ports import first_of_free_ports
 from tests.support.role_environment import given
 from tests.support.services import Platform, Service, eventually
 

@@ -11,11 +11,11 @@ import pytest
 
 from delivery.image.container import command
 from delivery.image.programs import find
-from tests.conftest import first_of_free_ports
 from tests.delivery.image.conftest import Built
 from tests.delivery.image.containers import ImagePlatform
 from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY, eventually
+from tests.support.ports import first_of_free_ports
 from tests.support.services import Service
 
 SERVICES = ("tracking", "registry", "artifacts")

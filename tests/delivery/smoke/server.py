@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,9 @@ from typing import Any
 
 import requests
 from mlflow import MlflowClient
+
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 START_SECONDS = 60
 
@@ -50,14 +51,6 @@ class Server:
         }
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def stock_server(folder: Path) -> Iterator[Server]:
     """`mlflow server` on SQLite with one worker, until the block ends."""
@@ -88,11 +81,8 @@ def stock_server(folder: Path) -> Iterator[Server]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(f"{url}/health", timeout=2).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.2)
-    raise RuntimeError(f"no MLflow server at {url}:\n{log.read_text()[-2000:]}")
+    def healthy() -> bool:
+        assert process.poll() is None, f"no MLflow server at {url}:\n{log.read_text()[-2000:]}"
+        return requests.get(f"{url}/health", timeout=2).ok
+
+    until(healthy, f"the server at {url} is healthy, see {log}", START_SECONDS, not_yet=(requests.RequestException,))

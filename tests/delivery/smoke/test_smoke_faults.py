@@ -14,7 +14,8 @@ import pytest
 from delivery.smoke.steps.table import STEPS
 from tests.delivery.smoke.conftest import Smoke, finish
 from tests.delivery.smoke.proxy import Answer, Forward, proxy
-from tests.delivery.smoke.server import Server, free_port
+from tests.delivery.smoke.server import Server
+from tests.support.ports import free_port
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from urllib.parse import quote
 from mlflow_runtime.azure import secrets
 from mlflow_runtime.azure.blob_address import BlobAddress
 from mlflow_runtime.routes import ServiceRole
-from tests.conftest import first_of_free_ports
 from tests.end_to_end.fuzz.asking import Request, ask
 from tests.support.local_stack import RunningStack
+from tests.support.ports import first_of_free_ports
 from tests.support.waiting import until
 
 # Its `sitecustomize` leads MLflow's Azure repository to the emulator.

@@ -18,11 +18,11 @@ import psycopg2
 
 from mlflow_runtime.schema import history
 from mlflow_runtime.schema.comparison import Comparison, compare
-from tests.conftest import first_of_free_ports
 from tests.end_to_end.upgrade.dumps import restore, save
 from tests.end_to_end.upgrade.old_mlflow import OldMlflow
 from tests.end_to_end.upgrade.reading import Services, read_all
 from tests.support.plane import Plane, eventually
+from tests.support.ports import first_of_free_ports
 from tests.support.services import Platform
 
 DATABASES = ("tracking", "registry")

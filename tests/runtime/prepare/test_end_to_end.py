@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import first_of_free_ports
 from tests.support.plane import PREPARE, REGISTRY, REPOSITORY, TRACKING, Plane
+from tests.support.ports import first_of_free_ports
 from tests.support.role_environment import given
 from tests.support.services import topology_on
 

@@ -23,6 +23,7 @@ import pytest
 from components.compute.local import processes
 from components.compute.local.processes import ProcessError, ProcessGroup
 from components.compute.local.supervisor import Supervisor, SupervisorError
+from tests.support.waiting import until
 
 SERVER = """
 import http.server, os, sys
@@ -75,15 +76,7 @@ def ask(port: int) -> list[str]:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if condition():
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"did not happen within {seconds} s")
+    until(condition, "the awaited state of the processes", seconds, not_yet=(OSError,))
 
 
 def test_replicas_run_and_a_second_apply_touches_none(group: ProcessGroup) -> None:
