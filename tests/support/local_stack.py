@@ -150,7 +150,7 @@ class RunningStack:
     def healthy(self) -> bool:
         """Whether every process is ready, and the gateway has noticed: it asks its upstreams once a second.
 
-        The processes are looked at in this process: a test asks often, and a new interpreter takes longer than the answer.
+        It looks in this process: a test asks often, and a new interpreter takes longer than the answer.
         """
         rows = processes(self.local)
         if not rows or not all(row["ready"] for row in rows):
