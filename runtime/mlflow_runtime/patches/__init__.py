@@ -1,1 +1,32 @@
-"""Everything that is changed inside MLflow, each with the version and the reason."""
+"""Everything that is changed inside MLflow 3.17.2, as one list; each file says what for.
+
+What MLflow offers as an entry point is no patch: the dialect `postgresql+entra` and the artifact repository `wasbs`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlflow_runtime.artifacts import routes as artifact_routes
+from mlflow_runtime.artifacts.memory import Memory
+from mlflow_runtime.database.revisions import image_revisions
+from mlflow_runtime.patches import (
+    artifact_locations,
+    connect_attempts,
+    error_answers,
+    schema_verification,
+    span_trees,
+)
+from mlflow_runtime.service.settings import Settings
+
+
+def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
+    """Change MLflow in this process, for one service. MLflow must be loaded; call it once."""
+    connect_attempts.install()
+    schema_verification.install(image_revisions())
+    span_trees.install()
+    artifact_locations.close_others()
+    error_answers.install(fastapi_app, flask_app)
+    # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.
+    if settings.artifacts is not None:
+        artifact_routes.install(fastapi_app, Memory.of(settings.artifacts.memory_mib))

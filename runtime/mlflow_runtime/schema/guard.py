@@ -1,15 +1,11 @@
 """Which schema a service serves on: the one its MLflow was made for, or a newer one that is declared to serve it.
 
-MLflow by itself makes missing tables when a store is opened, and refuses every schema but its own, so a replica that
-is restarted between a migration and its replacement would stay away. Both are decided here instead.
+`/ready` asks here, and so does MLflow when it opens a store (`patches/schema_verification.py`).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
-
 from mlflow_runtime.database.revisions import Revisions
-from mlflow_runtime.schema import declaration
 from mlflow_runtime.schema.declaration import Found
 
 
@@ -48,37 +44,3 @@ def judge(found: Found, revisions: Revisions) -> str | None:
         f"the schema is at revision {shown}, which this image does not know (it needs {revisions.head}, its newest of "
         f"{len(revisions.known)}) {why}; deploy the newer image that migrated it, or restore the database"
     )
-
-
-def install(revisions: Revisions) -> None:
-    """Put these decisions in the place of MLflow's own, in this process. MLflow must be loaded.
-
-    A newer schema that is not declared to serve passes where this process saw its own before, as in `/ready`: MLflow
-    opens further stores while it serves, to register a logged model for one.
-    """
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
-    from mlflow.store.db import utils as mlflow_db
-    from mlflow.store.model_registry import sqlalchemy_store as registry_store
-
-    was_at_head: set[str] = set()
-
-    def verify(engine: Engine) -> None:
-        database = engine.url.set(query={}).render_as_string()
-        with engine.connect() as connection:
-            found = declaration.read(connection)
-        try:
-            if judge(found, revisions) is None:
-                was_at_head.add(database)
-        except SchemaRefusedError as refused:
-            if isinstance(refused, NewerSchemaError) and database in was_at_head:
-                return
-            raise MlflowException(str(refused), error_code=TEMPORARILY_UNAVAILABLE) from refused
-
-    def all_tables_exist(engine: Engine) -> bool:
-        verify(engine)
-        return True
-
-    # Both stores ask for their tables when they are opened, and only that of tracking verifies the revision.
-    mlflow_db._all_tables_exist = registry_store._all_tables_exist = all_tables_exist
-    mlflow_db._verify_schema = verify

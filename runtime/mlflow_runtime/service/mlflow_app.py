@@ -13,11 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL
 
-from mlflow_runtime.database.revisions import image_revisions
-from mlflow_runtime.patches import span_trees
-from mlflow_runtime.responses import UNANSWERED, failure_of
 from mlflow_runtime.routes import ServiceRole
-from mlflow_runtime.schema import guard
 from mlflow_runtime.service.settings import Settings
 
 # No address of a server is kept in rows, so a platform can move; every service resolves it to the container itself.
@@ -89,39 +85,8 @@ def load(settings: Settings) -> Any:
 
     from mlflow.server import app as flask_app
     from mlflow.server.fastapi_app import app as fastapi_app
-    from mlflow.store.db import utils as mlflow_db
 
-    from mlflow_runtime.artifacts import routes
-    from mlflow_runtime.artifacts.memory import Memory
-    from mlflow_runtime.patches import artifact_locations
+    from mlflow_runtime import patches
 
-    # MLflow retries a first connect for 100 s inside the request that needs it. Stores are opened in the background.
-    mlflow_db.MAX_RETRY_COUNT = 1
-    guard.install(image_revisions())
-    span_trees.install()
-    artifact_locations.close_others()
-    if settings.artifacts is not None:
-        routes.install(fastapi_app, Memory.of(settings.artifacts.memory_mib))
-    answer_errors(fastapi_app, flask_app)
+    patches.apply(settings, fastapi_app, flask_app)
     return fastapi_app
-
-
-def answer_errors(fastapi_app: Any, flask_app: Any) -> None:
-    """Answer the errors that MLflow lets through; all others stay what they are to both frameworks."""
-    from starlette.responses import JSONResponse
-
-    async def for_fastapi(_request: Any, error: Exception) -> JSONResponse:
-        failure = failure_of(error)
-        if failure is None:
-            raise error
-        return JSONResponse(failure.body, failure.status)
-
-    def for_flask(error: Exception) -> tuple[dict[str, Any], int]:
-        failure = failure_of(error)
-        if failure is None:
-            raise error
-        return failure.body, failure.status
-
-    for kind in UNANSWERED:
-        fastapi_app.add_exception_handler(kind, for_fastapi)
-        flask_app.register_error_handler(kind, for_flask)

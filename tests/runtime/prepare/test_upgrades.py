@@ -13,10 +13,11 @@ from mlflow.store.tracking import sqlalchemy_store as tracking_store
 from sqlalchemy import Engine
 
 from mlflow_runtime.database.revisions import Revisions
+from mlflow_runtime.patches import schema_verification
 from mlflow_runtime.prepare import connection, schema
 from mlflow_runtime.prepare.connection import engine
 from mlflow_runtime.prepare.steps import StepFailed, prepare
-from mlflow_runtime.schema import declaration, guard, history
+from mlflow_runtime.schema import declaration, history
 from mlflow_runtime.schema.comparison import served_on
 from mlflow_runtime.schema.declaration import Declaration
 from mlflow_runtime.service import probes
@@ -192,7 +193,7 @@ def as_service_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             (registry_store, "_all_tables_exist"),
         ):
             monkeypatch.setattr(module, name, getattr(module, name))
-        guard.install(of_image(head))
+        schema_verification.install(of_image(head))
 
     return install
 
