@@ -4,6 +4,8 @@ It makes what the services need and may not make themselves: databases, roles wi
 schema that this image's MLflow expects. It serves nothing and listens on no port.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def run(env: Mapping[str, str]) -> int:
-    """Runs the job with the settings in `env`. Exit code: 0 done, 1 a step failed, 2 the settings are wrong."""
+    """Run the job with the settings in `env`. Exit code: 0 done, 1 a step failed, 2 the settings are wrong."""
     if not logging.getLogger().handlers:
         logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)  # at INFO it logs every request

@@ -1,5 +1,7 @@
 """How prepare connects: unpooled engines with bounded waits, and the wait for a database that is not there yet."""
 
+from __future__ import annotations
+
 from azure.core.exceptions import AzureError
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -45,7 +47,7 @@ def quoted(identifier: str) -> str:
 
 
 def wait_until_reachable(target: Engine, *, within: float) -> None:
-    """Connects until it works; PrepareError after `within` seconds.
+    """Connect until it works; PrepareError after `within` seconds.
 
     A refused connection, a refused login and a missing identity are all retried: on Azure, role assignments and the
     database's Entra administrator take minutes to be in effect. Anything else (a bad URL, a missing driver) is raised.

@@ -1,5 +1,7 @@
 """The databases of the stores."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
@@ -9,7 +11,7 @@ from mlflow_runtime.prepare.errors import PrepareError
 
 
 def create_missing(connection: Connection, names: Sequence[str]) -> list[str]:
-    """Creates those of `names` that are missing, owned by the present role, and returns them.
+    """Create those of `names` that are missing, owned by the present role, and return them.
 
     `connection` is in autocommit: CREATE DATABASE runs in no transaction. Refuses an existing database whose owner is
     neither this role nor one whose rights it has, because migrations and grants would fail half-way in it.

@@ -1,5 +1,7 @@
 """The one exception that a step of prepare raises for a condition it understands."""
 
+from __future__ import annotations
+
 
 class PrepareError(Exception):
     """A refusal or failure with its remedy.

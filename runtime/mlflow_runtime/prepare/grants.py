@@ -5,6 +5,8 @@ made by hand is taken back. Other roles (an analyst's, a backup's) are an operat
 do objects of extensions, and objects of owners whose rights this role does not have.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, Engine, text
@@ -68,7 +70,7 @@ SELECT pg_get_userbyid(owner), name FROM (
 
 
 def converge(target: Engine, access: Mapping[str, Access]) -> list[str]:
-    """Runs the missing and takes back the excess privileges, in one transaction, and returns the statements it ran.
+    """Run the missing and revoke the excess privileges, in one transaction, and return the statements it ran.
 
     Refuses a service's role that owns something (an owner's rights cannot be taken back), and fails if the catalogue
     does not show afterwards what the table says.

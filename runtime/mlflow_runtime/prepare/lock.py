@@ -1,5 +1,7 @@
 """At most one prepare at work on a server."""
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def exclusive(admin: Engine, *, within: float) -> Iterator[Connection]:
-    """Holds the server-wide advisory lock and yields its connection (autocommit, database `postgres`).
+    """Hold the server-wide advisory lock and yield its connection (autocommit, database `postgres`).
 
     A second prepare waits, saying so, and fails with PrepareError after `within` seconds. The server releases the lock
     when the connection ends, so a killed prepare never blocks the next one.
@@ -65,7 +67,7 @@ def _holder(connection: Connection) -> str:
 
 
 def end_leftovers(connection: Connection, databases: Sequence[str]) -> int:
-    """Ends what a killed prepare left running in `databases`, waits until it is gone, and returns how many there were.
+    """End what a killed prepare left running in `databases`, wait until it is gone, and return how many there were.
 
     The server lets a statement finish before it notices that its client died, while the lock of the dead process is
     free at once. To be called with the lock held, before this process opens sessions of its own there.

@@ -4,6 +4,8 @@ In database `postgres`, `pgaadauth_create_principal_with_oid` makes a role and t
 then log in as that role; `pgaadauth_list_principals` lists the ties. Azure and the local server both have them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
@@ -22,7 +24,7 @@ _ATTRIBUTES = {
 
 
 def ensure(connection: Connection, principals: Sequence[Principal]) -> list[str]:
-    """Creates the roles that are missing and returns their names; refuses existing ones that are unsafe.
+    """Create the roles that are missing and return their names; refuse existing ones that are unsafe.
 
     `connection` is in autocommit and in database `postgres`. Unsafe is a role that is tied to another Entra object (its
     identity was made anew) or to none, one with an attribute of an administrator, and a member of another role.

@@ -9,6 +9,8 @@ Sources of the table's narrow rows, all in MLflow 3.17.2:
 MLflow needs no temporary tables and no DDL.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -1,5 +1,7 @@
 """The record that tells an operator to which time to restore a database if a migration turns out wrong."""
 
+from __future__ import annotations
+
 from importlib.metadata import version
 
 from sqlalchemy import Engine, text
@@ -22,7 +24,7 @@ _CREATE = (
 
 
 def record(target: Engine, *, from_revision: str, to_revision: str) -> str:
-    """Writes a row, by the server's clock, before a migration of a database with data, and returns its time in UTC.
+    """Write a row, by the server's clock, before a migration of a database with data, and return its time in UTC.
 
     Committed on its own: the row stays when the migration fails, and a repeated migration writes another one. Every row
     with the same `from_revision` is as good as the last, because a failed migration changes nothing.

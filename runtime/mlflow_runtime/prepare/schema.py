@@ -4,6 +4,8 @@ The functions of mlflow.store.db.utils that `mlflow db upgrade` and the stores t
 public ones. On PostgreSQL an upgrade is one transaction, so a killed one leaves the revision that was there.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import Enum
 
@@ -54,7 +56,7 @@ def expected_revision() -> str:
 
 
 def examine(target: Engine) -> Standing:
-    """Reads where the schema stands; changes nothing.
+    """Read where the schema stands; change nothing.
 
     Refuses a database ahead of this image (its revision is unknown here: a newer image migrated it) unless it is
     declared to serve it, one with several revisions, and one without a revision that holds tables which MLflow did not
@@ -99,7 +101,7 @@ def serves(revision: str) -> bool:
 
 
 def migrate(target: Engine, standing: Standing) -> None:
-    """Brings the schema to the head revision and verifies that it is there; does nothing where it is already.
+    """Bring the schema to the head revision and verify that it is there; do nothing where it is already.
 
     Declares which older images the new schema serves, before it is there: a replica of one that starts in the moment
     after the migration reads it. Leaves a NEWER schema alone.
@@ -141,7 +143,7 @@ def _declare(target: Engine) -> None:
 
 
 def open_tracking_store(url: URL) -> None:
-    """Opens the store as a service would, which makes the default experiment where it is missing.
+    """Open the store as a service would, which makes the default experiment where it is missing.
 
     Once, here, because replicas that start together would race for it, and a service that only reads the tracking
     database (the registry opens it too) may not make it.
@@ -151,6 +153,6 @@ def open_tracking_store(url: URL) -> None:
 
 
 def open_registry_store(url: URL) -> None:
-    """Opens the store as a service would; MLflow refuses here what it would refuse at the service's start."""
+    """Open the store as a service would; MLflow refuses here what it would refuse at the service's start."""
     store = RegistryStore(url.render_as_string(hide_password=False))
     store._dispose_engine()

@@ -1,5 +1,7 @@
 """What the prepare role is told by its environment, checked whole before anything is touched."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

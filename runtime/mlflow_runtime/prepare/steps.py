@@ -1,5 +1,7 @@
 """The order of a prepare run, one line a step with its time."""
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +25,7 @@ class StepFailed(Exception):  # noqa: N818 - it names what happened
 
 
 def prepare(settings: Settings, vault_client: Callable[[], SecretClient]) -> None:
-    """Brings databases, roles, secrets, schemas and grants to what this image needs; raises StepFailed.
+    """Bring databases, roles, secrets, schemas and grants to what this image needs; raise StepFailed.
 
     Safe to run again at any time, after a kill at any moment too: every step looks at what is there first, and changes
     it in one transaction or one call.
@@ -112,7 +114,7 @@ class _Run:
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Logs the step's outcome (which the body may say) and its time, or turns its failure into StepFailed."""
+        """Log the step's outcome (which the body may say) and its time, or turn its failure into StepFailed."""
         outcomes: list[str] = []
         start = time.monotonic()
         try:

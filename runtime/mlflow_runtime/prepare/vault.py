@@ -1,5 +1,7 @@
 """The secrets that prepare makes in Key Vault where they are missing. No value is ever logged or put in an error."""
 
+from __future__ import annotations
+
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -72,7 +74,7 @@ def ensure(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Outcome]:
-    """Makes each secret that is missing and brings back one that is soft-deleted; never overwrites.
+    """Make each secret that is missing and recover one that is soft-deleted; overwrite none.
 
     An existing value stays, since data is encrypted with it. A disabled secret, one that does not fit its purpose, and
     a vault that does not answer or refuses this identity for `within` seconds are PrepareErrors.

@@ -1,5 +1,7 @@
 """One PostgreSQL for all tests of prepare, with a prepared pair of databases that tests clone."""
 
+from __future__ import annotations
+
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -31,7 +33,7 @@ def prepared(server: PostgresServer) -> Prepared:
     return Prepared(pair, outputs, [process.returncode for process in processes])
 
 
-def _output_until(process: "subprocess.Popen[str]", words: str) -> str:
+def _output_until(process: subprocess.Popen[str], words: str) -> str:
     """What the process printed up to the line with `words`, or all of it if that line never came."""
     assert process.stdout is not None
     seen = ""

@@ -1,5 +1,7 @@
 """A pair of databases on the test server, and how tests look at it and prepare it."""
 
+from __future__ import annotations
+
 import itertools
 import subprocess
 import sys
@@ -31,7 +33,7 @@ class Pair:
     def as_admin(self, database: str, *statements: str) -> list[tuple[object, ...]]:
         return self.server.run(database, "postgres", *statements)
 
-    def process(self) -> "subprocess.Popen[str]":
+    def process(self) -> subprocess.Popen[str]:
         """Starts prepare as a process of its own; its output is a pipe."""
         return subprocess.Popen(
             [

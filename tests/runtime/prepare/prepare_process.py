@@ -1,5 +1,7 @@
 """A prepare run as a process of its own: `python -m tests.runtime.prepare.prepare_process PORT TRACKING REGISTRY`."""
 
+from __future__ import annotations
+
 import logging
 import sys
 

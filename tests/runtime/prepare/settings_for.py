@@ -1,5 +1,7 @@
 """Settings of a prepare run against the test server, whose roles log in without a password or a token."""
 
+from __future__ import annotations
+
 from sqlalchemy import URL
 
 from mlflow_runtime.prepare.settings import Principal, Settings

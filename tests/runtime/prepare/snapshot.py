@@ -1,5 +1,7 @@
 """All that prepare may change on a server, as one comparable value."""
 
+from __future__ import annotations
+
 from tests.runtime.prepare.pairs import Pair
 
 _SERVER = {

@@ -1,5 +1,7 @@
 """`mlflow-runtime prepare` as its platform runs it: by token and over TLS against the data plane of the local stack."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal

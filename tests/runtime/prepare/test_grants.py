@@ -1,5 +1,7 @@
 """Least privilege, as the catalogue has it and as each role finds it when it tries."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import psycopg2

@@ -4,6 +4,8 @@ One process plays both services: it sends requests to MLflow's application with 
 with those of the registry service behind it.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast

@@ -1,5 +1,7 @@
 """The arithmetic from the table of rights to SQL."""
 
+from __future__ import annotations
+
 import re
 
 from hypothesis import given

@@ -1,5 +1,7 @@
 """Whole runs of prepare against a real PostgreSQL: fresh, repeated, at once, killed, behind, ahead."""
 
+from __future__ import annotations
+
 import logging
 import signal
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """The environment of the prepare role: what is read, and every problem in one message."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """Secrets by the real Key Vault client; only what is below its HTTP layer answers in the vault's place."""
 
+from __future__ import annotations
+
 import logging
 
 import pytest
