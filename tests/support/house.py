@@ -45,37 +45,27 @@ APART: Final = (
 )
 _BACKENDS: Final = "components.compute"
 
-_SHARED_ROUTES: Final = "the dashboard asks each service for the metrics path that the service itself serves"
-_SHARED_ROWS: Final = "the dashboard evaluates the rows that the services' metrics are made of"
-_OBSERVED_SERVICES: Final = "what is charted and alerted on is passed to no component yet"
-_OWN_SERVER: Final = "the generator starts the PostgreSQL server of the tests"
-_SHARED_HISTORY: Final = "the table of migrations is written in the form that the image reads"
 EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
-    ("components.azure.monitoring", "components.mlflow.observability.alerts"): _OBSERVED_SERVICES,
-    ("components.azure.monitoring", "components.mlflow.observability.kql"): _OBSERVED_SERVICES,
-    ("components.azure.monitoring", "components.mlflow.observability.workbook"): _OBSERVED_SERVICES,
-    ("delivery.schema.generate", "tests.support.servers"): _OWN_SERVER,
-    ("delivery.dashboard.evaluation", "mlflow_runtime.metrics.snapshot"): _SHARED_ROWS,
-    ("delivery.dashboard.scraping", "mlflow_runtime.metrics.snapshot"): _SHARED_ROWS,
-    ("delivery.dashboard.scraping", "mlflow_runtime.routes"): _SHARED_ROUTES,
-    ("delivery.schema.changes", "mlflow_runtime.schema.history"): _SHARED_HISTORY,
-    ("delivery.schema.generate", "mlflow_runtime.schema.history"): _SHARED_HISTORY,
-    ("delivery.schema.rows", "mlflow_runtime.schema.history"): _SHARED_HISTORY,
+    ("delivery.dashboard", "mlflow_runtime.metrics.snapshot"): "it evaluates the rows of the services' own metrics",
+    ("delivery.dashboard", "mlflow_runtime.routes"): "it asks each service for the path that the service serves",
+    ("delivery.schema", "mlflow_runtime.schema"): "it writes the table of migrations in the form that the image reads",
 }
-"""Imports that no floor allows, each with its reason. One that nobody needs any more is a violation."""
+"""Imports from a package that no floor allows, each with its reason. One that nothing needs is a violation."""
 
 
 def violations(imports: Imports, exceptions: Mapping[tuple[str, str], str] = EXCEPTIONS) -> list[str]:
     """Return one line for each import that the house does not allow, and for each exception without an import."""
-    backends = _backends(imports)
-    found = {
-        (module, imported): reason
-        for module, targets in imports.items()
-        for imported in targets
-        if (reason := _refusal(module, imported, backends))
-    }
-    refused = [f"{module} imports {to}: {found[module, to]}" for module, to in found.keys() - exceptions.keys()]
-    stale = [f"{module} does not import {to}: remove its exception" for module, to in exceptions.keys() - found.keys()]
+    backends, needed, refused = _backends(imports), set[tuple[str, str]](), list[str]()
+    for module, imported in ((module, imported) for module, targets in imports.items() for imported in targets):
+        if (reason := _refusal(module, imported, backends)) is None:
+            continue
+        allowing = [pair for pair in exceptions if _inside(module, pair[0]) and _inside(imported, pair[1])]
+        needed.update(allowing)
+        if not allowing:
+            refused.append(f"{module} imports {imported}: {reason}")
+    stale = [
+        f"{module} does not import {imported}: remove its exception" for module, imported in exceptions.keys() - needed
+    ]
     return sorted(refused + stale)
 
 
@@ -122,12 +112,18 @@ def product(root: Path = REPOSITORY, *, at_import: bool = False) -> dict[str, fr
 
     `at_import` means what runs when the module is imported: no function's body and nothing under TYPE_CHECKING.
     """
-    files = {"__main__": root / "__main__.py"}
+    modules = files(root)
+    return {module: read(file.read_text(), modules, at_import=at_import) for module, file in modules.items()}
+
+
+def files(root: Path = REPOSITORY) -> dict[str, Path]:
+    """Return the file of each module of the product."""
+    found = {"__main__": root / "__main__.py"}
     for folder, base in _FOLDERS:
         for file in sorted((root / folder).rglob("*.py")):
             parts = file.relative_to(root / base).with_suffix("").parts
-            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-    return {module: read(file.read_text(), files, at_import=at_import) for module, file in files.items()}
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
 
 
 def read(source: str, modules: Collection[str], *, at_import: bool = False) -> frozenset[str]:
