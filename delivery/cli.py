@@ -37,7 +37,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "preview": ("delivery.preview.command:preview", "Show what a stack would create on Azure."),
     "cost": ("delivery.cost.command:cost", "Show what a stack costs a month by list prices."),
     "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
-    "schema": ("delivery.schema.program:schema", "Show what a change of MLflow's version does to the databases."),
+    "schema": ("delivery.schema.command:schema", "Show what a change of MLflow's version does to the databases."),
     "image": ("delivery.image.command:app", "Build the image, compare two builds, or run a role from it."),
     "reference": (
         "delivery.reference.command:reference",

@@ -1,22 +1,37 @@
-"""What a change of MLflow's version does to the databases, also by the names of images."""
+"""`mlflow-platform schema`: what a change of MLflow's version does to the databases, also by the names of images."""
 
 from __future__ import annotations
 
-import sys
+from typing import Annotated
 
+import typer
+
+from delivery.outcome import ExitCode, reported
 from delivery.schema.images import version_of
+from delivery.terminal import say
 from mlflow_runtime.schema.command import told
 from mlflow_runtime.schema.history import UnknownVersionError
 
 
-def run(old: str, new: str, as_json: bool) -> int:
-    """Print the comparison of two versions. Return 0, or 2 for a version that is not known.
+def schema(
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="OLD",
+            help="The version that runs: a number, a lock file that pins it, an image of this machine, or a file with "
+            "an image's configuration as JSON.",
+        ),
+    ],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The new version, in the same way.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a document for programs.")] = False,
+) -> int:
+    """Show what a change of MLflow's version does to the databases.
 
-    Each is a version, a lock file that pins it, a file with an image's configuration, or an image of this machine.
+    It says whether the change migrates them, and whether the older version's code runs on the newer schema. A version
+    that is not known is wrong usage.
+
+    Example: mlflow-platform schema 3.10.1 runtime/requirements.lock
     """
-    try:
-        print(told(version_of(old), version_of(new), as_json=as_json))
-    except UnknownVersionError as error:
-        print(f"schema: {error}", file=sys.stderr)
-        return 2
-    return 0
+    with reported(UnknownVersionError, code=ExitCode.USAGE):
+        say(told(version_of(old), version_of(new), as_json=as_json))
+    return ExitCode.DONE

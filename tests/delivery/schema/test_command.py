@@ -1,16 +1,16 @@
-"""`delivery.schema`: the comparison of versions, and of images by podman."""
+"""`mlflow-platform schema`: the comparison of versions, and of images by podman."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from delivery.schema.command import run
+from delivery.cli import run
 from mlflow_runtime.schema.command import told
+from tests.support.command_line import mlflow_platform
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LOCK = REPOSITORY / "runtime" / "requirements.lock"
@@ -18,7 +18,7 @@ LABELS = {"org.mlflow.version": "3.17.0"}
 
 
 def ran(capsys: pytest.CaptureFixture[str], old: str, new: str, code: int = 0) -> str:
-    assert run(old, new, as_json=False) == code
+    assert run(["schema", old, new]) == code
     printed = capsys.readouterr()
     return printed.err if code else printed.out
 
@@ -59,6 +59,6 @@ def test_what_is_no_name_of_an_image_is_refused(capsys: pytest.CaptureFixture[st
 
 
 def test_the_command_prints_json() -> None:
-    command = [sys.executable, "-m", "delivery.schema", "3.16.1", "3.17.2", "--json"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True)
+    command = mlflow_platform("schema", "3.16.1", "3.17.2", "--json")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout) == json.loads(told("3.16.1", "3.17.2", as_json=True))
