@@ -16,7 +16,8 @@ from tests.end_to_end.azure.living import Cloud, FirstUp, done, failed, only, st
 from tests.support.arm import needs_schemas
 from tests.support.stacks import STACKS
 
-pytestmark = needs_schemas
+# A life is fifteen commands of the engine, of five seconds each on two quiet cores and of a minute on busy ones.
+pytestmark = [needs_schemas, pytest.mark.timeout(1200)]
 PROTECTED = ("staging", "prod")
 ROLLED = {"prepare-job", "prepare", "tracking", "registry", "artifacts", "gateway"}
 IMAGE = {"digest": "sha256:" + "5" * 64}
