@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb_kql
+import duckdb_kql.engine
 
 from tools import node_packages
 from tools.steps import Report
@@ -85,18 +86,27 @@ def analyzed(queries: Iterable[str]) -> list[dict[str, Any]]:
 
 def run(query: str, lines: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
     """The rows that a query gives of lines of the console log: by column, those that are left out are empty."""
-    columns = TABLES["ContainerAppConsoleLogs"]
-    definition = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in columns.items())
-    places = ", ".join("?" for _ in columns)
     connection = _connection()
-    connection.execute(f"CREATE OR REPLACE TABLE ContainerAppConsoleLogs ({definition})")
+    connection.execute("DELETE FROM ContainerAppConsoleLogs")
     if lines:
-        rows = [[line.get(name, "") for name in columns] for line in lines]
-        connection.executemany(f"INSERT INTO ContainerAppConsoleLogs VALUES ({places})", rows)  # noqa: S608
-    found = duckdb_kql.query(connection, query)
-    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+        columns = TABLES["ContainerAppConsoleLogs"]
+        row = f"({', '.join('?' for _ in columns)})"
+        values = [line.get(name, "") for line in lines for name in columns]
+        connection.execute(f"INSERT INTO ContainerAppConsoleLogs VALUES {', '.join([row] * len(lines))}", values)  # noqa: S608
+    found = connection.execute(_translated(query))
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+@functools.cache
+def _translated(query: str) -> str:
+    """Return the query in SQL. The tables never change, so each query is translated once."""
+    return str(duckdb_kql.to_sql(query, schema=duckdb_kql.engine.schema(_connection())))
 
 
 @functools.cache
 def _connection() -> Any:
-    return duckdb_kql.connect()
+    connection = duckdb_kql.connect()  # in UTC, as the translation expects
+    columns = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in TABLES["ContainerAppConsoleLogs"].items())
+    connection.execute(f"CREATE TABLE ContainerAppConsoleLogs ({columns})")
+    return connection
