@@ -20,6 +20,7 @@ from tests.support.load import light_load
 from tests.support.local_stack import RunningStack, eventually
 
 DATA_PLANE = ("postgres", "blobs", "azure")
+AWAY_ROUNDS = 40  # of a write and a read: two seconds at least, and the gateway asks its upstreams each second
 SERVICES = ("tracking", "tracking-2", "registry", "artifacts", "gateway")
 # What tracking calls do not need, once their service runs.
 BESIDE_TRACKING = ("registry", "artifacts", "blobs", "azure", "keeper")
@@ -78,7 +79,7 @@ def test_a_killed_supervisor_is_back_with_everything(stack: RunningStack, experi
 @pytest.mark.parametrize("process", ["registry", "artifacts", "blobs"])
 def test_while_it_is_away_all_tracking_calls_succeed(stack: RunningStack, experiment: str, process: str) -> None:
     with light_load(stack, experiment) as load, held_down(stack, process):
-        time.sleep(5)
+        load.await_rounds(AWAY_ROUNDS)
     assert load.failed_reads + load.failed_writes == []
 
 
@@ -86,9 +87,9 @@ def test_while_one_tracking_replica_is_away_nothing_that_can_be_retried_fails(
     stack: RunningStack, experiment: str
 ) -> None:
     with light_load(stack, experiment) as load, held_down(stack, "tracking-2"):
-        time.sleep(5)
+        load.await_rounds(AWAY_ROUNDS)
         settled = len(load.failed_writes)
-        time.sleep(5)
+        load.await_rounds(AWAY_ROUNDS)
         assert len(load.failed_writes) == settled, "after the gateway noticed, writes go to the living replica"
     assert load.failed_reads == []
     assert load.lost() == set()
