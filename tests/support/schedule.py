@@ -34,7 +34,6 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/offline_azure/test_rules.py": False,
     "tests/delivery/recover/test_addresses.py": False,
     "tests/delivery/recover/test_parts.py": False,
-    "tests/delivery/reference/test_stacks.py": False,
     "tests/delivery/smoke/test_smoke_parts.py": False,
     "tests/end_to_end/fuzz": False,
     "tests/end_to_end/local/test_leaks.py": False,
