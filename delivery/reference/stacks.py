@@ -102,7 +102,7 @@ def _cost(estimates: Mapping[str, Estimate]) -> Iterator[str]:
     yield "| stack | resource | what | idle | at load |"
     yield "|---|---|---|---|---|"
     for stack, found in estimates.items():
-        for line in sorted(found.lines, key=lambda line: line.load_usd, reverse=True)[:5]:
+        for line in sorted(found.lines, key=lambda line: (-line.load_usd, line.resource, line.what))[:5]:
             yield f"| {stack} | {line.resource} | {line.what} | {line.idle_usd:.0f} | {line.load_usd:.0f} |"
     yield ""
     load = next(iter(estimates.values())).load
