@@ -66,19 +66,20 @@ fuzz: toolchain ## Send wrong requests to a local stack of its own and compare w
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m tests.end_to_end.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
 
-lint: venv ## Check style, types and the Containerfile
+lint: venv ## Check style, types, English and the Containerfile
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m mypy .
 	@.venv/bin/hadolint runtime/Containerfile
+	@$(VENV) tools/words.py
 
 format: venv ## Rewrite the sources in the project's style
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m ruff check --fix .
 	@$(VENV) -m ruff format .
 
-lock: venv ## Resolve the dependencies anew and write the lock files
+lock: venv ## Resolve the dependencies again and write the lock files
 	@$(VENV) tools/lock.py
 
 # The virtual environment and the engine take minutes on a new machine and do not depend on each other.

@@ -47,11 +47,11 @@ def identity_names() -> dict[Role, str]:
 
 
 def unique_suffix(subscription_id: str, stack: str, generation: str = "") -> str:
-    """What the stack's worldwide names end in: five characters of a-z and 0-9, a letter first.
+    """The end of the stack's globally unique names: five characters of a-z and 0-9, a letter first.
 
     The same for the same three, so nothing has to be remembered; the case of the subscription's id does not count.
     `generation` is any text of the configuration, and another one makes other names. It is for a stack that is made
-    anew while its old names are still taken: a deleted vault or server keeps its name for as long as it can be brought
+    again while its old names are still taken: a deleted vault or server keeps its name for as long as it can be brought
     back. Changing it under a living stack replaces its vault, its storage and its database, with what is in them.
 
     Refuses a subscription that is not an id: its display name would make names too, and others after a renaming.
@@ -123,7 +123,7 @@ class Names:
 
     @property
     def action_group(self) -> str:
-        """Whom alerts reach, 1 to 260 characters."""
+        """The action group that alerts notify, 1 to 260 characters."""
         return f"ag-{self._base}"
 
     @property
@@ -147,22 +147,22 @@ class Names:
 
     @property
     def database_server(self) -> str:
-        """Worldwide, 3 to 63 lower-case letters, digits and hyphens."""
+        """Globally unique, 3 to 63 lower-case letters, digits and hyphens."""
         return f"psql-{self._base}-{self.suffix}"
 
     @property
     def storage_account(self) -> str:
-        """Worldwide, 3 to 24 lower-case letters and digits."""
+        """Globally unique, 3 to 24 lower-case letters and digits."""
         return _cut("stmlflow", _compact(self.stack), self.suffix)
 
     @property
     def key_vault(self) -> str:
-        """Worldwide, 3 to 24 letters, digits and single hyphens, a letter first and no hyphen last."""
+        """Globally unique, 3 to 24 letters, digits and single hyphens, a letter first and no hyphen last."""
         return _cut("kv-mlflow-", self.stack, f"-{self.suffix}")
 
     @property
     def container_registry(self) -> str:
-        """Worldwide, 5 to 50 letters and digits."""
+        """Globally unique, 5 to 50 letters and digits."""
         return f"crmlflow{_compact(self.stack)}{self.suffix}"
 
     def identity(self, role: Role) -> str:

@@ -1,4 +1,4 @@
-"""The program: settings -> what a stack stands on -> MLflow -> outputs."""
+"""The program: settings -> data plane and compute -> MLflow -> outputs."""
 
 from __future__ import annotations
 

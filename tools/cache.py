@@ -50,7 +50,7 @@ def ensure(directory: Path, make: Callable[[Path], None], *, essential: Iterable
     """Return `directory`, first filled by `make(staging_folder)` unless it is there whole.
 
     `essential` are files inside, by relative name, without which the folder is useless; a later call that finds one
-    of them missing or of another size makes the folder anew. What `make` raises passes through and nothing is kept.
+    of them missing or of another size makes the folder again. What `make` raises passes through and nothing is kept.
     """
     if is_whole(directory):
         return directory

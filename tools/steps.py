@@ -1,4 +1,4 @@
-"""Long steps of the tools, told as they happen: one line every few seconds, and a failure whose last line says why.
+"""Long steps of the tools, reported as they happen: one line every few seconds, and a failure whose last line says why.
 
 Everything here goes to stderr; stdout belongs to the result of a tool. Standard library only, because the tools run
 before anything is installed.

@@ -1,7 +1,7 @@
 """Refuse phrases that the project's English avoids: `python tools/words.py [FILE ...]`, every tracked file by default.
 
 words.txt beside this file lists the phrases and what to write instead. Exit code 1 names each place as FILE:LINE.
-Identifiers count too: `_mended` is refused like `mended`. Standard library only.
+Identifiers count like prose. Standard library only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def table(text: str) -> dict[str, str]:
 def violations(text: str, words: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
     """Each place as line number, phrase and what to write instead, in the order of the text."""
     longest_first = sorted(words, key=len, reverse=True)
-    # "There is none" is plain. A phrase that goes over a line's end may have a comment's sign between its words.
+    # "There is" before "none" is plain. In a phrase over a line's end, a comment's sign may stand between words.
     alternatives = "|".join(r"[\s#*>]+".join(map(_word, phrase.split())) for phrase in longest_first)
     for match in re.finditer(rf"(?<![A-Za-z])(?<!there\s)(?:{alternatives})(?![A-Za-z])", text):
         phrase = " ".join(re.split(r"[\s#*>]+", match.group().lower()))

@@ -87,7 +87,7 @@ def query_alert(
                 monitor.ConditionArgs(
                     query=rule.query,
                     time_aggregation=monitor.TimeAggregation.COUNT,
-                    # ConditionOperator is of another API: its values ("gt") are none of a query rule's.
+                    # ConditionOperator is of another API: its values ("gt") do not fit a query rule.
                     operator=monitor.Operator.GREATER_THAN.value,
                     threshold=0,
                     failing_periods=monitor.ConditionFailingPeriodsArgs(

@@ -22,7 +22,7 @@ _SECRET_NAME = re.compile(r"[A-Za-z0-9-]{1,127}\Z")
 class KeyVaultArgs:
     """What makes a vault.
 
-    `protect` and `purge_protection` are plain: the one decides on the lock, the other cannot be taken back on Azure.
+    `protect` and `purge_protection` are plain: the first decides on the lock; Azure never revokes the second.
     So is the number of `subnet_ids`: the subnets with the service endpoint Microsoft.KeyVault that may reach the vault.
     Without any, only private endpoints reach it. `workspace_id` is where logs and metrics go. Raises ValueError with
     every problem at once.
@@ -117,7 +117,7 @@ def _properties(args: KeyVaultArgs) -> keyvault.VaultPropertiesArgs:
         enable_rbac_authorization=True,
         enable_soft_delete=True,
         soft_delete_retention_in_days=SOFT_DELETE_DAYS,
-        # Azure takes true or nothing: a vault that was told false is refused.
+        # Azure takes true or nothing: Azure refuses a vault that says false.
         enable_purge_protection=True if args.purge_protection else None,
         enabled_for_deployment=False,
         enabled_for_disk_encryption=False,

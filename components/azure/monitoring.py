@@ -1,4 +1,4 @@
-"""Where logs go and who is told what: workspace, action group, alerts, workbook, budget."""
+"""Where logs go and who receives alerts: workspace, action group, alerts, workbook, budget."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BudgetArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
-    """`emails` get the alerts and the budget's notices; without any, alerts fire and nobody is told. `sender` is what
+    """`emails` get the alerts and the budget's notices; without any, alerts fire unseen. `sender` is what
     these messages come from, 1 to 12 characters. `protect` guards the workspace against deletion: its logs are all that
     is left to say what happened.
 

@@ -24,7 +24,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "tcp_keepalives_idle": "60",
         "tcp_keepalives_interval": "10",
         "tcp_keepalives_count": "6",
-        # Says who waited for whom when runs are logged in parallel or a migration stands still.
+        # Shows which session waited for which when runs are logged in parallel or a migration stands still.
         "log_lock_waits": "on",
         # Every logged metric updates its row of latest_metrics: by default a fifth of the table may be dead rows.
         "autovacuum_vacuum_scale_factor": "0.05",

@@ -21,7 +21,7 @@ PROBES = 2
 """Connections of `/ready`, which asks each database beside the engines."""
 
 PREPARE = 4
-"""The most that the prepare job opens at once, while the services of before still serve."""
+"""The most that the prepare job opens at once, while the previous revision still serves."""
 
 _POOL = LIMITS["database_pool"]
 

@@ -18,7 +18,7 @@ _NOT_AZURE = ("pulumi:", "pulumi-python:")
 
 
 class InputError(ValueError):
-    """The document is none that resources can be read from. The message says what to give instead."""
+    """The document contains no readable resources. The message says what to give instead."""
 
 
 class NotPricedError(ValueError):

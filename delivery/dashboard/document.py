@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def chart(readings: Sequence[Reading], *, now: float, every: float, kept: float) -> Json:
-    """Every panel over the last `kept` seconds, and which replicas told anything in the last step.
+    """Every panel over the last `kept` seconds, and which replicas reported in the last step.
 
     The step that has not ended yet is left out: its rates would fall with what is missing of it.
     """
@@ -30,7 +30,7 @@ def chart(readings: Sequence[Reading], *, now: float, every: float, kept: float)
         "replicas": sorted(fresh),
         "times": times,
         "panels": [
-            {**_panel(panel), "lines": {line: [told.get(time) for time in times] for line, told in lines.items()}}
+            {**_panel(panel), "lines": {line: [values.get(time) for time in times] for line, values in lines.items()}}
             for panel in PANELS
             for lines in [charted(panel, ended, STEP_SECONDS)]
         ],

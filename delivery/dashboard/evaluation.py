@@ -15,7 +15,7 @@ _STATUS = re.compile(r"[1-5][0-9][0-9]")
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What one replica told at a time (seconds since the epoch) of the time since its last reading."""
+    """What one replica reported at a time (seconds since the epoch) of the time since its last reading."""
 
     at: float
     service: str
@@ -67,11 +67,11 @@ def quantile(buckets: Mapping[tuple[float, float], float], at: float) -> float:
 
 
 def _totals(panel: Panel, series: Series, readings: Sequence[Reading]) -> dict[str, float]:
-    told: dict[tuple[str, str], list[float]] = defaultdict(list)
+    reported: dict[tuple[str, str], list[float]] = defaultdict(list)
     for reading in readings:
         for line, number in _sums(_numbers(panel, series, [reading])).items():
-            told[reading.replica, line].append(number)
-    return _sums((line, sum(numbers) / len(numbers)) for (_, line), numbers in told.items())
+            reported[reading.replica, line].append(number)
+    return _sums((line, sum(numbers) / len(numbers)) for (_, line), numbers in reported.items())
 
 
 def _shares(panel: Panel, part: Series, whole: Series, readings: Sequence[Reading]) -> dict[str, float]:

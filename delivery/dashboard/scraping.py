@@ -65,7 +65,7 @@ def _target(path: Path) -> Target | None:
 
 
 def parse(exposition: str) -> snapshot.Totals:
-    """The kept series of a text in Prometheus' format. Raises ValueError where it is none."""
+    """The kept series of a text in Prometheus' format. Raises ValueError for any other text."""
     return snapshot.totals(text_string_to_metric_families(exposition), KEPT)
 
 
@@ -99,7 +99,11 @@ def scrape(wanted: Iterable[Target]) -> dict[Target, snapshot.Totals]:
     """What each process shows now; those that do not answer are left out."""
     found = list(wanted)
     with ThreadPoolExecutor(max(len(found), 1)) as pool:
-        return {target: told for target, told in zip(found, pool.map(_ask, found), strict=True) if told is not None}
+        return {
+            target: reported
+            for target, reported in zip(found, pool.map(_ask, found), strict=True)
+            if reported is not None
+        }
 
 
 def _ask(target: Target) -> snapshot.Totals | None:
@@ -116,7 +120,7 @@ def _ask(target: Target) -> snapshot.Totals | None:
 
 
 class Scraper(threading.Thread):
-    """Fills a history, at whole multiples of `EVERY_SECONDS` by the clock, until it is told to end."""
+    """Fills a history, at whole multiples of `EVERY_SECONDS` by the clock, until it is asked to end."""
 
     def __init__(self, stack: LocalStack, history: History) -> None:
         super().__init__(name="scraper", daemon=True)

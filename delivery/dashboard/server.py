@@ -63,8 +63,8 @@ def serve(history: History, charts: Path, port: int) -> ThreadingHTTPServer:
 def _content(history: History, charts: Path) -> dict[str, tuple[str, Content]]:
     def data() -> bytes:
         readings = history.readings()
-        told = document.chart(readings, now=time.time(), every=EVERY_SECONDS, kept=KEPT_SECONDS)
-        return json.dumps(told, allow_nan=False).encode()
+        reported = document.chart(readings, now=time.time(), every=EVERY_SECONDS, kept=KEPT_SECONDS)
+        return json.dumps(reported, allow_nan=False).encode()
 
     script, style = "text/javascript; charset=utf-8", "text/css; charset=utf-8"
     return {

@@ -52,15 +52,15 @@ def build(target: Path, *, base_reference: str | None, report: Report) -> dict[s
     buildah = find("buildah")
     source = source_of(context.CHECKOUT, os.environ)
     with tempfile.TemporaryDirectory(prefix="mlflow-platform-image-") as scratch:
-        laid = Path(scratch, "context")
-        laid.mkdir()
-        context.lay(laid, source_date_epoch=source.epoch, report=report)
-        inputs = cache.digest([*_contents(laid), context.CONTAINERFILE.read_bytes(), base_name, repr(source)])
+        folder = Path(scratch, "context")
+        folder.mkdir()
+        context.write(folder, source_date_epoch=source.epoch, report=report)
+        inputs = cache.digest([*_contents(folder), context.CONTAINERFILE.read_bytes(), base_name, repr(source)])
         found = _document(target)
         if found.get("inputs") == inputs and _is_stored(buildah, found["id"]):
             return found
         with cache.lock(cache.root() / "image-build.lock", report), _leftovers_removed(buildah):
-            identifier = _build(buildah, Path(scratch), laid, base_name, source, report)
+            identifier = _build(buildah, Path(scratch), folder, base_name, source, report)
         staged = Path(scratch, "result")
         staged.mkdir()
         run(
@@ -127,8 +127,8 @@ def published(url: str) -> str:
     return f"https://{match[1]}/{match[2]}" if match else ""
 
 
-def _build(buildah: Path, scratch: Path, laid: Path, base_name: str, source: Source, report: Report) -> str:
-    lock = (laid / "requirements.lock").read_text()
+def _build(buildah: Path, scratch: Path, context_folder: Path, base_name: str, source: Source, report: Report) -> str:
+    lock = (context_folder / "requirements.lock").read_text()
     project = tomllib.loads((context.CHECKOUT / "runtime" / "pyproject.toml").read_text())["project"]
     name, _, digest = base_name.partition("@")
     arguments = {
@@ -165,7 +165,7 @@ def _build(buildah: Path, scratch: Path, laid: Path, base_name: str, source: Sou
         f"--file={context.CONTAINERFILE}",
         f"--tag={REPOSITORY}",
         f"--iidfile={scratch / 'identifier'}",
-        laid,
+        context_folder,
     ]
     run(command, doing="building the image", report=report, remedy=_REMEDY)
     return (scratch / "identifier").read_text().strip()

@@ -1,4 +1,4 @@
-"""The build context: the few files that runtime/Containerfile reads, laid in a folder of their own.
+"""The build context: the few files that runtime/Containerfile reads, in a folder of their own.
 
 So the image depends on nothing else in the checkout, and nothing else can get into it.
 """
@@ -32,7 +32,7 @@ _MOUNTED_LINKS = "/context/links"
 _MOUNTED_AUTHORITIES = "/run/secrets/authorities"
 
 
-def lay(folder: Path, *, source_date_epoch: int, report: Report) -> None:
+def write(folder: Path, *, source_date_epoch: int, report: Report) -> None:
     """Fill the empty `folder`. The runtime's wheel is built with this Python's setuptools, and fetches nothing."""
     lock = without(_LOCK.read_text(), dropped())
     (folder / "requirements.lock").write_text(lock)
@@ -95,7 +95,7 @@ def _blocks(lock: str) -> Iterator[tuple[str, str]]:
 
 
 def package_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where packages come from, as uv's variables for the build: what the user's uv or pip are told here."""
+    """Where packages come from, as uv's variables for the build: how the user's uv or pip are configured here."""
     translated = uv_environment(environ)
     settings = {name: value for name, value in translated.items() if value and _INDEX.fullmatch(name)}
     if links := _links(settings):

@@ -40,7 +40,7 @@ def of_job(kept: Mapping[str, Execution], job: str) -> list[Execution]:
     return sorted(own, key=lambda one: str(one["startTime"]), reverse=True)
 
 
-def told(execution: Execution) -> dict[str, Any]:
+def document(execution: Execution) -> dict[str, Any]:
     """The answer to a GET. It runs until the second look at it."""
     properties: dict[str, Any] = {
         "status": execution["ends"] if execution["looks"] > 1 else _RUNNING,

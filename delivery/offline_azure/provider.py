@@ -62,9 +62,9 @@ def outputs(
     `answer` is what Azure knows of this one resource and not of its kind.
     """
     of_address = {*addresses.names(type_token), *addresses.SCOPES} - sdk_types.outputs_of(type_token)
-    told = {key: value for key, value in _answered(inputs).items() if key not in of_address}
-    told = merged(merged(told, computed_outputs.computed(type_token, identifier, inputs)), answer)
-    return {"type": addresses.arm_type(identifier), **told}
+    reported = {key: value for key, value in _answered(inputs).items() if key not in of_address}
+    reported = merged(merged(reported, computed_outputs.computed(type_token, identifier, inputs)), answer)
+    return {"type": addresses.arm_type(identifier), **reported}
 
 
 def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
@@ -74,10 +74,10 @@ def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
 def preview_outputs(type_token: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
     """Before the resource is there, all that is not an input is unknown."""
     computed = unknown(computed_outputs.computed(type_token, "unknown", inputs))
-    told = merged(_answered(inputs), computed)
+    reported = merged(_answered(inputs), computed)
     return {
-        **dict.fromkeys(sdk_types.outputs_of(type_token) - told.keys() - sdk_types.inputs_of(type_token), UNKNOWN),
-        **told,
+        **dict.fromkeys(sdk_types.outputs_of(type_token) - reported.keys() - sdk_types.inputs_of(type_token), UNKNOWN),
+        **reported,
     }
 
 
@@ -94,7 +94,7 @@ def refreshed(
 ) -> dict[str, Json]:
     """The inputs with what has changed in Azure's answers since the last one, as the provider reads a resource.
 
-    So what Azure wrote back at once is no difference, and what it chooses anew later is one.
+    So what Azure wrote back at once is no difference, and what it chooses again later is one.
     """
 
     def moved(given: Json, old: Json, new: Json) -> Json:
@@ -197,9 +197,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             made = self._asked(context, lambda: self._azure.create(type_token, inputs))
         except HalfDoneError as half:
             left = self._azure.resources[addresses.address(type_token, inputs).lower()]
-            told = outputs_of(left) | {"provisioningState": "Failed"}
+            reported = outputs_of(left) | {"provisioningState": "Failed"}
             detail = provider_pb2.ErrorResourceInitFailed(
-                id=left["id"], properties=wire(told), reasons=[str(half)], inputs=wire(inputs)
+                id=left["id"], properties=wire(reported), reasons=[str(half)], inputs=wire(inputs)
             )
             _abort_with(context, str(half), detail)
         return provider_pb2.CreateResponse(id=made["id"], properties=wire(outputs_of(made)))
@@ -209,9 +209,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         found = self._asked(context, lambda: self._azure.read(type_token, request.id))
         if found is None:
             return provider_pb2.ReadResponse()
-        told, known = outputs_of(found), plain(request.inputs)
-        inputs = refreshed(type_token, known, plain(request.properties), told) if known else found["inputs"]
-        return provider_pb2.ReadResponse(id=found["id"], properties=wire(told), inputs=wire(inputs))
+        reported, known = outputs_of(found), plain(request.inputs)
+        inputs = refreshed(type_token, known, plain(request.properties), reported) if known else found["inputs"]
+        return provider_pb2.ReadResponse(id=found["id"], properties=wire(reported), inputs=wire(inputs))
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         type_token, inputs = _token(request.urn), plain(request.news)
@@ -238,8 +238,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if found is None:
             context.abort(grpc.StatusCode.UNKNOWN, f'Status=404 Code="ResourceNotFound" Message="{identifier}"')
             raise AssertionError("unreachable")
-        told = {"id": found["id"], **outputs_of(found)}
-        return provider_pb2.InvokeResponse(**{"return": wire(told)})
+        reported = {"id": found["id"], **outputs_of(found)}
+        return provider_pb2.InvokeResponse(**{"return": wire(reported)})
 
     def _asked(self, context: Any, ask: Callable[[], Any]) -> Any:
         try:

@@ -137,10 +137,10 @@ class ManagementApi(ThreadingHTTPServer):
             above, _, last = path.rpartition("/")
             if last.lower() == "executions" and above.lower() in self.azure.resources:
                 below = executions.of_job(self.azure.executions, above)
-                return HTTPStatus.OK, {"value": [executions.told(one) for one in below]}
+                return HTTPStatus.OK, {"value": [executions.document(one) for one in below]}
             if execution := self.azure.executions.get(path.lower()):
                 execution["looks"] += 1
-                return HTTPStatus.OK, executions.told(execution)
+                return HTTPStatus.OK, executions.document(execution)
             app, _, revision = path.partition("/revisions")
             if revision:
                 return HTTPStatus.OK, self._revisions(app, revision.strip("/"))
@@ -165,20 +165,20 @@ class ManagementApi(ThreadingHTTPServer):
             raise _missing(path)
         history = app["revisions"]
         if not name:
-            return {"value": [revisions.told(app["id"], history, one) for one in history]}
+            return {"value": [revisions.document(app["id"], history, one) for one in history]}
         for one in history:
             if one["name"].lower() == name.lower():
                 one["looks"] += 1
-                return revisions.told(app["id"], history, one)
+                return revisions.document(app["id"], history, one)
         raise _missing(f"{path}/revisions/{name}")
 
 
 def _resource(resource: Mapping[str, Any]) -> dict[str, Any]:
     body = {key: value for key, value in resource["body"].items() if key not in ("name", "type")}
     answer = {"provisioningState": "Succeeded", **resource.get("answer", {})}
-    told = {"id": resource["id"], "name": addresses.own_name(resource["id"])}
-    told["type"] = addresses.arm_type(resource["id"])
-    return merged({**told, **body}, {"properties": answer})  # type: ignore[no-any-return]
+    reported = {"id": resource["id"], "name": addresses.own_name(resource["id"])}
+    reported["type"] = addresses.arm_type(resource["id"])
+    return merged({**reported, **body}, {"properties": answer})  # type: ignore[no-any-return]
 
 
 def _missing(path: str) -> RefusedError:

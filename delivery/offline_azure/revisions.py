@@ -1,4 +1,4 @@
-"""The revisions of a container app: which one an app is at, which one was ready last, and what is told of each.
+"""The revisions of a container app: which one an app is at, which one was ready last, and what ARM answers for each.
 
 Source: Microsoft Learn, "Update and deploy changes in Azure Container Apps" (revision-scope changes, running status).
 The states that the API specification lacks are those of its issue 29102 in Azure/azure-rest-api-specs.
@@ -51,7 +51,7 @@ def summary(history: list[Revision]) -> dict[str, str]:
     return {"latestRevisionName": history[-1]["name"], "latestReadyRevisionName": ready[-1] if ready else ""}
 
 
-def told(app: str, history: list[Revision], revision: Revision) -> dict[str, Any]:
+def document(app: str, history: list[Revision], revision: Revision) -> dict[str, Any]:
     """The answer to a GET of a revision. The first look at a new one finds it on its way."""
     provisioning, running, health, details = _STATES[revision["outcome"]]
     if revision["looks"] <= 1:

@@ -20,7 +20,7 @@ _BY_HAND: Final = (
 
 
 class AddressError(ValueError):
-    """The ID of a resource cannot be told; the message says what is missing and what to do."""
+    """The ID of a resource is unknown; the message says what is missing and what to do."""
 
 
 def address(token: str, inputs: Mapping[str, Any], subscription: str | None) -> str:

@@ -62,7 +62,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Recovered:
-    """What was done. `backup` is the state of before, None where the state was not touched."""
+    """What was done. `backup` is the previous state, None where the state was not touched."""
 
     backup: Path | None
     settled: Sequence[Settled]
@@ -177,7 +177,7 @@ def _alone(engine: Engine, one: Pending, identifier: str) -> Settled:
         return Settled(operation=one, outcome=Outcome.ABSENT, identifier=identifier)
     resource = states.known(engine.state()).get(one.urn)
     if resource is None:
-        note = f"{reason(answer.text)}; mend that and run the recovery again"
+        note = f"{reason(answer.text)}; fix that and run the recovery again"
         return Settled(operation=one, outcome=Outcome.FAILED, identifier=identifier, note=note)
     return _import(one, identifier, resource)
 
@@ -197,7 +197,7 @@ def _of_known(engine: Engine, one: Pending, identifier: str, resource: Mapping[s
     if _missing(answer, identifier):
         return Settled(operation=one, outcome=Outcome.ABSENT, identifier=identifier)
     if answer.code != 0:
-        note = f"{reason(answer.text)}; mend that and run the recovery again"
+        note = f"{reason(answer.text)}; fix that and run the recovery again"
     else:
         note = (
             f"it was to replace {resource.get('id')}, which the state still has, so it cannot be brought in. "

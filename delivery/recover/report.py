@@ -42,7 +42,7 @@ def question(stack: str) -> str:
 def done_text(stack: str, done: Recovered) -> str:
     """What was done, and what comes next."""
     lines = [_settled(one) for one in done.settled]
-    lines += [f"The state of before is in {done.backup}."] if done.backup else []
+    lines += [f"The previous state is in {done.backup}."] if done.backup else []
     if not done.complete:
         return "\n".join(
             [*lines, "Not all is brought back: see above. The interrupted creates stay noted in the state."]

@@ -18,7 +18,7 @@ _GROUP: Final = "azure-native:resources:ResourceGroup"
 _PROVIDER: Final = "pulumi:providers:azure-native"
 _VARIABLES: Final = ("ARM_SUBSCRIPTION_ID", "AZURE_SUBSCRIPTION_ID")
 
-# What the program said of a resource and `pulumi import` cannot be told: without it a destroy that comes before the
+# What the program said of a resource and `pulumi import` takes no option for. Without it a destroy before the
 # next `up` would not know the order, nor what is protected.
 _GOALS: Final = (
     "additionalSecretOutputs",

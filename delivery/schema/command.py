@@ -9,7 +9,7 @@ import typer
 from delivery.outcome import ExitCode, reported
 from delivery.schema.images import version_of
 from delivery.terminal import say
-from mlflow_runtime.schema.command import told
+from mlflow_runtime.schema.command import report
 from mlflow_runtime.schema.history import UnknownVersionError
 
 
@@ -33,5 +33,5 @@ def schema(
     Example: mlflow-platform schema 3.10.1 runtime/requirements.lock
     """
     with reported(UnknownVersionError, code=ExitCode.USAGE):
-        say(told(version_of(old), version_of(new), as_json=as_json))
+        say(report(version_of(old), version_of(new), as_json=as_json))
     return ExitCode.DONE

@@ -27,7 +27,7 @@ def ask(url: str, method: str, path: str, **arguments: Any) -> requests.Response
 
 
 def ask_json(url: str, method: str, path: str, **arguments: Any) -> Any:
-    """The JSON of the answer, see `ask`; `UnexpectedError` if it is none."""
+    """The JSON of the answer, see `ask`; `UnexpectedError` for anything else."""
     response = ask(url, method, path, **arguments)
     try:
         return response.json()

@@ -1,4 +1,4 @@
-"""What everything else stands on: resource group, logs, network, and who acts."""
+"""What everything else needs: resource group, logs, network, and who acts."""
 
 from __future__ import annotations
 

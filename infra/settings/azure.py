@@ -250,7 +250,7 @@ class AzureSettings(AzureDefaults):
     image: ImageSettings
     exposure: Exposure = described(
         "From where the gateway is called: internal (the virtual network and its peers) or public (the internet; "
-        "refused while access is none)",
+        "refused with `access: none`)",
         alias="ingress",
         default=Exposure.INTERNAL,
     )

@@ -191,7 +191,8 @@ def _public_needs_access_control(problems: Problems, azure: AzureSettings) -> No
         problems.note(
             "ingress",
             str(azure.exposure),
-            "internal as long as access is none, since anybody on the internet could read and write all data",
+            "internal as long as there is no access control (access: none), since anybody on the internet could read "
+            "and write all data",
             problems.set("ingress", Exposure.INTERNAL),
         )
 
@@ -213,7 +214,7 @@ def _protection_is_whole(problems: Problems, azure: AzureSettings) -> None:
             "purgeProtection",
             "false",
             "true with protect, as a deleted vault could be purged with all secrets",
-            f"set protect to false, or set purgeProtection, which Azure never takes back, with "
+            f"set protect to false, or set purgeProtection, which Azure never revokes, with "
             f"`{problems.set('purgeProtection', 'true')}`",
         )
 

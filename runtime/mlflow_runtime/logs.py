@@ -48,7 +48,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(role: str) -> None:
-    """Send every logger's records to standard error as JSON. MLflow and uvicorn must be told not to do their own."""
+    """Send every logger's records to standard error as JSON. MLflow's and uvicorn's own logging must be off."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(role))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

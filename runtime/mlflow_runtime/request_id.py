@@ -28,7 +28,7 @@ def current() -> str | None:
 
 
 def begin(scope: Scope) -> str:
-    """Take over a request's id, from here on `current`. A missing one, or one that is not well formed, is made anew."""
+    """Take over a request's id, from here on `current`. A missing or malformed one is replaced by a new one."""
     sent = next((value for name, value in scope["headers"] if name == _HEADER), b"").decode("latin-1")
     found = sent if _WELL_FORMED.fullmatch(sent) else str(uuid.uuid4())
     _current.set(found)

@@ -53,7 +53,7 @@ class Client:
     longest: float = 0.0
 
     def work(self, url: str, stop: threading.Event) -> None:
-        """Until told to stop."""
+        """Until a stop is asked for."""
         session, number = Session(url), 0
         while not stop.is_set():
             number += 1

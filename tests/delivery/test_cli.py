@@ -71,7 +71,7 @@ def test_the_line_in_the_list_is_the_first_of_the_commands_own_help(name: str) -
         (["image"], "Usage: mlflow-platform image"),
     ],
 )
-def test_wrong_usage_is_told_in_words(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_explained(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(arguments) == ExitCode.USAGE
     printed = capsys.readouterr()
     assert said in printed.out + printed.err

@@ -12,8 +12,8 @@ from tests.support.stacks import DIGEST, STACKS, graph
 
 PROTECTED = ("staging", "prod")
 
-# Types with logs or metrics that Azure sends only when it is told to. A private endpoint, an identity or a DNS zone has
-# none; the apps' logs are their environment's.
+# Types with logs or metrics that Azure sends only where a setting asks for it. A private endpoint, an identity or a
+# DNS zone has none; the apps' logs are their environment's.
 WITH_DIAGNOSTICS = (
     "azure-native:app:ManagedEnvironment",
     "azure-native:containerregistry:Registry",

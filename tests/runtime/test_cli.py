@@ -28,7 +28,7 @@ def test_anything_but_a_role_is_refused(arguments: list[str], capsys: pytest.Cap
     assert "mlflow-runtime" in capsys.readouterr().err
 
 
-def test_a_wrong_role_is_told_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_role_names_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["nope"])
     message = capsys.readouterr().err

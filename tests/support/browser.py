@@ -131,7 +131,7 @@ def _row(page: Page, *texts: str) -> Locator:
 class Traffic:
     """The requests of one tab, and what goes wrong: bad answers, requests without one, script errors, calls elsewhere.
 
-    The script of a shared worker is left to the worker: its tab is never told that it has come.
+    The script of a shared worker is left to the worker: its tab never learns that it has come.
     """
 
     def __init__(self, page: Page, refused: list[str]) -> None:

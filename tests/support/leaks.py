@@ -12,8 +12,8 @@ import psutil
 
 from tests.support.local_stack import RunningStack
 
-# What credentials look like wherever they come from. Masked ones are none (`[token]`, `***`, libpq's `xxx`), nor is the
-# line of a source that a traceback quotes, where a name and a bracket follow.
+# What credentials look like. Masked ones (`[token]`, `***`, libpq's `xxx`) do not count, nor does
+# the line of a source that a traceback quotes, where a name and a bracket follow.
 _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "a token": re.compile(r"eyJ[\w-]{16,}\.[\w-]{16,}"),
     "a bearer header": re.compile(r"Bearer\s+[\w.~+/-]{8,}", re.IGNORECASE),

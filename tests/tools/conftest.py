@@ -77,7 +77,7 @@ def guarded(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def private(tmp_path: Path) -> dict[str, str]:
-    """An environment with an empty cache, an empty home and nothing but stubs on PATH."""
+    """An environment with an empty cache, an empty home and only stubs on PATH."""
     for name in ("home", "cache", "bin"):
         (tmp_path / name).mkdir()
     return {

@@ -93,11 +93,11 @@ def test_what_wins_is_what_wins_in_pip(home: dict[str, str], tmp_path: Path) -> 
         ("https_proxy", "PROXY", "HTTPS_PROXY"),
     ],
 )
-def test_what_the_user_told_uv_stays(home: dict[str, str], variable: str, setting: str, translated: str) -> None:
+def test_the_users_own_setting_of_uv_stays(home: dict[str, str], variable: str, setting: str, translated: str) -> None:
     without = home | {"PIP_CONFIG_FILE": os.devnull, f"PIP_{setting}": "from-pip"}
     assert uv_environment(without)[translated] == "from-pip"
-    told = without | {variable: "from-user"}
-    assert uv_environment(told).get(translated, "unset") == ("from-user" if variable == translated else "unset")
+    reported = without | {variable: "from-user"}
+    assert uv_environment(reported).get(translated, "unset") == ("from-user" if variable == translated else "unset")
 
 
 def test_an_unreadable_configuration_is_named_and_left_out(

@@ -271,9 +271,7 @@ def test_a_missing_lock_is_named(checkout: Checkout) -> None:
     assert f"missing in the checkout: {checkout.folder / 'requirements-local.txt'}" in result.stderr
 
 
-def test_a_python_without_pip_and_ensurepip_is_told_which_package_to_install(
-    checkout: Checkout, tmp_path: Path
-) -> None:
+def test_a_python_without_pip_and_ensurepip_names_the_package_to_install(checkout: Checkout, tmp_path: Path) -> None:
     (tmp_path / "cache" / "mlflow-platform" / "uv").unlink()
     (tmp_path / "debian").mkdir()
     (tmp_path / "debian" / "sitecustomize.py").write_text(

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]")
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerAppsArgs:
-    """Where the apps run and as whom.
+    """Where the apps run and with which identity.
 
     `environment_id` and `default_domain` are of the environment (`ContainerAppsEnvironment` or another program's),
     `names` the physical names of the apps and jobs by the names of their specs, `identity_ids` the ARM ids of the

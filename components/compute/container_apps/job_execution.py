@@ -107,14 +107,14 @@ def wait_for(arm: Arm, wanted: Wanted, execution: str) -> None:
         pause *= 2
 
 
-_REPEAT = "It is safe to repeat: mend what its log says and run `up` again."
+_REPEAT = "It is safe to repeat: fix what its log says and run `up` again."
 
 
 def failure(wanted: Wanted, execution: str, what: str) -> str:
-    """What a person is told: what happened, what still runs, and how to read the log."""
+    """The message: what happened, what still serves, and how to read the log."""
     return (
-        f"The job {wanted.name} (execution {execution}) {what}; the services of before still run. Its log, in the Log "
-        f"Analytics workspace:\n{log_query(execution)}\n{_REPEAT}"
+        f"The job {wanted.name} (execution {execution}) {what}; the previous revision still serves. Its log, in the "
+        f"Log Analytics workspace:\n{log_query(execution)}\n{_REPEAT}"
     )
 
 

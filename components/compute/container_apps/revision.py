@@ -1,4 +1,4 @@
-"""The revision that a write of a container app has made: awaited until it is ready, or its failure told.
+"""The revision that a write of a container app has made: awaited until it is ready or has failed.
 
 Azure calls a write "Succeeded" when it has taken it; whether a replica of the new revision ever gets ready shows
 afterwards. Nothing is started or kept here, so that whoever is interrupted looks again.
@@ -74,7 +74,7 @@ def wait_until_ready(arm: Arm, wanted: Wanted) -> str:
 
 
 def failure(app_id: str, latest: str, ready: str, problem: str, revision: Mapping[str, Any]) -> str:
-    """What a person is told: what Azure says of the revision, who has the traffic, where the logs are, what to do."""
+    """The message: what Azure says of the revision, who has the traffic, where the logs are, what to do."""
     _, _, _, _, group, *_, app = app_id.split("/")
     if not latest:
         return f"The container app {app} {problem}: Azure shows no revision of it. Run `up` again."
@@ -82,8 +82,8 @@ def failure(app_id: str, latest: str, ready: str, problem: str, revision: Mappin
     return (
         f"The revision {latest} of the container app {app} {problem}; {traffic}. Azure says: {_said(revision)}. "
         f"Its logs, in the Log Analytics workspace:\n{console_query(latest)}\n{system_query(latest)}\n"
-        "It is safe to repeat: mend what they say and run `up` again. If that was not the app's own, such as a role "
-        "assignment, first have its replicas start anew: "
+        "It is safe to repeat: fix what they say and run `up` again. If that was not the app's own, such as a role "
+        "assignment, first restart its replicas: "
         f"`az containerapp revision restart --resource-group {group} --name {app} --revision {latest}`."
     )
 
@@ -129,8 +129,10 @@ def _said(revision: Mapping[str, Any]) -> str:
         )
         if revision.get(key) is not None
     ]
-    told = [str(revision[key]).strip(" .") for key in ("runningStateDetails", "provisioningError") if revision.get(key)]
-    return "; ".join([", ".join(parts), *told]) if parts or told else "nothing"
+    reported = [
+        str(revision[key]).strip(" .") for key in ("runningStateDetails", "provisioningError") if revision.get(key)
+    ]
+    return "; ".join([", ".join(parts), *reported]) if parts or reported else "nothing"
 
 
 def _revision(arm: Arm, wanted: Wanted, name: str) -> Mapping[str, Any]:

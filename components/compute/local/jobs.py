@@ -112,5 +112,5 @@ def _started(process: Process, output: int) -> Iterator[subprocess.Popen[bytes]]
 def _failure(job: Job, log: Path, what: str) -> str:
     return (
         f"The job {job.name} {what}; what ran before it still runs. The end of {log}:\n{log_tail(log)}\n"
-        "It is safe to repeat: mend what it says and run `up` again."
+        "It is safe to repeat: fix what it says and run `up` again."
     )

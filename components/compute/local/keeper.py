@@ -40,7 +40,7 @@ class Probe(TypedDict):
 
 @dataclass
 class Liveness:
-    """Decides from its liveness probe that one process hangs; made anew for every start of it.
+    """Decides from its liveness probe that one process hangs; created for each start of it.
 
     Until the first good answer the process has the probe's `start_seconds`, after that `failures` bad ones in a row.
     """

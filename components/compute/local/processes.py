@@ -167,7 +167,7 @@ def port_conflicts(group: ProcessGroup) -> list[str]:
     # What runs in a container is no child of the podman that supervisord keeps.
     own |= {pid for path in group.layout.processes.glob("*.container") if (pid := _pid(path))}
     return [
-        f"port {port} on {HOST} is taken{_by_whom(port)}"
+        f"port {port} on {HOST} is taken{_by_process(port)}"
         for port in (*group.ports, *group.extra_ports)
         if port != NO_PORT and not _free(port) and not _listened_by(port, own)
     ]
@@ -204,7 +204,7 @@ def _state(supervisor: Supervisor, group: ProcessGroup, name: str) -> str:
 
 
 def _same_user(group: ProcessGroup, name: str) -> bool:
-    """Whether what is written down of the replica runs as the user of what is to come: only then can a port be shared.
+    """Whether the current replica runs as the user of the new one: only then can they share a port.
 
     A container has the image's user, any other process the one who typed `up`.
     """
@@ -217,7 +217,7 @@ def _same_user(group: ProcessGroup, name: str) -> bool:
 
 @contextlib.contextmanager
 def _bridged(supervisor: Supervisor, group: ProcessGroup) -> Iterator[None]:
-    """A stand-in beside a lone replica for the time in which that is replaced; it is what is to come, on the same port.
+    """A second process beside a lone replica while that one is replaced. It runs the new version on the same port.
 
     A system that does not tell who listens (macOS without root) cannot say when it is there, so there is none then.
     """
@@ -282,7 +282,7 @@ def _await(
             raise ProcessError(
                 f"{name} {otherwise} within {group.start_seconds} s (it is {state}). "
                 f"The end of {log}:\n{log_tail(log)}\n"
-                "Mend what it says and run `up` again: it goes on from here."
+                "Fix what it says and run `up` again: it goes on from here."
             )
         time.sleep(0.2)
 
@@ -367,7 +367,7 @@ def _listened_by(port: int, pids: set[int]) -> bool:
     return bool(ancestors & pids)
 
 
-def _by_whom(port: int) -> str:
+def _by_process(port: int) -> str:
     pid = _listener(port)
     if pid is None:
         return ""

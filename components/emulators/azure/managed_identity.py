@@ -37,7 +37,7 @@ DatabaseSignIn = Callable[[Identity, Token], None]
 class ManagedIdentityEndpoint:
     """Hands a token of an identity to whoever holds that identity's header.
 
-    `admit` is told of every database token before it is handed out. `ready` answers GET /ready.
+    `admit` receives every database token before it is issued. `ready` answers GET /ready.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ def prepare_failed(logs: LogTable) -> QueryRule:
         severity=1,
         lines=f'{lines(logs)} | where {logs.container} == "prepare"',
         fires=f"where {PREPARE_ERROR}",
-        what_to_do="The services of before still run. Read the job's log, mend it, run up again.",
+        what_to_do="The previous revision still serves. Read the job's log, fix the fault, run up again.",
     )
 
 

@@ -158,7 +158,7 @@ IN_FLIGHT = Panel(
 )
 SHED = Panel(
     name="shed",
-    title="Requests turned away",
+    title="Requests rejected",
     unit=Unit.PER_SECOND,
     measure=Rate(of=Series(metric="mlflow_http_requests_shed_total")),
     alert=Alert(

@@ -115,7 +115,7 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
     ) -> CreateMultipartUploadResponse:
         """URLs by which a client writes to the container itself.
 
-        Without CLIENTS_REACH_BLOB it is told that there are none, and MLflow's client sends the whole to this service.
+        Without CLIENTS_REACH_BLOB it answers that there are none, and MLflow's client sends the whole to this service.
         """
         if os.environ.get(DIRECT_VARIABLE) != "true":
             raise _UnsupportedMultipartUploadException

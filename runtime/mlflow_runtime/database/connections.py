@@ -90,8 +90,8 @@ def refusal(server: str, limit: Limit, pool: int, databases: int) -> str | None:
 
 def ask(url: URL) -> Limit:
     """The limits of a server. Raises SQLAlchemyError when it does not answer."""
-    told = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "mlflow-start"}
-    engine = create_engine(url.update_query_dict(told), poolclass=NullPool)
+    reported = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "mlflow-start"}
+    engine = create_engine(url.update_query_dict(reported), poolclass=NullPool)
     with engine.connect() as connection:
         most, reserved = connection.execute(_LIMITS).one()
     return Limit(most=most, reserved=reserved)

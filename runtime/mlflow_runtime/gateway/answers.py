@@ -27,7 +27,7 @@ _ERRORS: Final[Mapping[int, tuple[str, str]]] = {
     ),
     403: (
         "PERMISSION_DENIED",
-        "The Host header of the request is none of this server's public hosts. Use its public URL.",
+        "The Host header of the request is not one of this server's public hosts. Use its public URL.",
     ),
     404: ("ENDPOINT_NOT_FOUND", "There is nothing here for clients."),
     413: (
@@ -98,7 +98,7 @@ _NEVER_CARRIED_OUT: Final[Json] = {
     )
 }
 
-# A body that ends before its end, or whose chunks or trailers are none, is met while it is passed on, and Caddy takes
+# A body that ends before its end, or with malformed chunks or trailers, is met while it is passed on, and Caddy takes
 # that for a failure of the service. These are the words of Go's reader of bodies (net/http/internal/chunked.go, and
 # readTrailer of net/http/transfer.go); where the service breaks off they are others, or stand behind "net/http: ".
 _WORDS_FOR_BROKEN: Final = (
@@ -115,7 +115,7 @@ _WORDS_FOR_BROKEN: Final = (
     "http: suspiciously long trailer after chunked body",
     "malformed MIME header.*",
 )
-# Where it stands behind "readfrom", the client is whom was read from; alone it is about the service.
+# Where it stands behind "readfrom", the body came from the client; alone it is about the service.
 _CLIENT_RESET: Final = "readfrom .*: read tcp .*: connection reset by peer"
 _BODY_BROKEN: Final[Json] = {
     "expression": (

@@ -10,7 +10,7 @@ REQUEST_ID: Final = "X-Request-Id"
 
 # Never taken from a client, in Caddy's syntax: `*` at the end for all names that start so, at both ends for all that
 # contain it. MLflow's Flask half reads headers from a CGI environment, where `X_A` and `X-A` are one, so no name with
-# an underscore passes. X-Forwarded-For, -Proto and -Host are set anew on the way to a service.
+# an underscore passes. X-Forwarded-For, -Proto and -Host are set again on the way to a service.
 DROPPED_FROM_REQUESTS: Final = (
     "*_*",
     # Who somebody says to be.
@@ -42,7 +42,7 @@ DROPPED_FROM_REQUESTS: Final = (
     "Connection",
 )
 
-# Only these two words of the ingress before the gateway are listened to. Forging them changes nothing but the forger's
+# Only these two words of the ingress before the gateway are listened to. Forging them changes only the forger's
 # own answer.
 _PUBLIC_SCHEME: Final = "public_scheme"
 _BEHIND_HTTPS: Final[Json] = {"header": {"X-Forwarded-Proto": ["https"]}}
@@ -99,11 +99,11 @@ def answer_routes() -> list[Json]:
 
 
 def to_service(host: str | None) -> Json:
-    """What a service is told beside the client's own headers. `host` replaces the client's Host; None leaves it."""
-    told = {REQUEST_ID: "{http.request.uuid}", "X-Forwarded-Proto": f"{{http.vars.{_PUBLIC_SCHEME}}}"}
+    """The headers that a service gets beside the client's own. `host` replaces the client's Host; None leaves it."""
+    reported = {REQUEST_ID: "{http.request.uuid}", "X-Forwarded-Proto": f"{{http.vars.{_PUBLIC_SCHEME}}}"}
     if host is not None:
-        told["Host"] = host
-    return {"request": {"set": {name: [value] for name, value in told.items()}}}
+        reported["Host"] = host
+    return {"request": {"set": {name: [value] for name, value in reported.items()}}}
 
 
 def _set_on_answer(values: dict[str, str], delete: list[str] | None = None) -> Json:

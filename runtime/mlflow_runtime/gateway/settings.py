@@ -1,4 +1,4 @@
-"""What the gateway is told by its environment."""
+"""The gateway's settings, from its environment."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Settings:
 
     `upstreams` are `host:port` addresses of each service, at least one a service. `public_hosts` are the Host header
     values that are served. Body limits in bytes; `grace_seconds` are for a stop, `drain_seconds` of them to send
-    callers away, the rest for the requests in flight. On `metrics_port` nothing but the metrics is to be had; None for
-    nowhere.
+    callers away, the rest for the requests in flight. `metrics_port` serves only metrics; None for no such
+    port.
     """
 
     host: str
@@ -42,7 +42,7 @@ class Settings:
 
     @property
     def listen_for_metrics(self) -> str | None:
-        """Where the metrics are to be had."""
+        """The address that serves the metrics."""
         return None if self.metrics_port is None else self._at(self.metrics_port)
 
     def _at(self, port: int) -> str:

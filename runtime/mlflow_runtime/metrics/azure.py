@@ -15,7 +15,7 @@ _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 
 _tokens = Counter(
     "mlflow_identity_tokens",
-    "Tokens that the identity's endpoint was asked for. A kept token is none.",
+    "Tokens that the identity's endpoint was asked for. A kept token does not count.",
     ("resource", "outcome"),
     registry=REGISTRY,
 )

@@ -22,14 +22,14 @@ _BUCKETS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30)
 _pools: weakref.WeakSet[MeasuredPool] = weakref.WeakSet()
 _seconds = Histogram(
     "mlflow_database_connection_wait_seconds",
-    "From the wish for a connection to having one that works.",
+    "From the request for a connection to one that works.",
     ("database",),
     buckets=_BUCKETS,
     registry=REGISTRY,
 )
 _waited = Counter(
     "mlflow_database_connections_waited",
-    "Wishes for a connection that found every one in use.",
+    "Connection requests that had to wait.",
     ("database",),
     registry=REGISTRY,
 )

@@ -1,4 +1,4 @@
-"""Requests: how many, how long, how many at once, how many turned away."""
+"""Requests: how many, how long, how many at once, how many rejected."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _seconds = Histogram(
 )
 IN_FLIGHT: Final = Gauge("mlflow_http_requests_in_flight", "Requests that are being answered.", registry=REGISTRY)
 LIMIT: Final = Gauge(
-    "mlflow_http_requests_limit", "Requests in flight from which on more are turned away.", registry=REGISTRY
+    "mlflow_http_requests_limit", "Requests in flight beyond which more are rejected.", registry=REGISTRY
 )
 SHED: Final = Counter(
-    "mlflow_http_requests_shed", "Requests that were turned away, since too many were in flight.", registry=REGISTRY
+    "mlflow_http_requests_shed", "Requests that were rejected, since too many were in flight.", registry=REGISTRY
 )
 
 

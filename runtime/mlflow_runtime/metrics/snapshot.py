@@ -1,7 +1,7 @@
 """What a replica's log says of its metrics: the series that somebody looks at, one line of JSON every minute.
 
 On Container Apps no replica can be scraped, so what is charted and watched there is read from these lines. A counter is
-told by how much it grew since the line before, and a histogram's bucket likewise. So lines of any replicas and of any
+written as its growth since the line before, and a histogram's bucket likewise. So lines of any replicas and of any
 time can be added up, and a process that starts again needs no correction: what it counts begins at nothing. Only what a
 process counted after its last line is lost when it is killed; one that is stopped writes a last line.
 """
@@ -117,7 +117,7 @@ def _grown(before: Mapping[float, float], now: Mapping[float, float]) -> Iterato
 
 
 def _growth(before: float, now: float) -> float:
-    """A counter that went back began anew."""
+    """A counter that went back has restarted."""
     return now - before if now >= before else now
 
 

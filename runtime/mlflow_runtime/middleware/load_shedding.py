@@ -21,7 +21,7 @@ from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, READY_PATH
 # Who watches a replica is answered above all when it is overloaded.
 NEVER_SHED: Final = frozenset({LIVE_PATH, READY_PATH, METRICS_PATH})
 
-# Seconds. Not one number for all, or those who were turned away together would come back together.
+# Seconds. Not one number for all, or callers rejected together would come back together.
 RETRY_AFTER: Final = (1, 4)
 LINGER_SECONDS: Final = 5
 

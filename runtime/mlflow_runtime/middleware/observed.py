@@ -40,7 +40,7 @@ class Observed:
             await self._watch(scope, receive, send)
 
     async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Not taken back at the end: uvicorn logs what the application raised, and makes a context for each request.
+        # Not reset at the end: uvicorn logs what the application raised, and makes a context for each request.
         found = request_id.begin(scope)
         # Before the application changes them for a part of its own.
         method, path = scope["method"], scope["path"]

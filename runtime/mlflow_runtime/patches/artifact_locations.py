@@ -27,7 +27,7 @@ def close_others(registry: ArtifactRepositoryRegistry | None = None) -> None:
 
 def _refuse(artifact_uri: str, **_options: Any) -> NoReturn:
     raise MlflowException(
-        f"Artifact location {artifact_uri!r} is none of this platform's, whose services open only its own container; "
+        f"Artifact location {artifact_uri!r} is outside this platform, whose services open only its own container; "
         "create the experiment without an artifact location, or reach this one from the client.",
         error_code=INVALID_PARAMETER_VALUE,
     )

@@ -1,7 +1,7 @@
 """Brings the privileges of PUBLIC and of the services' roles in one database to what the table says.
 
 It compares with the catalogue and runs only the differences, so a repeated run runs nothing and a grant that somebody
-made by hand is taken back. Other roles (an analyst's, a backup's) are an operator's business and stay as they are; so
+made by hand is revoked. Other roles (an analyst's, a backup's) are an operator's business and stay as they are; so
 do objects of extensions, and objects of owners whose rights this role does not have.
 """
 
@@ -72,7 +72,7 @@ SELECT pg_get_userbyid(owner), name FROM (
 def converge(target: Engine, access: Mapping[str, Access]) -> list[str]:
     """Run the missing and revoke the excess privileges, in one transaction, and return the statements it ran.
 
-    Refuses a service's role that owns something (an owner's rights cannot be taken back), and fails if the catalogue
+    Refuses a service's role that owns something (nobody can revoke an owner's rights), and fails if the catalogue
     does not show afterwards what the table says.
     """
     with target.begin() as connection:

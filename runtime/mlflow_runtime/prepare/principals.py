@@ -27,7 +27,7 @@ def ensure(connection: Connection, principals: Sequence[Principal]) -> list[str]
     """Create the roles that are missing and return their names; refuse existing ones that are unsafe.
 
     `connection` is in autocommit and in database `postgres`. Unsafe is a role that is tied to another Entra object (its
-    identity was made anew) or to none, one with an attribute of an administrator, and a member of another role.
+    identity was recreated) or to none, one with an attribute of an administrator, and a member of another role.
     """
     present = _ties(connection, [principal.name for principal in principals])
     missing = [principal for principal in principals if principal.name not in present]
@@ -62,7 +62,7 @@ def _refuse_other_tie(principal: Principal, tied: str | None) -> None:
     raise PrepareError(
         f"role {principal.name!r} is tied to {tie}, but the identity is {principal.object_id}: its tokens are refused",
         f"run DROP OWNED BY {role} in each database where it has rights and DROP ROLE {role} in postgres (a service's "
-        "role owns no data); the next run makes it anew with its rights",
+        "role owns no data); the next run recreates it with its rights",
     )
 
 

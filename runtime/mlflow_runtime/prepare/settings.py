@@ -1,4 +1,4 @@
-"""What the prepare role is told by its environment, checked whole before anything is touched."""
+"""The settings of the prepare role from its environment, checked whole before anything is touched."""
 
 from __future__ import annotations
 

@@ -15,17 +15,17 @@ from mlflow_runtime.schema.versions import version_in
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print the comparison that the arguments ask for. Exit code: 0 told, 2 a version that is not known."""
+    """Print the comparison that the arguments ask for. Exit code: 0 compared, 2 a version that is not known."""
     given = _parser().parse_args(arguments)
     try:
-        print(told(version_in(given.old), version_in(given.new), as_json=given.json))
+        print(report(version_in(given.old), version_in(given.new), as_json=given.json))
     except UnknownVersionError as error:
         print(f"mlflow-runtime schema: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def told(old: str, new: str, *, as_json: bool) -> str:
+def report(old: str, new: str, *, as_json: bool) -> str:
     """Return the comparison of two versions as text or JSON. Raise UnknownVersionError for one that is not known."""
     found = history.known()
     comparison = compare(found, found.head_of(old), found.head_of(new))

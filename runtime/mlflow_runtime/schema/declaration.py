@@ -46,7 +46,7 @@ class Found:
 
 
 def parse(comment: str | None) -> Declaration | None:
-    """The declaration in a comment, or None where it is none: somebody else may have written there."""
+    """The declaration in a comment, or None if it is something else: somebody else may have written there."""
     try:
         content = json.loads(comment or "")
         return Declaration(revision=str(content["revision"]), serves=frozenset(map(str, content["serves"])))

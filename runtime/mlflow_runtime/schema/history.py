@@ -55,7 +55,7 @@ class History:
     heads: Mapping[str, str]
 
     def head_of(self, version: str) -> str:
-        """The revision that a version of MLflow needs; UnknownVersionError for one that cannot be told.
+        """The revision that a version of MLflow needs; UnknownVersionError for an unknown one.
 
         A patch release between two others of the same minor one that need the same revision needs it too. Nothing
         follows across minor releases: 3.0.1 needs a newer revision than 3.1.0.

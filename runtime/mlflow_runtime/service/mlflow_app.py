@@ -64,7 +64,7 @@ def environment(settings: Settings) -> Mapping[str, str]:
 
 
 def origins(settings: Settings) -> tuple[str, ...]:
-    """The web origins that may call: the platform's own, which MLflow refuses unless it is told, and the named ones.
+    """The web origins that may call: the platform's own, which MLflow refuses unless listed, and the named ones.
 
     MLflow admits the origins of this machine by itself, whatever their scheme.
     """

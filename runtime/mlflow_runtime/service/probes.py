@@ -21,7 +21,7 @@ _STATEMENT_MILLISECONDS: Final = 2000
 
 
 class DatabaseProbe:
-    """Connects anew each time, apart from MLflow's pools, and judges the schema as the stores do when they are opened.
+    """Open a new connection each time, apart from MLflow's pools, and judge the schema as the stores do at their start.
 
     A schema that is newer and not declared to serve this image passes once it was at the head before: a roll-out
     migrates first and replaces the replicas after that, and one that went unready meanwhile would take the rest of its

@@ -1,4 +1,4 @@
-"""What a service is told by its environment, checked whole before anything starts."""
+"""A service's settings from its environment, checked whole before anything starts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Settings:
 
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
     hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
-    in flight, of which there are at most `max_in_flight`: more are turned away. `metrics_seconds` lie between two lines
+    in flight, of which there are at most `max_in_flight`: it rejects more. `metrics_seconds` lie between two lines
     of metrics in the log.
     """
 

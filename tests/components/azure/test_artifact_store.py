@@ -220,7 +220,7 @@ def test_a_lifecycle_refuses(given: dict[str, Any], message: str) -> None:
         Lifecycle(**given)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(ValueError, match=r"(?s)account_name.*public_origin"):
         args(account_name="", public_origin="")
 

@@ -125,7 +125,7 @@ def test_it_refuses(given: dict[str, Any], message: str) -> None:
         args(**given)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(ValueError, match=r"(?s)vault_name.*purge_protection"):
         args(vault_name="", protect=True, purge_protection=False)
 

@@ -1,4 +1,4 @@
-"""Workspace, alerts and budget: who is told of what."""
+"""Workspace, alerts and budget: who receives what."""
 
 from __future__ import annotations
 
@@ -65,8 +65,10 @@ def test_scenarios(scenario: str, preview: bool) -> None:
     workspace = recorded.inputs("monitoring-workspace")
     assert workspace["features"]["disableLocalAuth"] is True
     assert workspace["retentionInDays"] == changes.get("retention_days", 30)
-    told = [receiver["emailAddress"] for receiver in recorded.inputs("monitoring-on-call").get("emailReceivers", [])]
-    assert told == changes.get("emails", [])
+    reported = [
+        receiver["emailAddress"] for receiver in recorded.inputs("monitoring-on-call").get("emailReceivers", [])
+    ]
+    assert reported == changes.get("emails", [])
     assert ("monitoring-budget" in recorded.names) == ("budget" in changes)
     protected = changes.get("protect", False)
     assert recorded.options("monitoring-workspace").protect is protected

@@ -258,7 +258,7 @@ def test_a_window_refuses_a_time_that_no_clock_shows(given: dict[str, Any]) -> N
         MaintenanceWindow(**given)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(ValueError, match=r"(?s)server_name.*databases"):
         args(server_name="", databases=())
     with pytest.raises(ValueError, match=r"(?s)sku.*storage_gib.*backup_days"):

@@ -59,10 +59,10 @@ def test_an_expected_error_is_its_message() -> None:
 
 
 def test_any_other_error_keeps_its_traceback() -> None:
-    told = said(ValueError("a bug"))
-    assert "Traceback" in told
-    assert "in fail" in told
-    assert "inner" in told
+    reported = said(ValueError("a bug"))
+    assert "Traceback" in reported
+    assert "in fail" in reported
+    assert "inner" in reported
 
 
 @pytest.mark.parametrize(("provider", "name"), NAMES.items(), ids=[one.__name__ for one in NAMES])

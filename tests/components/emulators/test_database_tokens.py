@@ -103,7 +103,7 @@ def test_a_token_handed_out_before_its_role_exists_is_accepted_once_it_does(plan
     assert not _signs_in(plane, REGISTRY.name, token)
     assert "no database role belongs to mlflow-registry yet" in azure.log.read_text()
     _make_principal(plane, REGISTRY)
-    assert eventually(lambda: _signs_in(plane, REGISTRY.name, token), "sign-in with the token of before")
+    assert eventually(lambda: _signs_in(plane, REGISTRY.name, token), "sign-in with the previous token")
 
 
 def test_a_token_handed_out_while_the_database_is_down_is_accepted_once_it_is_up(plane: Plane) -> None:
@@ -111,7 +111,7 @@ def test_a_token_handed_out_while_the_database_is_down_is_accepted_once_it_is_up
     token = plane.token(PREPARE)["access_token"]
     assert "the database is down" in azure.log.read_text()
     plane.start_postgres()
-    assert eventually(lambda: _signs_in(plane, PREPARE.name, token), "sign-in with the token of before")
+    assert eventually(lambda: _signs_in(plane, PREPARE.name, token), "sign-in with the previous token")
 
 
 def test_a_token_outlives_kills_of_both_programs(plane: Plane) -> None:
@@ -130,4 +130,4 @@ def test_a_token_whose_write_was_cut_off_by_a_kill_is_accepted_after_it(plane: P
     azure.kill()
     plane.start_postgres()
     plane.start_azure()
-    assert eventually(lambda: _signs_in(plane, PREPARE.name, token), "sign-in with the token of before")
+    assert eventually(lambda: _signs_in(plane, PREPARE.name, token), "sign-in with the previous token")

@@ -191,7 +191,7 @@ def test_a_value_has_a_largest_size(served: Plane) -> None:
     assert _raw(served, "PUT", "/secrets/large", data=b"x" * (1024 * 1024 + 1)).status_code == 413
 
 
-def test_who_does_not_sign_in_is_told_how(served: Plane) -> None:
+def test_a_caller_without_a_token_learns_how_to_sign_in(served: Plane) -> None:
     answer = _raw(served, "GET", "/secrets/any", identity=None)
     assert answer.status_code == 401
     challenge = f'Bearer authorization="https://login.microsoftonline.com/{TENANT_ID}", resource="{VAULT}"'

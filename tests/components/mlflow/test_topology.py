@@ -69,25 +69,25 @@ def test_each_service_signs_in_to_the_database_as_itself(topology: Topology) -> 
         assert env["AZURE_CLIENT_ID"] == f"{role}-client"
 
 
-def test_services_with_databases_are_told_their_pool(topology: Topology) -> None:
+def test_services_with_databases_get_their_pool_size(topology: Topology) -> None:
     chosen = replace(topology, limits=Limits(database_pool=6))
     for role in (Role.TRACKING, Role.REGISTRY):
         assert chosen.service(role, OneAddress()).env["MLFLOW_RUNTIME_DATABASE_POOL_SIZE"] == "6"
     assert "MLFLOW_RUNTIME_DATABASE_POOL_SIZE" not in chosen.service(Role.ARTIFACTS, OneAddress()).env
 
 
-def test_every_service_is_told_how_many_requests_it_answers_at_once(topology: Topology) -> None:
+def test_every_service_gets_its_limit_of_requests_in_flight(topology: Topology) -> None:
     chosen = replace(topology, limits=Limits(max_in_flight=77))
     assert {chosen.service(role, OneAddress()).env["MLFLOW_RUNTIME_MAX_IN_FLIGHT"] for role in BACKENDS} == {"77"}
 
 
-def test_every_service_but_the_gateway_is_told_how_often_it_logs_its_metrics(topology: Topology) -> None:
+def test_every_service_but_the_gateway_gets_its_metrics_interval(topology: Topology) -> None:
     chosen = replace(topology, limits=Limits(metrics_seconds=15))
     assert {chosen.service(role, OneAddress()).env["MLFLOW_RUNTIME_METRICS_SECONDS"] for role in BACKENDS} == {"15"}
     assert "MLFLOW_RUNTIME_METRICS_SECONDS" not in chosen.gateway(OneAddress()).env
 
 
-def test_the_gateway_shows_its_metrics_where_it_is_told(topology: Topology) -> None:
+def test_the_gateway_shows_its_metrics_on_its_own_port(topology: Topology) -> None:
     assert "MLFLOW_RUNTIME_METRICS_PORT" not in topology.gateway(OneAddress()).env
     assert (
         replace(topology, gateway_metrics_port=8081).gateway(OneAddress()).env["MLFLOW_RUNTIME_METRICS_PORT"] == "8081"

@@ -24,12 +24,12 @@ def reading(rows: Rows, *, at: float = START, service: str = "tracking", replica
 
 
 def test_a_rate_is_of_all_replicas_and_statuses_are_shown_by_class() -> None:
-    told = [
+    reported = [
         reading({"mlflow_http_requests_total": [{"status": "200", "n": 30}, {"status": "204", "n": 30}]}),
         reading({"mlflow_http_requests_total": [{"status": "200", "n": 60}]}, replica="tracking-2"),
         reading({"mlflow_http_requests_total": [{"status": "503", "n": 6}]}, service="registry", replica="registry"),
     ]
-    assert values(panels.REQUESTS, told, 60) == {"tracking 2xx": 2, "registry 5xx": 0.1}
+    assert values(panels.REQUESTS, reported, 60) == {"tracking 2xx": 2, "registry 5xx": 0.1}
 
 
 def test_a_rate_per_minute_counts_only_what_is_asked_for() -> None:
@@ -40,17 +40,17 @@ def test_a_rate_per_minute_counts_only_what_is_asked_for() -> None:
 
 
 def test_a_total_is_averaged_over_time_and_added_up_over_replicas() -> None:
-    told = [
+    reported = [
         reading(
             {"mlflow_spool_bytes": [{"state": "used", "n": used}, {"state": "free", "n": 100 - used}]}, replica=name
         )
         for name, used in (("a", 10), ("a", 30), ("b", 50))
     ]
-    assert values(panels.SPOOL, told, 60) == {"tracking used": 70, "tracking free": 130}
+    assert values(panels.SPOOL, reported, 60) == {"tracking used": 70, "tracking free": 130}
 
 
 def test_a_share_is_the_fullest_replicas() -> None:
-    told = [
+    reported = [
         reading(
             {
                 "mlflow_database_connections": [
@@ -67,7 +67,7 @@ def test_a_share_is_the_fullest_replicas() -> None:
         )
         for replica, used in (("a", 10), ("b", 30), ("b", 20))
     ]
-    assert values(panels.CONNECTIONS_USED, told, 60) == {"tracking tracking": 75}
+    assert values(panels.CONNECTIONS_USED, reported, 60) == {"tracking tracking": 75}
 
 
 def test_the_whole_of_a_spool_is_used_and_free_together() -> None:
@@ -76,11 +76,11 @@ def test_the_whole_of_a_spool_is_used_and_free_together() -> None:
 
 
 def test_quantiles_are_of_all_replicas_together() -> None:
-    told = [
+    reported = [
         reading({"mlflow_http_request_duration_seconds": [{"over": 0.1, "le": 0.5, "n": 10}]}),
         reading({"mlflow_http_request_duration_seconds": [{"over": 0.5, "le": 0.5, "n": 10}]}, replica="tracking-2"),
     ]
-    found = values(panels.DURATION, told, 60)
+    found = values(panels.DURATION, reported, 60)
     assert found == {"tracking p50": 0.5, "tracking p95": 0.5}
 
 
@@ -107,14 +107,16 @@ def test_there_is_no_quantile_of_nothing() -> None:
         quantile({}, 0.5)
 
 
-def test_a_chart_has_a_point_for_each_step_in_which_something_was_told() -> None:
-    told = [reading({"mlflow_runtime_info": [{"n": 1}]}, at=START + second) for second in (0, 5, 14.9, 15, 61)]
-    assert charted(panels.REPLICAS, told, 15) == {"tracking": {START: 1, START + 15: 1, START + 60: 1}}
+def test_a_chart_has_a_point_for_each_step_with_a_reading() -> None:
+    reported = [reading({"mlflow_runtime_info": [{"n": 1}]}, at=START + second) for second in (0, 5, 14.9, 15, 61)]
+    assert charted(panels.REPLICAS, reported, 15) == {"tracking": {START: 1, START + 15: 1, START + 60: 1}}
 
 
 def test_the_pages_document_leaves_out_the_step_that_has_not_ended() -> None:
-    told = [reading({"mlflow_http_requests_total": [{"status": "200", "n": 15}]}, at=START + 5 * n) for n in range(10)]
-    found = document.chart(told, now=START + 46, every=5, kept=1800)
+    reported = [
+        reading({"mlflow_http_requests_total": [{"status": "200", "n": 15}]}, at=START + 5 * n) for n in range(10)
+    ]
+    found = document.chart(reported, now=START + 46, every=5, kept=1800)
     assert found["times"] == [START, START + 15, START + 30]
     assert found["replicas"] == ["tracking"]
     lines = {panel["name"]: panel["lines"] for panel in found["panels"]}

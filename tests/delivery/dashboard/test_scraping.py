@@ -18,7 +18,7 @@ def shown(count: int, started: int = 1) -> Totals:
     )
 
 
-def told(history: History) -> list[float]:
+def reported(history: History) -> list[float]:
     return [float(row["n"]) for reading in history.readings() for row in reading.rows["mlflow_http_requests_total"]]
 
 
@@ -26,21 +26,21 @@ def test_what_a_process_did_before_it_was_seen_is_not_of_now() -> None:
     history = History()
     for number, count in enumerate((1000, 1010, 1010)):
         history.add(number, {TRACKING: shown(count)})
-    assert told(history) == [0, 10, 0]
+    assert reported(history) == [0, 10, 0]
 
 
 def test_a_process_that_started_again_counts_from_nothing() -> None:
     history = History()
     for number, (count, started) in enumerate([(1000, 1), (1005, 1), (7, 2), (2000, 3)]):
         history.add(number, {TRACKING: shown(count, started)})
-    assert told(history) == [0, 5, 7, 2000]
+    assert reported(history) == [0, 5, 7, 2000]
 
 
 def test_one_that_did_not_answer_goes_on_where_it_was() -> None:
     history = History()
     for number, found in enumerate([{TRACKING: shown(10)}, {}, {TRACKING: shown(25)}]):
         history.add(number, found)
-    assert told(history) == [0, 15]
+    assert reported(history) == [0, 15]
 
 
 def test_the_last_half_hour_is_kept() -> None:

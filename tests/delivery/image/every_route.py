@@ -1,7 +1,7 @@
 """Ask every route of MLflow's own application, and print what each answered as JSON.
 
 Run as a script, by the Python of the image and by that of the checkout, with the same MLflow: a package that a route
-needs and the image lacks shows as a different answer. Needs nothing but what MLflow itself needs.
+needs and the image lacks shows as a different answer. Needs only what MLflow itself needs.
 """
 
 from __future__ import annotations

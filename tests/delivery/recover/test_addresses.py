@@ -72,6 +72,6 @@ def test_what_has_a_scope_of_its_own_needs_no_subscription() -> None:
         ("azure-native:keyvault:Vault", {"vaultName": "kv-one"}, None, "export ARM_SUBSCRIPTION_ID="),
     ],
 )
-def test_an_id_that_cannot_be_told(token: str, inputs: dict[str, Any], subscription: str | None, message: str) -> None:
+def test_an_unknown_id_is_refused(token: str, inputs: dict[str, Any], subscription: str | None, message: str) -> None:
     with pytest.raises(AddressError, match=message):
         address(token, GROUP | inputs, subscription)

@@ -1,4 +1,4 @@
-"""What is read from a state, what is written to it, and what a person is told: without an engine."""
+"""What is read from a state, what is written to it, and the report to a person: without an engine."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_what_an_up_has_made_meanwhile_stays_as_it_is() -> None:
     assert state.known(before) == {made["urn"]: made}
 
 
-def test_the_errors_of_the_engine_are_told_once() -> None:
+def test_the_errors_of_the_engine_are_shown_once() -> None:
     text = """\
  =  azure-native:keyvault:Vault vault importing (0s) error: Status=403 Code="AuthorizationFailed".
     pulumi:pulumi:Stack dev running error: update failed: step application failed: Status=403
@@ -160,7 +160,7 @@ def test_a_person_reads_what_was_done_and_what_comes_next() -> None:
     ]
     text = report.done_text("prod", Recovered(backup=Path("/kept/prod.json"), settled=ones[:1]))
     assert "is in the state now; Azure says Creating; /id" in text
-    assert "The state of before is in /kept/prod.json." in text
+    assert "The previous state is in /kept/prod.json." in text
     assert "pulumi preview --refresh --stack prod" in text
     failed = report.done_text("prod", Recovered(backup=None, settled=ones))
     assert "NOT brought back; because" in failed

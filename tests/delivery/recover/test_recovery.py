@@ -173,20 +173,20 @@ def test_after_an_interrupted_update_the_state_is_what_azure_has(living: tuple[P
     killed(program, azure, lambda: account(azure)["tags"] == {"owner": "research"}, "account", operation="update")
     done = recover(engine, look(engine))
     assert outcomes(done) == {"account": "refreshed"}
-    # By the state of before the change was never made, and would stay on Azure when it is taken back.
+    # By the previous state the change was never made, and would stay on Azure when it is undone.
     program.configure(owner="platform")
     assert finish(program, azure)["tags"] == {"owner": "platform"}
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_an_interrupted_replacement_of_the_same_name_is_decided_anew(
+def test_an_interrupted_replacement_of_the_same_name_is_decided_again(
     living: tuple[Program, Azure, Engine], made: bool
 ) -> None:
     program, azure, engine = living
     program.configure(location="northeurope")
     killed(program, azure, lambda: account(azure).get("location") == "northeurope", "account")
     if not made:
-        # Its predecessor is gone, and Azure has lost the request for it. By the state of before all would be well.
+        # Its predecessor is gone, and Azure has lost the request for it. By the previous state all would be well.
         del azure.resources[of(azure, "storage:StorageAccount")["id"].lower()]
         program.configure(location="westeurope")
     done = recover(engine, look(engine))
@@ -212,15 +212,13 @@ def test_a_successor_of_another_name_is_named_until_it_is_deleted(living: tuple[
     finish(program, azure)
 
 
-def test_the_first_resource_of_a_stack_needs_to_be_told_the_subscription(
-    program: Program, azure: Azure, engine: Engine
-) -> None:
+def test_the_first_resource_of_a_stack_needs_the_subscription(program: Program, azure: Azure, engine: Engine) -> None:
     killed(program, azure, lambda: bool(azure.resources), "group")
     done = recover(engine, look(engine))
     assert not done.complete
     assert "export ARM_SUBSCRIPTION_ID=" in done.settled[0].note
-    told = replace(engine, environment={**engine.environment, "ARM_SUBSCRIPTION_ID": SUBSCRIPTION})
-    assert outcomes(recover(told, look(told))) == {"group": "imported"}
+    reported = replace(engine, environment={**engine.environment, "ARM_SUBSCRIPTION_ID": SUBSCRIPTION})
+    assert outcomes(recover(reported, look(reported))) == {"group": "imported"}
     finish(program, azure)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from delivery.cli import run
-from mlflow_runtime.schema.command import told
+from mlflow_runtime.schema.command import report
 from tests.support.command_line import mlflow_platform
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -61,4 +61,4 @@ def test_what_is_no_name_of_an_image_is_refused(capsys: pytest.CaptureFixture[st
 def test_the_command_prints_json() -> None:
     command = mlflow_platform("schema", "3.16.1", "3.17.2", "--json")
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(done.stdout) == json.loads(told("3.16.1", "3.17.2", as_json=True))
+    assert json.loads(done.stdout) == json.loads(report("3.16.1", "3.17.2", as_json=True))

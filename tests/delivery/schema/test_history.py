@@ -69,7 +69,7 @@ def test_the_head_of_a_version(version: str, head: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.1.2", "2.21.0", "99.0.0"])
-def test_a_version_that_cannot_be_told_is_refused_with_the_command_that_adds_it(version: str) -> None:
+def test_an_unknown_version_is_refused_with_the_command_that_adds_it(version: str) -> None:
     with pytest.raises(UnknownVersionError, match=f"3.17.2.*generate {version}"):
         history.known().head_of(version)
 

@@ -161,7 +161,7 @@ def test_a_failed_prepare_stops_the_up_and_no_service_is_touched(living: Callabl
     product.configure(image={"digest": "sha256:" + "6" * 64})
     cloud.management.outcomes["mlflow-prepare"] = ["Failed"]
     said = failed(product.up())
-    assert "ended with status Failed; the services of before still run" in said
+    assert "ended with status Failed; the previous revision still serves" in said
     assert "ContainerAppConsoleLogs" in said
     assert "Traceback" not in said
     assert before

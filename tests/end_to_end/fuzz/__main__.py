@@ -2,7 +2,7 @@
 
 `python -m tests.end_to_end.fuzz`: a stack of its own on free ports, or that of `--config-file`, which must be up and
 whose data the requests change. Ends with 1 if a request fails here and not with stock MLflow, if a process ended, is
-not ready or grew, or if an answer is none of the platform's.
+not ready or grew, or if an answer is not one of the platform's.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.end_to_end.fuzz.asking import Answer
 
-# Longer than the gateway waits for a header, 10 s. Where it waits for a body it is told that none comes.
+# Longer than the gateway waits for a header, 10 s. Where it waits for a body it learns that none comes.
 _PATIENCE_SECONDS: Final = 30.0
 
 _LINES: Final = (

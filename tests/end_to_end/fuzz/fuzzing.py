@@ -114,12 +114,12 @@ class Fuzzing:
                 self.findings.once.append(f"{request}: {said}; again {again.status}, stock {theirs.status}")
 
     def in_the_gateways_words(self, answer: Answer) -> str:
-        """Why a connection to a service broke off: a client is not told, the gateway's log is."""
+        """Why a connection to a service broke off: only the gateway's log says it."""
         if answer.status != 502:
             return ""
         entries, number = self.stack.log_entries("gateway"), answer.headers["x-request-id"]
-        told = (entry["error"] for entry in entries if entry.get("request_id") == number and "error" in entry)
-        return f" ({next(told, 'not in the log yet')})"
+        reported = (entry["error"] for entry in entries if entry.get("request_id") == number and "error" in entry)
+        return f" ({next(reported, 'not in the log yet')})"
 
     def memory(self) -> dict[str, float]:
         """Resident memory of the gateway and the services, MiB."""
@@ -129,7 +129,7 @@ class Fuzzing:
 
 @contextmanager
 def comparing(stack: RunningStack, folder: Path) -> Iterator[Callable[[Request], Answer]]:
-    """Stock MLflow for the block. Its failures are told by the error that its log gives for them."""
+    """Stock MLflow for the block. Its failures are recognised by the error in its log."""
     log = folder / "stock.log"
     with stock.serving(stack, folder) as url:
 

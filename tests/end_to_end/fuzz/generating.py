@@ -74,7 +74,7 @@ def _text_for(name: str, known: Known) -> st.SearchStrategy[Any]:
 @_kept
 @st.composite
 def _fields(draw: st.DrawFn, message: Any, known: Known, wrong: int, depth: int = 0) -> dict[str, Any]:
-    """The fields of a message. Of ten values `wrong` are none of the field's own, and of ten required ones left out."""
+    """The fields of a message. Of ten values `wrong` do not fit the field, and of ten required ones left out."""
     found = {}
     for field in message.fields:
         required = field.GetOptions().Extensions[databricks_pb2.validate_required]

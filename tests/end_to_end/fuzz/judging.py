@@ -75,7 +75,7 @@ class Findings:
 
 
 def misshapen(answer: Answer) -> str | None:
-    """Why an answer is none of the platform's, whatever its status. Silence is judged elsewhere."""
+    """Why an answer does not come from the platform, whatever its status. Silence is judged elsewhere."""
     if answer.status and not answer.headers.get("x-request-id"):
         return f"{answer.status} without X-Request-Id"
     if _TRACEBACK in answer.body:

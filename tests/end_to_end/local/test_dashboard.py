@@ -116,7 +116,7 @@ def undrawn(page: Page) -> set[str]:
 
 
 def test_a_panel_without_data_has_no_line_on_its_canvas(worked: RunningStack, opened: Browser) -> None:
-    """The look at the canvas can say no. The line of an alert is none of the data's, so it is taken off."""
+    """The look at the canvas can say no. The line of an alert is not data, so it is taken off."""
     with opened.tab() as (page, _):
         page.route("**/data.json", lambda route: route.fulfill(json=without_lines(route.fetch().json())))
         page.goto(f"{opened.url}/")

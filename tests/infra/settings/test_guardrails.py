@@ -29,8 +29,9 @@ def refused(stack: str, **values: Any) -> str:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_public_gateway_without_access_control_is_refused(stack: str) -> None:
-    assert "ingress: 'public' is not allowed; allowed: internal as long as access is none" in refused(
-        stack, ingress="public"
+    assert (
+        "ingress: 'public' is not allowed; allowed: internal as long as there is no access control (access: none)"
+        in refused(stack, ingress="public")
     )
 
 

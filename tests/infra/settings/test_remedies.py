@@ -80,7 +80,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "github": {"repository": "a/b", "deployEnvironment": "x", "previewEnvironment": "x"},
         },
     ),
-    "a repository that is none": ("dev", {**_AZURE, "github": {"repository": "acme", "deployEnvironment": "*"}}),
+    "a repository without an owner": ("dev", {**_AZURE, "github": {"repository": "acme", "deployEnvironment": "*"}}),
     "too many replicas": ("dev", {**_AZURE, "tracking": {"maxReplicas": 30}, "registry": {"maxReplicas": 30}}),
     "too large a pool": ("dev", {**_AZURE, "limits": {"databasePool": 9}}),
     "a prod that a loss would stop": (

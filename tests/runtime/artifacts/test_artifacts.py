@@ -115,7 +115,7 @@ def staged(shared: Platform, path: str) -> list[object]:
 
 
 def test_two_uploads_of_one_artifact_do_not_mix(artifacts: Service, path: str) -> None:
-    """One of them is what is there in the end, whichever; the other succeeded before it, or is told."""
+    """One of them is what is there in the end, whichever; the other succeeded before it, or gets an error."""
     size = 6 * UPLOAD_BLOCK
     both = [putting(artifacts, path, number, size) for number in (1, 2)]
     statuses = [process.communicate(timeout=120)[0].strip() for process in both]

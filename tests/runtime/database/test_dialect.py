@@ -17,7 +17,7 @@ ROLE = BY_ROLE["tracking"].name
 
 @pytest.fixture
 def database(as_tracking: Platform) -> Iterator[Engine]:
-    """An engine that signs in anew for each connection."""
+    """An engine that signs in again for each connection."""
     engine = create_engine(as_tracking.database_url("tracking", "tracking"), poolclass=NullPool)
     yield engine
     engine.dispose()

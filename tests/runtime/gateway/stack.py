@@ -134,8 +134,13 @@ for _method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
 def tell(request: Request) -> None:
     """Read everything, then say who answers and what was asked."""
     size = sum(len(part) for part in request.body())
-    told = {"upstream": request.upstream.name, "path": request.path, "size": size, "headers": request.headers.items()}
-    request.reply(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+    reported = {
+        "upstream": request.upstream.name,
+        "path": request.path,
+        "size": size,
+        "headers": request.headers.items(),
+    }
+    request.reply(200, json.dumps(reported).encode(), {"Content-Type": "application/json"})
 
 
 class _Server(ThreadingHTTPServer):

@@ -35,7 +35,7 @@ FORGED = [
 ]
 
 
-def told(gateway: Gateway, *fields: str) -> dict[str, str]:
+def reported(gateway: Gateway, *fields: str) -> dict[str, str]:
     """The headers that a service gets, names in lower case, of a request with these raw header lines."""
     head = "\r\n".join(["GET / HTTP/1.1", f"Host: {gateway.host}", *fields, "Connection: close", "", ""])
     answer = gateway.raw(head.encode())
@@ -49,18 +49,18 @@ def told(gateway: Gateway, *fields: str) -> dict[str, str]:
 @pytest.mark.parametrize("write", [str, str.lower, str.upper, lambda name: name.replace("-", "_")])
 def test_forged_identity_is_dropped_however_it_is_written(gateway: Gateway, write: object) -> None:
     assert callable(write)
-    headers = told(gateway, *(f"{write(name)}: forged" for name in FORGED))
+    headers = reported(gateway, *(f"{write(name)}: forged" for name in FORGED))
     assert not {name: value for name, value in headers.items() if "forged" in value}
 
 
 def test_every_dropped_header_is_dropped(gateway: Gateway) -> None:
     names = [name.replace("*", "a") for name in DROPPED_FROM_REQUESTS]
-    assert "forged" not in " ".join(told(gateway, *(f"{name}: forged" for name in names)).values())
+    assert "forged" not in " ".join(reported(gateway, *(f"{name}: forged" for name in names)).values())
 
 
 @pytest.mark.parametrize("name", ["X_MS_CLIENT_PRINCIPAL", "X-MS_CLIENT-PRINCIPAL", "Content_Length", "X_Any", "_"])
 def test_no_name_with_an_underscore_passes(gateway: Gateway, name: str) -> None:
-    assert name.lower() not in told(gateway, f"{name}: forged")
+    assert name.lower() not in reported(gateway, f"{name}: forged")
 
 
 def test_what_mlflow_needs_passes(gateway: Gateway) -> None:
@@ -73,20 +73,20 @@ def test_what_mlflow_needs_passes(gateway: Gateway) -> None:
         "x-databricks-route": "r",
         "traceparent": "00-1",
     }
-    headers = told(gateway, *(f"{name}: {value}" for name, value in fields.items()))
+    headers = reported(gateway, *(f"{name}: {value}" for name, value in fields.items()))
     assert fields.items() <= headers.items()
     assert headers["host"] == gateway.host
 
 
-def test_the_service_is_told_who_really_asks(gateway: Gateway) -> None:
-    headers = told(gateway, "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Host: evil", "X-Forwarded-Proto: gopher")
+def test_the_service_gets_the_real_client(gateway: Gateway) -> None:
+    headers = reported(gateway, "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Host: evil", "X-Forwarded-Proto: gopher")
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-host"] == gateway.host
     assert headers["x-forwarded-proto"] == "http"
 
 
 def test_a_client_cannot_have_the_gateway_s_own_headers_dropped(gateway: Gateway) -> None:
-    headers = told(gateway, "Connection: X-Request-Id, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto")
+    headers = reported(gateway, "Connection: X-Request-Id, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto")
     assert {"x-request-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"} <= set(headers)
 
 
@@ -127,8 +127,8 @@ def test_hsts_only_behind_https(gateway: Gateway, path: str) -> None:
     assert re.match(r"max-age=\d+", behind_https.headers["Strict-Transport-Security"])
 
 
-def test_the_service_is_told_the_public_scheme(gateway: Gateway) -> None:
-    assert told(gateway, "X-Forwarded-Proto: https")["x-forwarded-proto"] == "https"
+def test_the_service_gets_the_public_scheme(gateway: Gateway) -> None:
+    assert reported(gateway, "X-Forwarded-Proto: https")["x-forwarded-proto"] == "https"
 
 
 def test_the_access_log_says_what_happened(gateway: Gateway) -> None:

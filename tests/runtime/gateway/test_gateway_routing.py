@@ -76,11 +76,11 @@ def test_the_gateway_and_the_services_read_a_path_alike(gateway: Gateway, raw: s
         assert malformed or not is_plain(path)
         return
     assert status == 200
-    told = json.loads(body)
-    received = unquote(told["path"].split("?")[0])
+    reported = json.loads(body)
+    received = unquote(reported["path"].split("?")[0])
     assert received == path
     assert is_plain(path)
-    assert told["upstream"].rpartition("-")[0] == role_of(received)
+    assert reported["upstream"].rpartition("-")[0] == role_of(received)
 
 
 def test_a_path_that_is_not_plain_is_refused_in_mlflow_s_shape(gateway: Gateway) -> None:

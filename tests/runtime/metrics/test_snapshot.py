@@ -68,7 +68,7 @@ COUNTS = st.dictionaries(st.sampled_from(["200", "404", "500"]), st.integers(0, 
 
 @given(st.lists(st.lists(COUNTS, min_size=1, max_size=4), min_size=1, max_size=4))
 def test_over_restarts_the_lines_add_up_to_what_was_counted(lives: list[list[Mapping[str, int]]]) -> None:
-    before, told, counted = Totals(), 0.0, 0
+    before, reported, counted = Totals(), 0.0, 0
     for number, life in enumerate(lives):
         process = Process(started=number)
         for step in life:
@@ -76,12 +76,12 @@ def test_over_restarts_the_lines_add_up_to_what_was_counted(lives: list[list[Map
                 process.done.labels("GET", status).inc(count)
                 counted += count
             now = process.totals()
-            told += sum(float(row["n"]) for row in since(before, now).get("done_total", []))
+            reported += sum(float(row["n"]) for row in since(before, now).get("done_total", []))
             before = now
-    assert told == counted
+    assert reported == counted
 
 
-def test_a_counter_that_went_back_began_anew() -> None:
+def test_a_counter_that_went_back_has_restarted() -> None:
     first, second = Process(), Process()
     first.done.labels("GET", "200").inc(10)
     second.done.labels("GET", "200").inc(4)

@@ -1,4 +1,4 @@
-"""What is seen of a request, and what is turned away: the middlewares alone."""
+"""What is seen of a request, and what is rejected: the middlewares alone."""
 
 from __future__ import annotations
 

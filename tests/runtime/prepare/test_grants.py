@@ -207,7 +207,7 @@ def test_grants_of_other_roles_are_left_alone(clone: Callable[[], Pair], key_vau
 
 
 @pytest.mark.parametrize(
-    ("spoil", "mend", "words"),
+    ("spoil", "fix", "words"),
     [
         (
             'ALTER ROLE "mlflow-tracking" CREATEDB',
@@ -234,13 +234,13 @@ def test_grants_of_other_roles_are_left_alone(clone: Callable[[], Pair], key_vau
         ),
     ],
 )
-def test_an_unsafe_role_is_refused(prepared: Prepared, key_vault: KeyVault, spoil: str, mend: str, words: str) -> None:
+def test_an_unsafe_role_is_refused(prepared: Prepared, key_vault: KeyVault, spoil: str, fix: str, words: str) -> None:
     prepared.pair.as_admin("postgres", spoil)
     try:
         with pytest.raises(StepFailed, match=words):
             prepare(prepared.pair.settings(), key_vault.client)
     finally:
-        prepared.pair.as_admin("postgres", mend)
+        prepared.pair.as_admin("postgres", fix)
     prepare(prepared.pair.settings(), key_vault.client)
 
 

@@ -1,4 +1,4 @@
-"""What an upgrade means for replicas of the older image: declared, failed, and taken back."""
+"""What an upgrade means for replicas of the older image: declared, failed, and undone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def declare(target: Engine, revision: str, *serves: str) -> None:
         declaration.write(opened, Declaration(revision=revision, serves=frozenset(serves)))
 
 
-def test_prepare_declares_whom_the_schema_serves_and_replicas_of_the_older_image_start_on_it(
+def test_prepare_declares_the_versions_that_the_schema_serves_and_replicas_of_the_older_image_start_on_it(
     clone: Callable[[], Pair], key_vault: KeyVault
 ) -> None:
     pair = clone()
@@ -135,7 +135,7 @@ def test_a_rollback_finds_the_newer_schema_and_leaves_it_alone(
     assert snapshot(pair) == before
 
 
-def test_a_failed_migration_is_undone_told_and_leaves_the_old_replicas_serving(
+def test_a_failed_migration_is_undone_and_reported_and_leaves_the_old_replicas_serving(
     clone: Callable[[], Pair], key_vault: KeyVault
 ) -> None:
     pair = clone()

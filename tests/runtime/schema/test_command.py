@@ -85,7 +85,7 @@ def test_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert (second["revision"], second["obstacles"]) == ("dc11669786a5", [])
 
 
-def test_a_way_back_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_way_back_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     refused = ran(capsys, "3.17.2", "3.16.1")
     assert "MLflow does not migrate back" in refused
     assert "restore point" in refused

@@ -126,7 +126,7 @@ def test_a_schema_that_is_behind_is_not_ready_and_one_that_moved_on_is(shared: P
         set_revision(shared, None)
         eventually(
             lambda: "no schema revision" in tracking.ready().body["checks"]["tracking_database"].get("detail", ""),
-            "the missing revision is told",
+            "the missing revision is named",
         )
         assert tracking.ready().status == 503
         set_revision(shared, "fffffffffff0")  # of a newer MLflow, whose prepare ran while this replica serves

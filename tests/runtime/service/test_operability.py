@@ -159,7 +159,7 @@ def test_a_second_signal_ends_the_drain(shared: Platform) -> None:
     assert service.program.process.wait(front.PATIENCE_SECONDS) == 0
 
 
-def test_an_upload_that_is_turned_away_is_told_so_and_not_kept(shared: Platform) -> None:
+def test_a_rejected_upload_gets_an_answer_and_is_not_kept(shared: Platform) -> None:
     service = shared.start("artifacts", MLFLOW_RUNTIME_MAX_IN_FLIGHT="8")
     path = "/api/2.0/mlflow-artifacts/artifacts/away"
     head = f"PUT {path}/a.bin HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: 9\r\n\r\n"

@@ -20,10 +20,10 @@ ASKED = (
 
 
 class Proxy:
-    """Stands for the only way to the internet, and notes each wish to go there."""
+    """Stands for the only way to the internet, and notes each request for it."""
 
     def __init__(self) -> None:
-        self.wishes: list[str] = []
+        self.requests: list[str] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -41,7 +41,7 @@ class Proxy:
             except OSError:
                 return
             with connection:
-                self.wishes.append(connection.recv(1000).decode(errors="replace").partition("\r\n")[0])
+                self.requests.append(connection.recv(1000).decode(errors="replace").partition("\r\n")[0])
 
 
 def test_no_route_goes_to_the_internet(shared: Platform, request: pytest.FixtureRequest) -> None:
@@ -51,4 +51,4 @@ def test_no_route_goes_to_the_internet(shared: Platform, request: pytest.Fixture
     answers = {path: tracking.ask(path) for path in ASKED}
     assert {path: answer.status for path, answer in answers.items()} == dict.fromkeys(ASKED, 200)
     assert len(answers[ASKED[0]].body["models"]) > 10, "MLflow's own list"
-    assert proxy.wishes == []
+    assert proxy.requests == []

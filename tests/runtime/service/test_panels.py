@@ -115,9 +115,9 @@ def test_a_replica_writes_its_metrics_on_time_and_once_more_at_its_end(shared: P
         assert service.ask(ARTIFACT, b"x", method="PUT").status == 200
     service.program.process.terminate()
     assert service.program.process.wait(20) == 0
-    told = lines(service)
-    assert len(told) > before
-    assert {line["role"] for line in told} == {"artifacts"}
-    assert sum(row["n"] for line in told for row in line["metrics"].get("mlflow_http_requests_total", [])) == 4
+    reported = lines(service)
+    assert len(reported) > before
+    assert {line["role"] for line in reported} == {"artifacts"}
+    assert sum(row["n"] for line in reported for row in line["metrics"].get("mlflow_http_requests_total", [])) == 4
     # Runtimes of containers cut lines at 16 KiB.
-    assert max(len(json.dumps(line)) for line in told) < 8192
+    assert max(len(json.dumps(line)) for line in reported) < 8192

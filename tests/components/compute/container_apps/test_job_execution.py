@@ -102,7 +102,7 @@ def test_a_failure_says_what_still_runs_and_where_the_log_is(azure: FakeArm, cli
     azure.script = ["Running", status]
     with pytest.raises(JobExecutionError) as error:
         run_to_end(client, WANTED)
-    assert f"(execution prepare-0) ended with status {status}; the services of before still run" in str(error.value)
+    assert f"(execution prepare-0) ended with status {status}; the previous revision still serves" in str(error.value)
     assert 'ContainerAppConsoleLogs | where ContainerGroupName startswith "prepare-0"' in str(error.value)
 
 
@@ -158,7 +158,7 @@ def test_patience_has_an_end(azure: FakeArm, client: Arm) -> None:
     assert azure.starts() == 2
 
 
-def test_a_refusal_for_good_is_told_at_once(azure: FakeArm, client: Arm, clock: Clock) -> None:
+def test_a_final_refusal_is_reported_at_once(azure: FakeArm, client: Arm, clock: Clock) -> None:
     azure.refusals = [("POST", 403, {})]
     with pytest.raises(ArmError, match="403 E403"):
         start(client, WANTED)

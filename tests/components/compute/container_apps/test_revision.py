@@ -90,23 +90,23 @@ def test_one_that_is_ready_is_looked_at_once(azure: FakeApp, client: Arm, clock:
 
 
 def test_one_that_is_never_ready_has_a_limit(client: Arm, clock: Clock) -> None:
-    told = not_ready(client)
-    assert f"The revision {NEW} of the container app ca-tracking-dev is not ready after 720 s" in told
-    assert f"the one before it, {OLD}, still has the traffic" in told
-    assert "Azure says: provisioning Provisioning, running Processing, health None, replicas 1." in told
+    reported = not_ready(client)
+    assert f"The revision {NEW} of the container app ca-tracking-dev is not ready after 720 s" in reported
+    assert f"the one before it, {OLD}, still has the traffic" in reported
+    assert "Azure says: provisioning Provisioning, running Processing, health None, replicas 1." in reported
     assert 720 < clock.now <= 725
 
 
-def test_a_revision_that_failed_is_told_at_once(azure: FakeApp, client: Arm, clock: Clock) -> None:
+def test_a_failed_revision_is_reported_at_once(azure: FakeApp, client: Arm, clock: Clock) -> None:
     failed = {"provisioningState": "Failed", "runningState": "Failed", "provisioningError": "ErrImagePull: not found."}
     azure.revisions[NEW] = [failed]
-    told = not_ready(client)
+    reported = not_ready(client)
     assert clock.slept == []
-    assert f"{NEW} of the container app ca-tracking-dev could not be provisioned" in told
-    assert "Azure says: provisioning Failed, running Failed; ErrImagePull: not found." in told
-    assert f'ContainerAppConsoleLogs | where RevisionName == "{NEW}"' in told
-    assert f'ContainerAppSystemLogs | where RevisionName == "{NEW}"' in told
-    assert f"az containerapp revision restart --resource-group rg --name ca-tracking-dev --revision {NEW}" in told
+    assert f"{NEW} of the container app ca-tracking-dev could not be provisioned" in reported
+    assert "Azure says: provisioning Failed, running Failed; ErrImagePull: not found." in reported
+    assert f'ContainerAppConsoleLogs | where RevisionName == "{NEW}"' in reported
+    assert f'ContainerAppSystemLogs | where RevisionName == "{NEW}"' in reported
+    assert f"az containerapp revision restart --resource-group rg --name ca-tracking-dev --revision {NEW}" in reported
 
 
 def test_the_first_revision_has_none_before_it(azure: FakeApp, client: Arm) -> None:
@@ -119,9 +119,9 @@ def test_replicas_that_keep_failing_end_the_waiting_earlier(
     azure: FakeApp, client: Arm, clock: Clock, state: str
 ) -> None:
     azure.revisions[NEW] = [STARTING, CRASHING | {"runningState": state}]
-    told = not_ready(client)
-    assert f"has been {state} for 300 s" in told
-    assert "health Unhealthy, replicas 1; 0/1 containers are ready." in told
+    reported = not_ready(client)
+    assert f"has been {state} for 300 s" in reported
+    assert "health Unhealthy, replicas 1; 0/1 containers are ready." in reported
     assert clock.now == 305
 
 
@@ -147,7 +147,7 @@ def test_a_throttled_look_is_repeated_when_azure_says(azure: FakeApp, client: Ar
     assert clock.slept == [17]
 
 
-def test_a_refused_look_is_told(azure: FakeApp, client: Arm) -> None:
+def test_a_refused_look_is_reported(azure: FakeApp, client: Arm) -> None:
     azure.refusals = [("GET", 403, {})]
     with pytest.raises(ArmError, match=r"GET .*/ca-tracking-dev: 403 E403"):
         wait_until_ready(client, WANTED)
@@ -166,7 +166,7 @@ def test_a_revision_that_is_not_shown_yet_is_waited_for(azure: FakeApp, client: 
     assert wait_until_ready(client, WANTED) == NEW
 
 
-def test_an_app_without_a_revision_is_told(azure: FakeApp, client: Arm) -> None:
+def test_an_app_without_a_revision_is_reported(azure: FakeApp, client: Arm) -> None:
     azure.looks = [(None, None)]
     assert "is not ready after 720 s: Azure shows no revision of it" in not_ready(client)
 
@@ -185,7 +185,7 @@ def test_the_resource_asks_where_the_environment_says(azure: FakeApp, monkeypatc
         RevisionReadyProvider().update(APP, props, props)
 
 
-def test_it_is_looked_at_again_only_for_another_revision_and_made_anew_for_another_app() -> None:
+def test_it_is_looked_at_again_only_for_another_revision_and_recreated_for_another_app() -> None:
     olds = {"appId": APP, "revision": NEW, "startSeconds": 120.0, "scalesToZero": False, "ready": NEW}
     diff = RevisionReadyProvider().diff
     assert not diff(APP, olds, olds | {"startSeconds": 60.0, "scalesToZero": True, "ready": None}).changes

@@ -89,14 +89,14 @@ NUMBERS = st.integers(0, 40) | st.floats(0, 1000, width=16)
 @st.composite
 def readings(draw: st.DrawFn, panel: Panel) -> list[Reading]:
     """What two services of two replicas tell in three steps; some of it is not there."""
-    told = []
+    reported = []
     for minute in range(0, 15, draw(st.sampled_from([1, 2]))):
         for service, replica in (("tracking", "t-1"), ("tracking", "t-2"), ("registry", "r-1")):
             if draw(st.integers(0, 3)):
                 rows = {series.metric: draw(metric_rows(panel, series.metric)) for series in panel.series}
                 at = START + 60 * minute + draw(st.sampled_from([0, 0.25]))
-                told.append(Reading(at=at, service=service, replica=replica, rows=rows))
-    return told
+                reported.append(Reading(at=at, service=service, replica=replica, rows=rows))
+    return reported
 
 
 @st.composite
@@ -116,7 +116,7 @@ def metric_rows(draw: st.DrawFn, panel: Panel, metric: str) -> list[Row]:
     return found
 
 
-def logged(told: Sequence[Reading]) -> list[dict[str, object]]:
+def logged(reported: Sequence[Reading]) -> list[dict[str, object]]:
     """The readings as the console log has them, with lines of other kinds between."""
     lines: list[dict[str, object]] = [
         {
@@ -125,7 +125,7 @@ def logged(told: Sequence[Reading]) -> list[dict[str, object]]:
             "ContainerGroupName": reading.replica,
             "Log": json.dumps({"logger": "mlflow_runtime.metrics", "message": "metrics", "metrics": reading.rows}),
         }
-        for reading in told
+        for reading in reported
     ]
     others = ["no JSON, mlflow_runtime.metrics", json.dumps({"logger": "mlflow_runtime.request", "status": 200})]
     return [*lines, *({**lines[0], "Log": other} for other in others if lines)]
@@ -139,10 +139,10 @@ def by_time(found: Sequence[dict[str, Any]]) -> dict[tuple[float, str], float]:
 @FEW
 @given(data=st.data())
 def test_a_panel_gives_the_same_on_azure_and_here(panel: Panel, data: st.DataObject) -> None:
-    told = data.draw(readings(panel))
-    lines = charted(panel, told, STEP)
+    reported = data.draw(readings(panel))
+    lines = charted(panel, reported, STEP)
     expected = {(time, line): value for line, points in lines.items() for time, value in points.items()}
-    assert by_time(kusto.run(kql.chart(panel, "5m", LOGS), logged(told))) == pytest.approx(expected)
+    assert by_time(kusto.run(kql.chart(panel, "5m", LOGS), logged(reported))) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.alert], ids=lambda panel: panel.name)
@@ -150,17 +150,19 @@ def test_a_panel_gives_the_same_on_azure_and_here(panel: Panel, data: st.DataObj
 @given(data=st.data())
 def test_an_alert_fires_where_the_panel_is_above_its_line(panel: Panel, data: st.DataObject) -> None:
     assert panel.alert is not None
-    told = [reading for reading in data.draw(readings(panel)) if reading.at < START + WINDOW_SECONDS]
-    above = {line: value for line, value in values(panel, told, WINDOW_SECONDS).items() if value > panel.alert.above}
-    found = kusto.run(kql.alert(panel, LOGS).query, logged(told))
+    reported = [reading for reading in data.draw(readings(panel)) if reading.at < START + WINDOW_SECONDS]
+    above = {
+        line: value for line, value in values(panel, reported, WINDOW_SECONDS).items() if value > panel.alert.above
+    }
+    found = kusto.run(kql.alert(panel, LOGS).query, logged(reported))
     assert {row["series"]: row["value"] for row in found} == pytest.approx(above)
 
 
 @pytest.mark.parametrize(("refused", "fires"), [(0, False), (1, True)])
 def test_at_its_line_an_alert_does_not_fire_yet(refused: int, fires: bool) -> None:
     rows: Rows = {"mlflow_identity_tokens_total": [{"resource": "vault", "outcome": "refused", "n": refused}]}
-    told = [Reading(at=START, service="tracking", replica="t", rows=rows)]
-    assert bool(kusto.run(kql.alert(TOKENS_REFUSED, LOGS).query, logged(told))) is fires
+    reported = [Reading(at=START, service="tracking", replica="t", rows=rows)]
+    assert bool(kusto.run(kql.alert(TOKENS_REFUSED, LOGS).query, logged(reported))) is fires
 
 
 def test_the_gateways_answers_are_the_lines_of_its_access_log() -> None:
@@ -182,6 +184,6 @@ def test_the_gateways_answers_are_the_lines_of_its_access_log() -> None:
 
 def test_rows_are_never_those_of_another_metric() -> None:
     rows: Rows = {"mlflow_http_requests_total": [{"status": "200", "n": 30}], "mlflow_http_requests_shed_total": []}
-    told = [Reading(at=START, service="tracking", replica="t", rows=rows)]
+    reported = [Reading(at=START, service="tracking", replica="t", rows=rows)]
     (shed,) = [panel for panel in PANELS if panel.name == "shed"]
-    assert kusto.run(kql.chart(shed, "5m", LOGS), logged(told)) == []
+    assert kusto.run(kql.chart(shed, "5m", LOGS), logged(reported)) == []

@@ -64,9 +64,9 @@ def problems(shown: Sequence[Section] = SECTIONS, alerts: Sequence[QueryRule | M
 
 def _looks_into(alert: QueryRule | MetricRule, group: list[dict[str, Any]]) -> bool:
     """Whether a section tells of an alert, with its advice, and asks what the alert asks."""
-    told = any(alert.what_to_do in item["content"]["json"] for item in group if item["type"] == TEXT)
+    reported = any(alert.what_to_do in item["content"]["json"] for item in group if item["type"] == TEXT)
     wanted = alert.lines if isinstance(alert, QueryRule) else f'"{alert.metric}"'
-    return told and any(wanted in item["content"]["query"] for item in group if item["type"] == QUERY)
+    return reported and any(wanted in item["content"]["query"] for item in group if item["type"] == QUERY)
 
 
 def test_every_query_is_whole_and_every_alert_has_its_place() -> None:

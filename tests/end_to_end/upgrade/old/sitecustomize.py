@@ -1,4 +1,4 @@
-"""Loaded by every process of an old MLflow when it starts: what the test needs and that version cannot be told.
+"""Loaded by every process of an old MLflow when it starts: what the test needs and that version has no option for.
 
 Its Azure repository reaches no other account than one of Azure's own domain; here the emulator is in its place.
 """
