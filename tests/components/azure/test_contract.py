@@ -88,10 +88,10 @@ class Inner(pulumi.ComponentResource):
 
     def __init__(self, name: str, parent: pulumi.Resource) -> None:
         super().__init__("mlflow:azure:Inner", name, {}, pulumi.ResourceOptions(parent=parent))
-        network.RouteTable(
+        network.NetworkSecurityGroup(
             f"{name}-routes",
             resource_group_name="rg",
-            route_table_name=f"rt-{name}",
+            network_security_group_name=f"rt-{name}",
             tags=TAGS,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -113,10 +113,10 @@ def nested(name: str) -> Thing:
         tags=TAGS,
         opts=pulumi.ResourceOptions(parent=thing),
     )
-    network.RouteTable(
+    network.NetworkSecurityGroup(
         f"{name}-routes",
         resource_group_name="rg",
-        route_table_name=f"rt-{name}",
+        network_security_group_name=f"rt-{name}",
         tags=TAGS,
         opts=pulumi.ResourceOptions(parent=group),
     )

@@ -89,7 +89,7 @@ def test_every_alert_tells_the_people_on_call(preview: bool) -> None:
         assert "monitoring-on-call" in recorded.dependencies(name)
     assert (asked["severity"], asked["displayName"], asked["description"]) == (1, "Errors", "Look.")
     assert asked["criteria"]["allOf"][0]["query"] == "Logs | count"
-    assert (watched["severity"], watched["description"]) == (2, "Disk full. Grow it.")
+    assert (watched["severity"], watched["description"]) == (2, "The disk is full. Grow it.")
     assert watched["scopes"] == [SERVER]
     assert watched["criteria"]["allOf"][0]["threshold"] == 85
     assert recorded.inputs("monitoring-on-call")["groupShortName"] == "team"
