@@ -1,8 +1,8 @@
-"""The offline Azure: resources in one JSON file, and the answers of Azure Resource Manager to what is done with them.
+"""The offline Azure: resources in one JSON file, and what Azure Resource Manager answers to each request.
 
 It refuses what Azure refuses: bodies that the SDK's own types do not allow (400), a missing parent (404), what `rules`
-finds beside the other resources, a name that is taken or softly deleted (409), the deletion of what is locked or in use
-(409), and what a test injected. Every call is one JSON line in `<state>.calls.jsonl`.
+finds beside the other resources, a name that is taken or soft-deleted (409), the deletion of a resource that is locked
+or in use (409), and what a test injected. Every call is one JSON line in `<state>.calls.jsonl`.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ class Azure:
 
     @property
     def outcomes(self) -> dict[str, list[str]]:
-        """How the next executions of a job, or the next revisions of an app, end, by its name; without, they succeed.
+        """How the next executions of a job, or revisions of an app, end, by its name; without an entry they succeed.
 
         A job's are the statuses of an execution (Succeeded, Failed, Stopped), an app's `revisions.OUTCOMES`.
         """
         return self._state["outcomes"]  # type: ignore[no-any-return]
 
     def calls(self) -> list[dict[str, Any]]:
-        """Everything that was asked so far: `operation`, `type`, `id`, and `refused` where it was."""
+        """Return every request so far: `operation`, `type`, `id`, and `refused` if Azure refused it."""
         lines = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
         return [json.loads(line) for line in lines]
 
@@ -113,7 +113,7 @@ class Azure:
         self.save()
 
     def change(self, identifier: str, **inputs: Any) -> None:
-        """What somebody does past Pulumi, e.g. in the portal. Objects are merged, all else is replaced."""
+        """Change a resource as somebody does in the portal. Objects are merged, all else is replaced."""
         with self._lock:
             found = self.resources[identifier.lower()]
             found["inputs"] = merged(found["inputs"], inputs)
@@ -133,7 +133,7 @@ class Azure:
                 raise RefusedError(400, "InvalidRequestContent", message)
 
     def create(self, type_token: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
-        """PUT of a new resource. Raises RefusedError, or HalfDoneError when it was made and left unfinished."""
+        """Create a resource (PUT). Raises RefusedError, or HalfDoneError if its provisioning failed."""
         identifier = addresses.address(type_token, inputs)
         with self.called("create", type_token, identifier) as fault, self._lock:
             self.check(type_token, inputs)
@@ -148,7 +148,7 @@ class Azure:
             return self.resources[identifier.lower()]
 
     def update(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
-        """PUT of a resource that is there."""
+        """Update an existing resource (PUT). Raises RefusedError."""
         with self.called("update", type_token, identifier), self._lock:
             self.check(type_token, inputs)
             old = self._there(identifier)
@@ -163,7 +163,7 @@ class Azure:
             return self.resources.get(identifier.lower())
 
     def delete(self, type_token: str, identifier: str) -> None:
-        """DELETE; of what is gone already it is a success, as on Azure."""
+        """Delete a resource. A resource that does not exist is a success, as on Azure. Raises RefusedError."""
         with self.called("delete", type_token, identifier), self._lock:
             if identifier.lower() not in self.resources:
                 return
@@ -182,7 +182,7 @@ class Azure:
                 }
 
     def purge(self, vault: str) -> None:
-        """Give a softly deleted vault's name free; refused under purge protection."""
+        """Purge a soft-deleted vault, so that its name is free. Raises RefusedError under purge protection."""
         key = _unique_name(type_tokens.VAULT, vault)
         with self.called("purge", type_tokens.VAULT, vault), self._lock:
             deleted = self._state["deleted"].get(key)
@@ -238,7 +238,7 @@ class Azure:
             raise RefusedError(409, "ConflictError", message)
 
     def called(self, operation: str, type_token: str, identifier: str) -> _Call:
-        """The frame of one call: it runs into what was injected, is written down, and leaves the state saved."""
+        """Return the context of one call: it meets injected faults, is recorded, and leaves the state saved."""
         return _Call(self, {"operation": operation, "type": type_token, "id": identifier})
 
     def met(self, line: Mapping[str, str]) -> faults.Fault | None:
@@ -254,12 +254,12 @@ class Azure:
                 self.save()
 
     def wait(self, seconds: float) -> None:
-        """Let a slow call take its time, unless faults are cleared."""
+        """Wait in a slow call, until the time is over or faults are cleared."""
         self._cleared.wait(seconds)
 
 
 class _Call:
-    """See `Azure.called`."""
+    """The context of one call; see `Azure.called`."""
 
     def __init__(self, azure: Azure, line: dict[str, str]) -> None:
         self._azure, self._line = azure, line

@@ -1,4 +1,4 @@
-"""What Azure computes for a resource, beside what it was given: one small function per type.
+"""What Azure computes for a resource in addition to its inputs: one small function per type.
 
 Values are made from the resource's ID, so that they are the same every time.
 """
@@ -143,7 +143,7 @@ COMPUTED: Final[Mapping[str, Answer]] = {
 
 
 def computed(type_token: str, identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What Azure adds to the inputs of a resource of this type, its name and type among it."""
+    """Return what Azure adds to the inputs of a resource of this type."""
     special = COMPUTED.get(short(type_token))
     return {
         "name": own_name(identifier),
@@ -153,7 +153,7 @@ def computed(type_token: str, identifier: str, inputs: Mapping[str, Any]) -> dic
 
 
 def identities(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The identities that a resource was given as a list of IDs, as Azure answers with them: an object by ID.
+    """Return the identities of a resource as Azure answers with them: an object by ID, from the list of IDs.
 
     An ID that is not known yet (no text) leaves the object out.
     """
@@ -164,7 +164,7 @@ def identities(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def client() -> dict[str, str]:
-    """Who is signed in, as `authorization.get_client_config` tells."""
+    """Return the signed-in identity, as `authorization.get_client_config` does."""
     return {
         "clientId": guid("stand-in", "client"),
         "objectId": guid("stand-in", "principal"),
@@ -174,7 +174,7 @@ def client() -> dict[str, str]:
 
 
 def written_back(type_token: str, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs with what Azure chose where nothing was given; it keeps what it chose before."""
+    """Return the inputs with Azure's own choices for what is not given. Its previous choices stay."""
     chosen = _CHOSEN[type_token](inputs) if type_token in _CHOSEN else {}
     return merged(_kept(chosen, old), dict(inputs))  # type: ignore[no-any-return]
 

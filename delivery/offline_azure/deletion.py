@@ -1,4 +1,4 @@
-"""What keeps Azure from deleting a resource: a lock, what is in it, and what refers to it."""
+"""Why Azure refuses to delete a resource: a lock, a resource inside of it, or one that refers to it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Final
 from delivery.azure_types.type_tokens import CONFIGURATION, LOCK
 from delivery.offline_azure.errors import RefusedError
 
-# These vanish with their parent and are in nobody's way.
+# Azure deletes these with their parent.
 GO_WITH_PARENT: Final = {
     CONFIGURATION,
     "azure-native:storage:BlobServiceProperties",
     "azure-native:keyvault:Secret",
 }
-# These have no DELETE: the provider only forgets them, and what is below them stays.
+# These have no DELETE: the provider only forgets them, and their children stay.
 ONLY_FORGOTTEN: Final = {"azure-native:storage:BlobServiceProperties"}
-# These cannot go while something refers to them.
+# Azure refuses to delete these while another resource refers to them.
 KEPT_BY_REFERENCE: Final = {
     "azure-native:network:Subnet",
     "azure-native:network:VirtualNetwork",
@@ -31,7 +31,7 @@ KEPT_BY_REFERENCE: Final = {
 
 
 def refusal(type_token: str, identifier: str, resources: Mapping[str, Mapping[str, Any]]) -> RefusedError | None:
-    """Why Azure does not delete this resource of these, which are by their ID in lower case; None if it does."""
+    """Return why Azure refuses to delete a resource of these (by ID in lower case); None if it deletes it."""
     if type_token == CONFIGURATION:
         return RefusedError(405, "MethodNotAllowed", "A server parameter cannot be deleted.")
     key = identifier.lower()
@@ -69,5 +69,5 @@ def _within(key: str, scope: str) -> bool:
 
 
 def _child(key: str, above: str) -> bool:
-    """Whether a resource is part of another; what only extends it, such as a role assignment, goes along with it."""
+    """Return whether a resource is part of another. An extension, such as a role assignment, is deleted with it."""
     return _within(key, above) and ("/providers/" not in above or "/providers/" not in key[len(above) :])

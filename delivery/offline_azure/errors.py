@@ -1,10 +1,10 @@
-"""The answers of Azure that are no success."""
+"""The answers of Azure that are errors."""
 
 from __future__ import annotations
 
 
 class RefusedError(Exception):
-    """Azure's answer to a request that it does not carry out. `code` is Azure's own."""
+    """Azure's answer to a request that it refuses. `code` is Azure's own."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f'Status={status} Code="{code}" Message="{message}"')
@@ -12,4 +12,4 @@ class RefusedError(Exception):
 
 
 class HalfDoneError(Exception):
-    """The resource is there and its provisioning failed."""
+    """The resource exists, and its provisioning failed."""

@@ -1,4 +1,4 @@
-"""The executions of a Container Apps job, as Azure tells of them.
+"""The executions of a Container Apps job, as Azure answers with them.
 
 Source: REST reference, "Jobs Executions - List": an execution carries the template that it ran with.
 """
@@ -18,7 +18,7 @@ Execution = dict[str, Any]
 
 
 def started(job: Mapping[str, Any], outcome: str) -> Execution:
-    """A new execution of a job as it is defined now."""
+    """Return a new execution of a job, with the job's current template."""
     name = f"{job['id'].rsplit('/', 1)[1]}-{uuid.uuid4().hex[:7]}"
     containers = job["body"].get("properties", {}).get("template", {}).get("containers") or []
     return {
@@ -34,14 +34,14 @@ def started(job: Mapping[str, Any], outcome: str) -> Execution:
     }
 
 
-def of_job(kept: Mapping[str, Execution], job: str) -> list[Execution]:
-    """The executions of one job, the newest first."""
-    own = [one for key, one in kept.items() if key.startswith(f"{job.lower()}/executions/")]
+def of_job(executions: Mapping[str, Execution], job: str) -> list[Execution]:
+    """Return the executions of one job, the newest first."""
+    own = [one for key, one in executions.items() if key.startswith(f"{job.lower()}/executions/")]
     return sorted(own, key=lambda one: str(one["startTime"]), reverse=True)
 
 
-def document(execution: Execution) -> dict[str, Any]:
-    """The answer to a GET. It runs until the second look at it."""
+def answer(execution: Execution) -> dict[str, Any]:
+    """Return the answer to a GET. An execution runs until the second GET of it."""
     properties: dict[str, Any] = {
         "status": execution["ends"] if execution["looks"] > 1 else _RUNNING,
         "startTime": execution["startTime"],

@@ -26,7 +26,7 @@ Fault = dict[str, Any]
 
 
 def fault(kind: str, *, operation: str, matching: str, times: int, every: int | None, seconds: float) -> Fault:
-    """A fault for the next `times` calls of an operation whose ID matches, or for every n-th of them without an end.
+    """Return a fault for the next `times` calls of an operation whose ID matches, or for every n-th of them.
 
     Of these, one that would meet an ID twice in a row meets the next other one: what is repeated gets through, in
     whatever order calls that are made at the same time come.
@@ -50,7 +50,7 @@ def fault(kind: str, *, operation: str, matching: str, times: int, every: int | 
 
 
 def met(faults: list[Fault], operation: str, identifier: str) -> Fault | None:
-    """Count a call, and give the fault that it runs into, if any: the first that is due, which alone counts it."""
+    """Count a call and return the fault that it meets, if any: the first that is due. Only that one counts it."""
     found: Fault | None = None
     for one in faults:
         if one["operation"] != operation or not re.search(one["matching"], identifier, re.IGNORECASE):
@@ -63,7 +63,7 @@ def met(faults: list[Fault], operation: str, identifier: str) -> Fault | None:
 
 
 def _due(one: Fault, key: str) -> bool:
-    """Count the call, and say whether it is met."""
+    """Count the call, and return whether it meets the fault."""
     if one["every"] is None:
         one["times"] -= 1
         return int(one["times"]) >= 0

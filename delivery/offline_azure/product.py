@@ -53,12 +53,12 @@ class Product:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The stack's configuration without its namespace."""
+        """Return the stack's configuration without its namespace."""
         config = self._read().get("config") or {}
         return {key.removeprefix(f"{self.project}:"): value for key, value in config.items()}
 
     def configure(self, **values: Any) -> None:
-        """Set values of the program's configuration: objects are merged into what is there, None takes a key out."""
+        """Set values of the program's configuration: objects are merged, None removes a key."""
         document = self._read()
         config = dict(document.get("config") or {})
         for key, value in values.items():
@@ -67,7 +67,7 @@ class Product:
         self._write({**document, "config": {key: value for key, value in config.items() if value is not None}})
 
     def arguments(self, command: str, *arguments: str) -> list[str]:
-        """The arguments of a `pulumi` that works on this stack, for whoever runs it in `environment`."""
+        """Return the arguments of a `pulumi` command on this stack, to run in `environment`."""
         file = [] if command in _WITHOUT_FILE else ["--config-file", str(self.config_file)]
         return [command, *arguments, "--stack", self.stack, *file]
 
@@ -77,7 +77,7 @@ class Product:
         return Engine(folder=self.repository, environment=self.environment)
 
     def run(self, command: str, *arguments: str, timeout: float = 300) -> Result:
-        """One command of the engine, from the repository's root, to its end."""
+        """Run one command of the engine from the repository's root to its end."""
         line = self.arguments(command, *arguments)
         return self.engine.run(*line, timeout=timeout)
 
@@ -88,14 +88,14 @@ class Product:
         return self.run("preview", *arguments)
 
     def refresh(self, *arguments: str) -> Result:
-        """What is different on Azure; the state is left as it is."""
+        """Show what differs on Azure; the state stays as it is."""
         return self.run("refresh", "--preview-only", *arguments)
 
     def destroy(self, *arguments: str) -> Result:
         return self.run("destroy", "--yes", "--skip-preview", *arguments)
 
     def unlock(self) -> Result:
-        """Take off the lock that a killed engine has left on the state."""
+        """Remove the lock that a killed engine left on the state."""
         return self.run("cancel", "--yes")
 
     def _copied(self, source: Path) -> Path:
@@ -127,12 +127,12 @@ class Product:
 
 
 def stacks(repository: Path = REPOSITORY) -> list[str]:
-    """The names of the stacks that have a file."""
+    """Return the names of the stacks that have a file."""
     return sorted(path.name.split(".")[1] for path in (repository / "stacks").glob("Pulumi.*.yaml"))
 
 
 def lacks_digest(values: Mapping[str, Any]) -> bool:
-    """Whether a configuration (without its namespace) says that no image was chosen yet."""
+    """Return whether a configuration (without its namespace) names no image yet."""
     image = values.get(IMAGE)
     return isinstance(image, Mapping) and str(image.get("digest")) == NO_DIGEST
 

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002 - the protocol fixes the methods' parameters
-"""The azure-native provider of the offline Azure: what the engine speaks to with `PULUMI_DEBUG_PROVIDERS`."""
+"""The azure-native provider of the offline Azure, which the engine uses by `PULUMI_DEBUG_PROVIDERS`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Kind = provider_pb2.PropertyDiff.Kind
 
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Json]:
-    """The engine's properties as JSON: secrets opened, unknowns as `UNKNOWN`, whole numbers as integers."""
+    """Return the engine's properties as JSON: secrets opened, unknowns as `UNKNOWN`, whole numbers as integers."""
 
     def whole(value: Json) -> Json:
         if isinstance(value, dict):
@@ -50,21 +50,21 @@ def wire(value: Mapping[str, Json]) -> struct_pb2.Struct:
 
 
 def unknown(value: Json) -> Json:
-    """The same object with every value unknown."""
+    """Return the same object with every value unknown."""
     return {key: unknown(item) for key, item in value.items()} if isinstance(value, dict) else UNKNOWN
 
 
 def outputs(
     type_token: str, identifier: str, inputs: Mapping[str, Json], answer: Mapping[str, Json]
 ) -> dict[str, Json]:
-    """What the provider tells of a resource: its inputs, without its address, and what Azure computed.
+    """Return the outputs of a resource: its inputs, without its address, and what Azure computed.
 
     `answer` is what Azure knows of this one resource and not of its kind.
     """
     of_address = {*addresses.names(type_token), *addresses.SCOPES} - sdk_types.outputs_of(type_token)
-    reported = {key: value for key, value in _answered(inputs).items() if key not in of_address}
-    reported = merged(merged(reported, computed_outputs.computed(type_token, identifier, inputs)), answer)
-    return {"type": addresses.arm_type(identifier), **reported}
+    shown = {key: value for key, value in _answered(inputs).items() if key not in of_address}
+    shown = merged(merged(shown, computed_outputs.computed(type_token, identifier, inputs)), answer)
+    return {"type": addresses.arm_type(identifier), **shown}
 
 
 def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
@@ -72,17 +72,17 @@ def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
 
 
 def preview_outputs(type_token: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
-    """Before the resource is there, all that is not an input is unknown."""
+    """Return the outputs of a resource that does not exist yet: all that is not an input is unknown."""
     computed = unknown(computed_outputs.computed(type_token, "unknown", inputs))
-    reported = merged(_answered(inputs), computed)
+    shown = merged(_answered(inputs), computed)
     return {
-        **dict.fromkeys(sdk_types.outputs_of(type_token) - reported.keys() - sdk_types.inputs_of(type_token), UNKNOWN),
-        **reported,
+        **dict.fromkeys(sdk_types.outputs_of(type_token) - shown.keys() - sdk_types.inputs_of(type_token), UNKNOWN),
+        **shown,
     }
 
 
 def _answered(inputs: Mapping[str, Json]) -> dict[str, Json]:
-    """The inputs in the shape of the answer. The SDK fails on identities that come back as the list that they were."""
+    """Return the inputs in the shape of the answer. The SDK fails on identities that come back as a list."""
     if not isinstance(inputs.get("identity"), dict) or "userAssignedIdentities" not in inputs["identity"]:
         return dict(inputs)
     identity = {**inputs["identity"], "userAssignedIdentities": computed_outputs.identities(inputs) or UNKNOWN}
@@ -92,7 +92,7 @@ def _answered(inputs: Mapping[str, Json]) -> dict[str, Json]:
 def refreshed(
     type_token: str, inputs: Mapping[str, Json], before: Mapping[str, Json], after: Mapping[str, Json]
 ) -> dict[str, Json]:
-    """The inputs with what has changed in Azure's answers since the last one, as the provider reads a resource.
+    """Return the inputs with what changed in Azure's answer since the previous one, as the provider reads a resource.
 
     So what Azure wrote back at once is no difference, and what it chooses again later is one.
     """
@@ -114,7 +114,7 @@ def refreshed(
 
 
 def changes(old: Json, new: Json, path: str = "") -> Iterator[tuple[str, str]]:
-    """The paths whose values differ, each with add, delete or update."""
+    """Yield the paths whose values differ, each with add, delete or update."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             inner = f"{path}.{key}" if path else key
@@ -197,9 +197,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             made = self._asked(context, lambda: self._azure.create(type_token, inputs))
         except HalfDoneError as half:
             left = self._azure.resources[addresses.address(type_token, inputs).lower()]
-            reported = outputs_of(left) | {"provisioningState": "Failed"}
+            shown = outputs_of(left) | {"provisioningState": "Failed"}
             detail = provider_pb2.ErrorResourceInitFailed(
-                id=left["id"], properties=wire(reported), reasons=[str(half)], inputs=wire(inputs)
+                id=left["id"], properties=wire(shown), reasons=[str(half)], inputs=wire(inputs)
             )
             _abort_with(context, str(half), detail)
         return provider_pb2.CreateResponse(id=made["id"], properties=wire(outputs_of(made)))
@@ -209,9 +209,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         found = self._asked(context, lambda: self._azure.read(type_token, request.id))
         if found is None:
             return provider_pb2.ReadResponse()
-        reported, known = outputs_of(found), plain(request.inputs)
-        inputs = refreshed(type_token, known, plain(request.properties), reported) if known else found["inputs"]
-        return provider_pb2.ReadResponse(id=found["id"], properties=wire(reported), inputs=wire(inputs))
+        shown, known = outputs_of(found), plain(request.inputs)
+        inputs = refreshed(type_token, known, plain(request.properties), shown) if known else found["inputs"]
+        return provider_pb2.ReadResponse(id=found["id"], properties=wire(shown), inputs=wire(inputs))
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         type_token, inputs = _token(request.urn), plain(request.news)
@@ -238,8 +238,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if found is None:
             context.abort(grpc.StatusCode.UNKNOWN, f'Status=404 Code="ResourceNotFound" Message="{identifier}"')
             raise AssertionError("unreachable")
-        reported = {"id": found["id"], **outputs_of(found)}
-        return provider_pb2.InvokeResponse(**{"return": wire(reported)})
+        shown = {"id": found["id"], **outputs_of(found)}
+        return provider_pb2.InvokeResponse(**{"return": wire(shown)})
 
     def _asked(self, context: Any, ask: Callable[[], Any]) -> Any:
         try:
@@ -250,7 +250,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def serve(azure: Azure, port: int = 0) -> tuple[grpc.Server, int]:
-    """Start the provider on 127.0.0.1; the answer is the running server and its port. Stop it with `.stop(None)`."""
+    """Start the provider on 127.0.0.1; return the running server and its port. Stop it with `.stop(None)`."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(azure), server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")

@@ -76,11 +76,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Calls are written down by the Azure, not on stderr."""
+        """Print nothing: the Azure records each call."""
 
 
 class ManagementApi(ThreadingHTTPServer):
-    """The REST server of an Azure. `Azure.outcomes` says how executions and revisions end."""
+    """Serves the REST API of an Azure. `Azure.outcomes` says how executions and revisions end."""
 
     daemon_threads = True
 
@@ -98,12 +98,12 @@ class ManagementApi(ThreadingHTTPServer):
         return self.azure.outcomes
 
     def close(self) -> None:
-        """Stop serving and give the port back."""
+        """Stop serving and free the port."""
         self.shutdown()
         self.server_close()
 
     def token(self, query: Mapping[str, str], header: str | None) -> Reply:
-        """A token of the managed identity, for Azure Resource Manager alone."""
+        """Return a token of the managed identity, for Azure Resource Manager only."""
         if header != IDENTITY_HEADER:
             return HTTPStatus.UNAUTHORIZED, {"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong."}
         if query.get("api-version") != _IDENTITY_API_VERSION:
@@ -123,7 +123,7 @@ class ManagementApi(ThreadingHTTPServer):
         }
 
     def post(self, path: str) -> Reply:
-        """The start of a job, or the purge of a deleted vault."""
+        """Start a job, or purge a deleted vault. Raises RefusedError."""
         if path.lower().endswith("/start"):
             return self._start(path[: -len("/start")])
         if path.lower().endswith("/purge") and "/deletedvaults/" in path.lower():
@@ -132,15 +132,15 @@ class ManagementApi(ThreadingHTTPServer):
         raise _missing(path)
 
     def get(self, path: str) -> Reply:
-        """The executions of a job or one of them, the revisions of an app or one of them, or a resource."""
+        """Return executions of a job, revisions of an app, one of either, or a resource. Raises RefusedError."""
         with self.azure.called("get", "", path):
             above, _, last = path.rpartition("/")
             if last.lower() == "executions" and above.lower() in self.azure.resources:
                 below = executions.of_job(self.azure.executions, above)
-                return HTTPStatus.OK, {"value": [executions.document(one) for one in below]}
+                return HTTPStatus.OK, {"value": [executions.answer(one) for one in below]}
             if execution := self.azure.executions.get(path.lower()):
                 execution["looks"] += 1
-                return HTTPStatus.OK, executions.document(execution)
+                return HTTPStatus.OK, executions.answer(execution)
             app, _, revision = path.partition("/revisions")
             if revision:
                 return HTTPStatus.OK, self._revisions(app, revision.strip("/"))
@@ -149,7 +149,7 @@ class ManagementApi(ThreadingHTTPServer):
         raise _missing(path)
 
     def _start(self, path: str) -> Reply:
-        """A new execution, which is Running on the first look and has ended on the second."""
+        """Start an execution, which is Running at the first GET and has ended at the second."""
         with self.azure.called("start", JOB, path):
             job = self.azure.resources.get(path.lower())
             if job is None or job["type"] != JOB:
@@ -165,20 +165,20 @@ class ManagementApi(ThreadingHTTPServer):
             raise _missing(path)
         history = app["revisions"]
         if not name:
-            return {"value": [revisions.document(app["id"], history, one) for one in history]}
+            return {"value": [revisions.answer(app["id"], history, one) for one in history]}
         for one in history:
             if one["name"].lower() == name.lower():
                 one["looks"] += 1
-                return revisions.document(app["id"], history, one)
+                return revisions.answer(app["id"], history, one)
         raise _missing(f"{path}/revisions/{name}")
 
 
 def _resource(resource: Mapping[str, Any]) -> dict[str, Any]:
     body = {key: value for key, value in resource["body"].items() if key not in ("name", "type")}
     answer = {"provisioningState": "Succeeded", **resource.get("answer", {})}
-    reported = {"id": resource["id"], "name": addresses.own_name(resource["id"])}
-    reported["type"] = addresses.arm_type(resource["id"])
-    return merged({**reported, **body}, {"properties": answer})  # type: ignore[no-any-return]
+    address = {"id": resource["id"], "name": addresses.own_name(resource["id"])}
+    address["type"] = addresses.arm_type(resource["id"])
+    return merged({**address, **body}, {"properties": answer})  # type: ignore[no-any-return]
 
 
 def _missing(path: str) -> RefusedError:

@@ -1,6 +1,6 @@
-"""The repeating that the azure-native client does by itself, so that only what goes on reaches the engine.
+"""The retries of the azure-native client, so that the engine sees only errors that last.
 
-It is the retry policy of azcore, with one more answer to repeat after: pulumi-azure-native,
+It is the retry policy of azcore, with one more error to retry: pulumi-azure-native,
 provider/pkg/azure/client_azcore.go. There the waits begin at 20 s and Retry-After goes before them; nobody waits here.
 """
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def repeated(ask: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
-    """What the call gives; after an answer that may pass it is made again, four times in all. Raises RefusedError."""
+    """Return the result of a call; retry it after a passing error, four times in all. Raises RefusedError."""
     for tried in range(1, MOST_TRIES):
         try:
             return ask()

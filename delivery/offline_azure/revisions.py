@@ -1,4 +1,4 @@
-"""The revisions of a container app: which one an app is at, which one was ready last, and what ARM answers for each.
+"""The revisions of a container app: its latest one, the one that was ready last, and what Azure answers about each.
 
 Source: Microsoft Learn, "Update and deploy changes in Azure Container Apps" (revision-scope changes, running status).
 The states that the API specification lacks are those of its issue 29102 in Azure/azure-rest-api-specs.
@@ -16,7 +16,7 @@ READY: Final = "Succeeded"
 UNREADY: Final = "Unready"
 FAILED: Final = "Failed"
 OUTCOMES: Final = (READY, UNREADY, FAILED)
-"""A revision gets ready, runs and never gets ready, or cannot be started."""
+"""A revision becomes ready, runs and never becomes ready, or cannot be started."""
 
 _STATES: Final[Mapping[str, tuple[str, str, str, str]]] = {
     READY: ("Provisioned", "Running", "Healthy", "Running"),
@@ -28,12 +28,12 @@ Revision = dict[str, Any]
 
 
 def name_of(app: str, template: Any) -> str:
-    """The revision's name, which follows from the template: another template is another revision."""
+    """Return the revision's name, which follows from the template: another template is another revision."""
     return f"{app}--{computed_outputs.guid(ordered(template), 'revision')[:7]}"
 
 
 def after(history: list[Revision], app: str, inputs: Mapping[str, Any], outcomes: list[str]) -> list[Revision]:
-    """The revisions once an app was put: one more if its template changed, which takes the next outcome."""
+    """Return the revisions after a PUT of an app: one more, with the next outcome, if its template changed."""
     name = name_of(app, inputs.get("template"))
     if history and history[-1]["name"] == name:
         return history
@@ -46,13 +46,13 @@ def after(history: list[Revision], app: str, inputs: Mapping[str, Any], outcomes
 
 
 def summary(history: list[Revision]) -> dict[str, str]:
-    """What the app itself tells: its latest revision, and the latest one that got ready, "" where none did."""
+    """Return the app's latest revision and the latest one that became ready; "" if none did."""
     ready = [one["name"] for one in history if one["outcome"] == READY]
     return {"latestRevisionName": history[-1]["name"], "latestReadyRevisionName": ready[-1] if ready else ""}
 
 
-def document(app: str, history: list[Revision], revision: Revision) -> dict[str, Any]:
-    """The answer to a GET of a revision. The first look at a new one finds it on its way."""
+def answer(app: str, history: list[Revision], revision: Revision) -> dict[str, Any]:
+    """Return the answer to a GET of a revision. The first GET of a new one finds it provisioning."""
     provisioning, running, health, details = _STATES[revision["outcome"]]
     if revision["looks"] <= 1:
         provisioning, running, health, details = "Provisioning", "Processing", "None", "0/1 replicas ready."

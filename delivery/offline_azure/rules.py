@@ -27,14 +27,14 @@ _MOST_CREDENTIALS: Final = 20
 
 
 def refusal(type_token: str, identifier: str, inputs: Mapping[str, Any], resources: Resources) -> RefusedError | None:
-    """Why Azure refuses this resource beside the others (by ID in lower case); None if it takes it."""
+    """Return why Azure refuses a resource beside the others (by ID in lower case); None if it accepts it."""
     others = {key: value for key, value in resources.items() if key != identifier.lower()}
     rule = RULES.get(short(type_token))
     return _dangling(identifier, inputs, others) or (rule(identifier, inputs, others) if rule else None)
 
 
 def references(value: Any) -> Iterator[str]:
-    """Every ID of a resource of this subscription in the values; role definitions are in no resource group."""
+    """Yield each ID of this subscription's resources in the values; role definitions are in no resource group."""
     if isinstance(value, Mapping):
         for item in value.values():
             yield from references(item)
@@ -165,7 +165,7 @@ def _workbook(identifier: str, inputs: Mapping[str, Any], resources: Resources) 
 
 
 def _same(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bool:
-    """IDs and GUIDs are case-insensitive."""
+    """Return whether two IDs or GUIDs are the same; their case does not matter."""
     return str(first.get(key)).rstrip("/").lower() == str(second.get(key)).rstrip("/").lower()
 
 

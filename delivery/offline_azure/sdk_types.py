@@ -1,4 +1,4 @@
-"""What the installed pulumi-azure-native tells of a type: its inputs, nested ones too, their kinds and enums.
+"""The types of the installed pulumi-azure-native: inputs, nested ones too, their kinds and enums.
 
 The offline Azure checks every body by these types, and an input that is required and missing is a fault too.
 """
@@ -36,7 +36,7 @@ SCALARS: Final = {str: "string", bool: "boolean", int: "integer", float: "number
 
 @cache
 def _classes(type_token: str) -> tuple[type, type] | None:
-    """The Args class and the class of a resource type, None where this SDK has no such type."""
+    """Return the Args class and the class of a resource type; None if this SDK has no such type."""
     _, module, name = type_token.split(":")
     with _LOADING:
         try:
@@ -48,25 +48,25 @@ def _classes(type_token: str) -> tuple[type, type] | None:
 
 
 def arguments(type_token: str) -> type | None:
-    """The Args class of a resource type, None where this SDK has no such type."""
+    """Return the Args class of a resource type; None if this SDK has no such type."""
     classes = _classes(type_token)
     return classes[0] if classes else None
 
 
 def inputs_of(type_token: str) -> frozenset[str]:
-    """The names of a resource type's inputs, as the engine sends them; empty for an unknown type."""
+    """Return the names of a resource type's inputs, as the engine sends them; empty for an unknown type."""
     args = arguments(type_token)
     return frozenset(_types.input_type_py_to_pulumi_names(args).values()) if args else frozenset()
 
 
 def outputs_of(type_token: str) -> frozenset[str]:
-    """The names of a resource type's outputs; empty for an unknown type."""
+    """Return the names of a resource type's outputs; empty for an unknown type."""
     classes = _classes(type_token)
     return frozenset(_types.resource_py_to_pulumi_names(classes[1]).values()) if classes else frozenset()
 
 
 def violations(type_token: str, inputs: Mapping[str, Any]) -> list[str]:
-    """One line `path: reason` per input that the SDK's own types do not allow."""
+    """Return one line `path: reason` for each input that the SDK's own types do not allow."""
     args = arguments(type_token)
     if args is None:
         return [f"{type_token}: is no resource type of the installed pulumi-azure-native"]

@@ -111,7 +111,7 @@ def test_purge_protection_holds_the_name_and_cannot_be_taken_back(azure: Azure) 
         azure.purge("kv-one")
 
 
-def test_a_globally_unique_name_is_given_once(azure: Azure) -> None:
+def test_a_globally_unique_name_is_taken_once(azure: Azure) -> None:
     azure.create(GROUP, {**PLACED, "resourceGroupName": "other"})
     azure.create(VAULT, vault())
     with refused("VaultAlreadyExists"):
@@ -155,7 +155,7 @@ def test_what_is_in_use_is_not_deleted(azure: Azure) -> None:
         ("quota", "QuotaExceeded"),
     ],
 )
-def test_an_injected_fault_is_met_as_often_as_asked_for(azure: Azure, kind: str, code: str) -> None:
+def test_an_injected_fault_is_met_as_often_as_asked(azure: Azure, kind: str, code: str) -> None:
     azure.inject(kind, operation="create", matching="/vaults/", times=2)
     for _ in range(2):
         with refused(code):

@@ -144,11 +144,11 @@ def test_a_token_is_for_who_asks_rightly(management: ManagementApi, query: str, 
 
 def test_a_revision_is_on_its_way_and_then_runs(management: ManagementApi) -> None:
     app = put_app(management, replicas=2)
-    status, reported = ask(management, "GET", app)
+    status, answer = ask(management, "GET", app)
     assert status == 200
-    name = reported["properties"]["latestRevisionName"]
-    assert reported["properties"]["latestReadyRevisionName"] == name
-    assert reported["properties"]["provisioningState"] == "Succeeded"
+    name = answer["properties"]["latestRevisionName"]
+    assert answer["properties"]["latestReadyRevisionName"] == name
+    assert answer["properties"]["provisioningState"] == "Succeeded"
     looks = [ask(management, "GET", f"{app}/revisions/{name}")[1]["properties"] for _ in range(2)]
     assert [look["runningState"] for look in looks] == ["Processing", "Running"]
     assert [(look["healthState"], look["replicas"]) for look in looks] == [("None", 0), ("Healthy", 2)]
@@ -169,13 +169,13 @@ def test_a_revision_that_never_gets_ready_leaves_the_one_before_it(
     first = ask(management, "GET", app)[1]["properties"]["latestRevisionName"]
     management.outcomes["mlflow-gateway"] = [outcome]
     put_app(management, again=True, image="second")
-    reported = ask(management, "GET", app)[1]["properties"]
-    assert reported["latestReadyRevisionName"] == first != reported["latestRevisionName"]
+    answer = ask(management, "GET", app)[1]["properties"]
+    assert answer["latestReadyRevisionName"] == first != answer["latestRevisionName"]
     for _ in range(3):
-        look = ask(management, "GET", f"{app}/revisions/{reported['latestRevisionName']}")[1]["properties"]
+        look = ask(management, "GET", f"{app}/revisions/{answer['latestRevisionName']}")[1]["properties"]
     assert (look["provisioningState"], look["healthState"], look["trafficWeight"]) == (provisioning, "Unhealthy", 0)
     assert look["runningStateDetails"]
     assert ask(management, "GET", f"{app}/revisions/none")[0] == 404
     put_app(management, again=True, image="third")
-    reported = ask(management, "GET", app)[1]["properties"]
-    assert reported["latestReadyRevisionName"] == reported["latestRevisionName"] != first
+    answer = ask(management, "GET", app)[1]["properties"]
+    assert answer["latestReadyRevisionName"] == answer["latestRevisionName"] != first

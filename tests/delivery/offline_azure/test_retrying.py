@@ -36,7 +36,7 @@ def test_what_passes_in_time_is_no_error(error: RefusedError) -> None:
     assert waits == sorted(set(waits))
 
 
-def test_a_lasting_failure_keeps_the_words_of_azure() -> None:
+def test_an_error_that_lasts_is_raised_in_the_words_of_azure() -> None:
     ask, asked = failing(THROTTLED, 99)
     with pytest.raises(RefusedError, match='Status=429 Code="TooManyRequests" Message="slow down"'):
         repeated(ask, lambda _: None)
