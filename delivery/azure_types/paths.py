@@ -64,6 +64,7 @@ _PATHS: Final[Mapping[str, str]] = {
     ),
     "network:PrivateEndpoint": "Microsoft.Network/privateEndpoints/{privateEndpointName}",
     "network:PublicIPAddress": "Microsoft.Network/publicIPAddresses/{publicIpAddressName}",
+    "network:RouteTable": "Microsoft.Network/routeTables/{routeTableName}",
     "network:SecurityRule": (
         "Microsoft.Network/networkSecurityGroups/{networkSecurityGroupName}/securityRules/{securityRuleName}"
     ),
