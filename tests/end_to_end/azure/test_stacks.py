@@ -5,6 +5,7 @@ A stack's first `up` runs once for all tests (`first_up`); `living` copies what 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.support.stacks import STACKS
 # A life is fifteen commands of the engine, of five seconds each on two quiet cores and of a minute on busy ones.
 pytestmark = [needs_schemas, pytest.mark.timeout(1200)]
 PROTECTED = ("staging", "prod")
+DATA = {"store-account", "postgres-server", "vault-vault"}
 ROLLED = {"prepare-job", "prepare", "tracking", "registry", "artifacts", "gateway"}
 IMAGE = {"digest": "sha256:" + "5" * 64}
 
@@ -81,7 +83,9 @@ def test_data_in_prod_is_not_replaced(living: Callable[[str], Cloud]) -> None:
     cloud = living("prod")
     product, azure = cloud.stack("prod"), cloud.azure
     there = dict(azure.resources)
-    before, state = product.values, product.run("stack", "export").text
+    before, state = product.values, must(product.run("stack", "export")).text
+    resources = json.loads(state[state.index("{") :])["deployment"]["resources"]
+    assert {one["urn"].rsplit("::", 1)[1] for one in resources if one.get("protect")} >= DATA
     # Each of these makes the provider replace something that is protected: the engine says so before anything is done.
     for change in (
         {"location": "northeurope"},
