@@ -50,11 +50,10 @@ class ProcessGroup:
 
     One replica per element of `ports`, which it gets as PORT. `extra_ports` are other ports that the process opens.
     `ready` and `live` are paths for an HTTP GET on the port; without `ready` an open port is enough, and a process
-    without a port (NO_PORT) has to stay up for a second. `image` changes
-    when the code does. `identity_header` is the file of the managed identity's header. With `limits` each replica is a
-    container of the `image`, which is an id then, and `command` is what its entry point is given. Where `shares_port`,
-    a second process can listen on the port of the first (SO_REUSEPORT), so that a lone replica is replaced without a
-    gap.
+    without a port (NO_PORT) creates the file that its variable READY_FILE names. `image` changes when the code does.
+    `identity_header` is the file of the managed identity's header. With `limits` each replica is a container of the
+    `image`, which is an id then, and `command` is what its entry point is given. Where `shares_port`, a second process
+    can listen on the port of the first (SO_REUSEPORT), so that a lone replica is replaced without a gap.
     """
 
     root: str
@@ -100,6 +99,10 @@ class ProcessGroup:
             self.name if number == 1 else f"{self.name}-{number}": port for number, port in enumerate(self.ports, 1)
         }
 
+    def ready_file(self, replica: str) -> Path:
+        """What a process without a port creates once it is ready."""
+        return self.layout.processes / f"{replica}.ready"
+
     def document(self, replica: str, port: int) -> dict[str, Any]:
         """What `launch` and `keeper` read of one replica."""
         probe = {
@@ -108,11 +111,12 @@ class ProcessGroup:
             "failures": self.live_failures,
             "start_seconds": self.start_seconds,
         }
+        own = {"READY_FILE": str(self.ready_file(replica))} if port == NO_PORT else {"PORT": str(port)}
         return {
             "root": self.root,
             "name": replica,
             "command": self.command,
-            "env": self.env | ({} if port == NO_PORT else {"PORT": str(port)}),
+            "env": self.env | own,
             "directory": str(REPOSITORY),
             "spool": str(self.layout.spool / replica),
             "identity_header": self.identity_header,
@@ -258,6 +262,7 @@ def _start(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) ->
     )
     supervisor.stop_process(name)
     _remove_container(group, name)
+    group.ready_file(name).unlink(missing_ok=True)
     temporary.replace(path)
     supervisor.start_process(name)
 
@@ -265,7 +270,7 @@ def _start(supervisor: Supervisor, group: ProcessGroup, name: str, port: int) ->
 def _await_ready(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
     port = group.replicas()[name]
     if port == NO_PORT:
-        _await(supervisor, group, name, lambda: supervisor.states().get(name) == "RUNNING", "does not stay up")
+        _await(supervisor, group, name, group.ready_file(name).exists, "is not ready")
     else:
         _await(supervisor, group, name, lambda: _is_ready(group, port), f"is not ready on {HOST}:{port}")
 
@@ -295,7 +300,7 @@ def _forget(supervisor: Supervisor, group: ProcessGroup, name: str) -> None:
     if supervisor.alive():
         supervisor.remove(name)
     _remove_container(group, name)
-    for suffix in (".json", ".pid"):
+    for suffix in (".json", ".pid", ".ready"):
         (group.layout.processes / name).with_suffix(suffix).unlink(missing_ok=True)
     (group.layout.programs / f"{name}.ini").unlink(missing_ok=True)
 

@@ -1,8 +1,8 @@
 """Run a job by its schedule: `python -m components.compute.local.scheduled SCHEDULE`, kept by supervisord.
 
-SCHEDULE is a `cron` expression in UTC. The variable JOB holds the JSON of the `Job`. A run that fails is logged, and
-the next one comes at its time. Runs never overlap: a time that passes during a run, or while this machine sleeps or the
-stack is down, is left out.
+SCHEDULE is a `cron` expression in UTC. The variable JOB holds the JSON of the `Job`, and READY_FILE names the file that
+is created once both are understood. A run that fails is logged, and the next one comes at its time. Runs never overlap:
+a time that passes during a run, or while this machine sleeps or the stack is down, is left out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from components.compute.cron import Schedule
 from components.compute.local import jobs
@@ -49,6 +50,7 @@ def main(expression: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     schedule, job = Schedule.parse(expression), jobs.Job.of(json.loads(os.environ["JOB"]))
+    Path(os.environ["READY_FILE"]).touch()
     while True:
         run_next(schedule, job, _now, lambda moment: wait_until(moment, _now))
 

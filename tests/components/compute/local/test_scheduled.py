@@ -94,9 +94,9 @@ def test_under_the_supervisor_it_is_ready_without_a_port_and_ends_with_its_run(g
     assert processes.status(group) == {"nightly": "stopped"}
 
 
-def test_a_process_that_does_not_stay_up_is_no_schedule(group: ProcessGroup) -> None:
+def test_a_schedule_that_is_not_understood_is_never_ready(group: ProcessGroup) -> None:
     broken = replace(group, command=[*group.command[:-1], "daily"], start_seconds=20)
-    with pytest.raises(ProcessError, match=r"nightly does not stay up (.|\n)*'daily' has 1 fields"):
+    with pytest.raises(ProcessError, match=r"nightly is not ready (.|\n)*'daily' has 1 fields"):
         processes.apply(broken)
 
 
@@ -110,7 +110,8 @@ def test_a_signal_ends_the_run_under_way(job: Job, tmp_path: Path) -> None:
         "scheduled.wait_until = lambda *_: None\n"
         "scheduled.main('* * * * *')"
     )
-    child = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "JOB": json.dumps(asdict(running))})
+    environment = {**os.environ, "JOB": json.dumps(asdict(running)), "READY_FILE": str(tmp_path / "ready")}
+    child = subprocess.Popen([sys.executable, "-c", program], env=environment)
     try:
         until(lambda: pid_file.exists() and pid_file.read_text() != "", "the run's start")
         child.send_signal(signal.SIGTERM)
