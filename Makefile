@@ -11,7 +11,7 @@ STACK_CONFIG ?= stacks/Pulumi.local.yaml
 PLATFORM := .venv/bin/mlflow-platform
 LOCAL := --config-file $(STACK_CONFIG)
 # The groups of .ci/budgets are shared out to two workers in the order of tests/conftest.py.
-WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
+WORKERS := -n 2 --dist loadscope --no-loadscope-reorder
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

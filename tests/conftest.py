@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Generator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support import schedule
 from tests.support.ports import first_of_free_ports as first_of_free_ports
@@ -29,14 +31,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its group, and put the longest group first."""
+    """Mark the tests that start processes, and put the longest group first."""
     seconds = _budgets()
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(schedule.group(_file(item), seconds)))
         if schedule.starts_processes(_file(item)):
             item.add_marker(schedule.PROCESSES)
-    ranks = {name: rank for rank, name in enumerate(schedule.order(map(_group, items), seconds))}
-    items.sort(key=lambda item: ranks[_group(item)])
+    groups = {_file(item): schedule.group(_file(item), seconds) for item in items}
+    ranks = {name: rank for rank, name in enumerate(schedule.order(groups.values(), seconds))}
+    items.sort(key=lambda item: ranks[groups[_file(item)]])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Keep the tests of a group on one worker. xdist's own groups do not work with pytest 9.2."""
+    return _Groups(config, log)
+
+
+class _Groups(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishes no types
+    def _split_scope(self, nodeid: str) -> str:
+        return schedule.group(nodeid.partition("::")[0], _budgets())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -86,8 +98,3 @@ def _budgets() -> dict[str, float]:
 
 def _file(item: pytest.Item) -> str:
     return item.location[0]
-
-
-def _group(item: pytest.Item) -> str:
-    (marker,) = item.iter_markers("xdist_group")
-    return str(marker.args[0])

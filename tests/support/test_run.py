@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,14 @@ INTERRUPTED = """
 import signal
 def test_interrupts_work():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+
+WHERE = """
+import os, pathlib, pytest
+@pytest.mark.parametrize("number", range(10))
+def test_where(number):
+    path = pathlib.Path(__file__)
+    print(f"{path.parent.name}/{path.stem} on {os.environ['PYTEST_XDIST_WORKER']}")
 """
 
 
@@ -108,10 +117,25 @@ def test_another_folder_may_start_processes_and_is_not_quick(checkout: Path) -> 
     assert "1 deselected" in deselected.stdout
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")], ids=["1", "2"])
+@pytest.mark.parametrize("workers", [(), ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")], ids=["1", "2"])
 def test_interrupts_work_where_the_shell_ignores_them(checkout: Path, workers: tuple[str, ...]) -> None:
     code, said = ran(checkout, INTERRUPTED, *workers, ignoring="INT")
     assert code == 0, said
+
+
+def test_the_files_of_a_group_stay_on_one_worker(checkout: Path) -> None:
+    (checkout / ".ci" / "budgets").write_text("5 tests/infra\n5 tests/delivery/*\n")
+    for folder in ("infra", "delivery"):
+        for name in ("one", "two"):
+            path = checkout / "tests" / folder / f"test_{name}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(WHERE)
+    line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadscope", "-rP"]
+    said = subprocess.run(
+        [*line, "--no-loadscope-reorder"], cwd=checkout, capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    workers = {folder: set(re.findall(rf"{folder}/test_\w+ on (gw\d)", said)) for folder in ("infra", "delivery")}
+    assert {folder: len(found) for folder, found in workers.items()} == {"infra": 1, "delivery": 2}
 
 
 def test_a_folder_that_outgrows_its_budget_is_named_and_fails_nothing(checkout: Path) -> None:
