@@ -80,13 +80,13 @@ def budgets(text: str) -> dict[str, float]:
 
 def group(file: str, seconds: Mapping[str, float]) -> str:
     """Return the path of the budgets' line that holds the test file, or the file itself."""
-    line = _deepest(file, seconds)
+    line = _deepest(file, _folders(seconds))
     return file if line is None or line.endswith(EACH_FILE) else line
 
 
 def budget(group: str, seconds: Mapping[str, float]) -> float:
     """Return the seconds that a group may take; infinite where no line speaks of it."""
-    line = _deepest(group, seconds)
+    line = _deepest(group, _folders(seconds))
     return float("inf") if line is None else seconds[line]
 
 
@@ -121,6 +121,11 @@ def outgrown(spent: Mapping[str, float], seconds: Mapping[str, float]) -> list[s
         for name, duration in spent.items()
         if duration > budget(name, seconds)
     ]
+
+
+def _folders(seconds: Mapping[str, float]) -> list[str]:
+    """Return the lines of tests. The part `tests` of `.ci/run` is no folder: its files would stay on one worker."""
+    return [name for name in seconds if "/" in name]
 
 
 def _deepest(file: str, paths: Iterable[str]) -> str | None:

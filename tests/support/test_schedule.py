@@ -27,7 +27,7 @@ def test_another_line_is_refused_with_its_number(line: str) -> None:
     [
         ("tests/tools/test_a.py", "tests/tools/test_a.py", 90),
         ("tests/tools/test_b.py", "tests/tools", 30),
-        ("tests/tools_too/test_b.py", "tests", 1000),
+        ("tests/tools_too/test_b.py", "tests/tools_too/test_b.py", float("inf")),
         ("tests/infra/deep/test_c.py", "tests/infra/deep/test_c.py", 60),
     ],
 )
