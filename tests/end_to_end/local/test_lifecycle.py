@@ -128,11 +128,12 @@ def test_a_roll_out_of_all_services_fails_no_request_and_loses_nothing(own_stack
 
 def test_more_replicas_leave_the_others_alone(own_stack: RunningStack) -> None:
     before = pids(own_stack)
-    own_stack.configure(tracking={"minReplicas": 3, "maxReplicas": 3})
+    # Of a service without a database: five replicas with one would need a smaller pool.
+    own_stack.configure(artifacts={"minReplicas": 3, "maxReplicas": 3})
     own_stack.up()
     after = pids(own_stack)
     assert {name for name in before if before[name] != after[name]} == {"gateway"}
-    assert after.keys() - before.keys() == {"tracking-3"}
+    assert after.keys() - before.keys() == {"artifacts-3"}
 
 
 def test_a_stopped_process_is_drift_that_refresh_reports_and_up_repairs(own_stack: RunningStack) -> None:
