@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 from collections.abc import Callable, Generator
@@ -92,6 +93,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 _REFUSED = pytest.StashKey[list[str]]()
 
 
+@functools.cache
 def _budgets() -> dict[str, float]:
     return schedule.budgets(schedule.BUDGETS.read_text())
 
