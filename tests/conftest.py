@@ -6,6 +6,7 @@ import functools
 import signal
 import threading
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.support import schedule
 from tests.support.ports import first_of_free_ports as first_of_free_ports
-from tests.support.process_guard import refusing_processes
+from tests.support.process_guard import allowing_processes, refusing_processes
 
 if threading.current_thread() is threading.main_thread():
     # In the background of a shell SIGINT is ignored, and children inherit that: no process could be interrupted.
@@ -63,9 +64,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
     """Fail the test by its name, even where it caught the refusal."""
-    yield
+    with allowing_processes() if nextitem is None else nullcontext():  # the session's fixtures end in its last test
+        yield
     if refused := item.stash.get(_REFUSED, []):
         pytest.fail(
             f"{item.nodeid}: got {refused}; expected no process. "

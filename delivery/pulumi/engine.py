@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from delivery.outcome import CommandError
 
 Ended = TypeVar("Ended")
+Child = TypeVar("Child", subprocess.Popen[str], subprocess.Popen[bytes])
 
 
 class EngineError(CommandError):
@@ -46,15 +48,22 @@ class Engine:
         """
         command = [*self._command(arguments), "--color=never"]
         pipe = subprocess.PIPE
-        with subprocess.Popen(
-            command, cwd=self.folder, env=dict(self.environment), stdout=pipe, stderr=pipe, text=True
-        ) as child:
+
+        def start() -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=dict(self.environment), stdout=pipe, stderr=pipe, text=True
+            )
+
+        def wait(child: subprocess.Popen[str]) -> tuple[int, str, str]:
             try:
-                out, err = _at_its_end(child, lambda: child.communicate(timeout=timeout))
+                out, err = child.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
                 child.kill()
                 raise
-        return Result(code=child.returncode, out=out, text=out + err)
+            return child.returncode, out, err
+
+        code, out, err = _to_its_end(start, wait)
+        return Result(code=code, out=out, text=out + err)
 
     def must(self, *arguments: str) -> Result:
         """Run a command that has to succeed. Raises EngineError with what it printed."""
@@ -70,26 +79,60 @@ class Engine:
 
     def show(self, *arguments: str) -> int:
         """Run a command on this terminal; return its exit code."""
-        with subprocess.Popen(self._command(arguments), cwd=self.folder, env=dict(self.environment)) as child:
-            return _at_its_end(child, child.wait)
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(self._command(arguments), cwd=self.folder, env=dict(self.environment))
+
+        return _to_its_end(start, subprocess.Popen[bytes].wait)
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return ["pulumi", *arguments, *self.options, "--non-interactive"]
 
 
-def _at_its_end(child: subprocess.Popen[str] | subprocess.Popen[bytes], wait: Callable[[], Ended]) -> Ended:
-    """What `wait` returns when the engine has ended."""
+def _to_its_end(start: Callable[[], Child], wait: Callable[[Child], Ended]) -> Ended:
+    """Start the engine and return what `wait` returns when it has ended."""
+    signals = _HeldSignals()
     interrupt: KeyboardInterrupt | None = None
-    while True:
-        try:
-            ended = wait()
-        except KeyboardInterrupt as raised:
-            interrupt = raised
-        except SystemExit:
-            child.send_signal(signal.SIGINT)
-            wait()
-            raise
-        else:
-            if interrupt is not None:
-                raise interrupt
-            return ended
+    with signals, start() as child:
+        while True:
+            try:
+                signals.release()
+                ended = wait(child)
+            except KeyboardInterrupt as raised:
+                interrupt = raised
+            except SystemExit:
+                child.send_signal(signal.SIGINT)
+                wait(child)
+                raise
+            else:
+                if interrupt is not None:
+                    raise interrupt
+                return ended
+
+
+class _HeldSignals:
+    """Holds back what ends this process until `release`: the engine's pid has to be known by then.
+
+    Only a main thread has handlers, so elsewhere nothing is held.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        self._came: list[int] = []
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if callable(signal.getsignal(number)):
+                    self._handlers[number] = signal.signal(number, lambda came, _: self._came.append(came))
+
+    def release(self) -> None:
+        """Put the handlers back and run those of the signals that came."""
+        (handlers, self._handlers), (came, self._came) = (self._handlers, {}), (self._came, [])
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            handlers[number](number, None)
+
+    def __exit__(self, *raised: object) -> None:
+        self.release()

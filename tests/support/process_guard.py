@@ -30,6 +30,17 @@ def refusing_processes() -> Iterator[list[str]]:
         _refused = outer
 
 
+@contextmanager
+def allowing_processes() -> Iterator[None]:
+    """Refuse nothing inside the block, such as while fixtures end that other tests made."""
+    global _refused
+    outer, _refused = _refused, None
+    try:
+        yield
+    finally:
+        _refused = outer
+
+
 def _hook() -> None:
     # An audit hook stays until the interpreter ends, so it is added once and asks whether it is wanted.
     global _hooked

@@ -66,14 +66,7 @@ def test_a_command_that_takes_too_long_is_ended(engine: Engine) -> None:
 def test_what_ends_this_process_ends_the_engine_in_good_order(
     engine: Engine, sent: signal.Signals, code: int, how: str
 ) -> None:
-    line = (
-        "import pathlib, signal, sys; from delivery import cli; from delivery.pulumi.engine import Engine; "
-        "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGTERM, cli._terminated)\n"
-        f"engine = Engine(folder=pathlib.Path({str(engine.folder)!r}), environment={dict(engine.environment)!r})\n"
-        f"try: engine.{how}('wait')\n"
-        f"except KeyboardInterrupt: sys.exit({ExitCode.INTERRUPTED.value})\n"
-    )
-    running = subprocess.Popen([sys.executable, "-c", line], cwd=REPOSITORY, start_new_session=True)
+    running = _started(engine, f"engine.{how}('wait')")
     while not (engine.folder / "waiting").exists():
         assert running.poll() is None
     if sent is signal.SIGINT:
@@ -82,6 +75,31 @@ def test_what_ends_this_process_ends_the_engine_in_good_order(
         running.send_signal(sent)
     assert running.wait(timeout=60) == code
     assert (engine.folder / "ended").read_text() == "interrupted\n"
+
+
+def test_what_ends_this_process_while_the_engine_starts_ends_the_engine_too(engine: Engine) -> None:
+    running = _started(
+        engine,
+        "import os, subprocess, time; start = subprocess.Popen._execute_child",
+        "def late(*all): start(*all); time.sleep(1); os.kill(os.getpid(), signal.SIGTERM); time.sleep(1)",
+        "subprocess.Popen._execute_child = late",
+        "engine.show('wait')",
+    )
+    assert running.wait(timeout=60) == ExitCode.TERMINATED
+    assert (engine.folder / "ended").read_text() == "interrupted\n"
+
+
+def _started(engine: Engine, *lines: str) -> subprocess.Popen[bytes]:
+    """A process that handles signals as the command line does, and runs `lines` with `engine`."""
+    program = [
+        "import pathlib, signal, sys; from delivery import cli; from delivery.pulumi.engine import Engine",
+        "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGTERM, cli._terminated)",
+        f"engine = Engine(folder=pathlib.Path({str(engine.folder)!r}), environment={dict(engine.environment)!r})",
+        *lines[:-1],
+        f"try: {lines[-1]}",
+        f"except KeyboardInterrupt: sys.exit({ExitCode.INTERRUPTED.value})",
+    ]
+    return subprocess.Popen([sys.executable, "-c", "\n".join(program)], cwd=REPOSITORY, start_new_session=True)
 
 
 def test_a_backend_of_files_keeps_everything_in_its_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

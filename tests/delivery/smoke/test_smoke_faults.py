@@ -141,7 +141,7 @@ def test_nobody_at_the_address(smoke: Smoke) -> None:
     finished = smoke(url, "--json")
     assert finished.code == 2
     assert finished.output == ""
-    assert finished.errors.startswith(f"smoke: {url} cannot be reached: ")
+    assert finished.errors.startswith(f"{url} cannot be reached: ")
     assert "refused" in finished.errors
 
 

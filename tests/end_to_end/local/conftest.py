@@ -1,4 +1,4 @@
-"""One stack for all tests that leave it as they found it."""
+"""One stack for all tests of this folder that leave it as they found it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from tests.support.local_stack import RunningStack, eventually
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Up for the whole session; its tokens live a minute, so that every test here spans their expiry."""
+    """Up while this folder's tests run; its tokens live a minute, so that every test here spans their expiry."""
     stack = RunningStack.configured(tmp_path_factory.mktemp("stack"), tokenSeconds=60)
     try:
         stack.up()

@@ -140,7 +140,7 @@ def test_a_stopped_process_is_drift_that_refresh_reports_and_up_repairs(own_stac
     own_stack.supervisor.stop_process("registry")
     refresh = own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff")
     assert refresh.returncode == CHANGES
-    assert re.search(r'registry: "running" => "stopped"', refresh.stdout), refresh.stdout
+    assert re.search(r'registry +: "running" => "stopped"', refresh.stdout), refresh.stdout
     own_stack.up()
     assert own_stack.healthy()
     assert own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes").returncode == NO_CHANGES
