@@ -44,8 +44,8 @@ image: venv ## Build the image and print its digest (BASE=name@sha256:..., else 
 	@tools/containers.sh
 	@$(PLATFORM) image build $(if $(BASE),--base "$(BASE)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JSON),--json)
 
-preview: toolchain ## Show what STACK=prod would create on Azure, offline: no subscription, no login (DIFF=1, JSON=1)
-	@$(PLATFORM) preview --offline "$(STACK)" $(if $(DIFF),--diff) $(if $(JSON),--json)
+preview: toolchain ## Report what STACK=prod would change on Azure, offline, with no login (AGAINST=HEAD, DIFF=1, JSON=1)
+	@$(PLATFORM) preview --offline "$(STACK)" $(if $(AGAINST),--against "$(AGAINST)") $(if $(DIFF),--diff) $(if $(JSON),--json)
 
 recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says what it found and asks (YES=1, JSON=1)
 	@$(PLATFORM) recover "$(STACK)" $(if $(YES),--yes) $(if $(JSON),--json)

@@ -34,7 +34,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "delivery.smoke.command:smoke",
         "Check that a data scientist's day works against an MLflow, and clean up.",
     ),
-    "preview": ("delivery.preview.command:preview", "Show what a stack would create on Azure."),
+    "preview": (
+        "delivery.preview.command:preview",
+        "Show what an update of a stack would do on Azure, the worst first.",
+    ),
     "cost": ("delivery.cost.command:cost", "Show what a stack costs a month by list prices."),
     "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
     "schema": ("delivery.schema.command:schema", "Show what a change of MLflow's version does to the databases."),

@@ -40,6 +40,7 @@ class Product:
         self, folder: Path, stack: str, provider_port: int, rest_url: str, *, repository: Path = REPOSITORY
     ) -> None:
         self.folder, self.stack, self.repository = folder, stack, repository
+        self._offline_azure = (provider_port, rest_url)
         source = repository / "stacks" / f"Pulumi.{stack}.yaml"
         if not source.is_file():
             raise FileNotFoundError(f"stack {stack!r}: {source} is no file; there are {', '.join(stacks(repository))}.")
@@ -50,6 +51,11 @@ class Product:
             **rest.identity_environment(rest_url),
         }
         self.config_file = self._copied(source)
+
+    def of(self, repository: Path) -> Product:
+        """The same stack, with its state, by another revision of the program and of the stack's file."""
+        provider_port, rest_url = self._offline_azure
+        return Product(self.folder, self.stack, provider_port, rest_url, repository=repository)
 
     @property
     def values(self) -> dict[str, Any]:

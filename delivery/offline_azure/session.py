@@ -11,17 +11,18 @@ from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.rest import ManagementApi
+from delivery.pulumi.installation import REPOSITORY
 
 
 @contextlib.contextmanager
-def offline(stack: str) -> Iterator[Product]:
-    """Yield the stack; nothing of it remains afterwards. Raises what `Product` raises."""
+def offline(stack: str, repository: Path = REPOSITORY) -> Iterator[Product]:
+    """Yield the stack of a repository; nothing of it remains afterwards. Raises what `Product` raises."""
     with tempfile.TemporaryDirectory(prefix="mlflow-platform-offline-") as folder:
         azure = Azure(Path(folder) / "azure.json")
         server, port = serve(azure)
         management = ManagementApi(azure)
         try:
-            yield Product(Path(folder), stack, port, management.url)
+            yield Product(Path(folder), stack, port, management.url, repository=repository)
         finally:
             server.stop(None)
             management.close()

@@ -1,77 +1,145 @@
-"""`mlflow-platform preview`: what a stack would create on Azure.
+"""`mlflow-platform preview`: what an update of a stack on Azure would do, as a report that a reviewer can read.
 
-Offline the real engine runs the program with the stack's file against the stand-in, which starts empty: everything is
-to be created. Nothing is kept, and nothing of the user's is touched.
+Offline the real engine runs the program with the stack's file against the stand-in for Azure: against an empty one,
+where everything is to be created, or against one on which an earlier revision was brought up first. Nothing is kept,
+and nothing of the user's is touched.
 """
 
 from __future__ import annotations
 
+import enum
+import json
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product, stacks
-from delivery.offline_azure.provider import serve
-from delivery.offline_azure.rest import ManagementApi
+from delivery.offline_azure.session import offline as offline_azure
 from delivery.outcome import CommandError, ExitCode, reported
-from delivery.pulumi.installation import REPOSITORY
+from delivery.preview import base, github_annotations
+from delivery.preview.document import document
+from delivery.preview.markdown import Form as Markdown
+from delivery.preview.markdown import markdown
+from delivery.preview.plan import FLAGS, Plan, read
+from delivery.preview.reasons import Verdict
+from delivery.preview.report import Report, Source, report
+from delivery.preview.terminal import show as show_on_terminal
+from delivery.pulumi.engine import Engine, Result
+from delivery.pulumi.installation import REPOSITORY, users_environment
 from delivery.terminal import interactive, say
 
 LOCAL: Final = "local"
 
-_FIRST: Final = (
-    "OFFLINE PREVIEW of stack {stack}: no subscription, no login. The engine is real, Azure is a stand-in that starts "
-    "empty; ids, tenants and addresses are made up."
-)
-_LAST: Final = (
-    "OFFLINE: nothing was created, asked or kept; no subscription, no login, names and ids are made up by a stand-in. "
-    "What Azure itself says: `pulumi preview --stack {stack}`, signed in."
+_NOTICE: Final = (
+    "OFFLINE: the engine is real, Azure is a stand-in; no subscription, no login; ids, tenants and addresses are made "
+    "up, nothing is kept."
 )
 _PLACEHOLDER: Final = "The stack's file names no image yet (digest: none): {digest} is a placeholder."
+
+
+class Form(enum.StrEnum):
+    """The form of the report: for a person here, for a program, or for a page."""
+
+    TERMINAL = "terminal"
+    JSON = "json"
+    ANNOTATIONS = "annotations"
+    COMMENT = Markdown.COMMENT.value
+    SUMMARY = Markdown.SUMMARY.value
+    AZURE_DEVOPS = Markdown.AZURE_DEVOPS.value
 
 
 def preview(
     stack: Annotated[str, typer.Argument(metavar="STACK", help="A stack with a file in stacks/: dev, staging, prod.")],
     offline: Annotated[bool, typer.Option("--offline", help="Against a stand-in for Azure.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.")] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Show every property of every resource.")] = False,
+    against: Annotated[
+        str,
+        typer.Option(metavar="REVISION", help="Offline: bring this revision up first, such as HEAD or origin/main."),
+    ] = "",
+    form: Annotated[Form, typer.Option(help="How the report is written.")] = Form.TERMINAL,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --form json.")] = False,
+    changes: Annotated[bool, typer.Option("--changes", help="List every resource that changes.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="The engine's own output, with every property.")] = False,
 ) -> int:
-    """Show what a stack would create on Azure.
+    """Show what an update of a stack would do on Azure, the worst first.
 
-    Only the offline preview exists: no subscription and no login are needed. Its exit code is the engine's.
+    With --offline no subscription and no login are needed: the report is of a first deployment, or, with --against, of
+    what changed since that revision. Without it, the engine compares with Azure as you are signed in. It fails where
+    the update would be refused or the plan could not be computed.
 
-    Example: mlflow-platform preview prod --offline --diff
+    Example: mlflow-platform preview prod --offline --against HEAD
     """
-    if not offline:
+    if against and not offline:
         raise CommandError(
-            f"preview: got no --offline; expected it, since only the offline preview exists so far. "
-            f"Run: mlflow-platform preview {stack} --offline",
+            f"--against: got {against!r} without --offline; expected both, since Azure itself is what the stack is "
+            f"compared with otherwise. Run: mlflow-platform preview {stack} --offline --against {against}",
             ExitCode.USAGE,
         )
-    return show(stack, [f"--{name}" for name, wanted in (("json", as_json), ("diff", diff)) if wanted])
+    return show(stack, Form.JSON if as_json else form, offline=offline, against=against, changes=changes, diff=diff)
 
 
-def show(stack: str, flags: Sequence[str], repository: Path = REPOSITORY) -> int:
-    """Show the offline preview of a repository's stack; return the engine's exit code.
-
-    `flags` are the engine's. Raises CommandError for a stack that cannot be shown.
-    """
+def show(
+    stack: str,
+    form: Form = Form.TERMINAL,
+    *,
+    offline: bool,
+    against: str = "",
+    changes: bool = False,
+    diff: bool = False,
+    repository: Path = REPOSITORY,
+) -> int:
+    """Write the report of a repository's stack; return the exit code. Raises CommandError for no such stack."""
     refuse(stack, repository)
-    with tempfile.TemporaryDirectory(prefix="mlflow-platform-offline-") as folder:
-        return _shown(stack, flags, Path(folder), repository)
+    if not offline:
+        engine = Engine(folder=repository, environment=users_environment(), options=("--stack", stack))
+        if diff:
+            return engine.show("preview", "--diff")
+        return write(_computed(engine.run("preview", *FLAGS), stack), Source(), form, repository, changes=changes)
+    # A document goes to stdout alone.
+    notices = sys.stdout if form is Form.TERMINAL else sys.stderr
+    say(_NOTICE, notices)
+    with _compared(stack, against, repository) as product:
+        if product.placeholder:
+            say(_PLACEHOLDER.format(digest=PLACEHOLDER_DIGEST), notices)
+        if diff:
+            colour = f"--color={'always' if interactive() else 'never'}"
+            return product.engine.show(*product.arguments("preview", colour, "--diff"))
+        source = Source(head=base.head(repository), against=against or "an empty subscription", offline=True)
+        return write(_computed(product.preview(*FLAGS), stack), source, form, repository, changes=changes)
+
+
+def write(plan: Plan, source: Source, form: Form, repository: Path, *, changes: bool = False) -> int:
+    """Write the report of a plan to stdout; return the exit code."""
+    found = report(plan, source)
+    match form:
+        case Form.TERMINAL:
+            show_on_terminal(found, changes=changes)
+        case Form.JSON:
+            say(json.dumps(document(found), indent=2))
+        case Form.ANNOTATIONS:
+            file = repository / "stacks" / f"Pulumi.{plan.stack}.yaml"
+            for line in github_annotations.lines(found, plan, file, repository):
+                say(line)
+        case _:
+            sys.stdout.write(markdown(found, Markdown(form.value)))
+            sys.stdout.flush()
+    return exit_code(found)
+
+
+def exit_code(found: Report) -> ExitCode:
+    """Failed where the update would be refused, or where nothing is known of it."""
+    return ExitCode.FAILED if found.verdict >= Verdict.REFUSED else ExitCode.DONE
 
 
 def refuse(stack: str, repository: Path = REPOSITORY) -> None:
-    """Raise CommandError for a stack that has no offline preview."""
+    """Raise CommandError for a stack that has no preview on Azure."""
     others = [name for name in stacks(repository) if name != LOCAL]
     if stack == LOCAL:
         raise CommandError(
-            f"stack local needs no Azure: `make up` runs it on this machine. Offline there are {_listed(others)}.",
+            f"stack local needs no Azure: `make up` runs it on this machine. Previews are of {_listed(others)}.",
             ExitCode.USAGE,
         )
     if stack not in others:
@@ -81,26 +149,38 @@ def refuse(stack: str, repository: Path = REPOSITORY) -> None:
         )
 
 
-def _shown(stack: str, flags: Sequence[str], folder: Path, repository: Path) -> int:
-    azure = Azure(folder / "azure.json")
-    server, port = serve(azure)
-    management = ManagementApi(azure)
-    # A document goes to stdout alone.
-    notices = sys.stderr if "--json" in flags else sys.stdout
-    colour = f"--color={'always' if interactive() else 'never'}"
-    try:
+@contextmanager
+def _compared(stack: str, against: str, repository: Path) -> Iterator[Product]:
+    """The stack on an offline Azure which is empty, or on which a revision of the repository was brought up."""
+    with ExitStack() as opened:
+        old = opened.enter_context(base.checked_out(repository, against)) if against else None
+        if old is not None and stack not in stacks(old):
+            say(f"{against} has no stack {stack}: everything is new.", sys.stderr)
+            old = None
         with reported(RuntimeError, ValueError, code=ExitCode.USAGE):
-            product = Product(folder, stack, port, management.url, repository=repository)
-        say(_FIRST.format(stack=stack), notices)
-        code = product.engine.show(*product.arguments("preview", colour, *flags))
-        if product.placeholder:
-            say(_PLACEHOLDER.format(digest=PLACEHOLDER_DIGEST), notices)
-        say(_LAST.format(stack=stack), notices)
-        return code
-    finally:
-        server.stop(None)
-        management.close()
+            product = opened.enter_context(offline_azure(stack, old or repository))
+        if old is not None:
+            say(f"Bringing {against} up on the offline Azure…", sys.stderr)
+            brought = product.up()
+            if brought.code != 0:
+                raise CommandError(
+                    f"--against: {against} cannot be brought up offline, so there is nothing to compare with. Give a "
+                    f"later revision, or leave --against out. The engine says:\n{brought.text.strip()}"
+                )
+            with reported(RuntimeError, ValueError, code=ExitCode.USAGE):
+                product = product.of(repository)
+        yield product
 
 
-def _listed(names: Sequence[str]) -> str:
+def _computed(result: Result, stack: str) -> Plan:
+    """The plan in the engine's answer. Before the engine starts to plan it answers with words alone."""
+    try:
+        printed = json.loads(result.out)
+    except ValueError:
+        return Plan(stack=stack, steps=(), errors=(result.text.strip() or f"exit code {result.code}",))
+    plan = read(printed)
+    return plan if plan.stack else Plan(stack=stack, steps=plan.steps, errors=plan.errors, config=plan.config)
+
+
+def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none yet"

@@ -32,6 +32,11 @@ def search_path(environ: Mapping[str, str] = os.environ) -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), str(engine_directory()), environ.get("PATH", "")])
 
 
+def users_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the user's environment, in which `pulumi` and this checkout's Python are found."""
+    return {**environ, "PATH": search_path(environ)}
+
+
 def file_backend(*, home: Path, state: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of an engine that keeps its state in the folder `state` and everything else in `home`.
 

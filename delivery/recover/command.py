@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from delivery.outcome import CommandError, ExitCode
+from delivery.pulumi.installation import users_environment
 from delivery.recover import report
-from delivery.recover.engine import Engine, EngineError, environment
+from delivery.recover.engine import Engine, EngineError
 from delivery.recover.recovery import look
 from delivery.recover.recovery import recover as bring_back
 from delivery.terminal import confirmed as asked
@@ -41,7 +42,7 @@ def recover(
             ExitCode.USAGE,
         )
     try:
-        engine = Engine(stack=stack, config_file=config_file and config_file.resolve(), environment=environment())
+        engine = Engine(stack=stack, config_file=config_file and config_file.resolve(), environment=users_environment())
         return _run(engine, confirmed=yes, as_json=as_json)
     except EngineError as error:
         raise CommandError(f"{error}\nIt is safe to run the recovery again.", error.code) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,9 @@ from typing import Any, Final
 
 from delivery.pulumi import engine
 from delivery.pulumi.engine import EngineError, Result
-from delivery.pulumi.installation import REPOSITORY, search_path
+from delivery.pulumi.installation import REPOSITORY
 
-__all__ = ["Engine", "EngineError", "Result", "State", "environment"]
+__all__ = ["Engine", "EngineError", "Result", "State"]
 
 State = dict[str, Any]
 
@@ -86,8 +85,3 @@ class Engine:
 
     def _configuration(self) -> list[str]:
         return [] if self.config_file is None else ["--config-file", str(self.config_file)]
-
-
-def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the user's environment, in which `pulumi` and this checkout's Python are found."""
-    return {**environ, "PATH": search_path(environ)}

@@ -49,5 +49,5 @@ def content(repository: Path) -> dict[str, str]:
     return {
         str(path.relative_to(repository)): path.read_text()
         for path in sorted(repository.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not {"__pycache__", ".git"} & set(path.parts)
     }

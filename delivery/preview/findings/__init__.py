@@ -1,0 +1,34 @@
+"""The aspects under which a report looks at a plan; a new one is a function and its line in this list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from delivery.preview.findings.costs import costs
+from delivery.preview.findings.data import data
+from delivery.preview.findings.first import fixed
+from delivery.preview.findings.network import exposure, network
+from delivery.preview.findings.outage import outage, static_parameters, way_back
+from delivery.preview.findings.protection import protection
+from delivery.preview.findings.refusals import pending, refusals
+from delivery.preview.findings.rights import rights
+from delivery.preview.findings.workloads import connections, image
+from delivery.preview.reasons import Finding
+
+FINDINGS: Final[Sequence[Finding]] = (
+    fixed,
+    data,
+    refusals,
+    outage,
+    way_back,
+    static_parameters,
+    rights,
+    network,
+    exposure,
+    protection,
+    image,
+    costs,
+    connections,
+    pending,
+)

@@ -1,0 +1,120 @@
+"""Which networks may call which from now on."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from delivery.preview.plan import Op, Plan, Step
+from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
+from delivery.preview.text import Code, Phrase, Strong, count, listed
+
+RULES = "network:NetworkSecurityGroup"
+SUBNET = "network:Subnet"
+_ANYBODY: Final = frozenset({"*", "Internet", "0.0.0.0/0", "::/0"})
+
+
+def network(plan: Plan) -> Iterator[Found]:
+    """Rules that let somebody in or out who was not, or no longer. A first deployment has nothing to compare."""
+    own = _own_ranges(plan)
+    for step in plan.of(Op.UPDATE, Op.REPLACE):
+        if step.kind == RULES:
+            yield from _rules(step, own)
+
+
+def _own_ranges(plan: Plan) -> set[str]:
+    """The ranges of the stack's own subnets after the update."""
+    return {str(step.new.get("addressPrefix")) for step in plan.steps if step.kind == SUBNET and step.after}
+
+
+def _rules(step: Step, own: set[str]) -> Iterator[Found]:
+    before, after = _allowed(step.old), _allowed(step.new)
+    for name in sorted({*before, *after}):
+        was, now = before.get(name), after.get(name)
+        if was == now:
+            continue
+        yield Row(subject=Subject.NETWORK, what=Code(f"{step.name} {name}"), now=_described(was), after=_described(now))
+        gained = sorted(set(_addresses(now)) - set(_addresses(was)) - own)
+        if not gained or (now or {}).get("direction") != "Inbound":
+            continue
+        outside = [address for address in gained if _public(address)]
+        yield Reason(
+            subject=Subject.NETWORK,
+            verdict=Verdict.DECIDE,
+            headline="opens the network to the internet" if outside else "opens the network",
+            phrase=[
+                Strong("Network."),
+                " The rule ",
+                Code(name),
+                " of ",
+                Code(step.name),
+                " lets in ",
+                *listed(gained),
+                *([": ", *listed(outside), " reach beyond private networks"] if outside else []),
+                ". Until now: ",
+                *(listed(_addresses(was)) or ["nobody"]),
+                ".",
+            ],
+            urn=step.urn,
+        )
+
+
+def _allowed(inputs: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {
+        str(rule["name"]): {key: value for key, value in rule.items() if key not in ("priority", "description")}
+        for rule in inputs.get("securityRules") or ()
+        if isinstance(rule, Mapping) and "name" in rule and rule.get("access") == "Allow"
+    }
+
+
+def _described(rule: Mapping[str, Any] | None) -> Phrase:
+    if rule is None:
+        return ["none"]
+    ports = _both(rule, "destinationPortRange")
+    return [
+        *(listed(_both(rule, "sourceAddressPrefix")) or ["nobody"]),
+        " → ",
+        *(listed(_both(rule, "destinationAddressPrefix")) or ["nobody"]),
+        " port ",
+        *listed(ports),
+    ]
+
+
+def _addresses(rule: Mapping[str, Any] | None) -> Sequence[str]:
+    return _both(rule, "sourceAddressPrefix") if rule else ()
+
+
+def _both(rule: Mapping[str, Any], field: str) -> list[str]:
+    """A field of a rule, which Azure has once for one value and once for many."""
+    many = rule.get(f"{field}es" if field.endswith("x") else f"{field}s") or ()
+    one = rule.get(field)
+    return [str(value) for value in ([one] if one else []) + list(many)]
+
+
+def _public(address: str) -> bool:
+    if address in _ANYBODY:
+        return True
+    try:
+        return not ipaddress.ip_network(address, strict=False).is_private
+    except ValueError:
+        return False  # a service tag, such as VirtualNetwork
+
+
+def first_exposure(plan: Plan) -> int:
+    """How many rules of a first deployment let the internet in."""
+    return sum(
+        1
+        for step in plan.of(Op.CREATE)
+        if step.kind == RULES
+        for rule in _allowed(step.new).values()
+        if rule.get("direction") == "Inbound" and any(_public(address) for address in _addresses(rule))
+    )
+
+
+def exposure(plan: Plan) -> Iterator[Found]:
+    """A first deployment says how many of its rules let the internet in."""
+    if plan.empty_before and any(step.kind == RULES for step in plan.steps):
+        rules = first_exposure(plan)
+        text = "nothing" if rules == 0 else f"what {count(rules, 'rule')} let in"
+        yield Row(subject=Subject.NETWORK, what="reachable from the internet", now=["nothing"], after=[text])

@@ -1,0 +1,134 @@
+"""What stops answering while the update runs, and what cannot simply be set back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from delivery.preview.differences import ABSENT
+from delivery.preview.differences import of as differences
+from delivery.preview.plan import Op, Plan, Step
+from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
+from delivery.preview.text import Code, Part, Strong, value
+
+_SERVER = "dbforpostgresql:Server"
+
+# Learn, "Scale operations in Azure Database for PostgreSQL": a change of the size restarts the server; "High
+# availability": switching a standby on or off does not.
+_RESTARTS: Final[Mapping[str, str]] = {"sku.name": "its new size"}
+
+# Learn, "Server parameters": these are static, and a change waits for a restart that nobody makes.
+_STATIC: Final = frozenset({"max_connections", "shared_preload_libraries", "max_worker_processes", "wal_level"})
+
+_REPLACED: Final[Mapping[str, tuple[str, str]]] = {
+    "app:ManagedEnvironment": (
+        "outage, and another URL",
+        "All services are away until it is made again, and the URL changes.",
+    ),
+    "app:ContainerApp": ("outage of a service", "The service is away until it is made again."),
+    "network:VirtualNetwork": ("outage", "Everything in it is away until it is made again."),
+    "network:Subnet": ("outage", "Everything in it is away until it is made again."),
+    "network:PrivateEndpoint": ("outage", "The services cannot reach what is behind it until it is made again."),
+}
+
+
+def outage(plan: Plan) -> Iterator[Found]:
+    """Restarts and replacements that users feel."""
+    for step in plan.of(Op.UPDATE):
+        if step.kind != _SERVER:
+            continue
+        for difference in differences(step):
+            if difference.path in _RESTARTS:
+                yield _outage(
+                    step,
+                    "outage",
+                    "The database restarts for ",
+                    _RESTARTS[difference.path],
+                    ". Requests that need it get 503 meanwhile.",
+                )
+    # What is above in the table takes what is below along.
+    for kind, (headline, sentence) in _REPLACED.items():
+        steps = [step for step in plan.of(Op.REPLACE) if step.kind == kind]
+        if steps:
+            yield _outage(steps[0], headline, Code(steps[0].name), f" is replaced. {sentence}")
+            return
+
+
+def static_parameters(plan: Plan) -> Iterator[Found]:
+    """Parameters that take effect with a restart that the update does not make."""
+    for step in plan.of(Op.UPDATE, Op.CREATE):
+        name = str(step.new.get("configurationName", ""))
+        if step.kind == "dbforpostgresql:Configuration" and name in _STATIC and not plan.empty_before:
+            yield Reason(
+                subject=Subject.WAY_BACK,
+                verdict=Verdict.DECIDE,
+                headline="needs a restart afterwards",
+                phrase=[
+                    "The parameter ",
+                    Code(name),
+                    " takes effect with a restart of the server, which the update does not make: restart the server.",
+                ],
+                urn=step.urn,
+            )
+
+
+def way_back(plan: Plan) -> Iterator[Found]:
+    """Settings of the server with what is now and after, and those that lose something when they shrink."""
+    for step in plan.of(Op.UPDATE):
+        if step.kind != _SERVER:
+            continue
+        for difference in differences(step):
+            if difference.path.startswith("tags"):
+                continue
+            yield Row(
+                subject=Subject.WAY_BACK,
+                what=Code(f"{step.name} {difference.path}"),
+                now=[value(difference.before)],
+                after=[value(difference.after)],
+            )
+            if difference.path == "backup.backupRetentionDays" and _lower(difference.before, difference.after):
+                yield Reason(
+                    subject=Subject.WAY_BACK,
+                    verdict=Verdict.DECIDE,
+                    headline="deletes older backups",
+                    phrase=[
+                        Strong("No way back."),
+                        " Backups older than ",
+                        value(difference.after),
+                        " days are deleted.",
+                    ],
+                    urn=step.urn,
+                )
+            if difference.path == "storage.storageSizeGB" and _lower(difference.after, difference.before):
+                yield Reason(
+                    subject=Subject.WAY_BACK,
+                    verdict=Verdict.DECIDE,
+                    headline="larger disk for good",
+                    phrase=[
+                        Strong("No way back."),
+                        " A disk only grows: it stays at ",
+                        value(difference.after),
+                        " GiB.",
+                    ],
+                    urn=step.urn,
+                )
+
+
+def _lower(before: Any, after: Any) -> bool:
+    """Whether a number becomes smaller."""
+    if before is ABSENT or after is ABSENT:
+        return False
+    try:
+        return float(after) < float(before)
+    except (TypeError, ValueError):
+        return False
+
+
+def _outage(step: Step, headline: str, *phrase: Part) -> Reason:
+    return Reason(
+        subject=Subject.OUTAGE,
+        verdict=Verdict.DECIDE,
+        headline=headline,
+        phrase=[Strong("Outage."), " ", *phrase],
+        urn=step.urn,
+    )

@@ -1,0 +1,98 @@
+"""What will fail although the engine plans it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from delivery.azure_types.type_tokens import versionless
+from delivery.offline_azure import immutable
+from delivery.preview.plan import Op, Plan, Step
+from delivery.preview.reasons import Found, Reason, Subject, Verdict
+from delivery.preview.text import Code, Link, Phrase, Strong, count, listed
+
+LOCK = "authorization:ManagementLockByScope"
+ASSIGNMENT = "authorization:RoleAssignment"
+_NAME = "roleAssignmentName"
+
+
+def refusals(plan: Plan) -> Iterator[Found]:
+    """Updates that Azure refuses, deletions under a lock that stays, and what the engine's protection stops."""
+    for step in plan.of(Op.UPDATE):
+        why = immutable.refusal(versionless(step.type), step.old, step.new) if step.type.startswith("azure-") else None
+        if why is not None:
+            yield _refusal(step, [Strong("Azure will refuse"), " the change of ", Code(step.name), f": {why}"])
+    for step, lock in _locked(plan):
+        yield _refusal(
+            step,
+            [
+                Strong("Azure will refuse"),
+                " to delete ",
+                Code(step.name),
+                " while the lock ",
+                Code(lock.name),
+                " exists",
+                *([". The new right would be granted first and stay"] if step.op is Op.REPLACE else []),
+                ". Take the lock off before: ",
+                Link("steps", "docs/azure.md#change-it"),
+                ".",
+            ],
+        )
+    protected = [step for step in plan.of(Op.REPLACE, Op.DELETE) if step.protected]
+    if protected:
+        yield Reason(
+            subject=Subject.REFUSAL,
+            verdict=Verdict.REFUSED,
+            headline=f"{count(len(protected), 'protected resource')} in the way",
+            phrase=[
+                "The engine refuses the update: it would delete ",
+                *listed(step.name for step in protected),
+                ", which the program protects.",
+            ],
+            urn=protected[0].urn,
+        )
+
+
+def pending(plan: Plan) -> Iterator[Found]:
+    """Deletions that an earlier update left: the next one tries them again, and a preview says `no change`."""
+    steps = plan.of(Op.PENDING)
+    if steps:
+        yield Reason(
+            subject=Subject.STATE,
+            verdict=Verdict.DECIDE,
+            headline=f"an earlier update left {count(len(steps), 'deletion')}",
+            phrase=[
+                "An earlier update failed before it deleted ",
+                *listed(step.name for step in steps),
+                " on Azure. The next update tries it again, and fails again where the reason still stands.",
+            ],
+            remedy=f"mlflow-platform recover {plan.stack}",
+            urn=steps[0].urn,
+        )
+
+
+def _refusal(step: Step, phrase: Phrase) -> Reason:
+    return Reason(
+        subject=Subject.REFUSAL, verdict=Verdict.REFUSED, headline="will fail on Azure", phrase=phrase, urn=step.urn
+    )
+
+
+def _locked(plan: Plan) -> Iterator[tuple[Step, Step]]:
+    """Assignments of roles that go while a lock at or above their scope stays, each with that lock.
+
+    Other resources under a lock are the protected ones, which the engine refuses already, or their children, which a
+    replacement of these takes along.
+    """
+    locks = [step for step in plan.steps if step.kind == LOCK and step.before and step.op in (Op.SAME, Op.UPDATE)]
+    for step in plan.of(Op.DELETE, Op.REPLACE):
+        if step.kind == ASSIGNMENT:
+            lock = next((lock for lock in locks if _under(_scope(step.old), _scope(lock.old))), None)
+            if lock is not None:
+                yield step, lock
+
+
+def _scope(inputs: Mapping[str, object]) -> str:
+    return str(inputs.get("scope", "")).lower().rstrip("/")
+
+
+def _under(scope: str, top: str) -> bool:
+    return bool(top) and (scope == top or scope.startswith(f"{top}/"))

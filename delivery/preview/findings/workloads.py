@@ -1,0 +1,124 @@
+"""Images and sizes of the services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
+from components.compute.contract import Role
+from components.mlflow.connections import CLIENTS, Budget
+from delivery.preview.plan import Plan, State, Step
+from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
+from delivery.preview.text import Code, Phrase, Strong
+
+APP = "app:ContainerApp"
+_SERVER = "dbforpostgresql:Server"
+_POOL = "DATABASE_POOL_SIZE"
+
+
+def image(plan: Plan) -> Iterator[Found]:
+    """The image's digest where any workload gets another one."""
+    before, after = ({_digest(one) for one in states if _digest(one)} for states in _states(plan, APP))
+    if before == after or not after:
+        return  # or it is known only after the update, since the registry is replaced
+    yield Row(subject=Subject.IMAGE, what="image", now=_digests(before), after=_digests(after))
+
+
+def connections(plan: Plan) -> Iterator[Found]:
+    """The database's connections at most, while all replicas serve and in a rolling update."""
+    old, new = (
+        _need(states, servers) for states, servers in zip(_states(plan, APP), _states(plan, _SERVER), strict=True)
+    )
+    if new is None or old == new:
+        return
+    yield Row(
+        subject=Subject.CONNECTIONS,
+        what=f"connections at most, of {new.available:,}",
+        now=[f"{old.budget.total:,}" if old else "none"],
+        after=[f"{new.budget.total:,}"],
+    )
+    yield Row(
+        subject=Subject.CONNECTIONS,
+        what="in a rolling update",
+        now=[f"{old.budget.rolling:,}" if old else "none"],
+        after=[f"{new.budget.rolling:,}"],
+    )
+    if new.budget.rolling > new.available:
+        yield Reason(
+            subject=Subject.CONNECTIONS,
+            verdict=Verdict.REFUSED,
+            headline="fails in a rolling update" if new.budget.total <= new.available else "too many connections",
+            phrase=[
+                Strong(f"A rolling update at full size opens {new.budget.rolling:,} connections."),
+                f" The database accepts {new.available:,}. Choose a smaller `limits.databasePool`, fewer replicas at "
+                "most, or a larger `database.sku`.",
+            ],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What the services may open, and what the server accepts from them."""
+
+    budget: Budget
+    available: int
+
+
+def need(plan: Plan) -> Need | None:
+    """The connections after the update; None where no service runs."""
+    return _need(_states(plan, APP)[1], _states(plan, _SERVER)[1])
+
+
+def _states(plan: Plan, kind: str) -> tuple[list[State], list[State]]:
+    steps: list[Step] = [step for step in plan.steps if step.kind == kind]
+    return [step.before for step in steps if step.before], [step.after for step in steps if step.after]
+
+
+def _need(apps: list[State], servers: list[State]) -> Need | None:
+    replicas: dict[Role, int] = {}
+    pools: set[int] = set()
+    for app in apps:
+        for container in _containers(app):
+            role = next((one for one in CLIENTS if one.value in (container.get("args") or ())), None)
+            pool = next((env.get("value") for env in container.get("env") or () if _POOL in str(env.get("name"))), None)
+            if role is not None and pool is not None:
+                replicas[role] = replicas.get(role, 0) + int(_scale(app).get("maxReplicas", 1))
+                pools.add(int(pool))
+    if not replicas or not servers:
+        return None
+    sku = str((servers[0].inputs.get("sku") or {}).get("name", ""))
+    try:
+        available = max_connections(sku) - RESERVED_CONNECTIONS
+    except ValueError:
+        return None
+    return Need(budget=Budget(replicas=replicas, pool=max(pools)), available=available)
+
+
+def _template(app: State) -> Mapping[str, Any]:
+    template = app.inputs.get("template")
+    return template if isinstance(template, Mapping) else {}
+
+
+def _containers(app: State) -> list[Mapping[str, Any]]:
+    return [one for one in _template(app).get("containers") or () if isinstance(one, Mapping)]
+
+
+def _scale(app: State) -> Mapping[str, Any]:
+    scale = _template(app).get("scale")
+    return scale if isinstance(scale, Mapping) else {}
+
+
+def _digest(app: State) -> str:
+    images = [str(container.get("image", "")) for container in _containers(app)]
+    return next((image.rpartition("@")[2] for image in images if "@" in image), "")
+
+
+def _digests(of: set[str]) -> Phrase:
+    if not of:
+        return ["none"]
+    parts: list[Any] = []
+    for index, digest in enumerate(sorted(of)):
+        parts += [", " if index else "", Code(f"{digest.removeprefix('sha256:')[:8]}…")]
+    return parts

@@ -1,0 +1,32 @@
+"""One short text that names a plan: equal for equal plans, whenever and wherever they were computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from delivery.preview.plan import Op, Plan, State, Step
+
+LENGTH: Final = 16
+
+
+def fingerprint(plan: Plan) -> str:
+    """The plan's name: 16 hexadecimal digits of what it creates, changes and deletes, and of what loses protection.
+
+    The order in which the engine reports, times, outputs and places in the source are no part of it: they differ
+    between two previews of the same plan. Two previews with another version of the engine or provider may differ.
+    """
+    changes = [_described(step) for step in plan.steps if step.op is not Op.SAME or step.loses_protection]
+    text = json.dumps([plan.stack, changes], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+
+
+def _described(step: Step) -> list[Any]:
+    return [step.urn, step.op.value, step.type, list(step.because), _state(step.before), _state(step.after)]
+
+
+def _state(state: State | None) -> list[Any] | None:
+    if state is None:
+        return None
+    return [state.inputs, state.protect, sorted(state.depends_on.get("", ()))]

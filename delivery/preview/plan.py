@@ -1,0 +1,235 @@
+"""What the engine means to do, read from `pulumi preview --json`.
+
+Read a preview that was made with FLAGS. Pulumi's source (pkg/backend/display/json.go) defines the document. What it
+leaves out or says twice is put right here, so that nothing above this module knows of it.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pulumi.runtime.rpc import UNKNOWN as UNKNOWN
+
+from delivery.azure_types import paths
+from delivery.azure_types.type_tokens import short
+
+FLAGS: Final = ("--json", "--show-sames", "--show-replacement-steps", "--ignore-protect")
+"""Without `--ignore-protect` the engine stops at the first protected resource and names none of the others."""
+
+_STACK = "pulumi:pulumi:Stack"
+_ENGINES_OWN = ("pulumi:pulumi:", "pulumi:providers:")
+# The program's pickled code of dynamic resources, and what providers keep for themselves.
+_INTERNAL = "__"
+
+
+class PlanError(ValueError):
+    """The document is no preview of the engine. The message says what to give instead."""
+
+
+class Op(enum.StrEnum):
+    """What happens to a resource. PENDING is the deletion that an earlier, failed update left behind."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    PENDING = "pending delete"
+    SAME = "same"
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A resource as it is or will be: inputs in camelCase, `outputs` empty where the engine knows none yet.
+
+    `depends_on` has the urns of each input that comes from other resources, and under "" those of the resource as a
+    whole.
+    """
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    protect: bool = False
+    parent: str = ""
+    source: str = ""
+    depends_on: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One resource of the plan. `kind` is its type without provider and API version, as in `storage:StorageAccount`.
+
+    `before` is None for what is created, `after` for what is deleted. `because` names the inputs that make the engine
+    replace it, none where only another resource's replacement does.
+    """
+
+    op: Op
+    urn: str
+    type: str
+    before: State | None
+    after: State | None
+    because: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        return self.urn.rpartition("::")[2]
+
+    @property
+    def kind(self) -> str:
+        return short(self.type) if self.type.startswith("azure-native:") else self.type
+
+    @property
+    def old(self) -> Mapping[str, Any]:
+        """The inputs that it has, none for what is created."""
+        return self.before.inputs if self.before else {}
+
+    @property
+    def new(self) -> Mapping[str, Any]:
+        """The inputs that it gets, none for what is deleted."""
+        return self.after.inputs if self.after else {}
+
+    @property
+    def state(self) -> State:
+        """As it will be, or as it was where it goes away."""
+        return self.after or self.before or State(inputs={})
+
+    @property
+    def protected(self) -> bool:
+        """Whether the engine refuses to delete it today."""
+        return self.before is not None and self.before.protect
+
+    @property
+    def loses_protection(self) -> bool:
+        """Whether it stays and the engine would let it be deleted from now on."""
+        return self.protected and self.after is not None and not self.after.protect
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Every resource of a stack with what happens to it. Components and the engine's own resources are left out.
+
+    `errors` has the engine's messages where it could not compute the plan; the steps are then of no use. `config` has
+    the stack's configuration as the engine prints it.
+    """
+
+    stack: str
+    steps: Sequence[Step]
+    errors: Sequence[str] = ()
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> list[Step]:
+        """What is created, updated, replaced or deleted."""
+        return [step for step in self.steps if step.op is not Op.SAME]
+
+    def of(self, *ops: Op) -> list[Step]:
+        """The steps of these kinds."""
+        return [step for step in self.steps if step.op in ops]
+
+    def at(self, urn: str) -> Step | None:
+        """The step of a resource."""
+        return next((step for step in self.steps if step.urn == urn), None)
+
+    @property
+    def empty_before(self) -> bool:
+        """Whether the stack has nothing yet."""
+        return all(step.before is None for step in self.steps)
+
+
+def read(document: object) -> Plan:
+    """The plan in a preview's JSON. Raises PlanError for anything else, and for a preview without `--show-sames`."""
+    if not isinstance(document, Mapping) or not isinstance(document.get("steps", []), list):
+        raise PlanError(f"this is no preview of the engine; give the output of `pulumi preview {' '.join(FLAGS)}`.")
+    raw = [step for step in document.get("steps", []) if isinstance(step, Mapping)]
+    errors = tuple(_errors(document.get("diagnostics") or ()))
+    same = (document.get("changeSummary") or {}).get("same", 0)
+    if not errors and same > sum(step.get("op") == "same" for step in raw):
+        raise PlanError(f"the preview leaves out what stays; give the output of `pulumi preview {' '.join(FLAGS)}`.")
+    return Plan(
+        stack=_stack(raw),
+        steps=tuple(sorted(_steps(raw), key=lambda step: step.urn)),
+        errors=errors,
+        config={str(key): str(value) for key, value in (document.get("config") or {}).items()},
+    )
+
+
+def _stack(steps: Iterable[Mapping[str, Any]]) -> str:
+    urns = (str(step.get("urn", "")) for step in steps)
+    return next((urn.split(":")[2] for urn in urns if urn.startswith("urn:pulumi:")), "")
+
+
+def _steps(raw: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
+    by_urn: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for step in raw:
+        by_urn.setdefault(str(step["urn"]), {})[str(step["op"])] = step
+    for urn, ops in by_urn.items():
+        found = _op(ops)
+        if found is None:
+            continue
+        op, step = found
+        states = [step.get("newState") or {}, step.get("oldState") or {}]
+        type_ = next((str(state["type"]) for state in states if "type" in state), "")
+        if type_.startswith(_ENGINES_OWN) or not any(state.get("custom") for state in states):
+            continue
+        yield Step(
+            op=op,
+            urn=urn,
+            type=type_,
+            before=None if op is Op.CREATE else _state(step.get("oldState")),
+            after=None if op in (Op.DELETE, Op.PENDING) else _state(step.get("newState")),
+            because=tuple(sorted(step.get("replaceReasons") or ())),
+        )
+
+
+def _op(ops: Mapping[str, Mapping[str, Any]]) -> tuple[Op, Mapping[str, Any]] | None:
+    """A replacement is up to three steps; what is alone of them was left behind by an earlier update."""
+    for op in (Op.REPLACE, Op.CREATE, Op.UPDATE, Op.DELETE):
+        if op.value in ops:
+            return op, ops[op.value]
+    if "create-replacement" in ops and "delete-replaced" in ops:
+        both = {**ops["create-replacement"], "oldState": ops["delete-replaced"].get("oldState")}
+        return Op.REPLACE, both
+    if "delete-replaced" in ops:
+        return Op.PENDING, ops["delete-replaced"]
+    if "same" in ops:
+        return Op.SAME, ops["same"]
+    return None
+
+
+def _state(raw: Mapping[str, Any] | None) -> State | None:
+    if not raw:
+        return None
+    depends_on = {key: tuple(sorted(urns or ())) for key, urns in (raw.get("propertyDependencies") or {}).items()}
+    depends_on[""] = tuple(sorted(raw.get("dependencies") or ()))
+    return State(
+        inputs=_public(raw.get("inputs") or {}),
+        outputs=_public(raw.get("outputs") or {}),
+        protect=bool(raw.get("protect")),
+        parent=str(raw.get("parent", "")),
+        source=str(raw.get("sourcePosition", "")),
+        depends_on=depends_on,
+    )
+
+
+def _public(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if not key.startswith(_INTERNAL)}
+
+
+def _errors(diagnostics: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for diagnostic in diagnostics:
+        if diagnostic.get("severity") == "error":
+            yield re.sub(r"^error: ", "", str(diagnostic.get("message", ""))).strip()
+
+
+def physical_name(kind: str, inputs: Mapping[str, Any]) -> str:
+    """A resource's name on Azure: what fills the last part of its type's path; empty for a type without one."""
+    wanted = paths.inputs(paths.path(kind) or "")
+    return str(inputs.get(wanted[-1], "")) if wanted else ""
+
+
+def is_unknown(value: object) -> bool:
+    """Whether a value, or a part of it, is known only after the update."""
+    return UNKNOWN in value if isinstance(value, str) else UNKNOWN in json.dumps(value, default=str)

@@ -1,0 +1,246 @@
+"""The report of one stack: what a reviewer has to know of a plan, before any form is given to it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from delivery.preview.causes import causes
+from delivery.preview.differences import ABSENT, Difference
+from delivery.preview.differences import of as differences
+from delivery.preview.findings import FINDINGS
+from delivery.preview.findings.costs import before_and_after, span
+from delivery.preview.findings.workloads import need
+from delivery.preview.fingerprint import fingerprint
+from delivery.preview.plan import Op, Plan, Step, is_unknown
+from delivery.preview.reasons import Reason, Row, Subject, Verdict, sequence
+from delivery.preview.text import Code, Part, Phrase, Strong, count, tally, value
+
+_ASPECTS: Final = (Subject.DATA, Subject.NETWORK, Subject.RIGHTS, Subject.PROTECTION, Subject.IMAGE)
+"""What a report names as unchanged where nothing of it differs; cost and connections come with their figures."""
+
+ROWS: Final = 8
+"""Rows of one subject that a report shows."""
+
+_WAITS = ("RevisionReady", "JobExecution")
+_CONFIGURATION = re.compile(r"The configuration of stack (?P<stack>\S+) cannot be used:\n(?P<problems>.*)", re.DOTALL)
+_PROBLEM = re.compile(r"^\s+- ", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What happens to some resources alike: `what` of each of them."""
+
+    names: Sequence[str]
+    what: Phrase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a plan comes from, as far as it is known: revisions of the repository, and what it was compared with."""
+
+    head: str = ""
+    base: str = ""
+    against: str = ""
+    offline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What is reported of one stack's plan, the worst first.
+
+    `title` are the headlines; `unchanged` says in one line what stays; `plan` is the fingerprint, empty where no plan
+    could be computed. `counts` has the number of resources by what happens to them.
+    """
+
+    stack: str
+    verdict: Verdict
+    title: Sequence[Part]
+    reasons: Sequence[Reason]
+    rows: Sequence[Row]
+    fixed: Sequence[Row]
+    unchanged: Phrase
+    changes: Sequence[Change]
+    counts: Mapping[str, int]
+    resources: int
+    unknowns: int
+    plan: str
+    source: Source = field(default_factory=Source)
+
+    @property
+    def next(self) -> str:
+        """What the reader does now."""
+        match self.verdict:
+            case Verdict.NOT_COMPUTED:
+                return "Solve what the engine says, then preview again."
+            case Verdict.REFUSED:
+                return "Change what is refused, then preview again."
+            case Verdict.DECIDE:
+                return "Decide whether each numbered reason is meant."
+            case Verdict.NO_CHANGE:
+                return "Nothing is to be done."
+            case _:
+                return "Nothing here needs a decision."
+
+
+def report(plan: Plan, source: Source | None = None) -> Report:
+    """Look at a plan under every aspect."""
+    source = source or Source()
+    if plan.errors:
+        return _not_planned(plan, source)
+    reasons, rows = sequence([found for finding in FINDINGS for found in finding(plan)])
+    changes = plan.changes
+    verdict = Verdict.NO_CHANGE if not (changes or reasons) else Verdict.ROUTINE
+    verdict = max([verdict, *(reason.verdict for reason in reasons)])
+    return Report(
+        stack=plan.stack,
+        verdict=verdict,
+        title=_title(plan, reasons),
+        reasons=reasons,
+        rows=_cut([row for row in rows if row.subject is not Subject.FIXED]),
+        fixed=[row for row in rows if row.subject is Subject.FIXED],
+        unchanged=_unchanged(plan, reasons, rows),
+        changes=_changes(plan),
+        counts=_counts(changes),
+        resources=len([step for step in plan.steps if step.op not in (Op.DELETE, Op.PENDING)]),
+        unknowns=sum(step.after is not None and is_unknown(step.new) for step in changes),
+        plan=fingerprint(plan),
+        source=source,
+    )
+
+
+def _cut(rows: Sequence[Row]) -> list[Row]:
+    """At most ROWS of each subject; a last row counts the others."""
+    found: list[Row] = []
+    for subject in Subject:
+        of = [row for row in rows if row.subject is subject]
+        found += of[:ROWS]
+        if len(of) > ROWS:
+            found.append(Row(subject=subject, what=f"and {len(of) - ROWS} more", now=["see the list"], after=[""]))
+    return found
+
+
+def _not_planned(plan: Plan, source: Source) -> Report:
+    problems = [problem for error in plan.errors for problem in _problems(error)]
+    refused = [
+        Reason(
+            subject=Subject.RULES, verdict=Verdict.REFUSED, headline=count(len(problems), "setting"), phrase=[Code(one)]
+        )
+        for one in problems
+    ]
+    failed = [
+        Reason(
+            subject=Subject.STATE,
+            verdict=Verdict.NOT_COMPUTED,
+            headline="the engine could not compute it",
+            phrase=[Code(error)],
+        )
+        for error in plan.errors[:1]
+    ]
+    reasons = refused or failed
+    return Report(
+        stack=plan.stack,
+        verdict=reasons[0].verdict,
+        title=[reasons[0].headline],
+        reasons=reasons,
+        rows=(),
+        fixed=(),
+        unchanged=["Nothing was compared with Azure: the program stops before its first resource."] if refused else [],
+        changes=(),
+        counts={},
+        resources=0,
+        unknowns=0,
+        plan="",
+        source=source,
+    )
+
+
+def _problems(error: str) -> list[str]:
+    """The problems of the settings in the program's own message."""
+    found = _CONFIGURATION.search(error)
+    return [" ".join(one.split()) for one in _PROBLEM.split(found["problems"])[1:]] if found else []
+
+
+def _title(plan: Plan, reasons: Sequence[Reason]) -> list[Part]:
+    worst = [reason for reason in reasons if reason.verdict == reasons[0].verdict] if reasons else []
+    headlines = list(dict.fromkeys(reason.headline for reason in worst))
+    if plan.empty_before and plan.steps:
+        headlines.insert(0, f"first deployment, {count(len(plan.steps), 'resource')}")
+    if headlines:
+        return [", ".join(headlines[:3])]
+    if not plan.changes:
+        return []
+    tags = _only_tags(plan)
+    if tags is not None:
+        return ["tag ", Code(tags), f" of {count(len(plan.changes), 'resource')}"]
+    return [tally({_noun(op): number for op, number in _counts(plan.changes).items()})]
+
+
+def _noun(op: str) -> str:
+    return {"pending delete": "deletion"}.get(op, op)
+
+
+def _only_tags(plan: Plan) -> str | None:
+    """The tag that alone changes, if one does."""
+    paths = {difference.path for step in plan.changes for difference in differences(step)}
+    updates = all(step.op is Op.UPDATE for step in plan.changes)
+    path = next(iter(paths), "")
+    return path.removeprefix("tags.") if updates and len(paths) == 1 and path.startswith("tags.") else None
+
+
+def _counts(changes: Sequence[Step]) -> dict[str, int]:
+    found = Counter(step.op.value for step in changes)
+    return {op.value: found[op.value] for op in Op if found[op.value]}
+
+
+def _unchanged(plan: Plan, reasons: Sequence[Reason], rows: Sequence[Row]) -> Phrase:
+    touched = {reason.subject for reason in reasons} | {row.subject for row in rows}
+    same = [aspect.value for aspect in _ASPECTS if aspect not in touched]
+    parts: list[Part] = [", ".join(same)] if same and plan.changes and not plan.empty_before else []
+    if Subject.COST not in touched:
+        parts += [". Cost " if parts else "cost ", f"{span(before_and_after(plan)[1])} USD a month"]
+    found = need(plan)
+    if found is not None and Subject.CONNECTIONS not in touched:
+        parts += [". Connections " if parts else "connections ", f"{found.budget.total:,} of {found.available:,}"]
+    return parts
+
+
+def _changes(plan: Plan) -> list[Change]:
+    """Resources that change alike together, in the order of what happens and of names."""
+    alike: dict[tuple[str, str], tuple[Phrase, list[str]]] = {}
+    order = list(Op)
+    phrase: Phrase
+    leaders = {step.urn: cause.step.name for cause in causes(plan) for step in cause.followers}
+    for step in sorted(plan.changes, key=lambda one: (order.index(one.op), one.name)):
+        leader = leaders.get(step.urn)
+        phrase = [Strong("replaced"), " with ", Code(leader)] if leader else _described(step)
+        alike.setdefault((step.op.value, repr(phrase)), (phrase, []))[1].append(step.name)
+    return [Change(names=names, what=phrase) for phrase, names in alike.values()]
+
+
+def _described(step: Step) -> Phrase:
+    if step.type.endswith(_WAITS):
+        waits = "waits for the new revision" if step.type.endswith(_WAITS[0]) else "runs once"
+        return [waits if step.op is not Op.DELETE else "delete"]
+    found = differences(step)
+    if step.op in (Op.UPDATE, Op.REPLACE) and found:
+        parts: list[Part] = [Strong("replaced"), ": "] if step.op is Op.REPLACE else []
+        for index, difference in enumerate(found[:_MOST]):
+            parts += ["; " if index else "", Code(difference.path), ": ", *_both(difference)]
+        return [*parts, f" and {len(found) - _MOST} more"] if len(found) > _MOST else parts
+    return [step.op.value, " ", Code(step.kind)] if step.op is Op.CREATE else [step.op.value]
+
+
+_MOST: Final = 6
+"""Differences of one resource that a report shows."""
+
+
+def _both(difference: Difference) -> list[Part]:
+    if difference.before is ABSENT:
+        return ["added ", value(difference.after)]
+    if difference.after is ABSENT:
+        return ["removed ", value(difference.before)]
+    return [value(difference.before), " → ", value(difference.after)]

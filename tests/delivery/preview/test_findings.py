@@ -1,0 +1,310 @@
+"""What a person is reported of a plan, by small previews: each finding, and that it is silent where it has no cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pulumi.runtime.rpc import UNKNOWN
+
+from components.azure.roles import AzureRole
+from delivery.preview.causes import causes
+from delivery.preview.findings.rights import MAY
+from delivery.preview.plan import read
+from delivery.preview.reasons import Subject, Verdict
+from delivery.preview.report import Report, report
+from delivery.preview.text import plain
+from tests.support.previews import preview, same, step, urn
+
+ACCOUNT, CONTAINER = "storage:StorageAccount", "storage:BlobContainer"
+SERVER, GROUP, VNET = "dbforpostgresql:Server", "resources:ResourceGroup", "network:VirtualNetwork"
+RULES, SUBNET, LOCK = "network:NetworkSecurityGroup", "network:Subnet", "authorization:ManagementLockByScope"
+ASSIGNMENT, IDENTITY = "authorization:RoleAssignment", "managedidentity:UserAssignedIdentity"
+APP = "app:ContainerApp"
+BOTH = (True, True)
+_GROUP_ID = "/subscriptions/0/resourceGroups/rg"
+_ACCOUNT_ID = f"{_GROUP_ID}/providers/Microsoft.Storage/storageAccounts/st"
+_CONTAINER_ID = f"{_ACCOUNT_ID}/blobServices/default/containers/mlflow"
+
+
+def of(*steps: Any, errors: Any = ()) -> Report:
+    return report(read(preview(*steps, errors=errors)))
+
+
+def said(found: Report, subject: Subject) -> list[str]:
+    return [plain(reason.phrase) for reason in found.reasons if reason.subject is subject]
+
+
+def rows(found: Report, subject: Subject) -> list[tuple[str, str, str]]:
+    return [(plain([r.what]), plain(r.now), plain(r.after)) for r in found.rows if r.subject is subject]
+
+
+def assignment(op: str, role: AzureRole, scope: str = _CONTAINER_ID, **more: Any) -> dict[str, Any]:
+    inputs = {"principalId": "p", "roleDefinitionId": f"/x/{role.value}", "scope": scope}
+    before = None if op == "create" else more.pop("before", inputs)
+    after = None if op == "delete" else inputs
+    depends_on = {"principalId": [urn(IDENTITY, "identity-tracking-identity")], "scope": [urn(CONTAINER, "container")]}
+    return step(op, ASSIGNMENT, "identity-tracking-artifacts", before, after, depends_on=depends_on, **more)
+
+
+TRACKING = same(IDENTITY, "identity-tracking-identity", {"resourceName": "id-tracking"})
+STORE = same(CONTAINER, "container", {"accountName": "st", "containerName": "mlflow"})
+
+
+def test_nothing_changes() -> None:
+    found = of(same(ACCOUNT, "store-account"))
+    assert (found.verdict, list(found.reasons), list(found.rows)) == (Verdict.NO_CHANGE, [], [])
+
+
+def test_a_tag_is_routine() -> None:
+    names = ("a", "b")
+    tagged = [step("update", ACCOUNT, name, {"tags": {"owner": "x"}}, {"tags": {"owner": "y"}}) for name in names]
+    found = of(*tagged)
+    assert found.verdict is Verdict.ROUTINE
+    assert plain(found.title) == "tag owner of 2 resources"
+    assert len(found.changes) == 1  # both are reported together
+
+
+def test_the_cause_of_a_replacement_and_its_followers_are_described_once() -> None:
+    group = urn(GROUP, "group")
+    steps = [
+        step(
+            "replace", GROUP, "group", {"location": "a"}, {"location": "b"}, reasons=["location"], protect=(True, True)
+        ),
+        step("replace", SERVER, "server", {}, {}, depends_on={"resourceGroupName": [group]}, protect=BOTH),
+        # A reason of its own that another replaced resource gives it makes it no cause.
+        step("replace", ACCOUNT, "account", {"x": 1}, {"x": UNKNOWN}, reasons=["x"], depends_on={"x": [group]}),
+        step("replace", VNET, "vnet", {}, {}, depends_on={"": [group]}),
+    ]
+    (cause,) = causes(read(preview(*steps)))
+    assert cause.step.name == "group"
+    assert sorted(one.name for one in cause.followers) == ["account", "server", "vnet"]
+    found = of(*steps)
+    assert found.verdict is Verdict.REFUSED
+    (data,) = said(found, Subject.DATA)
+    assert "group.location a → b replaces 4 of 4 resources" in data
+    assert "No data is moved." in data
+    assert "2 protected resources in the way" in plain(found.title)
+    assert "database and blobs empty" in plain(found.title)
+
+
+def test_a_replacement_without_data_is_no_loss() -> None:
+    found = of(step("replace", VNET, "vnet", {"location": "a"}, {"location": "b"}, reasons=["location"]))
+    assert said(found, Subject.DATA) == []
+    assert "Everything in it is away" in said(found, Subject.OUTAGE)[0]
+
+
+def test_data_that_is_deleted_is_refused() -> None:
+    found = of(step("delete", SERVER, "server", {"serverName": "psql"}))
+    assert found.verdict is Verdict.REFUSED
+    assert plain(found.title) == "would delete database"
+
+
+def test_a_resource_that_only_got_another_name_in_the_program_wants_an_alias() -> None:
+    found = of(
+        step("delete", ACCOUNT, "store-account", {"accountName": "st"}),
+        step("create", ACCOUNT, "artifacts-account", None, {"accountName": "st"}),
+    )
+    (data,) = said(found, Subject.DATA)
+    assert 'aliases=[pulumi.Alias(name="store-account")]' in data
+    other = of(
+        step("delete", ACCOUNT, "store-account", {"accountName": "st"}),
+        step("create", ACCOUNT, "artifacts-account", None, {"accountName": "other"}),
+    )
+    assert "aliases" not in said(other, Subject.DATA)[0]
+
+
+def test_a_role_under_a_lock_that_stays_will_fail() -> None:
+    lock = {"scope": _ACCOUNT_ID, "level": "CanNotDelete"}
+    change = assignment(
+        "replace",
+        AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR,
+        before={
+            "principalId": "p",
+            "roleDefinitionId": f"/x/{AzureRole.STORAGE_BLOB_DATA_READER}",
+            "scope": _CONTAINER_ID,
+        },
+        reasons=["roleAssignmentName"],
+    )
+    found = of(TRACKING, STORE, change, same(LOCK, "store-lock", lock))
+    assert found.verdict is Verdict.REFUSED
+    assert "while the lock store-lock exists" in said(found, Subject.REFUSAL)[0]
+    for other in (
+        of(TRACKING, STORE, change),
+        of(TRACKING, STORE, change, step("delete", LOCK, "store-lock", lock)),
+        of(TRACKING, STORE, change, same(LOCK, "store-lock", {**lock, "scope": f"{_ACCOUNT_ID}2"})),
+    ):
+        assert said(other, Subject.REFUSAL) == []
+
+
+def test_an_update_that_azure_refuses_is_described_with_azures_reason() -> None:
+    found = of(step("update", SERVER, "server", {"storage": {"storageSizeGB": 64}}, {"storage": {"storageSizeGB": 32}}))
+    assert found.verdict is Verdict.REFUSED
+    assert "Storage cannot be reduced" in said(found, Subject.REFUSAL)[0]
+
+
+def test_what_an_earlier_update_left_is_described_with_the_command() -> None:
+    found = of(step("delete-replaced", ASSIGNMENT, "identity-tracking-artifacts", {"scope": _CONTAINER_ID}))
+    assert found.verdict is Verdict.DECIDE
+    assert found.reasons[0].remedy == "mlflow-platform recover prod"
+
+
+@pytest.mark.parametrize("role", sorted(AzureRole))
+def test_each_role_that_is_granted_is_described_in_words(role: AzureRole) -> None:
+    found = of(TRACKING, STORE, assignment("create", role))
+    assert said(found, Subject.RIGHTS) == [f"A right is granted: tracking may {MAY[role]} on container mlflow."]
+    assert found.verdict is Verdict.DECIDE
+
+
+def test_a_role_that_goes_needs_no_decision() -> None:
+    found = of(TRACKING, STORE, assignment("delete", AzureRole.READER))
+    assert found.verdict is Verdict.ROUTINE
+    assert rows(found, Subject.RIGHTS) == [("right", "tracking may read every resource on container mlflow", "none")]
+
+
+def test_an_unknown_role_is_described_as_unknown() -> None:
+    inputs = {"principalId": "somebody", "roleDefinitionId": "/x/1234", "scope": "/subscriptions/0"}
+    found = of(same(SERVER, "server"), step("create", ASSIGNMENT, "a", None, inputs))
+    assert said(found, Subject.RIGHTS) == [
+        "A right is granted: somebody has a role that is not known here on subscription 0."
+    ]
+
+
+def test_a_right_that_is_granted_again_on_what_is_replaced_is_no_news() -> None:
+    before = {"principalId": "p", "roleDefinitionId": f"/x/{AzureRole.READER}", "scope": _CONTAINER_ID}
+    replaced = step(
+        "replace", CONTAINER, "container", STORE["oldState"]["inputs"], STORE["newState"]["inputs"], reasons=["x"]
+    )
+    found = of(TRACKING, replaced, assignment("replace", AzureRole.READER, scope=UNKNOWN, before=before))
+    assert said(found, Subject.RIGHTS) == []
+
+
+def test_a_dropped_condition_is_a_changed_right() -> None:
+    before = {"roleDefinitionId": f"/x/{AzureRole.RBAC_ADMINISTRATOR}", "scope": _GROUP_ID, "condition": "only these"}
+    after = {key: value for key, value in before.items() if key != "condition"}
+    found = of(step("update", ASSIGNMENT, "identity-deploy-rbac", before, after))
+    assert "Its condition changes from only these to none." in said(found, Subject.RIGHTS)[0]
+
+
+def test_another_repository_that_may_sign_in_is_described() -> None:
+    kind = "managedidentity:FederatedIdentityCredential"
+    before, after = (
+        {"resourceName": "id-deploy", "subject": s, "issuer": "https://i"} for s in ("repo:a/b", "repo:c/d")
+    )
+    found = of(step("update", kind, "github", before, after))
+    assert said(found, Subject.RIGHTS) == [
+        "Who may sign in as id-deploy: repo:c/d of https://i. Until now: repo:a/b of https://i."
+    ]
+
+
+def rule(name: str, **values: Any) -> dict[str, Any]:
+    plain_rule = {"access": "Allow", "direction": "Inbound", "destinationPortRange": "443", "priority": 100}
+    return {"name": name, **plain_rule, **values}
+
+
+def rules(*before: Any, after: list[Any]) -> dict[str, Any]:
+    return step("update", RULES, "rules", {"securityRules": list(before)}, {"securityRules": after})
+
+
+@pytest.mark.parametrize(
+    ("address", "headline"),
+    [
+        ("0.0.0.0/0", "opens the network to the internet"),
+        ("203.0.113.0/24", "opens the network"),  # a range for documents counts as private in Python's table
+        ("8.8.8.0/24", "opens the network to the internet"),
+        ("Internet", "opens the network to the internet"),
+        ("10.9.0.0/16", "opens the network"),
+        ("VirtualNetwork", "opens the network"),
+    ],
+)
+def test_who_is_let_in_is_described(address: str, headline: str) -> None:
+    found = of(rules(after=[rule("clients", sourceAddressPrefixes=[address])]))
+    assert plain(found.title) == headline
+    assert f"lets in {address}" in said(found, Subject.NETWORK)[0]
+
+
+def test_a_rule_that_denies_or_follows_the_own_range_needs_no_decision() -> None:
+    subnet = step("update", SUBNET, "apps", {"addressPrefix": "10.0.0.0/24"}, {"addressPrefix": "10.1.0.0/24"})
+    old, new = (rule("itself", sourceAddressPrefix=f"10.{n}.0.0/24") for n in (0, 1))
+    found = of(subnet, rules(old, after=[new, rule("deny", access="Deny", sourceAddressPrefix="*")]))
+    assert said(found, Subject.NETWORK) == []
+    assert len(rows(found, Subject.NETWORK)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "path"),
+    [
+        (ACCOUNT, {"allowSharedKeyAccess": False}, {"allowSharedKeyAccess": True}, "allowSharedKeyAccess"),
+        (ACCOUNT, {"minimumTlsVersion": "TLS1_2"}, {"minimumTlsVersion": "TLS1_0"}, "minimumTlsVersion"),
+        (
+            SERVER,
+            {"authConfig": {"passwordAuth": "Disabled"}},
+            {"authConfig": {"passwordAuth": "Enabled"}},
+            "passwordAuth",
+        ),
+        ("operationalinsights:Workspace", {"retentionInDays": 90}, {"retentionInDays": 30}, "retentionInDays"),
+        ("monitor:MetricAlert", {"enabled": True}, {"enabled": False}, "enabled"),
+    ],
+    ids=str,
+)
+def test_less_protection_is_described_and_more_is_not(kind: str, before: Any, after: Any, path: str) -> None:
+    weaker = of(step("update", kind, "x", before, after))
+    assert path in said(weaker, Subject.PROTECTION)[0]
+    assert said(of(step("update", kind, "x", after, before)), Subject.PROTECTION) == []
+
+
+def test_protection_from_deletion_that_ends_is_described() -> None:
+    found = of(same(ACCOUNT, "account", protect=(True, False)), step("delete", LOCK, "account-lock", {"scope": "/x"}))
+    assert said(found, Subject.PROTECTION) == [
+        "Protection from deletion ends for account; locks that go: account-lock."
+    ]
+    assert rows(found, Subject.PROTECTION) == [("protected from deletion", "1 resource", "0 resources")]
+
+
+def test_the_outage_and_the_way_back_of_a_server() -> None:
+    before = {"sku": {"name": "Standard_D2ds_v5"}, "backup": {"backupRetentionDays": 35}}
+    after = {"sku": {"name": "Standard_D4ds_v5"}, "backup": {"backupRetentionDays": 14}}
+    found = of(step("update", SERVER, "server", before, after))
+    assert "restarts for its new size" in said(found, Subject.OUTAGE)[0]
+    assert said(found, Subject.WAY_BACK) == ["No way back. Backups older than 14 days are deleted."]
+    assert said(of(step("update", SERVER, "server", after, before)), Subject.WAY_BACK) == []
+
+
+def app(name: str, pool: int, replicas: int, digest: str = "a" * 64) -> dict[str, Any]:
+    container: dict[str, Any] = {"name": name, "args": [name], "image": f"r/i@sha256:{digest}"}
+    container["env"] = [{"name": "MLFLOW_RUNTIME_DATABASE_POOL_SIZE", "value": str(pool)}]
+    return {"template": {"containers": [container], "scale": {"minReplicas": 1, "maxReplicas": replicas}}}
+
+
+def test_connections_are_counted_in_a_rolling_update_too() -> None:
+    server = same(SERVER, "server", {"sku": {"name": "Standard_D2ds_v5"}})
+    registry = same(APP, "registry", app("registry", 5, 6))
+    found = of(server, registry, step("update", APP, "tracking", app("tracking", 5, 4), app("tracking", 5, 30)))
+    assert found.verdict is Verdict.REFUSED
+    assert plain(found.title).startswith("fails in a rolling update")
+    assert [row[0] for row in rows(found, Subject.CONNECTIONS)] == [
+        "connections at most, of 844",
+        "in a rolling update",
+    ]
+    fewer = of(server, registry, step("update", APP, "tracking", app("tracking", 5, 4), app("tracking", 5, 5)))
+    assert said(fewer, Subject.CONNECTIONS) == []
+
+
+def test_a_new_image_is_described_by_its_digest() -> None:
+    found = of(step("update", APP, "tracking", app("tracking", 5, 4), app("tracking", 5, 4, "b" * 64)))
+    assert rows(found, Subject.IMAGE) == [("image", "aaaaaaaa…", "bbbbbbbb…")]
+
+
+def test_a_refused_configuration_is_described_problem_by_problem() -> None:
+    message = (
+        "The configuration of stack prod cannot be used:\n  - ingress: 'public' is not allowed; set it.\n  - a: b."
+    )
+    found = of(errors=[message, "an unhandled error occurred: program exited with non-zero exit code: 1"])
+    assert (found.verdict, found.plan) == (Verdict.REFUSED, "")
+    assert [plain(one.phrase) for one in found.reasons] == ["ingress: 'public' is not allowed; set it.", "a: b."]
+
+
+def test_what_the_engine_could_not_compute_is_no_verdict_of_ours() -> None:
+    found = of(errors=["the stack is currently locked by 1 lock(s)"])
+    assert found.verdict is Verdict.NOT_COMPUTED
+    assert "currently locked" in plain(found.reasons[0].phrase)

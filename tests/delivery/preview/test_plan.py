@@ -1,0 +1,164 @@
+"""What the engine's JSON leaves out or says twice, and is put right when it is read."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any
+
+import pytest
+from pulumi.runtime.rpc import UNKNOWN
+
+from delivery.preview.differences import ABSENT, between, of
+from delivery.preview.fingerprint import fingerprint
+from delivery.preview.plan import Op, Plan, PlanError, read
+from tests.support.previews import preview, same, step, urn
+
+ACCOUNT = "storage:StorageAccount"
+SERVER = "dbforpostgresql:Server"
+RULES = "network:NetworkSecurityGroup"
+
+
+def changed(**after: Any) -> dict[str, Any]:
+    return preview(
+        same(SERVER, "postgres-server", {"serverName": "psql"}, protect=(True, True)),
+        step("update", ACCOUNT, "store-account", {"accountName": "st", "sku": 1}, {"accountName": "st", **after}),
+    )
+
+
+def paths(plan: Plan) -> list[str]:
+    return [one.path for step in plan.changes for one in of(step)]
+
+
+def test_a_step_has_its_kind_its_name_and_both_states() -> None:
+    plan = read(changed(sku=2))
+    assert plan.stack == "prod"
+    (found,) = plan.changes
+    assert (found.op, found.kind, found.name) == (Op.UPDATE, ACCOUNT, "store-account")
+    assert (found.old["sku"], found.new["sku"]) == (1, 2)
+    assert len(plan.steps) == 2
+
+
+def test_components_and_the_engines_own_resources_are_left_out() -> None:
+    component = {"op": "create", "urn": "urn:pulumi:prod::p::mlflow:azure:Postgres::postgres"}
+    document = preview(
+        {**component, "newState": {"type": "mlflow:azure:Postgres", "custom": False}},
+        step("create", "pulumi:providers:azure-native", "default", None, {}),
+        step("create", ACCOUNT, "store-account", None, {}),
+    )
+    assert [found.name for found in read(document).steps] == ["store-account"]
+
+
+def test_the_steps_of_one_replacement_are_one() -> None:
+    names = ({"accountName": "a"}, {"accountName": "b"})
+    document = preview(
+        step("create-replacement", ACCOUNT, "store-account", *names),
+        step("replace", ACCOUNT, "store-account", *names, reasons=["accountName"]),
+        step("delete-replaced", ACCOUNT, "store-account", names[0]),
+    )
+    (found,) = read(document).steps
+    assert found.op is Op.REPLACE
+    assert found.because == ("accountName",)
+
+
+def test_what_an_earlier_update_left_to_delete_is_a_change() -> None:
+    document = preview(step("delete-replaced", ACCOUNT, "store-account", {}), same(SERVER, "postgres-server"))
+    (found,) = read(document).changes
+    assert found.op is Op.PENDING
+
+
+def test_protection_that_ends_is_found_on_what_stays() -> None:
+    plan = read(preview(same(ACCOUNT, "store-account", protect=(True, False))))
+    assert plan.steps[0].loses_protection
+    assert fingerprint(plan) != fingerprint(read(preview(same(ACCOUNT, "store-account", protect=(True, True)))))
+
+
+def test_the_engines_errors_are_read_and_not_its_traceback() -> None:
+    document = preview(errors=["the stack is locked"])
+    document["diagnostics"].append({"severity": "info#err", "message": "Traceback (most recent call last):"})
+    assert read(document).errors == ("the stack is locked",)
+
+
+@pytest.mark.parametrize("document", [[], "text", {"steps": "no"}, None], ids=repr)
+def test_what_is_no_preview_is_refused(document: object) -> None:
+    with pytest.raises(PlanError, match="pulumi preview --json --show-sames"):
+        read(document)
+
+
+def test_a_preview_without_what_stays_is_refused() -> None:
+    document = changed(sku=2)
+    document["changeSummary"]["same"] = 40
+    with pytest.raises(PlanError, match="leaves out what stays"):
+        read(document)
+
+
+def test_the_fingerprint_is_the_same_whatever_the_order_and_the_times() -> None:
+    edges = {"subnet": [urn("network:Subnet", "a"), urn("network:Subnet", "b")]}
+    first = preview(
+        step("update", ACCOUNT, "store-account", {"sku": 1}, {"sku": 2}, depends_on=edges, source="project:///a.py#1"),
+        step("create", SERVER, "postgres-server", None, {"serverName": "psql"}),
+        same(RULES, "rules"),
+    )
+    second = copy.deepcopy(first)
+    random.Random(1).shuffle(second["steps"])
+    for raw in second["steps"]:
+        for state in (raw.get("oldState", {}), raw.get("newState", {})):
+            state["created"] = "2027-01-01T00:00:00Z"
+            state["sourcePosition"] = "project:///b.py#7"
+            state["outputs"] = {"id": "another"}
+            state.get("dependencies", []).reverse()
+    assert first != second
+    assert fingerprint(read(first)) == fingerprint(read(second))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        changed(sku=3),
+        changed(sku=2, kind="new"),
+        preview(step("update", ACCOUNT, "another", {"sku": 1}, {"sku": 2})),
+        preview(step("replace", ACCOUNT, "store-account", {"sku": 1}, {"sku": 2}, reasons=["sku"])),
+        preview(),
+    ],
+    ids=["value", "property", "resource", "operation", "nothing"],
+)
+def test_another_plan_has_another_fingerprint(other: dict[str, Any]) -> None:
+    assert fingerprint(read(other)) != fingerprint(read(changed(sku=2)))
+
+
+def test_a_dynamic_resource_differs_by_its_inputs_without_the_programs_own_code() -> None:
+    kind = "pulumi-python:dynamic/container_apps:JobExecution"
+    document = preview(
+        step("update", kind, "prepare", {"__provider": "old", "image": "a"}, {"__provider": "new", "image": "b"})
+    )
+    assert paths(read(document)) == ["image"]
+
+
+def test_one_more_item_of_a_list_is_one_difference() -> None:
+    rules = [{"name": "a", "port": 1}, {"name": "b", "port": 2}]
+    more = [rules[0], {"name": "new", "port": 3}, rules[1]]
+    document = preview(step("update", RULES, "rules", {"securityRules": rules}, {"securityRules": more}))
+    assert paths(read(document)) == ["securityRules[new]"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, [("a.b", 1, 2)]),
+        ({"a": 1}, {}, [("a", 1, ABSENT)]),
+        ({}, {"a": [1]}, [("a", ABSENT, [1])]),
+        ({"a": [{"x": 1}]}, {"a": [{"x": 2}]}, [("a[0].x", 1, 2)]),
+        ({"a": ["x"]}, {"a": ["y"]}, [("a", ["x"], ["y"])]),
+        # Twice the same name: items cannot be kept apart by it.
+        (
+            {"a": [{"name": "x", "v": 1}, {"name": "x"}]},
+            {"a": [{"name": "x", "v": 2}, {"name": "x"}]},
+            [("a[0].v", 1, 2)],
+        ),
+        ({"a": {"b": 1}}, {"a": UNKNOWN}, [("a", {"b": 1}, UNKNOWN)]),
+        ({"a": 1}, {"a": 1}, []),
+    ],
+    ids=str,
+)
+def test_differences_are_as_deep_as_possible(before: Any, after: Any, expected: list[Any]) -> None:
+    assert [(one.path, one.before, one.after) for one in between(before, after)] == expected
