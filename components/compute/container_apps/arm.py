@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import email.utils
 import functools
-import json
 import os
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from azure.core.rest import HttpResponse
 
 ENDPOINT = "https://management.azure.com"
 ENDPOINT_VARIABLE = "ARM_ENDPOINT"
 API_VERSION = "2025-01-01"
-REQUEST_SECONDS = 60
 
 _LOOPBACK = ("127.0.0.1", "localhost")
-
-# 409: another operation on the same resource is under way. 429: too many calls. 5xx: Azure's own trouble.
-_PASSING = (409, 429, 500, 502, 503, 504)
-_FIRST_WAIT_SECONDS = 2.0
-_MOST_WAIT_SECONDS = 60.0
 
 
 class ArmError(RuntimeError):
@@ -92,38 +85,23 @@ class Arm:
         return self._call("POST", path)
 
     def _call(self, method: str, path: str) -> Answer:
-        deadline = self.clock() + self.patience
-        wait = _FIRST_WAIT_SECONDS
-        while True:
-            answer, problem = self._once(method, path)
-            if answer is not None and answer.status < 400:
-                return answer
-            status = answer.status if answer else 0
-            said_wait = answer.headers.get("retry-after") if answer else None
-            pause = _seconds(said_wait) if said_wait else wait
-            if not _repeatable(method, status) or self.clock() + pause > deadline:
-                raise ArmError(f"{method} {path.split('?')[0]}: {problem}", status)
-            self.sleep(pause)
-            wait = min(wait * 2, _MOST_WAIT_SECONDS)
+        # Imported here: a program that only previews makes no call.
+        from azure.core.exceptions import AzureError
+        from azure.core.rest import HttpRequest
 
-    def _once(self, method: str, path: str) -> tuple[Answer | None, str]:
-        request = urllib.request.Request(  # noqa: S310 - the endpoint is the program's own
-            self._url(path),
-            method=method,
-            data=b"" if method == "POST" else None,
-            headers={
-                "Authorization": f"Bearer {self.token(token_scope(self.endpoint))}",
-                "Content-Type": "application/json",
-            },
-        )
+        from components.compute.container_apps.calls import pipeline
+
+        request = HttpRequest(method, self._url(path), headers={"Content-Type": "application/json"})
+        sign = functools.partial(self.token, token_scope(self.endpoint))
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310
-                return _answer(response.status, response.headers, response.read()), ""
-        except urllib.error.HTTPError as error:
-            answer = _answer(error.code, error.headers, error.read())
-            return answer, f"{answer.status} {_said(answer)}"
-        except (urllib.error.URLError, OSError) as error:
-            return None, f"no answer from {self.endpoint}: {getattr(error, 'reason', error)}"
+            with pipeline(sign=sign, patience=self.patience, clock=self.clock, sleep=self.sleep) as calls:
+                response = calls.run(request).http_response
+        except AzureError as error:
+            raise ArmError(f"{_named(method, path)}: no answer from {self.endpoint}: {error.message}") from None
+        answer = _answer(response)
+        if answer.status >= 400:
+            raise ArmError(f"{_named(method, path)}: {answer.status} {_said(answer)}", answer.status)
+        return answer
 
     def _url(self, path: str) -> str:
         url = self.endpoint.rstrip("/") + path
@@ -149,34 +127,19 @@ def _credential() -> Any:
     return DefaultAzureCredential()
 
 
-def _repeatable(method: str, status: int) -> bool:
-    if method == "POST":
-        return status in (409, 429, 503)
-    return status == 0 or status in _PASSING
+def _named(method: str, path: str) -> str:
+    return f"{method} {path.split('?')[0]}"
 
 
-def _answer(status: int, headers: Any, body: bytes) -> Answer:
+def _answer(response: HttpResponse) -> Answer:
     try:
-        parsed = json.loads(body or b"{}")
-    except ValueError:
+        parsed = response.json()
+    except ValueError:  # as of a proxy on the way
         parsed = {}
-    return Answer(
-        status, {name.lower(): value for name, value in headers.items()}, parsed if isinstance(parsed, dict) else {}
-    )
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, parsed if isinstance(parsed, dict) else {})
 
 
 def _said(answer: Answer) -> str:
     error = answer.body.get("error", {})
     return f"{error.get('code', '')} {error.get('message', '')}".strip() if isinstance(error, dict) else str(error)
-
-
-def _seconds(retry_after: str) -> float:
-    """Retry-After as HTTP has it: seconds, or a date."""
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return _FIRST_WAIT_SECONDS

@@ -76,16 +76,6 @@ def azure() -> Iterator[FakeArm]:
         yield server
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def client(azure: FakeArm, clock: Clock) -> Arm:
-    return client_of(azure, clock)
-
-
 def test_an_execution_is_started_and_awaited(azure: FakeArm, client: Arm) -> None:
     azure.script = ["Processing", "Running", "Running", "Succeeded"]
     assert run_to_end(client, WANTED) == "prepare-0"

@@ -11,7 +11,7 @@ from components.compute.container_apps import arm, revision
 from components.compute.container_apps.arm import Arm, ArmError
 from components.compute.container_apps.resources import RevisionReadyProvider
 from components.compute.container_apps.revision import RevisionNotReadyError, Wanted, wait_until_ready
-from tests.components.compute.container_apps.arm_server import NOT_FOUND, Answer, ArmServer, Clock, client_of
+from tests.components.compute.container_apps.arm_server import NOT_FOUND, Answer, ArmServer, Clock
 
 APP = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/containerApps/ca-tracking-dev"
 OLD, NEW, NEWER = (f"ca-tracking-dev--{number}" for number in ("1", "2", "3"))
@@ -59,16 +59,6 @@ def azure() -> Iterator[FakeApp]:
     server = FakeApp()
     with server.serving():
         yield server
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def client(azure: FakeApp, clock: Clock) -> Arm:
-    return client_of(azure, clock)
 
 
 def not_ready(client: Arm, wanted: Wanted = WANTED) -> str:
