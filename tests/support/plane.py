@@ -243,8 +243,8 @@ def get(
     request = urllib.request.Request(url, headers=dict(headers or {}), method=method)
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
-            content, status, found = answer.read(), answer.status, dict(answer.headers)
+            content, status, found = answer.read(), answer.status, answer.headers
     except urllib.error.HTTPError as error:
-        content, status, found = error.read(), error.code, dict(error.headers)
+        content, status, found = error.read(), error.code, error.headers
     is_json = found.get("Content-Type", "").startswith("application/json")
     return status, json.loads(content) if content and is_json else None, found

@@ -12,7 +12,6 @@ import argparse
 import logging
 import os
 import signal
-import ssl
 import sys
 import threading
 from pathlib import Path
@@ -43,7 +42,7 @@ def main(arguments: list[str]) -> int:
         endpoint = ManagedIdentityEndpoint(identity_headers(state, known), tokens, sign_ins.admit, serving.is_set)
         servers = (
             Server(options.identity_port, endpoint.answer),
-            Server(options.vault_port, KeyVault(VAULT_NAME, vault, tokens, known).answer, _tls(state)),
+            Server(options.vault_port, KeyVault(VAULT_NAME, vault, tokens, known).answer, certificates.ensure(state)),
         )
     except (OSError, ValueError, KeyError) as error:
         logging.error("%s", error)
@@ -77,14 +76,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--postgres-port", type=int, required=True)
     parser.add_argument("--lifetime", type=int, default=3600, help="life of a token in seconds (default 3600)")
     return parser
-
-
-def _tls(state: Path) -> ssl.SSLContext:
-    files = certificates.ensure(state)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(files.server, files.server_key)
-    return context
 
 
 if __name__ == "__main__":

@@ -191,6 +191,11 @@ def test_a_value_has_a_largest_size(served: Plane) -> None:
     assert _raw(served, "PUT", "/secrets/large", data=b"x" * (1024 * 1024 + 1)).status_code == 413
 
 
+def test_a_body_may_come_in_chunks_up_to_the_same_limit(served: Plane) -> None:
+    assert _raw(served, "PUT", "/secrets/chunked", data=iter([b'{"value":', b' "v"}'])).json()["value"] == "v"
+    assert _raw(served, "PUT", "/secrets/chunked", data=iter([b"x" * 1024] * 1025)).status_code == 413
+
+
 def test_a_caller_without_a_token_learns_how_to_sign_in(served: Plane) -> None:
     answer = _raw(served, "GET", "/secrets/any", identity=None)
     assert answer.status_code == 401
