@@ -16,7 +16,6 @@ from components.compute.local.containers import ContainerError, Limits
 from components.compute.local.launch import Process, command_line, environment
 from components.compute.local.layout import Layout
 from components.compute.local.processes import log_tail
-from components.compute.local.supervisor import REPOSITORY
 
 STOP_SECONDS = 10
 """How long a job that is stopped may take before it is killed."""
@@ -62,13 +61,12 @@ def run(job: Job) -> None:
         name=job.name,
         command=job.command,
         env=job.env,
-        directory=str(REPOSITORY),
         spool=str(spool),
         image=job.image,
         identity_header=job.identity_header,
         limits=job.limits,
     )
-    with log.open("ab") as output, _started(process, output.fileno()) as child:
+    with log.open("ab") as output, _started(process, layout.logs, output.fileno()) as child:
         try:
             code = child.wait(timeout=job.timeout_seconds)
         except subprocess.TimeoutExpired:
@@ -78,7 +76,7 @@ def run(job: Job) -> None:
 
 
 @contextlib.contextmanager
-def _started(process: Process, output: int) -> Iterator[subprocess.Popen[bytes]]:
+def _started(process: Process, directory: Path, output: int) -> Iterator[subprocess.Popen[bytes]]:
     """A child in a group of its own, which is ended with this block whatever happens in it."""
     try:
         command = command_line(process)
@@ -87,7 +85,7 @@ def _started(process: Process, output: int) -> Iterator[subprocess.Popen[bytes]]
     child = subprocess.Popen(
         command,
         env=environment(process),
-        cwd=process.directory,
+        cwd=directory,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

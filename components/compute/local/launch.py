@@ -36,7 +36,6 @@ class Process:
     name: str
     command: list[str]
     env: dict[str, str]
-    directory: str
     spool: str
     image: str
     identity_header: str | None = None
@@ -116,7 +115,6 @@ def main(path: Path) -> None:
     _end_orphan(pid_file)
     _empty(Path(process.spool))
     pid_file.write_text(f"{os.getpid()} {psutil.Process().create_time()}")
-    os.chdir(process.directory)
     command = command_line(process)
     os.execve(command[0], command, environment(process))  # noqa: S606
 

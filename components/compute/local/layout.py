@@ -37,6 +37,7 @@ class Layout:
 
     @property
     def logs(self) -> Path:
+        """One file per process, and where every process runs: what it drops there is beside its log."""
         return self.root / "logs"
 
     @property

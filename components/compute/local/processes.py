@@ -25,7 +25,7 @@ from components.compute.local import containers
 from components.compute.local.containers import ContainerError, Limits
 from components.compute.local.launch import running
 from components.compute.local.layout import Layout
-from components.compute.local.supervisor import REPOSITORY, Program, Supervisor
+from components.compute.local.supervisor import Program, Supervisor
 
 HOST = "127.0.0.1"
 NO_PORT = 0
@@ -117,7 +117,6 @@ class ProcessGroup:
             "name": replica,
             "command": self.command,
             "env": self.env | own,
-            "directory": str(REPOSITORY),
             "spool": str(self.layout.spool / replica),
             "identity_header": self.identity_header,
             "image": self.image,

@@ -27,7 +27,6 @@ from components.compute.local.layout import Layout
 KEEPER = "keeper"
 START_SECONDS = 20
 STOP_SECONDS = 90
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 # What a process may inherit from whoever typed `up`. Anything else (credentials, passphrases, settings of other
 # MLflow servers) stays out of the stack.
@@ -57,7 +56,7 @@ class Program:
         """The process's own file of supervisord's configuration. Everything that may change is behind `command`."""
         settings = {
             "command": " ".join(_quote(word) for word in self.command),
-            "directory": str(REPOSITORY),
+            "directory": str(layout.logs),
             "priority": str(self.priority),
             # `up` starts processes in the order of their dependencies, so supervisord must not start them all at once.
             "autostart": "true" if self.name == KEEPER else "false",
@@ -99,7 +98,7 @@ class Supervisor:
                 subprocess.run(
                     [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._layout.supervisor_config)],
                     env=environment,
-                    cwd=REPOSITORY,
+                    cwd=self._layout.logs,
                     check=True,
                     capture_output=True,
                     text=True,

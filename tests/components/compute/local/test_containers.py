@@ -51,7 +51,6 @@ def process(tmp_path: Path) -> Process:
             "SSL_CERT_FILE": "/ca.pem",
             "REQUESTS_CA_BUNDLE": "/ca.pem",
         },
-        directory="/",
         spool="/some/spool",
         image="sha256:" + "0" * 64,
         identity_header=str(header),

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from components.compute.local import processes
@@ -85,6 +86,13 @@ def test_replicas_run_and_a_second_apply_touches_none(group: ProcessGroup) -> No
     assert processes.status(group) == {"web": "running", "web-2": "running"}
     processes.apply(group)
     assert [ask(port)[0] for port in group.ports] == before
+
+
+def test_processes_run_in_the_stacks_folder_and_not_in_a_checkout(group: ProcessGroup) -> None:
+    processes.apply(group)
+    pids = Supervisor(group.layout).pids()
+    assert {"web", "web-2", "keeper"} <= pids.keys()
+    assert {psutil.Process(pid).cwd() for pid in pids.values()} == {str(group.layout.logs)}
 
 
 def test_a_changed_variable_restarts_the_replicas_one_after_the_other(group: ProcessGroup) -> None:
