@@ -6,7 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from components.compute.contract import Ingress, Role, WorkloadIdentity
+from components.compute.contract import Ingress, WorkloadIdentity
 from components.compute.local.backend import LocalCompute, LocalComputeArgs
 from components.compute.local.containers import ContainerError, find_image
 from components.compute.local.layout import Layout
@@ -15,6 +15,7 @@ from components.emulators import identities
 from components.emulators.data_plane import DataPlane, DataPlaneArgs, Ports, ca_bundle, identity_endpoint
 from components.emulators.identities import BlobAccess
 from components.mlflow.platform import PlatformArgs
+from components.mlflow.roles import Role
 from components.mlflow.topology import DataPlane as TopologyData
 from components.mlflow.topology import Topology
 from infra import rights

@@ -17,14 +17,12 @@ import re
 import string
 from dataclasses import dataclass
 
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 from components.mlflow.topology import identity_name
 
 # Azure: 3 to 63 lower-case letters, digits and single hyphens
 # (https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata).
 ARTIFACT_CONTAINER = "mlflow"
-
-ROLES_WITH_IDENTITY = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS, Role.PREPARE)
 
 LONGEST_STACK = 20
 SUFFIX_LENGTH = 5
@@ -43,7 +41,7 @@ _LONGEST_SHORT_NAME = 24
 
 def identity_names() -> dict[Role, str]:
     """Of the local stack: one managed identity per role; its name is its database role's too."""
-    return {role: identity_name(role) for role in ROLES_WITH_IDENTITY}
+    return {role: identity_name(role) for role in Role}
 
 
 def unique_suffix(subscription_id: str, stack: str, generation: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 
 # What each service reads at its start; prepare makes what is missing.
 SECRETS: Mapping[Role, tuple[str, ...]] = {

@@ -17,25 +17,8 @@ import pulumi
 
 from components.compute.cron import Schedule
 
-DRAIN_VARIABLE = "MLFLOW_RUNTIME_DRAIN_SECONDS"
-"""The variable by which a backend tells a service for how many seconds it sends callers away before it stops."""
-
 # The shortest rule of all: a container's name in Container Apps and Kubernetes. Replicas of the local stack end in -2.
 _NAME = re.compile(r"[a-z](?!.*--)(?!.*-[0-9]+$)[a-z0-9-]{0,30}[a-z0-9]")
-
-
-class Role(enum.StrEnum):
-    """What a container of the one image does: the argument of `mlflow-runtime ROLE`."""
-
-    GATEWAY = "gateway"
-    TRACKING = "tracking"
-    REGISTRY = "registry"
-    ARTIFACTS = "artifacts"
-    PREPARE = "prepare"
-
-
-JOB_ROLES = (Role.PREPARE,)
-"""The roles that run to their end. All others listen on a port and keep running."""
 
 
 class Ingress(enum.StrEnum):
@@ -104,20 +87,22 @@ class Scale:
 class ServiceSpec:
     """One service of the image: an instance of a role that listens on `port` and keeps running.
 
-    - `name`: unique within its stack. `role`: what the image does. Two services may have the same role.
-    - `env`: every plain environment variable, except those that the backend sets: PORT, TMPDIR and `DRAIN_VARIABLE`.
+    - `name`: unique within its stack. `role`: what the image does, the argument of its entry point. Two services may
+      have the same role.
+    - `env`: every plain environment variable, except those that the backend sets: PORT, TMPDIR and `drain_variable`.
     - `cpu` in cores. `memory_mib` and `spool_mib` in MiB; the spool is disk for uploads and downloads, at TMPDIR.
     - `ingress`: a service with public ingress starts after all others and stops before them.
     - `shares_port`: whether a second process can listen on the port of the first (SO_REUSEPORT).
     - `extra_ports`: further ports that each replica opens, which no ingress leads to.
     - `grace_seconds`: time between the request to stop and the kill.
-    - `drain_seconds`: how long of that, at its beginning, a replica sends callers to the others.
+    - `drain_seconds`: how long of that, at its beginning, a replica sends callers to the others. `drain_variable`
+      tells it: a backend without others to send them to shortens the time.
 
-    Raise ValueError for values out of range, for a role that runs to its end, and for a name that no platform takes.
+    Raise ValueError for values out of range, and for a name or role that no platform takes.
     """
 
     name: str
-    role: Role
+    role: str
     identity: WorkloadIdentity
     port: int
     env: Mapping[str, pulumi.Input[str]]
@@ -129,13 +114,12 @@ class ServiceSpec:
     ingress: Ingress
     grace_seconds: int
     drain_seconds: int = 0
+    drain_variable: str = "DRAIN_SECONDS"
     shares_port: bool = False
     extra_ports: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        _check_name("ServiceSpec", self.name)
-        if self.role in JOB_ROLES:
-            raise ValueError(f"ServiceSpec.role: got {self.role.value}, which runs to its end; expected a JobSpec.")
+        _check_names("ServiceSpec", name=self.name, role=self.role)
         for port in (self.port, *self.extra_ports):
             if not 1 <= port <= 65535:
                 raise ValueError(f"ServiceSpec.port: {port} is no TCP port; choose one of 1 to 65535.")
@@ -152,11 +136,11 @@ class JobSpec:
 
     `name` is unique within its stack. `timeout_seconds` bounds one execution. Without a `schedule` the job runs when
     the image or any value of `env` changes. With one, five fields of cron in UTC, only the schedule starts it.
-    Raise ValueError for a role that keeps running, a name that no platform takes, and a schedule that is not cron's.
+    Raise ValueError for a name or role that no platform takes, and a schedule that is not cron's.
     """
 
     name: str
-    role: Role
+    role: str
     identity: WorkloadIdentity
     env: Mapping[str, pulumi.Input[str]]
     cpu: float = 0.5
@@ -165,9 +149,7 @@ class JobSpec:
     schedule: str | None = None
 
     def __post_init__(self) -> None:
-        _check_name("JobSpec", self.name)
-        if self.role not in JOB_ROLES:
-            raise ValueError(f"JobSpec.role: got {self.role.value}, which keeps running; expected a ServiceSpec.")
+        _check_names("JobSpec", name=self.name, role=self.role)
         if self.schedule is not None:
             try:
                 Schedule.parse(self.schedule)
@@ -221,12 +203,13 @@ class Compute(Protocol):
         ...
 
 
-def _check_name(kind: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"{kind}.name: got {name!r}; expected 2 to 32 lower-case letters, digits and single hyphens, a letter "
-            "first, no hyphen last and no number after the last hyphen."
-        )
+def _check_names(kind: str, **names: str) -> None:
+    for field_, name in names.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{kind}.{field_}: got {name!r}; expected 2 to 32 lower-case letters, digits and single hyphens, a "
+                "letter first, no hyphen last and no number after the last hyphen."
+            )
 
 
 def _at_least(limit: int, **values: int) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.compute.contract import Role
 from components.mlflow.limits import LIMITS
+from components.mlflow.roles import Role
 from components.mlflow.topology import Size
 
 CLIENTS = (Role.TRACKING, Role.REGISTRY)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pulumi
 
 from components.compute.contract import Compute
-from components.mlflow.topology import BACKENDS, Topology
+from components.mlflow.roles import BACKENDS
+from components.mlflow.topology import Topology
 
 
 @dataclass(frozen=True, kw_only=True)

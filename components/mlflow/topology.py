@@ -13,16 +13,14 @@ from components.compute.contract import (
     JobSpec,
     Probe,
     Probes,
-    Role,
     Scale,
     ServiceSpec,
     Upstream,
     WorkloadIdentity,
 )
 from components.mlflow.limits import Limits
+from components.mlflow.roles import BACKENDS, Role
 
-# Roles whose services answer clients' calls, in the order in which they are brought up; the gateway comes after them.
-BACKENDS = (Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
 # Every setting that a role is given starts with this; the runtime refuses one that it does not know. Names that
 # platforms and Azure's clients set by convention (PORT, TMPDIR, AZURE_CLIENT_ID) are without it.
 VARIABLE_PREFIX = "MLFLOW_RUNTIME_"
@@ -166,6 +164,7 @@ class Topology:
             grace_seconds=grace,
             # A short grace time is for the requests in flight alone.
             drain_seconds=max(0, min(DRAIN_SECONDS, grace - DRAIN_SECONDS)),
+            drain_variable=f"{VARIABLE_PREFIX}DRAIN_SECONDS",
             shares_port=gateway,  # Caddy's way of listening
             extra_ports=[self.gateway_metrics_port] if gateway and self.gateway_metrics_port is not None else [],
         )

@@ -9,11 +9,10 @@ import pulumi
 
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
 from components.azure.roles import AzureRole, assign, only_these_roles
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 from infra import rights
 from infra.azure.data import Data
 from infra.azure.foundation import Foundation
-from infra.naming import ROLES_WITH_IDENTITY
 from infra.settings.azure import GithubSettings
 
 
@@ -33,7 +32,7 @@ def grants(*, clients_reach_blob: bool) -> list[Grant]:
 
     With `clients_reach_blob` who writes artifacts may sign URLs for others: that right is on an account or nowhere.
     """
-    pulls = [Grant(holder=role, role=AzureRole.ACR_PULL, on="images") for role in ROLES_WITH_IDENTITY]
+    pulls = [Grant(holder=role, role=AzureRole.ACR_PULL, on="images") for role in Role]
     reads = [
         Grant(holder=role, role=AzureRole.STORAGE_BLOB_DATA_READER, on="artifacts") for role in rights.BLOB_READERS
     ]

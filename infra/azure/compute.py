@@ -14,10 +14,10 @@ from components.azure.network_plan import CONTAINER_APPS_SUBNETS, SubnetRole
 from components.compute.container_apps import arm, rendering
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
 from components.compute.container_apps.image import Image
-from components.compute.contract import Compute, Ingress, Role
+from components.compute.contract import Compute, Ingress
+from components.mlflow.roles import Role
 from infra.azure.data import Data
 from infra.azure.foundation import Foundation
-from infra.naming import ROLES_WITH_IDENTITY
 from infra.settings.azure import AzureSettings, Exposure
 from infra.settings.profiles import ComputeKind
 
@@ -72,7 +72,7 @@ class _ContainerAppsPlace:
                 resource_group_name=base.group,
                 tags=base.tags,
                 image=image,
-                names={role.value: base.names.workload(role) for role in ROLES_WITH_IDENTITY},
+                names={role.value: base.names.workload(role) for role in Role},
                 identity_ids={base.names.identity(role): identity.id for role, identity in base.identities.items()},
                 # Hidden edges: an image is pulled with a right and over an endpoint that no value of an app comes from.
                 requires=[*requires, *data.endpoints],

@@ -13,10 +13,10 @@ from components.azure.log_table import LogTable
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
 from components.azure.network import Network, NetworkArgs
 from components.azure.network_plan import SubnetRole
-from components.compute.contract import Role
 from components.mlflow.observability import kql, workbook
 from components.mlflow.observability.alerts import query_alerts
-from infra.naming import ROLES_WITH_IDENTITY, Names, unique_suffix
+from components.mlflow.roles import Role
+from infra.naming import Names, unique_suffix
 from infra.settings.azure import AzureSettings
 from infra.settings.model import Settings
 from infra.tags import tags
@@ -102,7 +102,7 @@ def create_foundation(
                 tags=tagged,
             ),
         )
-        for role in ROLES_WITH_IDENTITY
+        for role in Role
     }
     return Foundation(
         names=names,

@@ -15,8 +15,8 @@ from components.azure import postgres_size
 from components.azure.identity import FederatedSubject
 from components.azure.postgres_size import HighAvailability, ServerSize, Tier
 from components.compute.container_apps import rendering
-from components.compute.contract import Role
 from components.mlflow.connections import Budget, budget
+from components.mlflow.roles import Role
 from components.mlflow.topology import Size
 from infra.naming import Names
 from infra.settings import ports

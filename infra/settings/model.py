@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
-from components.compute.contract import Role
 from components.mlflow.limits import LIMITS, Limits
+from components.mlflow.roles import SERVICES, Role
 from components.mlflow.topology import Size
 from infra.settings import guardrails
 from infra.settings.azure import AzureSettings
@@ -25,8 +25,6 @@ from infra.settings.reading import read
 from infra.settings.services import ArtifactsSize, ServiceSize
 
 __all__ = ["Limits", "LocalSettings", "Settings", "SettingsError", "parse"]
-
-_SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
 
 
 def _limit_fields() -> dict[str, Any]:
@@ -111,7 +109,7 @@ def parse(values: Mapping[str, Any], stack: str) -> Settings:
         stack=stack,
         profile=chosen.profile,
         compute=chosen.compute or defaults.compute,
-        sizes={role: _fitted(problems, role, file, given).size for role in _SERVICES},
+        sizes={role: _fitted(problems, role, file, given).size for role in SERVICES},
         limits=_limits(file, azure),
         local=file.local if isinstance(file, LocalFile) else LocalSettings(),
         azure=azure,

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.azure.artifact_store_args import Redundancy
 from components.azure.postgres_size import HighAvailability
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 from components.mlflow.topology import Size
 from infra.settings.azure import (
     AzureDefaults,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.azure.roles import AzureRole
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 from infra import rights as of_platform
 from tests.support.recorder import Graph
 from tests.support.stacks import STACKS, graph

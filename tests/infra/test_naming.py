@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from components.azure.private_endpoint import PrivateLinkGroup
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 from infra.naming import Names, identity_names, unique_suffix
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000cafe"

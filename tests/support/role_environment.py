@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.compute.contract import DRAIN_VARIABLE, JobSpec, Role, Scale, ServiceSpec, Upstream, WorkloadIdentity
+from components.compute.contract import JobSpec, Scale, ServiceSpec, Upstream, WorkloadIdentity
+from components.mlflow.roles import Role
 from components.mlflow.topology import DataPlane, Size, Topology, identity_name
 
 IDENTITY = {
@@ -53,7 +54,7 @@ class OneAddress:
 def given(role: str, topology: Topology = TOPOLOGY) -> dict[str, str]:
     """Return the settings of a role: all of the topology, which must be plain, and the drain of the backend."""
     spec = _spec(Role(role), topology)
-    drain = {DRAIN_VARIABLE: str(spec.drain_seconds)} if isinstance(spec, ServiceSpec) else {}
+    drain = {spec.drain_variable: str(spec.drain_seconds)} if isinstance(spec, ServiceSpec) else {}
     assert all(isinstance(value, str) for value in spec.env.values()), spec.env
     return {**{name: str(value) for name, value in spec.env.items()}, **drain}
 

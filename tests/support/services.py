@@ -20,10 +20,11 @@ from typing import Any
 from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
 
-from components.compute.contract import Role, WorkloadIdentity
+from components.compute.contract import WorkloadIdentity
 from components.emulators.azurite import container_url
 from components.emulators.identities import BlobAccess, Identity
 from components.mlflow.limits import Limits
+from components.mlflow.roles import Role
 from components.mlflow.topology import DataPlane, Topology
 from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render

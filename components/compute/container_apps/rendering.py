@@ -13,7 +13,7 @@ import pulumi
 from pulumi_azure_native import app
 
 from components.compute.container_apps.image import Image
-from components.compute.contract import DRAIN_VARIABLE, Ingress, JobSpec, Probe, ServiceSpec
+from components.compute.contract import Ingress, JobSpec, Probe, ServiceSpec
 
 COMMAND = "mlflow-runtime"
 SPOOL_PATH = "/spool"
@@ -36,14 +36,14 @@ def template(
     """The revision of a service. Raises ValueError where Container Apps could not run the spec as it is."""
     _check_service(spec)
     volumes, mounts, spool = _spool(spec.spool_mib)
-    set_here = {"PORT": str(spec.port), DRAIN_VARIABLE: str(spec.drain_seconds), **spool}
+    set_here = {"PORT": str(spec.port), spec.drain_variable: str(spec.drain_seconds), **spool}
     return app.TemplateArgs(
         containers=[
             app.ContainerArgs(
                 name=spec.name,
                 image=image.reference,
                 command=[COMMAND],
-                args=[spec.role.value],
+                args=[spec.role],
                 env=_environment({**platform_environment, **spec.env, **set_here}),
                 resources=resources(spec.name, spec.cpu, spec.memory_mib),
                 probes=[
@@ -79,7 +79,7 @@ def job_template(
                 name=spec.name,
                 image=image.reference,
                 command=[COMMAND],
-                args=[spec.role.value],
+                args=[spec.role],
                 env=_environment(job_environment(spec, platform_environment)),
                 resources=resources(spec.name, spec.cpu, spec.memory_mib),
             )

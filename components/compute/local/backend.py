@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pulumi
 
-from components.compute.contract import DRAIN_VARIABLE, Deployment, Ingress, JobSpec, Role, Scale, ServiceSpec, Upstream
+from components.compute.contract import Deployment, Ingress, JobSpec, Scale, ServiceSpec, Upstream
 from components.compute.local.containers import Limits
 from components.compute.local.jobs import STOP_SECONDS, Job
 from components.compute.local.processes import HOST, NO_PORT, ProcessGroup
@@ -100,7 +100,7 @@ class LocalCompute:
             root=str(self._args.root),
             name=spec.name,
             command=self._command(spec.role),
-            env=self._environment({**spec.env, DRAIN_VARIABLE: str(_drain_seconds(spec))}),
+            env=self._environment({**spec.env, spec.drain_variable: str(_drain_seconds(spec))}),
             ports=_replica_ports(spec.port, spec.scale),
             extra_ports=list(spec.extra_ports),
             priority=PUBLIC_PRIORITY if spec.ingress is Ingress.PUBLIC else SERVICE_PRIORITY,
@@ -128,8 +128,8 @@ class LocalCompute:
             raise TypeError(f"{', '.join(unknown)}: the local backend takes plain strings, no outputs.")
         return {**self._args.environment, **{name: str(value) for name, value in env.items()}}
 
-    def _command(self, role: Role) -> list[str]:
-        return [*([] if self._args.contained else self._args.command), role.value]
+    def _command(self, role: str) -> list[str]:
+        return [*([] if self._args.contained else self._args.command), role]
 
     def _limits(self, spec: ServiceSpec | JobSpec) -> Limits | None:
         return Limits(cpu=spec.cpu, memory_mib=spec.memory_mib) if self._args.contained else None

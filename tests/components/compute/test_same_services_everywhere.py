@@ -11,10 +11,11 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.compute.contract import Compute, JobSpec, Role, Scale, ServiceSpec, WorkloadIdentity
+from components.compute.contract import Compute, JobSpec, Scale, ServiceSpec, WorkloadIdentity
 from components.compute.local.backend import LocalCompute, LocalComputeArgs
 from components.compute.local.jobs import Job
-from components.mlflow.topology import BACKENDS, DataPlane, Size, Topology, identity_name
+from components.mlflow.roles import BACKENDS, Role
+from components.mlflow.topology import DataPlane, Size, Topology, identity_name
 from tests.components.compute.container_apps.specs import COMPUTED
 from tests.components.compute.container_apps.specs import compute as container_apps
 from tests.support.recorder import Graph, record

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.compute.contract import Role
-from components.mlflow.topology import BACKENDS, VARIABLE_PREFIX
+from components.mlflow.roles import BACKENDS, Role
+from components.mlflow.topology import VARIABLE_PREFIX
 from mlflow_runtime import environment
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.gateway import settings as gateway

@@ -9,18 +9,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.compute.contract import (
-    Deployment,
-    Ingress,
-    JobSpec,
-    Role,
-    Scale,
-    ServiceSpec,
-    Upstream,
-    WorkloadIdentity,
-)
+from components.compute.contract import Deployment, Ingress, JobSpec, Scale, ServiceSpec, Upstream, WorkloadIdentity
 from components.mlflow.limits import Limits
-from components.mlflow.topology import BACKENDS, VARIABLE_PREFIX, DataPlane, Size, Topology, identity_name
+from components.mlflow.roles import BACKENDS, Role
+from components.mlflow.topology import VARIABLE_PREFIX, DataPlane, Size, Topology, identity_name
 
 ROLES = (Role.GATEWAY, *BACKENDS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 from infra import local
 from infra.settings.model import parse
 from infra.settings.ports import COUNT, OFFSETS, LocalPort, port

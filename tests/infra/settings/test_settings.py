@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 from infra.settings.model import KEYS, SettingsError, parse
 from infra.settings.profiles import PROFILES, ComputeKind, ProfileName
 

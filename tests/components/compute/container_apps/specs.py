@@ -9,7 +9,8 @@ import pulumi
 
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
 from components.compute.container_apps.image import Image
-from components.compute.contract import Ingress, JobSpec, Probe, Probes, Role, Scale, ServiceSpec, WorkloadIdentity
+from components.compute.contract import Ingress, JobSpec, Probe, Probes, Scale, ServiceSpec, WorkloadIdentity
+from components.mlflow.roles import Role
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = Image(server="registry.azurecr.io", repository="mlflow-platform", digest=DIGEST)

@@ -10,7 +10,8 @@ import pytest
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
 from components.compute.container_apps.arm import ArmError
 from components.compute.container_apps.job_execution import environment_hash
-from components.compute.contract import Ingress, Role, Scale
+from components.compute.contract import Ingress, Scale
+from components.mlflow.roles import Role
 from tests.components.compute.container_apps.specs import COMPUTED, DIGEST, GROUP, REVISION, compute, job, service
 from tests.support import arm, recorder
 from tests.support.recorder import UNKNOWN, Graph, record
@@ -75,7 +76,7 @@ def test_an_app_runs_the_digest_as_its_identity_and_rolls_when_ready(preview: bo
     assert {item["name"]: item["value"] for item in container["env"]} == {
         "A": "1",
         "B": "2",
-        "MLFLOW_RUNTIME_DRAIN_SECONDS": "4",
+        "DRAIN_SECONDS": "4",
         "PORT": "5000",
         "TMPDIR": "/spool",
     }

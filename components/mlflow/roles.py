@@ -1,0 +1,22 @@
+"""What the one image can be told to be: the roles of MLflow's services and jobs."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Role(enum.StrEnum):
+    """What a container of the image does: the argument of `mlflow-runtime ROLE`. Each role has a managed identity."""
+
+    GATEWAY = "gateway"
+    TRACKING = "tracking"
+    REGISTRY = "registry"
+    ARTIFACTS = "artifacts"
+    PREPARE = "prepare"
+
+
+BACKENDS = (Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
+"""The services that answer clients' calls, in the order in which they are brought up. The gateway comes after them."""
+
+SERVICES = (Role.GATEWAY, *BACKENDS)
+"""The roles that listen on a port and keep running. All others run to their end."""
