@@ -16,8 +16,7 @@ from components.emulators.data_plane import DataPlane, DataPlaneArgs, Ports, ca_
 from components.emulators.identities import BlobAccess
 from components.mlflow.platform import PlatformArgs
 from components.mlflow.roles import Role
-from components.mlflow.topology import DataPlane as TopologyData
-from components.mlflow.topology import Topology
+from components.mlflow.topology import DataAddresses, Topology
 from infra import rights
 from infra.naming import ARTIFACT_CONTAINER, identity_names
 from infra.settings.model import Settings, SettingsError
@@ -41,7 +40,7 @@ def create_stack(settings: Settings) -> Stack:
         sizes=settings.sizes,
         ports=ports(settings),
         identities=workload_identities(settings),
-        data=TopologyData(
+        data=DataAddresses(
             database_host=data.database_host,
             sslmode="disable",  # the local server listens on 127.0.0.1 only and its build has no TLS
             blob_container_url=data.blob_container_url,
@@ -87,7 +86,7 @@ def workload_identities(settings: Settings) -> dict[Role, WorkloadIdentity]:
 def data_plane(settings: Settings) -> DataPlane:
     """Databases, blobs, identities and the vault, on this machine."""
     granted = {role: _identity(settings, role, name) for role, name in identity_names().items()}
-    deployer = identities.Identity.of(settings.stack, _DEPLOYER, blobs=BlobAccess.WRITE)
+    deployer = identities.EmulatedIdentity.of(settings.stack, _DEPLOYER, blobs=BlobAccess.WRITE)
     return DataPlane(
         "data",
         DataPlaneArgs(
@@ -153,8 +152,8 @@ def _data_ports(settings: Settings) -> Ports:
     )
 
 
-def _identity(settings: Settings, role: Role, name: str) -> identities.Identity:
-    return identities.Identity.of(
+def _identity(settings: Settings, role: Role, name: str) -> identities.EmulatedIdentity:
+    return identities.EmulatedIdentity.of(
         settings.stack,
         name,
         secrets=rights.SECRETS.get(role, ()),

@@ -39,7 +39,7 @@ class ArtifactStore(pulumi.ComponentResource):
             workspace_id=monitoring.workspace_id,
         ))
         assign("artifacts-write", scope=store.container_id, principal_id=principal_id,
-               role=Role.STORAGE_BLOB_DATA_CONTRIBUTOR, subscription_id=subscription_id, parent=store)
+               role=AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR, subscription_id=subscription_id, parent=store)
 
     Sources: Microsoft Learn, "Azure storage redundancy", "Soft delete for blobs", "Blob versioning", "Azure Blob
     Storage lifecycle management overview", "Put Block", "Enable infrastructure encryption for double encryption of

@@ -62,7 +62,7 @@ class ContainerRegistry(pulumi.ComponentResource):
             registry_name="acrshopdev3f9a", location="westeurope", resource_group_name=group.name, tags={},
             workspace_id=monitoring.workspace_id,
         ))
-        assign("pull", scope=registry.id, principal_id=identity.principal_id, role=Role.ACR_PULL, ...)
+        assign("pull", scope=registry.id, principal_id=identity.principal_id, role=AzureRole.ACR_PULL, ...)
         image = Image(server=registry.login_server, repository="shop/web", digest="sha256:...")
 
     Sources, Microsoft Learn: "Azure Container Registry service tiers", "Set a retention policy for untagged manifests",

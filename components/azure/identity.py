@@ -93,7 +93,8 @@ class Identity(pulumi.ComponentResource):
             location="westeurope", resource_group_name=group.name, tags=tags, identity_name="id-shop-deploy",
             federated=[FederatedSubject.github_environment("acme/shop", "prod")],
         ))
-        roles.assign("deploy-contributor", scope=group.id, principal_id=deploy.principal_id, role=Role.CONTRIBUTOR, …)
+        roles.assign("deploy-contributor", scope=group.id, principal_id=deploy.principal_id,
+                     role=AzureRole.CONTRIBUTOR, …)
 
     It refuses wildcards, repeated subjects, and more credentials than Azure takes. Sources: Microsoft Learn, "Workload
     identity federation considerations"; GitHub Docs, "OpenID Connect reference" (subjects).

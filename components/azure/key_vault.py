@@ -71,7 +71,7 @@ class KeyVault(pulumi.ComponentResource):
             tenant_id=tenant_id, workspace_id=monitoring.workspace_id, protect=True,
         ))
         assign("tracking-reads-kek", scope=vault.secret_scope("crypto-kek-passphrase"), principal_id=principal_id,
-               role=Role.KEY_VAULT_SECRETS_USER, subscription_id=subscription_id, parent=vault)
+               role=AzureRole.KEY_VAULT_SECRETS_USER, subscription_id=subscription_id, parent=vault)
 
     Sources: Microsoft Learn, "Azure Key Vault soft-delete overview", "Provide access to Key Vault keys, certificates,
     and secrets with Azure role-based access control", "Naming rules and restrictions for Azure resources".

@@ -22,7 +22,7 @@ def lock(
     there, Azure also refuses to delete what has the resource as its scope, such as a role assignment. So a stack with
     locks is taken down in two steps: an `up` with `protect` off, which removes the locks, and then the `destroy`.
     `over` are the resources under the locked one, and those that have it as their scope, such as its diagnostic
-    setting. The deploying identity needs Microsoft.Authorization/locks/* (`Role.LOCKS_CONTRIBUTOR`).
+    setting. The deploying identity needs Microsoft.Authorization/locks/* (`AzureRole.LOCKS_CONTRIBUTOR`).
 
         lock("vault-lock", scope=vault.id, parent=self, over=[setting])
 

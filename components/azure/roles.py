@@ -26,12 +26,10 @@ class AzureRole(enum.StrEnum):
     """Built-in role definitions by id; a member's comment is the role's name on Microsoft's page."""
 
     ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"  # AcrPull
-    CONTAINER_APPS_JOBS_OPERATOR = "b9a307c4-5aa3-4b52-ba60-2b17c136cd7b"  # Container Apps Jobs Operator
     CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"  # Contributor
     KEY_VAULT_SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"  # Key Vault Secrets Officer
     KEY_VAULT_SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"  # Key Vault Secrets User
     LOCKS_CONTRIBUTOR = "28bf596f-4eb7-45ce-b5bc-6cf482fec137"  # Locks Contributor
-    MONITORING_METRICS_PUBLISHER = "3913510d-42f4-4e42-8a64-420c390055eb"  # Monitoring Metrics Publisher
     RBAC_ADMINISTRATOR = "f58310d9-a9f6-439a-9e8d-f62e7b41a168"  # Role Based Access Control Administrator
     READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"  # Reader
     STORAGE_BLOB_DATA_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"  # Storage Blob Data Contributor

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from components.compute.dynamic import Provider
-from components.emulators import containers
+from components.emulators import blobs
 
 _STORAGE = "https://storage.azure.com"
 _FIELDS = ("url", "identity_endpoint", "client_id", "identity_header", "ca_bundle")
@@ -48,7 +48,7 @@ class BlobContainerProvider(Provider):
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         # A blob service that does not answer is its process's drift, not this resource's.
         try:
-            exists = containers.container_exists(props["url"], _Token(props), Path(props["ca_bundle"]))
+            exists = blobs.container_exists(props["url"], _Token(props), Path(props["ca_bundle"]))
         except (AzureError, OSError):
             exists = bool(props.get("exists"))
         return ReadResult(id_, props | {"exists": exists})
@@ -102,7 +102,7 @@ def _ensure(props: dict[str, Any]) -> None:
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
-            containers.ensure_container(props["url"], _Token(props), Path(props["ca_bundle"]))
+            blobs.ensure_container(props["url"], _Token(props), Path(props["ca_bundle"]))
             return
         except (AzureError, OSError) as error:
             if time.monotonic() > deadline:

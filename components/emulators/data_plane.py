@@ -19,7 +19,7 @@ from components.compute.local.processes import HOST, ProcessGroup
 from components.compute.local.resources import RunningGroup, SupervisorDaemon
 from components.emulators import azurite, identities
 from components.emulators.blob_container import BlobContainer
-from components.emulators.identities import Identity
+from components.emulators.identities import EmulatedIdentity
 from components.emulators.postgres import STOP_SIGNAL
 
 DATA_IMAGE = "working-tree"
@@ -46,9 +46,9 @@ class DataPlaneArgs:
     root: Path
     azurite: Path
     ports: Ports
-    identities: Sequence[Identity]
-    administrator: Identity
-    deployer: Identity
+    identities: Sequence[EmulatedIdentity]
+    administrator: EmulatedIdentity
+    deployer: EmulatedIdentity
     container: str
     token_seconds: int
 

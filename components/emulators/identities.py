@@ -40,7 +40,7 @@ class BlobAccess(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class EmulatedIdentity:
     """An identity and its grants.
 
     `secrets` are the Key Vault secrets it may read, as Key Vault Secrets User on each of them; `manage_secrets` lets it
@@ -74,7 +74,7 @@ class Identity:
         secrets: Iterable[str] = (),
         manage_secrets: bool = False,
         blobs: BlobAccess = BlobAccess.NONE,
-    ) -> Identity:
+    ) -> EmulatedIdentity:
         """The identity of that name in a stack, under its stable ids."""
         return cls(
             name=name,
@@ -86,21 +86,21 @@ class Identity:
         )
 
 
-def dump(identities: Iterable[Identity]) -> str:
+def dump(identities: Iterable[EmulatedIdentity]) -> str:
     """The JSON that `load` reads: the configuration file of the identity and Key Vault program."""
     return json.dumps({"identities": [dataclasses.asdict(identity) for identity in identities]}, indent=2) + "\n"
 
 
-def load(text: str) -> tuple[Identity, ...]:
+def load(text: str) -> tuple[EmulatedIdentity, ...]:
     """Read what `dump` wrote. Refuses unknown keys, bad ids, and two identities of one name or id."""
     entries = json.loads(text)["identities"]
-    known = {field.name for field in dataclasses.fields(Identity)}
+    known = {field.name for field in dataclasses.fields(EmulatedIdentity)}
     identities = []
     for entry in entries:
         if unknown := sorted(set(entry) - known):
             raise ValueError(f"Identity {entry.get('name')!r}: unknown {unknown}; allowed are {sorted(known)}.")
         values = {**entry, "secrets": tuple(entry.get("secrets", ())), "blobs": BlobAccess(entry.get("blobs", "none"))}
-        identities.append(Identity(**values))
+        identities.append(EmulatedIdentity(**values))
     for field in ("name", "client_id", "principal_id"):
         values_of = [getattr(identity, field) for identity in identities]
         if repeated := sorted({value for value in values_of if values_of.count(value) > 1}):

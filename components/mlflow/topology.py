@@ -47,7 +47,7 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataPlane:
+class DataAddresses:
     """Where the data is. `database_host` with port, `sslmode` as libpq knows it, both URLs with https."""
 
     database_host: pulumi.Input[str]
@@ -69,7 +69,7 @@ class Topology:
     sizes: Mapping[Role, Size]
     ports: Mapping[Role, int]
     identities: Mapping[Role, WorkloadIdentity]
-    data: DataPlane
+    data: DataAddresses
     public_hosts: Sequence[pulumi.Input[str]]
     public_origins: Sequence[str] = ()
     ingress: Ingress = Ingress.INTERNAL

@@ -7,7 +7,7 @@ import pulumi
 from components.compute.container_apps.image import Image
 from components.compute.contract import Ingress, WorkloadIdentity
 from components.mlflow.platform import PlatformArgs
-from components.mlflow.topology import DataPlane, Topology
+from components.mlflow.topology import DataAddresses, Topology
 from infra.azure.access import admit_workflows, grant_access
 from infra.azure.compute import KINDS
 from infra.azure.data import Data, create_data_plane
@@ -68,7 +68,7 @@ def _topology(
             )
             for role, identity in base.identities.items()
         },
-        data=DataPlane(
+        data=DataAddresses(
             database_host=pulumi.Output.concat(data.postgres.host, f":{_POSTGRES_PORT}"),
             sslmode="verify-full",
             blob_container_url=data.store.container_url,

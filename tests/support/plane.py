@@ -21,16 +21,16 @@ import psycopg2
 
 from components.emulators import certificates, identities, postgres
 from components.emulators.azure.managed_identity import DATABASE
-from components.emulators.identities import BlobAccess, Identity
+from components.emulators.identities import BlobAccess, EmulatedIdentity
 from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 STACK = "test"
 
-TRACKING = Identity.of(STACK, "mlflow-tracking", secrets=["crypto-kek-passphrase", "webhook-encryption-key"])
-REGISTRY = Identity.of(STACK, "mlflow-registry", secrets=["webhook-encryption-key"], blobs=BlobAccess.READ)
-PREPARE = Identity.of(STACK, "mlflow-prepare", manage_secrets=True, blobs=BlobAccess.WRITE)
+TRACKING = EmulatedIdentity.of(STACK, "mlflow-tracking", secrets=["crypto-kek-passphrase", "webhook-encryption-key"])
+REGISTRY = EmulatedIdentity.of(STACK, "mlflow-registry", secrets=["webhook-encryption-key"], blobs=BlobAccess.READ)
+PREPARE = EmulatedIdentity.of(STACK, "mlflow-prepare", manage_secrets=True, blobs=BlobAccess.WRITE)
 IDENTITIES = (TRACKING, REGISTRY, PREPARE)
 
 T = TypeVar("T")
@@ -137,7 +137,7 @@ class Plane:
         return program
 
     def start_azure(
-        self, lifetime: int = 3600, *, ready: bool = True, known: Iterable[Identity] = IDENTITIES
+        self, lifetime: int = 3600, *, ready: bool = True, known: Iterable[EmulatedIdentity] = IDENTITIES
     ) -> Program:
         """Start managed identity and Key Vault for these identities."""
         program = self.start(
@@ -188,7 +188,7 @@ class Plane:
                 except subprocess.TimeoutExpired:
                     program.kill()
 
-    def environment(self, identity: Identity) -> dict[str, str]:
+    def environment(self, identity: EmulatedIdentity) -> dict[str, str]:
         """What the platform gives to a process of this identity."""
         header = identities.header_file(self.state, identity.name).read_text()
         return {
@@ -206,7 +206,7 @@ class Plane:
         headers = {} if header is None else {"X-IDENTITY-HEADER": header}
         return get(url, headers=headers, method=method)
 
-    def token(self, identity: Identity, resource: str = DATABASE) -> dict[str, Any]:
+    def token(self, identity: EmulatedIdentity, resource: str = DATABASE) -> dict[str, Any]:
         """The answer to a proper request for a token."""
         header = identities.header_file(self.state, identity.name).read_text()
         query = {"api-version": "2019-08-01", "resource": resource, "client_id": identity.client_id}

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.compute.contract import JobSpec, Scale, ServiceSpec, Upstream, WorkloadIdentity
 from components.mlflow.roles import Role
-from components.mlflow.topology import DataPlane, Size, Topology, identity_name
+from components.mlflow.topology import DataAddresses, Size, Topology, identity_name
 
 IDENTITY = {
     "AZURE_CLIENT_ID": "11111111-1111-1111-1111-111111111111",
@@ -28,7 +28,7 @@ TOPOLOGY = Topology(
         role: WorkloadIdentity(name=identity_name(role), client_id=IDENTITY["AZURE_CLIENT_ID"], principal_id=_PRINCIPAL)
         for role in Role
     },
-    data=DataPlane(
+    data=DataAddresses(
         database_host="db.example.com",
         sslmode="verify-full",
         blob_container_url="https://account.blob.core.windows.net/artifacts",

@@ -22,10 +22,10 @@ from azure.storage.blob import ContainerClient
 
 from components.compute.contract import WorkloadIdentity
 from components.emulators.azurite import container_url
-from components.emulators.identities import BlobAccess, Identity
+from components.emulators.identities import BlobAccess, EmulatedIdentity
 from components.mlflow.limits import Limits
 from components.mlflow.roles import Role
-from components.mlflow.topology import DataPlane, Topology
+from components.mlflow.topology import DataAddresses, Topology
 from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
@@ -35,7 +35,7 @@ from tests.support.plane import eventually as eventually  # for the tests of thi
 from tests.support.ports import first_of_free_ports
 from tests.support.role_environment import TOPOLOGY, given
 
-ARTIFACTS = Identity.of(STACK, "mlflow-artifacts", blobs=BlobAccess.WRITE)
+ARTIFACTS = EmulatedIdentity.of(STACK, "mlflow-artifacts", blobs=BlobAccess.WRITE)
 BY_ROLE = {"tracking": TRACKING, "registry": REGISTRY, "artifacts": ARTIFACTS, "prepare": PREPARE}
 CONTAINER = "artifacts"
 PUBLIC_HOST = "mlflow.example.com"
@@ -45,7 +45,7 @@ def topology_on(plane: Plane) -> Topology:
     """Return the services on a data plane of this machine."""
     return replace(
         TOPOLOGY,
-        data=DataPlane(
+        data=DataAddresses(
             database_host=f"127.0.0.1:{plane.postgres_port}",
             sslmode="disable",
             blob_container_url=container_url(plane.blob_port, CONTAINER),

@@ -23,7 +23,7 @@ import psycopg2
 from psycopg2 import sql
 
 from components.emulators.azure.tokens import Token
-from components.emulators.identities import Identity
+from components.emulators.identities import EmulatedIdentity
 
 RETRY_SECONDS = 1.0
 _CONNECT_SECONDS = 3
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class _Write:
     """A token to be written. One that nobody asked for is dropped when its identity has no role."""
 
-    identity: Identity
+    identity: EmulatedIdentity
     token: Token
     asked: bool
 
@@ -57,13 +57,13 @@ class DatabaseSignIns:
         self._writing = threading.Lock()
         self._waiting = threading.Event()
 
-    def admit(self, identity: Identity, token: Token) -> None:
+    def admit(self, identity: EmulatedIdentity, token: Token) -> None:
         """Make the token the password of the identity's roles, now if it can be done."""
         with self._writing:
             self._pending[identity.name] = _Write(identity, token, asked=True)
             self._write_pending(quiet=False)
 
-    def restore(self, current: Iterable[tuple[Identity, Token]]) -> None:
+    def restore(self, current: Iterable[tuple[EmulatedIdentity, Token]]) -> None:
         """Write tokens that may have been handed out just before this program was killed."""
         with self._writing:
             for identity, token in current:

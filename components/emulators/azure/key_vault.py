@@ -16,7 +16,7 @@ from components.emulators.azure.http import Request, Response
 from components.emulators.azure.managed_identity import VAULT
 from components.emulators.azure.tokens import ISSUER, TokenRefused, Tokens
 from components.emulators.azure.vault import Document, Vault, VaultError, bad_parameter
-from components.emulators.identities import TENANT_ID, Identity
+from components.emulators.identities import TENANT_ID, EmulatedIdentity
 
 API_VERSIONS = ("2016-10-01", "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01", "2026-04-01")
 
@@ -29,7 +29,7 @@ Operation = Callable[[], Document | None]
 class KeyVault:
     """Serves a vault to identities. `name` is what the vault is called in refusals."""
 
-    def __init__(self, name: str, vault: Vault, tokens: Tokens, identities: Iterable[Identity]) -> None:
+    def __init__(self, name: str, vault: Vault, tokens: Tokens, identities: Iterable[EmulatedIdentity]) -> None:
         self._name = name
         self._vault = vault
         self._tokens = tokens

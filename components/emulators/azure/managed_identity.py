@@ -17,7 +17,7 @@ from pathlib import Path
 from components.emulators import durable
 from components.emulators.azure.http import Request, Response
 from components.emulators.azure.tokens import Token, Tokens, resource_id
-from components.emulators.identities import Identity, header_file
+from components.emulators.identities import EmulatedIdentity, header_file
 
 TOKEN_PATH = "/msi/token"  # noqa: S105
 API_VERSION = "2019-08-01"
@@ -31,7 +31,7 @@ _STORAGE_ACCOUNT = re.compile(r"https://[a-z0-9]{3,24}\.blob\.core\.windows\.net
 
 log = logging.getLogger(__name__)
 
-DatabaseSignIn = Callable[[Identity, Token], None]
+DatabaseSignIn = Callable[[EmulatedIdentity, Token], None]
 
 
 class ManagedIdentityEndpoint:
@@ -42,7 +42,7 @@ class ManagedIdentityEndpoint:
 
     def __init__(
         self,
-        headers: Mapping[str, Identity],
+        headers: Mapping[str, EmulatedIdentity],
         tokens: Tokens,
         admit: DatabaseSignIn,
         ready: Callable[[], bool],
@@ -77,7 +77,7 @@ class ManagedIdentityEndpoint:
             return _refusal(500, "An unexpected error occured while fetching the AAD Token.")
         return self._hand_out(holder, resource, audience)
 
-    def _hand_out(self, identity: Identity, resource: str, audience: str) -> Response:
+    def _hand_out(self, identity: EmulatedIdentity, resource: str, audience: str) -> Response:
         token = self._tokens.issue(identity, audience)
         if audience == DATABASE:
             self._admit(identity, token)
@@ -91,7 +91,7 @@ class ManagedIdentityEndpoint:
         }
         return Response(200, body)
 
-    def _holder(self, header: str) -> Identity | None:
+    def _holder(self, header: str) -> EmulatedIdentity | None:
         matches = [
             identity
             for value, identity in self._headers.items()
@@ -100,7 +100,7 @@ class ManagedIdentityEndpoint:
         return matches[0] if matches else None
 
 
-def identity_headers(state: Path, identities: Iterable[Identity]) -> dict[str, Identity]:
+def identity_headers(state: Path, identities: Iterable[EmulatedIdentity]) -> dict[str, EmulatedIdentity]:
     """The header value of each identity, made once and kept in `STATE/identity-headers/NAME`."""
     headers = {}
     with durable.locked(state / "identity-headers" / ".lock"):
@@ -112,7 +112,7 @@ def identity_headers(state: Path, identities: Iterable[Identity]) -> dict[str, I
     return headers
 
 
-def _selection_problem(query: Mapping[str, str], holder: Identity) -> str | None:
+def _selection_problem(query: Mapping[str, str], holder: EmulatedIdentity) -> str | None:
     """Why the identity that the query asks for is not the holder's. No selection asks for a system-assigned one."""
     selectors = {
         "client_id": holder.client_id,

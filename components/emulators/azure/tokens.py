@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from components.emulators import durable
-from components.emulators.identities import TENANT_ID, Identity
+from components.emulators.identities import TENANT_ID, EmulatedIdentity
 
 ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
 LEAST_LIFETIME = 2
@@ -53,7 +53,7 @@ class Tokens:
         self._lifetime = lifetime
         self._period = lifetime - max(1, min(lifetime // 4, RENEWAL_SECONDS))
 
-    def issue(self, identity: Identity, audience: str) -> Token:
+    def issue(self, identity: EmulatedIdentity, audience: str) -> Token:
         """The identity's current token for an audience."""
         # Each identity has its own phase, so that not all tokens are renewed in one second.
         phase = int.from_bytes(hashlib.sha256(identity.principal_id.encode()).digest()[:4], "big") % self._period
@@ -89,7 +89,7 @@ class Tokens:
             raise TokenRefused(f"AKV10000: The token cannot be read ({type(error).__name__}).") from error
 
 
-def resource_id(identity: Identity) -> str:
+def resource_id(identity: EmulatedIdentity) -> str:
     """The Azure resource id of an identity."""
     return (
         "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/local"
@@ -97,7 +97,7 @@ def resource_id(identity: Identity) -> str:
     )
 
 
-def _claims(identity: Identity, audience: str, issued_at: int, expires_on: int) -> dict[str, Any]:
+def _claims(identity: EmulatedIdentity, audience: str, issued_at: int, expires_on: int) -> dict[str, Any]:
     unique = hashlib.sha256(f"{identity.principal_id} {audience} {issued_at}".encode()).hexdigest()
     return {
         "aud": audience,

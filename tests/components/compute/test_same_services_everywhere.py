@@ -15,7 +15,7 @@ from components.compute.contract import Compute, JobSpec, Scale, ServiceSpec, Wo
 from components.compute.local.backend import LocalCompute, LocalComputeArgs
 from components.compute.local.jobs import Job
 from components.mlflow.roles import BACKENDS, Role
-from components.mlflow.topology import DataPlane, Size, Topology, identity_name
+from components.mlflow.topology import DataAddresses, Size, Topology, identity_name
 from tests.components.compute.container_apps.specs import COMPUTED
 from tests.components.compute.container_apps.specs import compute as container_apps
 from tests.support.recorder import Graph, record
@@ -35,7 +35,7 @@ TOPOLOGY = Topology(
         role: WorkloadIdentity(name=identity_name(role), client_id=f"{role}-client", principal_id=f"{role}-object")
         for role in Role
     },
-    data=DataPlane(
+    data=DataAddresses(
         database_host="db.example:5432",
         sslmode="verify-full",
         blob_container_url="https://account.blob.core.windows.net/mlflow",

@@ -14,7 +14,7 @@ from azure.identity import ManagedIdentityCredential
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from components.emulators import azurite as program
-from components.emulators.containers import container_exists, ensure_container
+from components.emulators.blobs import container_exists, ensure_container
 from tests.support.plane import PREPARE, Plane
 
 WELL_KNOWN_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

@@ -6,13 +6,13 @@ import psycopg2
 import pytest
 from azure.identity import ManagedIdentityCredential
 
-from components.emulators.identities import Identity
+from components.emulators.identities import EmulatedIdentity
 from tests.support.plane import PREPARE, REGISTRY, TRACKING, Plane, eventually
 
 SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
 
-def _make_principal(plane: Plane, identity: Identity) -> None:
+def _make_principal(plane: Plane, identity: EmulatedIdentity) -> None:
     with plane.sql(PREPARE.name, plane.token(PREPARE)["access_token"]) as cursor:
         cursor.execute(
             "select pgaadauth_create_principal_with_oid(%s, %s, 'service', false, false)",

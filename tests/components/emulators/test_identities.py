@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.emulators import identities
-from components.emulators.identities import BlobAccess, Identity
+from components.emulators.identities import BlobAccess, EmulatedIdentity
 
 names = st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True)
 
@@ -31,13 +31,14 @@ def test_what_is_dumped_is_loaded(
     some_names: list[str], secrets: list[str], manage_secrets: bool, blobs: BlobAccess
 ) -> None:
     known = tuple(
-        Identity.of("local", name, secrets=secrets, manage_secrets=manage_secrets, blobs=blobs) for name in some_names
+        EmulatedIdentity.of("local", name, secrets=secrets, manage_secrets=manage_secrets, blobs=blobs)
+        for name in some_names
     )
     assert identities.load(identities.dump(known)) == known
 
 
 def test_what_is_wrong_is_refused_with_its_remedy() -> None:
-    one = Identity.of("local", "one")
+    one = EmulatedIdentity.of("local", "one")
     entry = json.loads(identities.dump([one]))["identities"][0]
     with pytest.raises(ValueError, match=r"unknown \['secretes'\]; allowed are .*secrets"):
         identities.load(json.dumps({"identities": [entry | {"secretes": []}]}))
@@ -46,4 +47,4 @@ def test_what_is_wrong_is_refused_with_its_remedy() -> None:
     with pytest.raises(ValueError, match=r"name \['one'\] given more than once"):
         identities.load(json.dumps({"identities": [entry, entry]}))
     with pytest.raises(ValueError, match="usable as a file name"):
-        Identity.of("local", "../one")
+        EmulatedIdentity.of("local", "../one")

@@ -19,7 +19,7 @@ from azure.core.exceptions import (
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
 
-from components.emulators.identities import TENANT_ID, Identity
+from components.emulators.identities import TENANT_ID, EmulatedIdentity
 from tests.support.plane import PREPARE, REGISTRY, TRACKING, Plane
 
 VAULT = "https://vault.azure.net"
@@ -32,7 +32,7 @@ def served(shared_plane: Plane) -> Plane:
 
 
 @contextmanager
-def _client(plane: Plane, identity: Identity) -> Iterator[SecretClient]:
+def _client(plane: Plane, identity: EmulatedIdentity) -> Iterator[SecretClient]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in plane.environment(identity).items():
             patch.setenv(name, value)
@@ -42,7 +42,7 @@ def _client(plane: Plane, identity: Identity) -> Iterator[SecretClient]:
 
 
 def _raw(
-    plane: Plane, method: str, path: str, identity: Identity | None = PREPARE, **options: Any
+    plane: Plane, method: str, path: str, identity: EmulatedIdentity | None = PREPARE, **options: Any
 ) -> requests.Response:
     headers = {}
     if identity is not None:

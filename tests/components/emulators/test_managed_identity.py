@@ -28,7 +28,7 @@ def served(shared_plane: Plane) -> Plane:
     return shared_plane
 
 
-def _header(plane: Plane, identity: identities.Identity) -> str:
+def _header(plane: Plane, identity: identities.EmulatedIdentity) -> str:
     return identities.header_file(plane.state, identity.name).read_text()
 
 

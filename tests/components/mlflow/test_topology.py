@@ -12,7 +12,7 @@ import pytest
 from components.compute.contract import Deployment, Ingress, JobSpec, Scale, ServiceSpec, Upstream, WorkloadIdentity
 from components.mlflow.limits import Limits
 from components.mlflow.roles import BACKENDS, Role
-from components.mlflow.topology import VARIABLE_PREFIX, DataPlane, Size, Topology, identity_name
+from components.mlflow.topology import VARIABLE_PREFIX, DataAddresses, Size, Topology, identity_name
 
 ROLES = (Role.GATEWAY, *BACKENDS)
 
@@ -41,7 +41,7 @@ def topology() -> Topology:
             role: WorkloadIdentity(name=identity_name(role), client_id=f"{role}-client", principal_id=f"{role}-object")
             for role in (*ROLES, Role.PREPARE)
         },
-        data=DataPlane(
+        data=DataAddresses(
             database_host="db.example:5432",
             sslmode="verify-full",
             blob_container_url="https://account.blob.core.windows.net/mlflow",
