@@ -1,4 +1,4 @@
-"""What the one image can be told to be: the roles of MLflow's services and jobs."""
+"""The roles of MLflow's services and jobs, which all run from one image."""
 
 from __future__ import annotations
 
