@@ -10,11 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.mlflow.limits import LIMITS
-from components.mlflow.roles import Role
+from components.mlflow.roles import WITH_DATABASES, Role
 from components.mlflow.topology import Size
-
-CLIENTS = (Role.TRACKING, Role.REGISTRY)
-"""The services that use the databases."""
 
 ENGINES = 2
 PROBES = 2
@@ -75,4 +72,4 @@ class Budget:
 
 def budget(sizes: Mapping[Role, Size], pool: int) -> Budget:
     """The budget of services of these sizes at their most replicas."""
-    return Budget(replicas={role: sizes[role].scale.maximum for role in CLIENTS}, pool=pool)
+    return Budget(replicas={role: sizes[role].scale.maximum for role in WITH_DATABASES}, pool=pool)

@@ -20,3 +20,6 @@ BACKENDS = (Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
 
 SERVICES = (Role.GATEWAY, *BACKENDS)
 """The roles that listen on a port and keep running. All others run to their end."""
+
+WITH_DATABASES = (Role.TRACKING, Role.REGISTRY)
+"""The services that open both of MLflow's databases, and read secrets from the Key Vault."""

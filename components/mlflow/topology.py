@@ -19,7 +19,7 @@ from components.compute.contract import (
     WorkloadIdentity,
 )
 from components.mlflow.limits import Limits
-from components.mlflow.roles import BACKENDS, Role
+from components.mlflow.roles import BACKENDS, WITH_DATABASES, Role
 
 # Every setting that a role is given starts with this; the runtime refuses one that it does not know. Names that
 # platforms and Azure's clients set by convention (PORT, TMPDIR, AZURE_CLIENT_ID) are without it.
@@ -112,12 +112,12 @@ class Topology:
             "MAX_IN_FLIGHT": str(self.limits.max_in_flight),
             "METRICS_SECONDS": str(self.limits.metrics_seconds),
         }
-        if role is not Role.ARTIFACTS:
+        if role in WITH_DATABASES:
             env["KEY_VAULT_URL"] = self.data.key_vault_url
             env["TRACKING_DATABASE_URL"] = self._database_url(role, TRACKING_DATABASE)
             env["REGISTRY_DATABASE_URL"] = self._database_url(role, REGISTRY_DATABASE)
             env["DATABASE_POOL_SIZE"] = str(self.limits.database_pool)
-        else:
+        if role is Role.ARTIFACTS:
             env["MEMORY_MIB"] = str(self.sizes[role].memory_mib)
             env["CLIENTS_REACH_BLOB"] = str(self.clients_reach_blob).lower()
         return self._spec(role, {**self._signed_in(role), **_variables(env)}, Ingress.INTERNAL)

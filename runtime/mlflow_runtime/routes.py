@@ -22,6 +22,10 @@ class ServiceRole(StrEnum):
     ARTIFACTS = "artifacts"
 
 
+WITH_DATABASES: Final = (ServiceRole.TRACKING, ServiceRole.REGISTRY)
+"""The services that open MLflow's databases."""
+
+
 def _both_apis(path: str) -> tuple[str, str]:
     """The path for clients and its twin for the UI."""
     return f"/api/2.0/{path}", f"/ajax-api/2.0/{path}"

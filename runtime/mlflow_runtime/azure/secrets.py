@@ -33,7 +33,6 @@ SECRETS: Final[Mapping[ServiceRole, Mapping[str, str]]] = {
         CRYPTO_KEK: "MLFLOW_CRYPTO_KEK_PASSPHRASE",
     },
     ServiceRole.REGISTRY: {WEBHOOK_KEY: "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"},
-    ServiceRole.ARTIFACTS: {},
 }
 
 # Below the two minutes that a service has for its start.

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mlflow_runtime.gateway import answers, draining, headers, log, upstream
 from mlflow_runtime.gateway.settings import MIB, Settings
-from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, NOT_PLAIN, READY_PATH, ServiceRole, pattern
+from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, NOT_PLAIN, PREFIXES, READY_PATH, ServiceRole, pattern
 
 Json = dict[str, Any]
 
@@ -89,7 +89,7 @@ def _server(settings: Settings) -> Json:
                     "match": [{"path_regexp": {"pattern": pattern(role)}}],
                     "handle": upstream.service(settings, role),
                 }
-                for role in (ServiceRole.REGISTRY, ServiceRole.ARTIFACTS)
+                for role in PREFIXES
             ),
             {"group": "service", "handle": upstream.service(settings, ServiceRole.TRACKING)},
         ],

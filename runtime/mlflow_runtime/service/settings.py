@@ -15,7 +15,7 @@ from mlflow_runtime.artifacts.memory import LEAST_MIB
 from mlflow_runtime.azure.blob_address import BlobAddress
 from mlflow_runtime.database import address as database_address
 from mlflow_runtime.environment import Reader, list_of, number
-from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.routes import WITH_DATABASES, ServiceRole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,8 @@ class Artifacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A service. `databases` and `key_vault_url` are None for artifacts, and `artifacts` is None for the others.
+    """A service. `databases` and `key_vault_url` are None for a service without databases, `artifacts` for all others
+    than artifacts.
 
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
     hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
@@ -75,7 +76,7 @@ class Settings:
 def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
     """Read a service's variables; an empty one counts as not set. Raises SettingsError with all that is wrong."""
     reader = Reader(env)
-    with_data = role is not ServiceRole.ARTIFACTS
+    with_data = role in WITH_DATABASES
     grace = environment.grace_seconds(reader)
     settings = Settings(
         role=role,
@@ -90,7 +91,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         drain_seconds=environment.drain_seconds(reader, grace),
         max_in_flight=reader.get("MAX_IN_FLIGHT", number(1)),
         metrics_seconds=reader.get("METRICS_SECONDS", number(1)),
-        artifacts=None if with_data else _artifacts(reader),
+        artifacts=_artifacts(reader) if role is ServiceRole.ARTIFACTS else None,
     )
     environment.require_identity(reader)
     _require_spool(reader)
