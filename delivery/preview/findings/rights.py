@@ -18,12 +18,10 @@ FEDERATION = "managedidentity:FederatedIdentityCredential"
 
 MAY: Final[Mapping[AzureRole, str]] = {
     AzureRole.ACR_PULL: "pull images",
-    AzureRole.CONTAINER_APPS_JOBS_OPERATOR: "start and stop jobs",
     AzureRole.CONTRIBUTOR: "change every resource",
     AzureRole.KEY_VAULT_SECRETS_OFFICER: "read, write and delete every secret",
     AzureRole.KEY_VAULT_SECRETS_USER: "read secrets",
     AzureRole.LOCKS_CONTRIBUTOR: "set and delete locks",
-    AzureRole.MONITORING_METRICS_PUBLISHER: "publish metrics",
     AzureRole.RBAC_ADMINISTRATOR: "grant roles",
     AzureRole.READER: "read every resource",
     AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR: "read, write and delete blobs",

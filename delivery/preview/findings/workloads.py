@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
-from components.compute.contract import Role
-from components.mlflow.connections import CLIENTS, Budget
+from components.mlflow.connections import Budget
+from components.mlflow.roles import WITH_DATABASES, Role
 from delivery.preview.plan import Plan, State, Step
 from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Phrase, Strong
@@ -81,7 +81,7 @@ def _need(apps: list[State], servers: list[State]) -> Need | None:
     pools: set[int] = set()
     for app in apps:
         for container in _containers(app):
-            role = next((one for one in CLIENTS if one.value in (container.get("args") or ())), None)
+            role = next((one for one in WITH_DATABASES if one.value in (container.get("args") or ())), None)
             pool = next((env.get("value") for env in container.get("env") or () if _POOL in str(env.get("name"))), None)
             if role is not None and pool is not None:
                 replicas[role] = replicas.get(role, 0) + int(_scale(app).get("maxReplicas", 1))
