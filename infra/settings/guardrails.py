@@ -46,22 +46,31 @@ _ALWAYS_UP = (Role.GATEWAY, Role.TRACKING)
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A database server: its connections, the reserved ones among them, and the key that raises the replicas."""
+    """A database server: its connections, the reserved ones among them, and the key that raises the replicas.
+
+    `rolling` says whether an `up` starts successors beside the replicas that it replaces. On one machine it does not:
+    a service with connections is replaced in place, each replica on its own port.
+    """
 
     name: str
     connections: int
     reserved: int
     replicas_key: str
+    rolling: bool
 
 
 _LOCAL_SERVER = Server(
-    name="the local PostgreSQL", connections=LOCAL_CONNECTIONS, reserved=LOCAL_RESERVED, replicas_key="minReplicas"
+    name="the local PostgreSQL",
+    connections=LOCAL_CONNECTIONS,
+    reserved=LOCAL_RESERVED,
+    replicas_key="minReplicas",
+    rolling=False,
 )
 
 
 def _server_of_azure(sku: str) -> Server:
     most, reserved = postgres_size.max_connections(sku), postgres_size.RESERVED_CONNECTIONS
-    return Server(name=sku, connections=most, reserved=reserved, replicas_key="maxReplicas")
+    return Server(name=sku, connections=most, reserved=reserved, replicas_key="maxReplicas", rolling=True)
 
 
 def check(problems: Problems, settings: Settings) -> None:
@@ -70,11 +79,10 @@ def check(problems: Problems, settings: Settings) -> None:
     _compute_fits_the_profile(problems, settings.profile, settings.compute)
     if settings.compute is ComputeKind.CONTAINER_APPS:
         _sizes_of_container_apps(problems, settings.sizes)
-    needed = budget(settings.sizes, settings.limits.database_pool)
     azure = settings.azure
     if azure is None:
         _replicas_have_ports(problems, settings.sizes)
-        _connections_suffice(problems, needed, _LOCAL_SERVER)
+        _connections_suffice(problems, settings, _LOCAL_SERVER)
         return
     _tags_are_free(problems, azure.tags.extra)
     _database_exists(problems, azure)
@@ -85,7 +93,7 @@ def check(problems: Problems, settings: Settings) -> None:
     _public_needs_access_control(problems, azure)
     _public_clients_reach_no_blob(problems, azure)
     _protection_is_whole(problems, azure)
-    _connections_suffice(problems, needed, _server_of_azure(azure.database.sku))
+    _connections_suffice(problems, settings, _server_of_azure(azure.database.sku))
     if settings.profile is ProfileName.PROD:
         _prod_survives_a_loss(problems, settings.sizes, azure)
 
@@ -237,8 +245,9 @@ def _prod_survives_a_loss(problems: Problems, sizes: Mapping[Role, Size], azure:
         )
 
 
-def _connections_suffice(problems: Problems, needed: Budget, server: Server) -> None:
+def _connections_suffice(problems: Problems, settings: Settings, server: Server) -> None:
     """One server holds both databases."""
+    needed = budget(settings.sizes, settings.limits.database_pool, rolling=server.rolling)
     available = server.connections - server.reserved
     if needed.total <= available:
         return

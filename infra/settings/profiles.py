@@ -93,11 +93,13 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1),
             Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2),
         },
-        # The smallest there is: its server takes 35 connections.
-        database_pool=2,
+        # As in prod, so that a request waits here for a connection where it would wait there.
+        database_pool=4,
         azure=AzureDefaults(
             network=NetworkSettings(cidr="10.40.0.0/24"),
-            database=DatabaseSettings(sku="Standard_B1ms", backup_days=7),
+            # The smallest size with room for a rolling update: Standard_B1ms takes 35 connections, and even the smallest
+            # pool opens 52 while previous and new replicas run side by side.
+            database=DatabaseSettings(sku="Standard_B2s", backup_days=7),
             storage=StorageSettings(redundancy=Redundancy.LOCAL),
             monitoring=MonitoringSettings(retention_days=30),
             protect=False,
@@ -115,7 +117,6 @@ PROFILES: Mapping[ProfileName, Profile] = {
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3),
             Role.ARTIFACTS: _size(1, 2048, 1024, 2, 4),
         },
-        # With these a server has room for a roll-out at full size, when every replica has a successor beside it.
         database_pool=10,
         azure=AzureDefaults(
             network=NetworkSettings(cidr="10.40.1.0/24", fixed_outbound_address=True),

@@ -183,7 +183,7 @@ def test_backups_and_copies_grow_with_what_is_at_stake() -> None:
     }
     assert servers["prod"]["highAvailability"]["mode"] == "ZoneRedundant"
     assert servers["prod"]["backup"]["geoRedundantBackup"] == "Enabled"
-    assert servers["dev"]["sku"] == {"name": "Standard_B1ms", "tier": "Burstable"}
+    assert servers["dev"]["sku"] == {"name": "Standard_B2s", "tier": "Burstable"}
     skus = {stack: only(graph(stack), "storage:StorageAccount")["sku"]["name"] for stack in STACKS}
     assert skus == {"dev": "Standard_LRS", "staging": "Standard_ZRS", "prod": "Standard_GZRS"}
     assert only(graph("prod"), "keyvault:Vault")["properties"]["enablePurgeProtection"] is True

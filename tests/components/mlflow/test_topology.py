@@ -11,7 +11,7 @@ import pytest
 
 from components.compute.contract import Deployment, Ingress, JobSpec, Scale, ServiceSpec, Upstream, WorkloadIdentity
 from components.mlflow.limits import Limits
-from components.mlflow.roles import BACKENDS, Role
+from components.mlflow.roles import BACKENDS, WITH_DATABASES, Role
 from components.mlflow.topology import VARIABLE_PREFIX, DataAddresses, Size, Topology, identity_name
 
 ROLES = (Role.GATEWAY, *BACKENDS)
@@ -66,6 +66,13 @@ def test_services_with_databases_get_their_pool_size(topology: Topology) -> None
     for role in (Role.TRACKING, Role.REGISTRY):
         assert chosen.service(role, OneAddress()).env["MLFLOW_RUNTIME_DATABASE_POOL_SIZE"] == "6"
     assert "MLFLOW_RUNTIME_DATABASE_POOL_SIZE" not in chosen.service(Role.ARTIFACTS, OneAddress()).env
+
+
+def test_no_service_with_connections_shares_its_port(topology: Topology) -> None:
+    """One that does is replaced beside a stand-in on the local stack, whose connections its budget would lack."""
+    sharing = {role for role in ROLES if topology.service(role, OneAddress()).shares_port}
+    assert sharing == {Role.GATEWAY}
+    assert sharing.isdisjoint(WITH_DATABASES)
 
 
 def test_every_service_gets_its_limit_of_requests_in_flight(topology: Topology) -> None:

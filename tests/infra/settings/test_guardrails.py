@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 from pulumi_azure_native import managedidentity, network
 
-from components.azure import postgres_size
+from components.compute.contract import Role
 from components.emulators.postgres import cluster
-from components.mlflow.connections import budget
+from components.mlflow.connections import Budget, budget
 from infra import tags
 from infra.settings import guardrails
 from infra.settings.model import SettingsError, parse
 from mlflow_runtime.artifacts import blocks, memory
 from tests.support.recorder import record
-from tests.support.stacks import STACKS, configuration, graph
+from tests.support.stacks import REPOSITORY, STACKS, configuration, graph
 
+OPERATIONS = REPOSITORY / "docs" / "operations.md"
 FULL = dict.fromkeys(tags.REQUIRED, "given")
 
 
@@ -41,7 +43,10 @@ def test_a_public_gateway_without_access_control_is_refused(stack: str) -> None:
         ({"gateway": {"minReplicas": 1}}, "gateway.minReplicas: 1 is not allowed; allowed: at least 2 in prod"),
         ({"tracking": {"minReplicas": 0}}, "tracking.minReplicas: 0 is not allowed; allowed: at least 2 in prod"),
         ({"database": {"highAvailability": "none"}}, "a Standard_D... or Standard_E... sku with a standby in prod"),
-        ({"database": {"sku": "Standard_B2s", "highAvailability": "none"}}, "Standard_B2s with highAvailability none"),
+        (
+            {"database": {"sku": "Standard_B2s", "highAvailability": "none"}, "limits": {"databasePool": 2}},
+            "Standard_B2s with highAvailability none",
+        ),
     ],
 )
 def test_prod_survives_the_loss_of_a_replica_or_a_server(values: dict[str, Any], expected: str) -> None:
@@ -134,35 +139,54 @@ def test_every_resource_of_a_stack_carries_the_tags_and_a_name_of_the_stacks(sta
         assert given["environment"] == given["stack"] == stack
 
 
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("stack", [*STACKS, "local"])
 def test_a_stacks_own_file_has_room_for_all_its_connections(stack: str) -> None:
-    parse(configuration(stack), stack)
+    parse(configuration(stack) if stack != "local" else {"profile": "local"}, stack)
 
 
-@pytest.mark.parametrize("stack", ["staging", "prod"])
-def test_a_roll_out_at_full_size_has_room_too(stack: str) -> None:
+def test_a_rolling_update_at_full_size_is_part_of_the_sum() -> None:
+    """796 connections at work have room, 1,228 in the middle of a rolling update have none."""
+    message = refused("prod", tracking={"maxReplicas": 30}, limits={"databasePool": 5})
+    assert (
+        "limits.databasePool: 5 is not allowed; allowed: at most 3, as the services may open (tracking 30 + registry 6 "
+        "replicas) x (2 engines x (5 kept + 5 more at work) + 2 for /ready) + 36 successors in a rolling update x "
+        "(2 engines x 5 kept + 2 for /ready) + 4 for prepare = 1228 connections, and Standard_D2ds_v5 takes 859 - 15 "
+        "reserved = 844; run `pulumi config set --path limits.databasePool 3 -s prod`."
+    ) in message
+
+
+@pytest.mark.parametrize(
+    ("stack", "at_most"), [("dev", 88), ("staging", 580), ("prod", 732)], ids=lambda value: str(value)
+)
+def test_a_profiles_sum_is_the_documented_one(stack: str, at_most: int) -> None:
     found = parse(configuration(stack), stack)
     assert found.azure is not None
-    needed = budget(found.sizes, found.limits.database_pool)
-    sku = found.azure.database.sku
-    assert needed.rolling <= postgres_size.max_connections(sku) - postgres_size.RESERVED_CONNECTIONS
+    assert budget(found.sizes, found.limits.database_pool, rolling=True).total == at_most
+    row = f"{stack}, {found.azure.database.sku}"
+    assert f"| {at_most} |" in next(line for line in OPERATIONS.read_text().splitlines() if row in line)
 
 
-def test_more_connections_than_the_server_takes_are_refused_with_the_sum() -> None:
-    message = refused("dev", limits={"databasePool": 3})
-    assert (
-        "limits.databasePool: 3 is not allowed; allowed: at most 2, as the services may open (tracking 2 + registry 1 "
-        "replicas) x (2 engines x (3 kept + 3 more at work) + 2 for /ready) + 4 for prepare = 46 connections, and "
-        "Standard_B1ms takes 50 - 15 reserved = 35; run `pulumi config set --path limits.databasePool 2 -s dev`."
-        in message
-    )
+def test_more_connections_than_the_server_takes_are_refused_with_the_remedy() -> None:
+    small = {"sku": "Standard_B1ms"}
+    message = refused("dev", limits={"databasePool": 3}, database=small, tracking={"maxReplicas": 1})
+    assert "= 48 connections, and Standard_B1ms takes 50 - 15 reserved = 35" in message
     parse(configuration("dev", limits={"databasePool": 3}, database={"sku": "Standard_B2s"}), "dev")
 
 
 def test_more_replicas_than_any_pool_has_room_for_are_refused() -> None:
-    message = refused("dev", tracking={"maxReplicas": 3})
-    assert "limits.databasePool: 2 is not allowed; allowed: none with so many replicas" in message
+    message = refused("dev", database={"sku": "Standard_B1ms"})
+    assert "limits.databasePool: 4 is not allowed; allowed: none with so many replicas" in message
     assert "choose a larger database.sku, or lower maxReplicas of tracking or registry: `pulumi" in message
+
+
+@pytest.mark.parametrize("rolling", [True, False])
+@pytest.mark.parametrize("replicas", [1, 3, 26])
+def test_the_largest_pool_fits_and_one_more_does_not(replicas: int, rolling: bool) -> None:
+    for available in range(40, 1000, 7):
+        asked = Budget(replicas={Role.TRACKING: replicas}, pool=2, rolling=rolling)
+        largest = asked.largest_pool(available)
+        fits = [pool for pool in range(2, 201) if replace(asked, pool=pool).total <= available]
+        assert largest == (fits[-1] if fits else None)
 
 
 def test_the_largest_pool_that_is_named_is_taken() -> None:
@@ -173,6 +197,7 @@ def test_the_largest_pool_that_is_named_is_taken() -> None:
 
 
 def test_the_local_server_has_a_limit_too() -> None:
+    """Its replicas are replaced in place, each on its own port: no successor runs beside one."""
     assert int(cluster._SETTINGS["max_connections"]) == guardrails.LOCAL_CONNECTIONS
     with pytest.raises(SettingsError, match=r"the local PostgreSQL takes 400 - 3 reserved = 397"):
         parse({"profile": "local", "tracking": {"minReplicas": 5}}, "local")

@@ -82,7 +82,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "a repository without an owner": ("dev", {**_AZURE, "github": {"repository": "acme", "deployEnvironment": "*"}}),
     "too many replicas": ("dev", {**_AZURE, "tracking": {"maxReplicas": 30}, "registry": {"maxReplicas": 30}}),
-    "too large a pool": ("dev", {**_AZURE, "limits": {"databasePool": 9}}),
+    "too large a pool": ("dev", {**_AZURE, "limits": {"databasePool": 99}}),
     "a prod that a loss would stop": (
         "prod",
         {
