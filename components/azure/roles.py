@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pulumi
 from pulumi_azure_native import authorization
@@ -20,6 +20,8 @@ _CONDITION_VERSION = "2.0"
 _ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 # An assignment that is made is described by the request; one that is taken away, by what is there.
 _SOURCES = {"write": "@Request", "delete": "@Resource"}
+# Learn, "Azure role assignment condition format and syntax": a condition has at most 8 KB.
+_LONGEST_CONDITION = 8 * 1024
 
 
 class AzureRole(enum.StrEnum):
@@ -64,15 +66,15 @@ def assign(
     role: AzureRole,
     subscription_id: pulumi.Input[str],
     parent: pulumi.Resource,
-    condition: str | None = None,
+    condition: pulumi.Input[str] | None = None,
 ) -> authorization.RoleAssignment:
     """Give a managed identity a role on a scope, under a name that previews and new state files agree on.
 
     A random name would make a lost or repeated assignment a conflict (RoleAssignmentExists). It takes minutes until
     Azure honours an assignment: what depends on it must retry. The principal is always a service principal: people get
     their rights outside of this program, and with the type given Azure does not look for an identity that is too new
-    to be found. `condition` narrows what the role allows, such as `only_these_roles`, and is no part of the name: it
-    can be changed in place.
+    to be found. `condition` narrows what the role allows, such as `only_these_grants`, and is no part of the name:
+    it can be changed in place.
     """
     stable = pulumi.Output.all(scope, principal_id).apply(lambda of: assignment_name(of[0], of[1], role))
     return authorization.RoleAssignment(
@@ -88,30 +90,64 @@ def assign(
     )
 
 
-def only_these_roles(roles: Sequence[AzureRole]) -> str:
-    """The condition under which an RBAC administrator gives and takes these roles alone, to service principals alone.
+def only_these_grants(grants: Mapping[str, Collection[AzureRole]]) -> str:
+    """Return the condition under which an RBAC administrator creates and deletes these grants alone.
 
-    It is for an assignment of `AzureRole.RBAC_ADMINISTRATOR`: so a deploying identity can grant the platform's
-    identities their rights, and neither a person nor itself any others. The order of the roles does not matter.
+    `grants` names the roles of each principal by its id. The condition is for an assignment of
+    `AzureRole.RBAC_ADMINISTRATOR`: a deploying identity can then grant each of the platform's identities its own roles,
+    and no role to itself, to a person or to anybody else. The order of principals and roles does not matter.
 
         assign("deploy-grants-roles", scope=group.id, principal_id=deploy.principal_id, subscription_id=subscription_id,
-               role=AzureRole.RBAC_ADMINISTRATOR, condition=only_these_roles([AzureRole.ACR_PULL]), parent=deploy)
+               role=AzureRole.RBAC_ADMINISTRATOR, parent=deploy,
+               condition=reader.principal_id.apply(lambda id: only_these_grants({id: [AzureRole.ACR_PULL]})))
 
-    Raises ValueError for no role at all, and for RBAC_ADMINISTRATOR among them: whoever may give that can give it
-    without a condition, and then everything.
+    Raises ValueError for no grant at all, a principal that is no GUID, RBAC_ADMINISTRATOR among the roles (it could be
+    granted on without a condition), and a condition longer than Azure takes.
     """
-    if not roles:
-        raise ValueError("roles: none; at least one is needed. Name them, or assign no administrator.")
-    if AzureRole.RBAC_ADMINISTRATOR in roles:
-        raise ValueError(
-            "roles: RBAC_ADMINISTRATOR is among them; allowed: any other role, since it could be given on without a "
-            "condition. Leave it out."
-        )
-    ids = ", ".join(sorted(set(roles)))
-    return " AND ".join(
-        f"((!(ActionMatches{{'{_ASSIGNMENTS}/{verb}'}})) OR "
-        f"({source}[{_ASSIGNMENTS}:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {{{ids}}}"
-        f" AND {source}[{_ASSIGNMENTS}:PrincipalType] ForAnyOfAnyValues:StringEqualsIgnoreCase"
-        f" {{'{authorization.PrincipalType.SERVICE_PRINCIPAL.value}'}}))"
+    for principal, roles in grants.items():
+        _require_guid(principal)
+        if AzureRole.RBAC_ADMINISTRATOR in roles:
+            raise ValueError(
+                f"grants: RBAC_ADMINISTRATOR is among those of {principal}; allowed: any other role, since it could be "
+                "granted on without a condition. Leave it out."
+            )
+    allowed = _alternatives(grants)
+    if not allowed:
+        raise ValueError("grants: none; at least one is needed. Name them, or assign no administrator.")
+    condition = " AND ".join(
+        f"((!(ActionMatches{{'{_ASSIGNMENTS}/{verb}'}})) OR {' OR '.join(_of(source, *each) for each in allowed)})"
         for verb, source in _SOURCES.items()
     )
+    if len(condition) > _LONGEST_CONDITION:
+        raise ValueError(
+            f"grants: their condition has {len(condition)} characters, Azure takes {_LONGEST_CONDITION}; share the "
+            "principals out among more assignments."
+        )
+    return condition
+
+
+def _require_guid(principal: str) -> None:
+    try:
+        uuid.UUID(principal)
+    except ValueError:
+        raise ValueError(
+            f"grants: {principal!r} is no principal's id, which is a GUID; take principal_id of the identity."
+        ) from None
+
+
+def _alternatives(grants: Mapping[str, Collection[AzureRole]]) -> list[tuple[list[str], list[str]]]:
+    """Return roles and the principals that may have each of them: no pair is in it that `grants` has not."""
+    holders: dict[tuple[str, ...], list[str]] = {}
+    for role in sorted({role for roles in grants.values() for role in roles}):
+        principals = tuple(sorted(principal.lower() for principal, roles in grants.items() if role in roles))
+        holders.setdefault(principals, []).append(role)
+    return [(roles, [*principals]) for principals, roles in sorted(holders.items())]
+
+
+def _of(source: str, roles: Sequence[str], principals: Sequence[str]) -> str:
+    attributes = {"RoleDefinitionId": roles, "PrincipalId": principals}
+    equal = (
+        f"{source}[{_ASSIGNMENTS}:{attribute}] ForAnyOfAnyValues:GuidEquals {{{', '.join(values)}}}"
+        for attribute, values in attributes.items()
+    )
+    return f"({' AND '.join(equal)})"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
-from components.azure.roles import AzureRole, assign, only_these_roles
+from components.azure.roles import AzureRole, assign, only_these_grants
 from components.mlflow.roles import Role
 from infra import rights
 from infra.azure.data import Data
@@ -69,18 +69,18 @@ def grant_access(base: Foundation, data: Data, *, clients_reach_blob: bool) -> S
 
 
 def admit_workflows(base: Foundation, github: GithubSettings) -> dict[str, pulumi.Output[str]]:
-    """Identities for GitHub's workflows, without a secret: one deploys, one only reads for previews. Gives outputs.
+    """Create identities for GitHub's workflows, without a secret: one deploys, one only reads. Return outputs.
 
-    To deploy is to change everything in the resource group, to give the platform's identities their roles and no
-    others, and to take locks off and set them again. Neither may read blobs or secrets.
+    To deploy is to change everything in the resource group, to grant each of the platform's identities its own roles,
+    and to take locks off and set them again. Neither identity holds a right on blobs, secrets or the database. Whoever
+    deploys can still act as every identity of the group, by what runs as it: see "What deploy can make of itself" in
+    docs/azure.md.
     """
     deploy = _workflow(base, "deploy", github.repository, github.deploy_environment)
     preview = _workflow(base, "preview", github.repository, github.preview_environment)
-    # All that a stack's file can ask for, so that a switch in it is no work for an administrator.
-    given = sorted({grant.role for grant in grants(clients_reach_blob=True)})
     for holder, name, role, condition in (
         (deploy, "deploy", AzureRole.CONTRIBUTOR, None),
-        (deploy, "deploy", AzureRole.RBAC_ADMINISTRATOR, only_these_roles(given)),
+        (deploy, "deploy", AzureRole.RBAC_ADMINISTRATOR, _grants_of_the_platform(base)),
         (deploy, "deploy", AzureRole.LOCKS_CONTRIBUTOR, None),
         (preview, "preview", AzureRole.READER, None),
     ):
@@ -94,6 +94,19 @@ def admit_workflows(base: Foundation, github: GithubSettings) -> dict[str, pulum
             condition=condition,
         )
     return {"deploy_client_id": deploy.client_id, "preview_client_id": preview.client_id}
+
+
+def _grants_of_the_platform(base: Foundation) -> pulumi.Output[str]:
+    """Return the condition that admits what any stack's file can ask for: no switch in it needs an administrator.
+
+    It names principals, which Azure chooses when it creates the identities. So the first `up` writes it, and a new or
+    recreated identity needs an `up` by an administrator again: deploy cannot change its own rights.
+    """
+    roles: dict[str, list[AzureRole]] = {}
+    for grant in grants(clients_reach_blob=True):
+        roles.setdefault(grant.holder, []).append(grant.role)
+    ids = pulumi.Output.all(**{holder: base.identities[holder].principal_id for holder in ROLES_WITH_IDENTITY})
+    return ids.apply(lambda known: only_these_grants({known[holder]: given for holder, given in roles.items()}))
 
 
 def _workflow(base: Foundation, purpose: str, repository: str, environment: str) -> Identity:

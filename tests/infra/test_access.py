@@ -1,102 +1,170 @@
-"""The effective rights of every identity: what is assigned is this table, no more and no less."""
+"""The effective rights of every identity: what is assigned, and what follows from it, is the documented, no more and no
+less."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import pulumi
 import pytest
 
+from components.azure import roles
 from components.azure.roles import AzureRole
 from components.mlflow.roles import Role
 from infra import rights as of_platform
-from tests.support.recorder import Graph
-from tests.support.stacks import STACKS, graph
+from infra.azure import access
+from infra.azure.access import Grant
+from tests.support.effective import Access, Escalation, Right
+from tests.support.recorder import UNKNOWN
+from tests.support.stacks import REPOSITORY, STACKS, graph
 
-RIGHTS = {
-    ("gateway", "ACR_PULL", "registry"),
-    ("tracking", "ACR_PULL", "registry"),
-    ("tracking", "STORAGE_BLOB_DATA_READER", "artifact container"),
-    ("tracking", "KEY_VAULT_SECRETS_USER", "secret webhook-encryption-key"),
-    ("tracking", "KEY_VAULT_SECRETS_USER", "secret crypto-kek-passphrase"),
-    ("registry", "ACR_PULL", "registry"),
-    ("registry", "STORAGE_BLOB_DATA_READER", "artifact container"),
-    ("registry", "KEY_VAULT_SECRETS_USER", "secret webhook-encryption-key"),
-    ("artifacts", "ACR_PULL", "registry"),
-    ("artifacts", "STORAGE_BLOB_DATA_CONTRIBUTOR", "artifact container"),
-    ("prepare", "ACR_PULL", "registry"),
-    ("prepare", "KEY_VAULT_SECRETS_OFFICER", "vault"),
-}
+DOCUMENT = (REPOSITORY / "docs" / "azure.md").read_text()
 # With storage.clientsReachBlob.
-SIGNING = ("artifacts", "STORAGE_BLOB_DELEGATOR", "account of the artifacts")
-WORKFLOW_RIGHTS = {
-    ("deploy", "CONTRIBUTOR", "resource group"),
-    ("deploy", "RBAC_ADMINISTRATOR", "resource group"),
-    ("deploy", "LOCKS_CONTRIBUTOR", "resource group"),
-    ("preview", "READER", "resource group"),
-}
+SIGNING = Right(who="artifacts", what="STORAGE_BLOB_DELEGATOR", on="account of the artifacts")
+WORKFLOWS = ("deploy", "preview")
 GITHUB = {"repository": "example/mlflow-platform"}
 
 
-def rights(recorded: Graph) -> set[tuple[str, str, str]]:
-    """Holder, role and scope of each assignment, in words."""
-    found = set()
-    for name in recorded.of_type("azure-native:authorization:RoleAssignment"):
-        values = recorded.inputs(name)
-        assert values["principalType"] == "ServicePrincipal"
-        role = AzureRole(values["roleDefinitionId"].rsplit("/", 1)[-1])
-        found.add((holder(recorded, values["principalId"]), role.name, scope(values["scope"])))
-    return found
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading."""
+    section = DOCUMENT.split(f"## {heading}\n")[1].split("\n## ")[0]
+    table = section[section.index("\n| ") :].split("\n\n")[0].strip().splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
-def holder(recorded: Graph, principal_id: str) -> str:
-    """Whose identity it is, by the component's name."""
-    components = [name for name in recorded.names if recorded.type(name) == "mlflow:azure:Identity"]
-    (found,) = [name for name in components if recorded.outputs(name)["principal_id"] == principal_id]
-    return found.removeprefix("identity-")
-
-
-def scope(identifier: str) -> str:
-    if "/secrets/" in identifier:
-        return f"secret {identifier.rsplit('/', 1)[-1]}"
-    last = {
-        "images-registry": "registry",
-        "store-container": "artifact container",
-        "store-account": "account of the artifacts",
-        "vault-vault": "vault",
-        "group": "resource group",
+def documented() -> set[Right]:
+    """Return the rights of the document's table."""
+    return {
+        Right(who=who, what=what.upper().replace(" ", "_"), on=on)
+        for holders, what, scopes, *_ in rows("Rights in a stack")
+        for who in holders.split(", ")
+        for on in _each(scopes)
     }
-    return last[identifier.rsplit("/", 1)[-1]]
+
+
+def _each(scopes: str) -> list[str]:
+    secrets = re.findall("`([^`]+)`", scopes)
+    return [f"secret {secret}" for secret in secrets] if secrets else [scopes]
+
+
+def documented_escalations() -> set[Escalation]:
+    """Return what the document says that identities can make of themselves."""
+    return {
+        Escalation(who=who, gains=f"acts as {gain}" if "acts as" in gains else gain, by=by, steps=int(steps))
+        for who, gains, ways, steps in rows("What deploy can make of itself")
+        for gain in gains.removeprefix("acts as ").split(", ")
+        for by in ways.split("; ")
+    }
+
+
+def escalations(found: Access) -> set[Escalation]:
+    return {each for who in found.principals for each in found.escalations(who)}
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_identity_has_these_rights_alone(stack: str) -> None:
-    workflows = stack == "prod"
-    assert rights(graph(stack)) == RIGHTS | (WORKFLOW_RIGHTS if workflows else set())
+def test_every_identity_has_the_documented_rights_alone(stack: str) -> None:
+    expected = {each for each in documented() if stack == "prod" or each.who not in WORKFLOWS}
+    # AcrPull is one word on Microsoft's page.
+    assert Access(graph(stack)).direct() == {_named(each) for each in expected}
+
+
+def _named(right: Right) -> Right:
+    names = {"ACRPULL": "ACR_PULL", "ROLE_BASED_ACCESS_CONTROL_ADMINISTRATOR": "RBAC_ADMINISTRATOR"}
+    return Right(who=right.who, what=names.get(right.what, right.what), on=right.on)
 
 
 def test_who_writes_artifacts_signs_for_clients_only_if_they_reach_the_account() -> None:
-    assert rights(graph("dev", storage={"clientsReachBlob": True})) == RIGHTS | {SIGNING}
+    without = Access(graph("dev")).direct()
+    assert Access(graph("dev", storage={"clientsReachBlob": True})).direct() == without | {SIGNING}
+
+
+def test_deploy_grants_each_identity_its_own_roles_and_no_other_pair() -> None:
+    found = Access(graph("prod"))
+    of_services = {each for each in found.direct() if each.who not in WORKFLOWS} | {SIGNING}
+    pairs = {(each.what, each.who) for each in of_services if each.what in AzureRole.__members__}
+    assert found.grantable("deploy") == pairs
+    assert {who for who in found.principals if found.grantable(who)} == {"deploy"}
+
+
+def test_what_identities_can_make_of_themselves_is_documented() -> None:
+    assert escalations(Access(graph("prod"))) == documented_escalations()
+
+
+def test_without_workflows_no_identity_makes_anything_of_itself() -> None:
+    assert escalations(Access(graph("dev"))) == set()
+
+
+Change = Callable[[Mapping[str, Collection[AzureRole]]], str | None]
+
+
+def _with_a_role_more(grants: Mapping[str, Collection[AzureRole]]) -> str:
+    return roles.only_these_grants({who: [*given, AzureRole.CONTRIBUTOR] for who, given in grants.items()})
+
+
+def _without_principals(grants: Mapping[str, Collection[AzureRole]]) -> str:
+    condition = re.sub(r" AND @\w+\[[^]]*PrincipalId\] [^}]*\}", "", roles.only_these_grants(grants))
+    assert "PrincipalId" not in condition
+    return condition
+
+
+def _with_each_role_to_each(grants: Mapping[str, Collection[AzureRole]]) -> str:
+    every = {role for given in grants.values() for role in given}
+    return roles.only_these_grants(dict.fromkeys(grants, every))
+
+
+MUTATIONS: Mapping[str, tuple[Change, str | None]] = {
+    "no condition": (lambda _: None, "grants RBAC_ADMINISTRATOR to itself"),
+    "a role more": (_with_a_role_more, None),
+    "no principals": (_without_principals, "grants KEY_VAULT_SECRETS_OFFICER to itself"),
+    "each role to each identity": (_with_each_role_to_each, None),
+}
+
+
+@pytest.mark.parametrize(("change", "gained"), MUTATIONS.values(), ids=MUTATIONS.keys())
+def test_a_wider_condition_is_seen(
+    change: Change, gained: str | None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(access, "only_these_grants", change)
+    mutated = Access(graph("dev", github=GITHUB, nameGeneration=f"m{abs(hash(request.node.name)) % 10**6}"))
+    original = Access(graph("prod"))
+    assert mutated.grantable("deploy") > original.grantable("deploy")
+    made_of_itself = escalations(mutated)
+    if gained is None:
+        assert made_of_itself == documented_escalations()
+    else:
+        assert gained in {each.gains for each in made_of_itself - documented_escalations()}
 
 
 def test_a_right_too_many_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_platform, "BLOB_WRITERS", (*of_platform.BLOB_WRITERS, Role.GATEWAY))
-    assert rights(graph("dev", nameGeneration="other")) != RIGHTS
+    assert Access(graph("dev", nameGeneration="other")).direct() > Access(graph("dev")).direct()
 
 
-def test_the_database_is_administered_by_prepare_alone() -> None:
-    recorded = graph("prod")
-    (name,) = recorded.of_type("azure-native:dbforpostgresql:AdministratorsMicrosoftEntra")
-    assert holder(recorded, recorded.inputs(name)["objectId"]) == "prepare"
+def test_a_broad_role_of_a_service_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is Contributor would become every identity, deploy among them."""
+    assign = access.assign
+
+    def broad(name: str, **given: Any) -> pulumi.Resource:
+        if name == "identity-tracking-artifacts":
+            given = {**given, "role": AzureRole.CONTRIBUTOR, "scope": given["scope"].apply(lambda _: "/groups/group")}
+        return assign(name, **given)
+
+    monkeypatch.setattr(access, "assign", broad)
+    found = Access(graph("dev", github=GITHUB, nameGeneration="broad"))
+    assert "acts as deploy" in {each.gains for each in found.escalations("tracking")}
 
 
-def test_the_deploying_workflow_gives_only_the_roles_of_the_platform() -> None:
-    recorded = graph("dev", github=GITHUB)
-    condition = next(
-        recorded.inputs(name)["condition"]
-        for name in recorded.of_type("azure-native:authorization:RoleAssignment")
-        if recorded.inputs(name)["roleDefinitionId"].endswith(AzureRole.RBAC_ADMINISTRATOR)
-    )
-    for role in AzureRole:
-        given = {right[1] for right in RIGHTS | {SIGNING}}
-        assert (role.value in condition) is (role.name in given), role.name
+def test_the_condition_waits_for_identities_that_do_not_exist_yet() -> None:
+    recorded = graph("prod", preview=True)
+    assert recorded.inputs("identity-deploy-rbac-administrator")["condition"] is UNKNOWN
+
+
+def test_grants_are_what_the_condition_is_made_of() -> None:
+    """A grant outside of them is one that deploy may not write."""
+    assert {*access.grants(clients_reach_blob=False)} < {*access.grants(clients_reach_blob=True)}
+    assert all(isinstance(each, Grant) for each in access.grants(clients_reach_blob=True))
 
 
 def test_workflows_sign_in_from_two_environments_of_the_repository() -> None:

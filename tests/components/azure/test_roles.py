@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.azure.roles import AzureRole, assign, assignment_name, only_these_roles, role_definition_id
+from components.azure.roles import AzureRole, assign, assignment_name, only_these_grants, role_definition_id
+from tests.support.conditions import DELETE, WRITE, Condition
 from tests.support.recorder import SUBSCRIPTION_ID, UNKNOWN, record
 
 SCOPE = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a"
@@ -112,129 +112,50 @@ def test_a_condition_goes_with_its_version_and_changes_no_name(preview: bool) ->
             condition=condition,
         )
 
-    condition = only_these_roles([AzureRole.ACR_PULL])
+    condition = only_these_grants({PRINCIPAL: [AzureRole.ACR_PULL]})
     narrowed = record(lambda: program(condition), preview=preview).inputs("give")
     plain = record(lambda: program(None), preview=preview).inputs("give")
     assert narrowed == {**plain, "condition": condition, "conditionVersion": "2.0"}
 
 
-WRITE = "Microsoft.Authorization/roleAssignments/write"
-DELETE = "Microsoft.Authorization/roleAssignments/delete"
-GIVEN = (AzureRole.ACR_PULL, AzureRole.STORAGE_BLOB_DATA_READER)
-
-_TOKEN = re.compile(r"\s*(?:([()!{},])|'([^']*)'|@(\w+)\[([\w./]+):(\w+)\]|([\w:-]+))")
-
-
-class Condition:
-    """Azure's conditions, as far as ours go, by "Azure role assignment condition format and syntax".
-
-    `allows` says whether an action on an assignment is let through, so that a test can ask what a text means.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._tokens = list(self._read(text))
-        self._at = 0
-
-    def allows(self, action: str, *, role: str, principal_type: str) -> bool:
-        """An assignment to be made has its attributes in the request, one that is there in the resource."""
-        self._at = 0
-        self._action = action
-        source = "Request" if action.endswith("/write") else "Resource"
-        self._attributes = {(source, "RoleDefinitionId"): role, (source, "PrincipalType"): principal_type}
-        result = self._any()
-        assert self._at == len(self._tokens), f"left over: {self._tokens[self._at :]}"
-        return result
-
-    @staticmethod
-    def _read(text: str) -> Iterator[tuple[str, ...]]:
-        at = 0
-        while at < len(text.rstrip()):
-            found = _TOKEN.match(text, at)
-            assert found, f"no token of the grammar: {text[at:]!r}"
-            mark, literal, source, kind, attribute, word = found.groups()
-            if source:
-                assert kind == "Microsoft.Authorization/roleAssignments"
-            yield ("'", literal) if literal is not None else ("@", source, attribute) if source else (mark or word,)
-            at = found.end()
-
-    def _take(self, *expected: str) -> tuple[str, ...]:
-        token = self._tokens[self._at]
-        assert not expected or token[0] in expected, f"{token} where one of {expected} belongs"
-        self._at += 1
-        return token
-
-    def _next(self, word: str) -> bool:
-        if self._at < len(self._tokens) and self._tokens[self._at][0] == word:
-            self._at += 1
-            return True
-        return False
-
-    def _any(self) -> bool:
-        result = self._all()
-        while self._next("OR"):
-            result = self._all() or result
-        return result
-
-    def _all(self) -> bool:
-        result = self._one()
-        while self._next("AND"):
-            result = self._one() and result
-        return result
-
-    def _one(self) -> bool:
-        if self._next("!"):
-            return not self._one()
-        if self._next("("):
-            result = self._any()
-            self._take(")")
-            return result
-        if self._next("ActionMatches"):
-            return self._action in self._set()
-        _, source, attribute = self._take("@")
-        operator = self._take("ForAnyOfAnyValues:GuidEquals", "ForAnyOfAnyValues:StringEqualsIgnoreCase")[0]
-        values, value = self._set(), self._attributes.get((source, attribute))
-        if operator.endswith("GuidEquals"):
-            assert all(uuid.UUID(each) for each in values)
-        return value is not None and value.lower() in {each.lower() for each in values}
-
-    def _set(self) -> Sequence[str]:
-        self._take("{")
-        values = [self._take()[-1]]
-        while self._next(","):
-            values.append(self._take()[-1])
-        self._take("}")
-        return values
+READER, WRITER, STRANGER = (f"{digit * 8}-2222-3333-4444-555555555555" for digit in "abc")
+GRANTS: Mapping[str, Sequence[AzureRole]] = {
+    READER: (AzureRole.ACR_PULL, AzureRole.STORAGE_BLOB_DATA_READER),
+    WRITER: (AzureRole.ACR_PULL, AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR),
+}
 
 
 @pytest.mark.parametrize("action", [WRITE, DELETE])
 @pytest.mark.parametrize("role", list(AzureRole))
-@pytest.mark.parametrize("principal_type", ["ServicePrincipal", "User", "Group", "ForeignGroup", "Device"])
-def test_only_the_roles_are_given_and_taken_and_only_to_service_principals(
-    action: str, role: AzureRole, principal_type: str
-) -> None:
-    allowed = Condition(only_these_roles(GIVEN)).allows(action, role=role.value, principal_type=principal_type)
-    assert allowed is (role in GIVEN and principal_type == "ServicePrincipal")
+@pytest.mark.parametrize("principal", [READER, WRITER.upper(), STRANGER])
+def test_each_principal_is_granted_and_loses_its_own_roles_alone(action: str, role: AzureRole, principal: str) -> None:
+    allowed = Condition(only_these_grants(GRANTS)).allows(action, role=role.value, principal=principal)
+    assert allowed is (role in GRANTS.get(principal.lower(), ()))
 
 
 def test_what_else_the_role_allows_is_left_alone() -> None:
     reads = "Microsoft.Authorization/roleAssignments/read"
-    assert Condition(only_these_roles(GIVEN)).allows(reads, role=AzureRole.CONTRIBUTOR.value, principal_type="User")
+    assert Condition(only_these_grants(GRANTS)).allows(reads, role=AzureRole.CONTRIBUTOR.value, principal=STRANGER)
 
 
-def test_the_order_and_repeats_of_the_roles_make_no_other_condition() -> None:
-    assert only_these_roles([*GIVEN, *GIVEN]) == only_these_roles(GIVEN[::-1]) == only_these_roles(GIVEN)
+def test_order_and_repeats_make_no_other_condition() -> None:
+    turned = {principal: [*roles[::-1], *roles] for principal, roles in reversed(GRANTS.items())}
+    assert only_these_grants(turned) == only_these_grants(GRANTS)
 
 
 @pytest.mark.parametrize(
-    ("roles", "message"),
+    ("grants", "message"),
     [
-        ([], "roles: none; at least one"),
-        ([AzureRole.ACR_PULL, AzureRole.RBAC_ADMINISTRATOR], "could be given on without"),
+        ({}, "grants: none; at least one"),
+        ({READER: []}, "grants: none; at least one"),
+        ({READER: [AzureRole.ACR_PULL, AzureRole.RBAC_ADMINISTRATOR]}, "could be granted on without"),
+        ({"deploy": [AzureRole.ACR_PULL]}, "'deploy' is no principal's id, which is a GUID"),
+        ({str(uuid.UUID(int=n)): [AzureRole.READER] for n in range(120)}, "Azure takes 8192"),
     ],
 )
-def test_what_would_let_everything_through_is_refused(roles: Sequence[AzureRole], message: str) -> None:
+def test_what_would_let_everything_through_is_refused(grants: Mapping[str, Sequence[AzureRole]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        only_these_roles(roles)
+        only_these_grants(grants)
 
 
 CORRUPTIONS: Mapping[str, tuple[str, str]] = {
@@ -242,28 +163,29 @@ CORRUPTIONS: Mapping[str, tuple[str, str]] = {
     "the first half alone": (DELETE, WRITE),
     "roles or principals": (" AND @Request", " OR @Request"),
     "either half": (")) AND ((", ")) OR (("),
+    "one principal for another": (READER, WRITER),
 }
 
 
 @pytest.mark.parametrize("change", CORRUPTIONS.values(), ids=CORRUPTIONS.keys())
 def test_a_condition_that_means_something_else_is_noticed(change: tuple[str, str]) -> None:
-    text = only_these_roles(GIVEN)
+    text = only_these_grants(GRANTS)
     assert change[0] in text
 
     def meaning(condition: str) -> list[bool]:
         asked = [
-            (action, role, kind)
+            (action, role, principal)
             for action in (WRITE, DELETE)
             for role in AzureRole
-            for kind in ("ServicePrincipal", "User")
+            for principal in (READER, WRITER, STRANGER)
         ]
-        return [Condition(condition).allows(a, role=r.value, principal_type=k) for a, r, k in asked]
+        return [Condition(condition).allows(a, role=r.value, principal=p) for a, r, p in asked]
 
     assert meaning(text.replace(*change)) != meaning(text)
 
 
 @pytest.mark.parametrize("change", [("{'", "'"), ("GuidEquals", "GuidMatches"), (")", ""), (", ", " ")])
 def test_a_condition_outside_of_the_grammar_is_noticed(change: tuple[str, str]) -> None:
-    broken = Condition(only_these_roles(GIVEN).replace(*change, 1))
+    broken = Condition(only_these_grants(GRANTS).replace(*change, 1))
     with pytest.raises((AssertionError, IndexError)):
-        broken.allows(WRITE, role=GIVEN[0].value, principal_type="ServicePrincipal")
+        broken.allows(WRITE, role=AzureRole.ACR_PULL.value, principal=READER)
