@@ -27,8 +27,8 @@ _POOL = LIMITS["database_pool"]
 class Budget:
     """What the services ask of a server, all replicas up and at work. `pool` connections are kept by each engine.
 
-    With `rolling` each replica has a successor beside it, as in a rolling update at full size: whichever of the two gets
-    no requests, no longer or not yet, keeps its pools, ENGINES x `pool` connections, and answers `/ready`.
+    With `rolling` each replica has a successor beside it, as in a rolling update at full size. The one of the two that
+    gets no requests still keeps its pools, ENGINES x `pool` connections, and answers `/ready`.
     """
 
     replicas: Mapping[Role, int]

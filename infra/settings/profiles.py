@@ -97,8 +97,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
         database_pool=4,
         azure=AzureDefaults(
             network=NetworkSettings(cidr="10.40.0.0/24"),
-            # The smallest size with room for a rolling update: Standard_B1ms takes 35 connections, and even the smallest
-            # pool opens 52 while previous and new replicas run side by side.
+            # The smallest size with room for a rolling update: Standard_B1ms takes 35 connections, and even with the
+            # smallest pool previous and new replicas open 52 side by side.
             database=DatabaseSettings(sku="Standard_B2s", backup_days=7),
             storage=StorageSettings(redundancy=Redundancy.LOCAL),
             monitoring=MonitoringSettings(retention_days=30),

@@ -71,7 +71,7 @@ class Access:
         return roles | administered
 
     def grantable(self, who: str) -> set[tuple[str, str]]:
-        """Return the roles that an identity may grant, each with to whom: an identity's word, or `a stranger`."""
+        """Return the roles that an identity may grant, each with its grantee: an identity's word, or `a stranger`."""
         everybody = {**self.principals, "a stranger": STRANGER}
         return {
             (role.name, name)
