@@ -9,9 +9,9 @@ import pulumi
 import pytest
 from pulumi_azure_native import managedidentity, network
 
-from components.compute.contract import Role
 from components.emulators.postgres import cluster
 from components.mlflow.connections import Budget, budget
+from components.mlflow.roles import Role
 from infra import tags
 from infra.settings import guardrails
 from infra.settings.model import SettingsError, parse
