@@ -8,6 +8,7 @@ import pulumi
 from pulumi_azure_native import authorization, dbforpostgresql
 
 from components.azure import diagnostics
+from components.azure.arm_databases import OlderDatabases
 from components.azure.lock import lock
 from components.azure.postgres_args import (
     PARAMETERS,
@@ -17,6 +18,7 @@ from components.azure.postgres_args import (
     Weekday,
 )
 from components.azure.postgres_size import STORAGE_GIB, HighAvailability, ServerSize
+from components.azure.retry import retry_on
 
 __all__ = [
     "PARAMETERS",
@@ -36,14 +38,17 @@ _MODES = {
     HighAvailability.ZONE_REDUNDANT: dbforpostgresql.PostgreSqlFlexibleServerHighAvailabilityMode.ZONE_REDUNDANT,
 }
 _ENABLED = {True: "Enabled", False: "Disabled"}
+# What a server answers in its first minutes, though it is made and "Ready" (Azure/azure-postgresql issue 127).
+_NOT_ACCESSIBLE = "AadAuthOperationCannotBePerformedWhenServerIsNotAccessible"
 
 
 class Postgres(pulumi.ComponentResource):
     """A PostgreSQL server that takes Entra tokens and no password, and has no public address.
 
-    Databases for tracking and registry, the Entra administrator (the identity of the prepare job, which makes all other
-    roles), server parameters with their reasons in `PARAMETERS`, backups, and a standby where asked for. It refuses
-    passwords, public access and firewall rules; it makes no role in the database and no schema: prepare does.
+    The Entra administrator (the identity of the prepare job), server parameters with their reasons in `PARAMETERS`,
+    backups, and a standby where asked for. It refuses passwords, public access and firewall rules. It makes no
+    database, no role and no schema, prepare does: a database that ARM makes on such a server belongs to a role as which
+    nobody can act. A database that an earlier version made so is kept (`OlderDatabases`).
 
     PgBouncer is refused. Microsoft documents Entra sign-in through it, yet sign-ins were seen to fail for tokens that
     are longer than its packets (pgbouncer issue 874), and whether it holds can only be shown on Azure. It would also
@@ -73,7 +78,10 @@ class Postgres(pulumi.ComponentResource):
     name: pulumi.Output[str]
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("mlflow:azure:Postgres", name, {}, opts)
+        older = OlderDatabases()
+        reading = pulumi.ResourceOptions(state_migrations=[older.read])
+        super().__init__("mlflow:azure:Postgres", name, {}, pulumi.ResourceOptions.merge(opts, reading))
+        older.retain(self)
         server = self._server(name, args)
         last = self._contents(name, args, server)
         logs = diagnostics.send(f"{name}-logs", target_id=server.id, workspace_id=args.workspace_id, parent=self)
@@ -130,20 +138,7 @@ class Postgres(pulumi.ComponentResource):
 
         Azure works at one change of a server at a time and answers all others with 409 ServerIsBusy.
         """
-        made: list[pulumi.Resource] = []
-        for database in args.databases:
-            made = [
-                dbforpostgresql.Database(
-                    f"{name}-database-{database}",
-                    database_name=database,
-                    server_name=server.name,
-                    resource_group_name=args.resource_group_name,
-                    charset="UTF8",
-                    collation="en_US.utf8",
-                    opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=made),
-                )
-            ]
-        made = [
+        made: list[pulumi.Resource] = [
             dbforpostgresql.AdministratorsMicrosoftEntra(
                 f"{name}-administrator",
                 object_id=args.administrator.object_id,
@@ -153,7 +148,10 @@ class Postgres(pulumi.ComponentResource):
                 tenant_id=args.tenant_id,
                 server_name=server.name,
                 resource_group_name=args.resource_group_name,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=made),
+                # First of all, as nothing can be done in the server without it. It goes with the server.
+                opts=pulumi.ResourceOptions(
+                    parent=self, deleted_with=server, hooks=retry_on(f"{name}-administrator-retry", _NOT_ACCESSIBLE)
+                ),
             )
         ]
         for parameter, value in {**PARAMETERS, **args.parameters}.items():
@@ -165,8 +163,9 @@ class Postgres(pulumi.ComponentResource):
                     source="user-override",
                     server_name=server.name,
                     resource_group_name=args.resource_group_name,
-                    # Azure has no way to delete a parameter: it goes with the server.
-                    opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, depends_on=made),
+                    # The provider deletes a parameter by setting Azure's default again, which is wanted when it leaves
+                    # the program. With the server there is nothing to set.
+                    opts=pulumi.ResourceOptions(parent=self, deleted_with=server, depends_on=made),
                 )
             ]
         return made

@@ -38,7 +38,6 @@ writes values into them, so the logs would hold users' parameters and tags."""
 
 _SECURE = {"require_secure_transport": ("on",), "ssl_min_protocol_version": ("TLSv1.2", "TLSv1.3")}
 _SERVER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
-_DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
 _PARAMETER = re.compile(r"[a-z0-9_.]+\Z")
 _TIERS = {
     Tier.BURSTABLE: dbforpostgresql.SkuTier.BURSTABLE,
@@ -112,7 +111,6 @@ class PostgresArgs:
     zone: str | None = None
     standby_zone: str | None = None
     maintenance: MaintenanceWindow = field(default_factory=MaintenanceWindow)
-    databases: Sequence[str] = ("tracking", "registry")
     parameters: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
@@ -131,14 +129,6 @@ class PostgresArgs:
                 f"server_name: {self.server_name!r}; Azure takes 3 to 63 lower-case letters, digits and single "
                 "hyphens, no hyphen first or last. Choose such a name."
             )
-        if not self.databases or len(set(self.databases)) < len(self.databases):
-            yield f"databases: {list(self.databases)}; at least one is needed and none twice. Name each once."
-        for database in self.databases:
-            if not _DATABASE_NAME.match(database):
-                yield (
-                    f"databases: {database!r}; 1 to 63 lower-case letters, digits and underscores are allowed, "
-                    "no digit first. Rename it."
-                )
 
     def _version(self) -> Iterator[str]:
         if int(self.version.value) < _OLDEST_VERSION:

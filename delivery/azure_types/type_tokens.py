@@ -6,8 +6,10 @@ from typing import Final
 
 PACKAGE: Final = "azure-native:"
 
+ADMINISTRATOR: Final = f"{PACKAGE}dbforpostgresql:AdministratorsMicrosoftEntra"
 CONFIGURATION: Final = f"{PACKAGE}dbforpostgresql:Configuration"
 CONTAINER_APP: Final = f"{PACKAGE}app:ContainerApp"
+DATABASE: Final = f"{PACKAGE}dbforpostgresql:Database"
 JOB: Final = f"{PACKAGE}app:Job"
 LOCK: Final = f"{PACKAGE}authorization:ManagementLockByScope"
 REGISTRY: Final = f"{PACKAGE}containerregistry:Registry"

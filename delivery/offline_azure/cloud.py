@@ -21,6 +21,7 @@ from delivery.offline_azure import (
     deletion,
     faults,
     immutable,
+    postgres,
     revisions,
     rules,
     sdk_types,
@@ -139,6 +140,8 @@ class Azure:
             self.check(type_token, inputs)
             self._check_place(type_token, identifier, inputs)
             self._check_beside(type_token, identifier, inputs)
+            if refused := postgres.not_accessible(type_token, identifier, self.resources):
+                raise refused
             self._state["deleted"].pop(_unique_name(type_token, identifier), None)
             self._write(type_token, identifier, inputs)
             if fault == faults.HALF:
@@ -199,6 +202,7 @@ class Azure:
         kept = computed_outputs.written_back(type_token, inputs, old.get("inputs", {}))
         resource: dict[str, Any] = {"id": identifier, "type": type_token, "inputs": kept}
         resource["body"] = bodies.body(type_token, kept)
+        resource |= _noted(old) or postgres.noted(type_token, identifier, inputs, self.resources)
         if type_token == type_tokens.CONTAINER_APP:
             name = addresses.own_name(identifier)
             outcomes = self.outcomes.get(name, [])
@@ -281,6 +285,10 @@ class _Call:
 
     def _write(self, error: BaseException | None) -> None:
         self._azure.write_down({**self._line, **({"refused": str(error)} if error else {})})
+
+
+def _noted(old: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: old[key] for key in ("owner", "settling") if key in old}
 
 
 def _unique_name(type_token: str, name: str) -> str:

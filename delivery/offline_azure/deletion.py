@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from delivery.azure_types.type_tokens import CONFIGURATION, LOCK
+from delivery.azure_types.type_tokens import ADMINISTRATOR, CONFIGURATION, DATABASE, LOCK
 from delivery.offline_azure.errors import RefusedError
 
 # Azure deletes these with their parent.
 GO_WITH_PARENT: Final = {
+    ADMINISTRATOR,
     CONFIGURATION,
+    DATABASE,
     "azure-native:storage:BlobServiceProperties",
     "azure-native:keyvault:Secret",
 }
@@ -32,8 +34,6 @@ KEPT_BY_REFERENCE: Final = {
 
 def refusal(type_token: str, identifier: str, resources: Mapping[str, Mapping[str, Any]]) -> RefusedError | None:
     """Return why Azure refuses to delete a resource of these (by ID in lower case); None if it deletes it."""
-    if type_token == CONFIGURATION:
-        return RefusedError(405, "MethodNotAllowed", "A server parameter cannot be deleted.")
     key = identifier.lower()
     for lock in resources.values():
         scope = lock["id"].lower().rpartition("/providers/")[0]

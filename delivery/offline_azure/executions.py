@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 SUCCEEDED: Final = "Succeeded"
+FAILED: Final = "Failed"
 _RUNNING: Final = "Running"
 _OF_CONTAINER: Final = ("name", "image", "command", "args", "env", "resources")
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from delivery.azure_types.type_tokens import CONTAINER_APP, JOB
-from delivery.offline_azure import addresses, computed_outputs, executions, revisions
+from delivery.offline_azure import addresses, computed_outputs, executions, postgres, revisions
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
 from delivery.offline_azure.values import merged
@@ -155,9 +155,13 @@ class ManagementApi(ThreadingHTTPServer):
             if job is None or job["type"] != JOB:
                 raise _missing(path)
             outcomes = self.azure.outcomes.get(addresses.own_name(path), [])
-            execution = executions.started(job, outcomes.pop(0) if outcomes else executions.SUCCEEDED)
+            execution = executions.started(job, outcomes.pop(0) if outcomes else self._outcome(job))
             self.azure.executions[execution["id"].lower()] = execution
             return HTTPStatus.OK, {"id": execution["id"], "name": execution["name"]}
+
+    def _outcome(self, job: Mapping[str, Any]) -> str:
+        """A job that prepares a database fails where it has no rights on it."""
+        return executions.FAILED if postgres.locked_out(job, self.azure.resources) else executions.SUCCEEDED
 
     def _revisions(self, path: str, name: str) -> Mapping[str, Any]:
         app = self.azure.resources.get(path.lower())

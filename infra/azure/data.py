@@ -16,7 +16,6 @@ from components.azure.postgres import EntraAdministrator, Postgres, PostgresArgs
 from components.azure.postgres_size import max_connections
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
 from components.mlflow.observability.alerts import database_alerts
-from components.mlflow.topology import REGISTRY_DATABASE, TRACKING_DATABASE
 from infra import rights
 from infra.azure.foundation import Foundation
 from infra.naming import ARTIFACT_CONTAINER
@@ -106,7 +105,6 @@ def _database(base: Foundation, azure: AzureSettings) -> Postgres:
             administrator=EntraAdministrator(name=administrator.name, object_id=administrator.principal_id),
             protect=azure.protect,
             size=wanted.size,
-            databases=(TRACKING_DATABASE, REGISTRY_DATABASE),
         ),
     )
     base.monitoring.watch(postgres.id, database_alerts(max_connections(wanted.sku)))

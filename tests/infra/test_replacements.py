@@ -11,7 +11,6 @@ from tests.support.stacks import graph
 # rely on, or of who has which rights.
 REPLACED_FOR = {
     "containerregistry:Registry": {"location", "registryName"},
-    "dbforpostgresql:Database": {"databaseName", "serverName"},
     "dbforpostgresql:Server": {
         "administratorLogin",
         "availabilityZone",

@@ -21,6 +21,7 @@ from typing import Any
 import pulumi
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime.proto import resource_pb2
 
 SUBSCRIPTION_ID = "00000000-0000-0000-0000-00000000cafe"
 TENANT_ID = "00000000-0000-0000-0000-00000000beef"
@@ -190,6 +191,12 @@ class _Monitor(mocks.MockMonitor):
         super().__init__(answers)
         self.requests: list[Any] = []
         self.outputs: dict[str, Any] = {}
+
+    def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802
+        # The engine has these, the mocks do not; without prior state nothing calls them.
+        info = super().GetDeploymentInfo(request)  # type: ignore[no-untyped-call]
+        info.supportedFeatures.append(resource_pb2.RESOURCE_MONITOR_FEATURE_STATE_MIGRATIONS)
+        return info
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
         if request.type != "pulumi:pulumi:Stack":

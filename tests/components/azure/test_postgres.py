@@ -33,9 +33,8 @@ REPLACED_BY = {
         "serverName",
         "sourceServerResourceId",
     },
-    "dbforpostgresql:Database": {"databaseName", "resourceGroupName", "serverName"},
 }
-PROTECTED = {"it-server", "it-database-tracking", "it-database-registry"}
+PROTECTED = {"it-server"}
 HOST = "psql-mlflow-x7k2.postgres.database.azure.com"
 NETWORK = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network"
 ADMINISTRATOR = "11111111-2222-3333-4444-555555555555"
@@ -55,7 +54,6 @@ MAX: dict[str, Any] = {
     "backup_days": 35,
     "geo_backup": True,
     "maintenance": MaintenanceWindow(day=Weekday.WEDNESDAY, hour=23, minute=30),
-    "databases": ("tracking", "registry"),
     "parameters": {"log_lock_waits": "off", "work_mem": "16384"},
 }
 HARDENED: dict[str, Any] = {
@@ -119,20 +117,21 @@ def test_tokens_only_and_inside_the_network(given: dict[str, Any], preview: bool
 
 @both
 @scenarios
-def test_prepare_administers_and_both_databases_exist(given: dict[str, Any], preview: bool) -> None:
+def test_prepare_administers_and_makes_every_database(given: dict[str, Any], preview: bool) -> None:
     graph = graph_of(given, preview=preview)
     administrator = graph.inputs("it-administrator")
     assert (administrator["objectId"], administrator["principalName"]) == (ADMINISTRATOR, "mlflow-prepare")
     assert (administrator["principalType"], administrator["tenantId"]) == ("ServicePrincipal", TENANT_ID)
-    databases = graph.of_type("azure-native:dbforpostgresql:Database")
-    assert [graph.inputs(name)["databaseName"] for name in databases] == ["tracking", "registry"]
+    # ARM would make them for a role as which nobody can act.
+    assert graph.of_type("azure-native:dbforpostgresql:Database") == []
 
 
 @both
 def test_changes_of_the_server_wait_for_each_other(preview: bool) -> None:
     graph = graph_of(MAX, preview=preview)
     parts = [name for name in graph.children("it") if name not in {"it-server", "it-lock", "it-logs"}]
-    assert len(parts) == len(PARAMETERS) + 1 + 3
+    assert parts[0] == "it-administrator"
+    assert len(parts) == 1 + len(PARAMETERS) + 1
     for earlier, later in zip(["it-server", *parts], parts, strict=False):
         assert earlier in graph.dependencies(later)
 
@@ -162,10 +161,12 @@ def test_a_throwaway_server_has_neither() -> None:
     assert not [name for name in graph.names if graph.options(name).protect]
 
 
-def test_parameters_stay_when_they_leave_the_program() -> None:
+def test_parameters_have_their_defaults_again_when_they_leave_the_program() -> None:
     graph = graph_of(MAX)
     names = graph.of_type("azure-native:dbforpostgresql:Configuration")
-    assert all(graph.options(name).retain_on_delete for name in names)
+    assert not any(graph.options(name).retain_on_delete for name in names)
+    # With the server there is nothing to set.
+    assert {graph.options(name).deleted_with for name in [*names, "it-administrator"]} == {"it-server"}
     assert parameters_of(graph) == {**PARAMETERS, "log_lock_waits": "off", "work_mem": "16384"}
 
 
@@ -226,9 +227,6 @@ def test_the_link_of_the_zone_is_waited_for() -> None:
     [
         ({"server_name": "Psql"}, "server_name: 'Psql'; .*3 to 63 lower-case"),
         ({"server_name": "psql-"}, "no hyphen first or last"),
-        ({"databases": ()}, "at least one is needed"),
-        ({"databases": ("tracking", "tracking")}, "none twice"),
-        ({"databases": ("1st",)}, "databases: '1st'; .*no digit first"),
         ({"sku": "B1ms"}, "sku: 'B1ms'; .*Standard_D2ds_v5"),
         ({"high_availability": HighAvailability.SAME_ZONE}, "'same-zone' with the burstable Standard_B1ms"),
         ({"storage_gib": 100}, "storage_gib: 100; .*32, 64, 128"),
@@ -259,8 +257,8 @@ def test_a_window_refuses_a_time_that_no_clock_shows(given: dict[str, Any]) -> N
 
 
 def test_all_problems_are_reported_at_once() -> None:
-    with pytest.raises(ValueError, match=r"(?s)server_name.*databases"):
-        args(server_name="", databases=())
+    with pytest.raises(ValueError, match=r"(?s)server_name.*zone"):
+        args(server_name="", zone="4")
     with pytest.raises(ValueError, match=r"(?s)sku.*storage_gib.*backup_days"):
         ServerSize(sku="", storage_gib=1, backup_days=1)
 

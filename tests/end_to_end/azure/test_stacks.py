@@ -135,7 +135,7 @@ def test_after_failures_in_the_middle_the_next_up_finishes(cloud: Cloud) -> None
 
     # The engine stops at the first failure, as it does where it is not asked to go on.
     azure.clear_faults()
-    azure.inject("conflict", operation="create", matching="/flexibleServers/[^/]+/databases/registry$", every=1)
+    azure.inject("conflict", operation="create", matching="/flexibleServers/[^/]+/administrators/", every=1)
     assert "AnotherOperationInProgress" in failed(product.up())
     azure.clear_faults()
     must(product.up())
