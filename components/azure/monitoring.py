@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pulumi
 from pulumi_azure_native import consumption, monitor, operationalinsights
@@ -19,14 +20,24 @@ _LONGEST_SENDER = 12  # Microsoft Learn, "Action groups": characters of a short 
 _BUDGET_SHARES = (80, 100)
 
 
+def first_of_month(now: datetime) -> str:
+    """Return the first day of the month, as Azure takes and answers the start of a budget."""
+    return f"{now:%Y-%m}-01T00:00:00Z"
+
+
 @dataclass(frozen=True, kw_only=True)
 class BudgetArgs:
-    """A month's costs of `scope` (a resource group's id) in the billing currency; `start` is a first of a month."""
+    """A month's costs of `scope` (a resource group's id) in the billing currency.
+
+    `name` is the beginning of the budget's name; the amount is its end. `start` is the first of a month, of this one by
+    default: Azure creates no budget that starts earlier. It counts at the budget's creation and is ignored from there
+    on, so nothing changes when the month does.
+    """
 
     name: str
     scope: pulumi.Input[str]
     amount: float
-    start: str
+    start: str = field(default_factory=lambda: first_of_month(datetime.now(UTC)))
 
     def __post_init__(self) -> None:
         if self.amount <= 0:
@@ -81,8 +92,8 @@ class Monitoring(pulumi.ComponentResource):
         server = Postgres("database", PostgresArgs(workspace_id=monitoring.workspace_id, ...))
         monitoring.watch(server.id, [MetricRule(name="disk-full", metric="storage_percent", threshold=85, ...)])
 
-    Sources, Microsoft Learn: "Log Analytics workspace overview", "Tutorial: Create and manage budgets", "Audit queries
-    in Azure Monitor Logs", "Azure Workbooks".
+    Sources, Microsoft Learn: "Log Analytics workspace overview", "Tutorial: Create and manage budgets" (action groups
+    at the scope of a resource group), "Audit queries in Azure Monitor Logs", "Azure Workbooks".
     """
 
     workspace_id: pulumi.Output[str]
@@ -160,9 +171,15 @@ class Monitoring(pulumi.ComponentResource):
             metric_alert(self._own_name, rule, place=self._place, target_id=target_id, parent=self)
 
     def _budget(self, budget: BudgetArgs) -> None:
+        """Make the budget of an amount. Another amount is another budget, and the previous one is deleted after it.
+
+        Azure refuses an update without the eTag of the budget that is there, which no program can know before, and
+        every other start than the first one. A budget holds only this month's alerts, which come again.
+        """
+        amount = f"{budget.amount:.15g}".replace(".", "_")
         consumption.Budget(
-            f"{self._own_name}-budget",
-            budget_name=budget.name,
+            f"{self._own_name}-budget-{amount}",
+            budget_name=f"{budget.name}-{amount}",
             scope=budget.scope,
             amount=budget.amount,
             category=consumption.CategoryType.COST,
@@ -174,9 +191,15 @@ class Monitoring(pulumi.ComponentResource):
                     operator=consumption.OperatorType.GREATER_THAN_OR_EQUAL_TO,
                     threshold=share,
                     threshold_type=consumption.ThresholdType.ACTUAL,
-                    contact_emails=list(self._args.emails),
+                    # Through the action group, as the alerts: another address is no change of the budget.
+                    contact_emails=[],
+                    contact_groups=[self.action_group_id],
                 )
                 for share in _BUDGET_SHARES
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # The start cannot be changed, and Azure computes the end and the eTag.
+                ignore_changes=["timePeriod", "eTag"],
+            ),
         )

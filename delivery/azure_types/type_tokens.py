@@ -7,6 +7,7 @@ from typing import Final
 PACKAGE: Final = "azure-native:"
 
 ADMINISTRATOR: Final = f"{PACKAGE}dbforpostgresql:AdministratorsMicrosoftEntra"
+BUDGET: Final = f"{PACKAGE}consumption:Budget"
 CONFIGURATION: Final = f"{PACKAGE}dbforpostgresql:Configuration"
 CONTAINER_APP: Final = f"{PACKAGE}app:ContainerApp"
 DATABASE: Final = f"{PACKAGE}dbforpostgresql:Database"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from delivery.azure_types import type_tokens
 from delivery.offline_azure import (
     addresses,
     bodies,
+    budgets,
     computed_outputs,
     deletion,
     faults,
@@ -44,11 +46,13 @@ Check = Callable[[str, Mapping[str, Json]], Sequence[str]]
 class Azure:
     """One Azure, kept in a file. Safe for threads; one process at a time.
 
-    `checks` look at each body before the installed SDK's own types do, to make this Azure stricter.
+    `checks` look at each body before the installed SDK's own types do, to make this Azure stricter. `now` is its clock.
     """
 
-    def __init__(self, state: Path, *, checks: Sequence[Check] = ()) -> None:
-        self._file, self._lock = state, threading.RLock()
+    def __init__(
+        self, state: Path, *, checks: Sequence[Check] = (), now: Callable[[], datetime] = budgets.utc_now
+    ) -> None:
+        self._file, self._lock, self._now = state, threading.RLock(), now
         self._checks = (*checks, sdk_types.violations)
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
         self._cleared = threading.Event()
@@ -142,6 +146,8 @@ class Azure:
             self._check_beside(type_token, identifier, inputs)
             if refused := postgres.not_accessible(type_token, identifier, self.resources):
                 raise refused
+            if refused := budgets.refusal(type_token, inputs, None, self._now()):
+                raise refused
             self._state["deleted"].pop(_unique_name(type_token, identifier), None)
             self._write(type_token, identifier, inputs)
             if fault == faults.HALF:
@@ -157,6 +163,8 @@ class Azure:
             old = self._there(identifier)
             if reason := immutable.refusal(type_token, old["inputs"], inputs):
                 raise RefusedError(400, "PropertyChangeNotAllowed", reason)
+            if refused := budgets.refusal(type_token, inputs, old, self._now()):
+                raise refused
             self._check_beside(type_token, identifier, inputs)
             self._write(type_token, identifier, inputs)
             return self.resources[identifier.lower()]
@@ -200,7 +208,9 @@ class Azure:
     def _write(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
         old = self.resources.get(identifier.lower(), {})
         kept = computed_outputs.written_back(type_token, inputs, old.get("inputs", {}))
-        resource: dict[str, Any] = {"id": identifier, "type": type_token, "inputs": kept}
+        version = old.get("version", 0) + 1
+        kept = budgets.written_back(type_token, identifier, kept, version)
+        resource: dict[str, Any] = {"id": identifier, "type": type_token, "inputs": kept, "version": version}
         resource["body"] = bodies.body(type_token, kept)
         resource |= _noted(old) or postgres.noted(type_token, identifier, inputs, self.resources)
         if type_token == type_tokens.CONTAINER_APP:

@@ -122,4 +122,4 @@ def _budget(azure: AzureSettings, names: Names, group: resources.ResourceGroup) 
     amount = azure.monitoring.monthly_budget
     if amount is None:
         return None
-    return BudgetArgs(name=names.budget, scope=group.id, amount=amount, start=azure.monitoring.budget_start)
+    return BudgetArgs(name=names.budget, scope=group.id, amount=amount)

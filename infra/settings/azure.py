@@ -202,17 +202,10 @@ class MonitoringSettings(Section):
         _METRICS.meaning, _METRICS.least, _METRICS.most, unit=_METRICS.unit, default=Limits.metrics_seconds
     )
     monthly_budget: Whole | None = bounded(
-        "What a month may cost, in the billing currency. It needs budgetStart and emails",
+        "What a month may cost, in the billing currency, from the month of the first up on. It needs emails",
         1,
         10_000_000,
         default=None,
-    )
-    budget_start: Annotated[str, BeforeValidator(str)] = text(
-        "First day of the budget's first month",
-        r"|20\d\d-(0[1-9]|1[0-2])-01",
-        "a month's first day, as in 2026-01-01",
-        example="2026-01-01",
-        default="",
     )
 
 

@@ -170,12 +170,7 @@ def _tiers_are_in_order(problems: Problems, azure: AzureSettings) -> None:
 
 def _budget_is_whole(problems: Problems, azure: AzureSettings) -> None:
     monitoring = azure.monitoring
-    if monitoring.monthly_budget is None:
-        return
-    if not monitoring.budget_start:
-        field = "monitoring.budgetStart"
-        problems.note(field, "", "a month's first day, as in 2026-01-01", problems.set(field, "2026-01-01"))
-    if not monitoring.emails:
+    if monitoring.monthly_budget is not None and not monitoring.emails:
         remedy = problems.set("monitoring.emails[0]", "oncall@example.com")
         problems.note("monitoring.emails", [], "at least one address with a monthlyBudget", remedy)
 

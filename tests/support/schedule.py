@@ -29,6 +29,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/cost/test_components.py": False,
     "tests/delivery/dashboard": False,
     "tests/delivery/azure_types": False,
+    "tests/delivery/offline_azure/test_budgets.py": False,
     "tests/delivery/offline_azure/test_cloud.py": False,
     "tests/delivery/offline_azure/test_immutable.py": False,
     "tests/delivery/offline_azure/test_postgres.py": False,

@@ -110,7 +110,7 @@ def _environment(name: str, **more: Any) -> ContainerAppsEnvironment:
 
 
 def _budget(name: str) -> BudgetArgs:
-    return BudgetArgs(name=f"budget-{name}", scope=GROUP, amount=200, start="2026-01-01T00:00:00Z")
+    return BudgetArgs(name=f"budget-{name}", scope=GROUP, amount=200)
 
 
 _EVERYTHING_OF_A_STORE = {

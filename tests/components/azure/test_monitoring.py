@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from components.azure.alert_rule import MetricRule, QueryRule
-from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
+from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs, first_of_month
 from components.azure.workbook import WorkbookContent
 from tests.support.recorder import UNKNOWN, Graph, record
 
@@ -69,7 +71,8 @@ def test_scenarios(scenario: str, preview: bool) -> None:
         receiver["emailAddress"] for receiver in recorded.inputs("monitoring-on-call").get("emailReceivers", [])
     ]
     assert reported == changes.get("emails", [])
-    assert ("monitoring-budget" in recorded.names) == ("budget" in changes)
+    budgets = recorded.of_type("azure-native:consumption:Budget")
+    assert budgets == (["monitoring-budget-200"] if "budget" in changes else [])
     protected = changes.get("protect", False)
     assert recorded.options("monitoring-workspace").protect is protected
     assert ("monitoring-lock" in recorded.names) == protected
@@ -128,6 +131,30 @@ def test_in_a_preview_the_workbook_waits_for_the_workspace() -> None:
 def test_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         graph(False, **changes)
+
+
+@pytest.mark.parametrize(("amount", "name"), [(200, "200"), (1_000_000, "1000000"), (99.5, "99_5")])
+def test_another_amount_is_another_budget(amount: float, name: str) -> None:
+    changed = replace(BUDGET, amount=amount)
+    recorded = graph(False, emails=["a@example.com"], budget=changed)
+    (found,) = recorded.of_type("azure-native:consumption:Budget")
+    assert (found, recorded.inputs(found)["budgetName"]) == (f"monitoring-budget-{name}", f"budget-mlflow-{name}")
+    # What is never the same twice, and what Azure does not let anybody change.
+    assert set(recorded.options(found).ignore_changes) == {"timePeriod", "eTag"}
+    for notification in recorded.inputs(found)["notifications"].values():
+        assert (notification["contactEmails"], len(notification["contactGroups"])) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("now", "start"),
+    [
+        (datetime(2026, 11, 29, 23, 59, tzinfo=UTC), "2026-11-01T00:00:00Z"),
+        (datetime(2027, 1, 1, tzinfo=UTC), "2027-01-01T00:00:00Z"),
+    ],
+)
+def test_a_budget_starts_with_the_month(now: datetime, start: str) -> None:
+    assert first_of_month(now) == start
+    assert BudgetArgs(name="b", scope=GROUP, amount=1).start.endswith("-01T00:00:00Z")
 
 
 def test_a_budget_is_of_something() -> None:

@@ -94,7 +94,7 @@ def test_what_the_file_gives_wins() -> None:
         ({"storage": {"coolAfterDays": 400}}, "cold_after: 365 days is not after cool_after, 400"),
         ({"monitoring": {"emails": ["nobody"]}}, "monitoring.emails[0]: 'nobody' is not allowed"),
         ({"monitoring": {"metricsSeconds": 301}}, "monitoring.metricsSeconds: 301 is not allowed"),
-        ({"monitoring": {"monthlyBudget": 100}}, "allowed: a month's first day, as in 2026-01-01"),
+        ({"monitoring": {"monthlyBudget": 100}}, "allowed: at least one address with a monthlyBudget"),
         ({"github": {"repository": "acme"}}, "repository: 'acme' is not of the form owner/name"),
         (
             {"github": {"repository": "a/b", "deployEnvironment": "x", "previewEnvironment": "x"}},
@@ -150,7 +150,7 @@ some = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_siz
             "network": table(cidr=st.sampled_from(["10.1.0.0/24", "x"]) | scalars),
             "database": table(sku=scalars, backupDays=scalars, highAvailability=scalars),
             "storage": table(redundancy=scalars, coolAfterDays=scalars),
-            "monitoring": table(emails=some, metricsSeconds=scalars, monthlyBudget=scalars, budgetStart=scalars),
+            "monitoring": table(emails=some, metricsSeconds=scalars, monthlyBudget=scalars),
             "github": table(repository=st.just("a/b") | scalars),
             "location": scalars,
             "ingress": scalars,

@@ -60,7 +60,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "network": {"cidr": "8.8.8.0/24", "clientRanges": ["10.0.0.1/8", "x"], "internetOutbound": "perhaps"},
             "database": {"sku": "Standard_F2", "storageGib": 5, "highAvailability": "some"},
             "storage": {"redundancy": "none", "coolAfterDays": 0},
-            "monitoring": {"emails": ["nobody", "a@b.example"], "metricsSeconds": 301, "budgetStart": "May"},
+            "monitoring": {"emails": ["nobody", "a@b.example"], "metricsSeconds": 301},
             "nameGeneration": "NEW",
             "local": {"portBase": 6000},
         },
