@@ -30,8 +30,9 @@ class ArtifactStore(pulumi.ComponentResource):
     replication and copies to other tenants, and the hierarchical namespace, which has no versions. Blobs are encrypted
     twice. Encryption, the namespace, the location and the name are fixed when the account is made.
 
-    It makes no role assignment: `container_id` is the least scope for them. The log says who read, wrote and deleted
-    which blob. URLs are those of the public cloud.
+    What else is made on the account, such as a private endpoint, waits for the whole store: Azure does one operation on
+    an account at a time. It makes no role assignment: `container_id` is the least scope for them. The log says who
+    read, wrote and deleted which blob. URLs are those of the public cloud.
 
         store = ArtifactStore("store", ArtifactStoreArgs(
             account_name="stshopprodx7k2", resource_group_name=group.name, location="westeurope", tags=tags,
@@ -70,8 +71,10 @@ class ArtifactStore(pulumi.ComponentResource):
             resource_group_name=args.resource_group_name,
             management_policy_name="default",
             policy=storage.ManagementPolicySchemaArgs(rules=_rules(args)),
-            # Hidden edge: a rule on versions is about an account that has them.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[service]),
+            # Hidden edge: a rule on versions is about an account that has them. And one after the other, like all that
+            # is made in an account or on it: a second operation gets 409 StorageAccountOperationInProgress, which the
+            # provider does not repeat.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[service, container]),
         )
         settings = self._diagnostics(name, args, account, service)
         if args.protect:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -23,7 +23,8 @@ class PrivateEndpointArgs:
     """`group` is plain, as it names the endpoint's parts; all others are values.
 
     `target_id` is the resource that is reached, `subnet_id` where the address comes from, `zone_id` the private DNS
-    zone of the group (`Network.zone_ids`), `endpoint_name` the physical name, at most 76 characters.
+    zone of the group (`Network.zone_ids`), `endpoint_name` the physical name, at most 76 characters. `after` is waited
+    for though no value leads to it, such as what else is made on the target: a storage account takes one at a time.
     """
 
     location: pulumi.Input[str]
@@ -34,6 +35,7 @@ class PrivateEndpointArgs:
     target_id: pulumi.Input[str]
     group: PrivateLinkGroup
     zone_id: pulumi.Input[str]
+    after: Sequence[pulumi.Resource] = ()
 
 
 class PrivateEndpoint(pulumi.ComponentResource):
@@ -70,7 +72,8 @@ class PrivateEndpoint(pulumi.ComponentResource):
             location=args.location,
             resource_group_name=args.resource_group_name,
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            # Hidden edge: see `after`.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
         names = network.PrivateDnsZoneGroup(
             f"{name}-names",

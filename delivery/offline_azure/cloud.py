@@ -27,6 +27,7 @@ from delivery.offline_azure import (
     revisions,
     rules,
     sdk_types,
+    storage_accounts,
 )
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
 from delivery.offline_azure.values import Json, merged
@@ -53,6 +54,7 @@ class Azure:
         self, state: Path, *, checks: Sequence[Check] = (), now: Callable[[], datetime] = budgets.utc_now
     ) -> None:
         self._file, self._lock, self._now = state, threading.RLock(), now
+        self._accounts = storage_accounts.Exclusive()
         self._checks = (*checks, sdk_types.violations)
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
         self._cleared = threading.Event()
@@ -140,7 +142,8 @@ class Azure:
     def create(self, type_token: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """Create a resource (PUT). Raises RefusedError, or HalfDoneError if its provisioning failed."""
         identifier = addresses.address(type_token, inputs)
-        with self.called("create", type_token, identifier) as fault, self._lock:
+        account = storage_accounts.account(type_token, identifier, inputs)
+        with self.called("create", type_token, identifier) as fault, self._accounts.operation(account), self._lock:
             self.check(type_token, inputs)
             self._check_place(type_token, identifier, inputs)
             self._check_beside(type_token, identifier, inputs)
@@ -158,7 +161,8 @@ class Azure:
 
     def update(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """Update an existing resource (PUT). Raises RefusedError."""
-        with self.called("update", type_token, identifier), self._lock:
+        account = storage_accounts.account(type_token, identifier, inputs)
+        with self.called("update", type_token, identifier), self._accounts.operation(account), self._lock:
             self.check(type_token, inputs)
             old = self._there(identifier)
             if reason := immutable.refusal(type_token, old["inputs"], inputs):
@@ -175,7 +179,9 @@ class Azure:
 
     def delete(self, type_token: str, identifier: str) -> None:
         """Delete a resource. A resource that does not exist is a success, as on Azure. Raises RefusedError."""
-        with self.called("delete", type_token, identifier), self._lock:
+        inputs = self.resources.get(identifier.lower(), {}).get("inputs", {})
+        account = storage_accounts.account(type_token, identifier, inputs)
+        with self.called("delete", type_token, identifier), self._accounts.operation(account), self._lock:
             if identifier.lower() not in self.resources:
                 return
             if refused := deletion.refusal(type_token, identifier, self.resources):

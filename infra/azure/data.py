@@ -80,7 +80,7 @@ def create_data_plane(base: Foundation, azure: AzureSettings, *, public_origin: 
     )
     postgres = _database(base, azure)
     endpoints = [
-        _endpoint(base, PrivateLinkGroup.BLOB, ZoneRole.BLOB, store.id),
+        _endpoint(base, PrivateLinkGroup.BLOB, ZoneRole.BLOB, store.id, after=[store]),
         _endpoint(base, PrivateLinkGroup.VAULT, ZoneRole.VAULT, vault.id),
     ]
     if azure.private_registry:
@@ -112,7 +112,12 @@ def _database(base: Foundation, azure: AzureSettings) -> Postgres:
 
 
 def _endpoint(
-    base: Foundation, group: PrivateLinkGroup, zone: ZoneRole, target_id: pulumi.Output[str]
+    base: Foundation,
+    group: PrivateLinkGroup,
+    zone: ZoneRole,
+    target_id: pulumi.Output[str],
+    *,
+    after: Sequence[pulumi.Resource] = (),
 ) -> PrivateEndpoint:
     return PrivateEndpoint(
         f"endpoint-{group}",
@@ -125,5 +130,6 @@ def _endpoint(
             target_id=target_id,
             group=group,
             zone_id=base.network.zone_ids[zone],
+            after=after,
         ),
     )

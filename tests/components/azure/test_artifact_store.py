@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pulumi
@@ -229,3 +230,18 @@ def test_all_problems_are_reported_at_once() -> None:
 @pytest.mark.parametrize("resource", REPLACED_BY)
 def test_what_replaces_it_is_known(resource: str) -> None:
     assert replacing(resource) == REPLACED_BY[resource]
+
+
+@both
+@scenarios
+def test_what_is_made_in_the_account_waits_for_each_other(given: dict[str, Any], preview: bool) -> None:
+    graph = graph_of(given, preview=preview)
+    parts = [
+        "it-account",
+        "it-blob-service",
+        "it-container",
+        "it-lifecycle",
+        *(["it-lock"] if given["protect"] else []),
+    ]
+    for earlier, later in pairwise(parts):
+        assert earlier in graph.dependencies(later)
