@@ -15,9 +15,17 @@ from components.azure.postgres_size import HighAvailability, ServerSize, Tier
 
 PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
-        # Azure's own defaults, set so that a change by hand is found as drift.
+        # Azure's own defaults, set so that a change by hand is found as drift. Azure ignores a value that is its
+        # default, so an `up` does not undo that change: the runbook has the command.
         "require_secure_transport": "on",
         "ssl_min_protocol_version": "TLSv1.2",
+        # Checkpoints that come too often say that the disk is the limit.
+        "log_checkpoints": "on",
+        # Who changed a schema or a right, and how: the audit log, which keeps what statement logging is refused for
+        # below out of it. It is loaded by the first restart of the server; Azure's own libraries stay loaded beside it.
+        "azure.extensions": "pgaudit",
+        "shared_preload_libraries": "pg_cron,pg_stat_statements,pgaudit",
+        "pgaudit.log": "ddl,role",
         # Milliseconds. A replica that hangs inside a transaction holds row locks, and a migration waits for those.
         "idle_in_transaction_session_timeout": "300000",
         # Seconds. Replicas vanish without a word (scale-in, a lost node): their connections are back in two minutes.
@@ -33,10 +41,12 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Server parameters of every server, each with its reason. max_connections is left to follow the SKU, and
-statement_timeout to each session: a migration may take long, a request may not. Statements are not logged: the driver
-writes values into them, so the logs would hold users' parameters and tags."""
+statement_timeout to each session: a migration may take long, a request may not. Statements on data are not logged: the
+driver writes values into them, so the logs would hold users' parameters and tags. log_connections and
+log_disconnections are always on and read-only on Azure, which refuses to set them."""
 
 _SECURE = {"require_secure_transport": ("on",), "ssl_min_protocol_version": ("TLSv1.2", "TLSv1.3")}
+_READ_ONLY = ("log_connections", "log_disconnections")
 _SERVER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
 _PARAMETER = re.compile(r"[a-z0-9_.]+\Z")
 _TIERS = {
@@ -158,5 +168,7 @@ class PostgresArgs:
                 yield f"parameters: {name!r}; names have lower-case letters, digits, '_' and '.'. Correct it."
             elif name in _SECURE and value not in _SECURE[name]:
                 yield f"parameters: {name}={value!r}; only {' or '.join(_SECURE[name])} is secure. Leave it out."
+            elif name in _READ_ONLY:
+                yield f"parameters: {name}={value!r}; it is always on and read-only on Azure. Leave it out."
             elif name.startswith("pgbouncer."):
                 yield f"parameters: {name}={value!r}; PgBouncer is not used, for the reasons in Postgres. Leave it out."

@@ -27,6 +27,7 @@ from delivery.offline_azure import (
     revisions,
     rules,
     sdk_types,
+    server_parameters,
     storage_accounts,
 )
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
@@ -214,6 +215,7 @@ class Azure:
     def _write(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
         old = self.resources.get(identifier.lower(), {})
         kept = computed_outputs.written_back(type_token, inputs, old.get("inputs", {}))
+        kept = server_parameters.written_back(type_token, kept, old.get("inputs", {}))
         version = old.get("version", 0) + 1
         kept = budgets.written_back(type_token, identifier, kept, version)
         resource: dict[str, Any] = {"id": identifier, "type": type_token, "inputs": kept, "version": version}
@@ -232,7 +234,8 @@ class Azure:
         return self.resources[identifier.lower()]
 
     def _check_beside(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> None:
-        if refused := rules.refusal(type_token, identifier, inputs, self.resources):
+        refused = rules.refusal(type_token, identifier, inputs, self.resources)
+        if refused := refused or server_parameters.refusal(type_token, inputs):
             raise refused
 
     def _check_place(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> None:

@@ -39,6 +39,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/preview/test_forms.py": False,
     "tests/delivery/preview/test_plan.py": False,
     "tests/delivery/preview/test_recordings.py": False,
+    "tests/delivery/offline_azure/test_server_parameters.py": False,
     "tests/delivery/offline_azure/test_storage_accounts.py": False,
     "tests/delivery/recover/test_addresses.py": False,
     "tests/delivery/recover/test_parts.py": False,

@@ -170,6 +170,17 @@ def test_parameters_have_their_defaults_again_when_they_leave_the_program() -> N
     assert parameters_of(graph) == {**PARAMETERS, "log_lock_waits": "off", "work_mem": "16384"}
 
 
+def test_changes_of_schema_and_rights_are_audited_and_no_value_of_a_user_is() -> None:
+    parameters = parameters_of(graph_of(DEFAULTS))
+    names = list(parameters)
+    assert parameters["azure.extensions"] == "pgaudit"
+    assert parameters["shared_preload_libraries"].split(",") == ["pg_cron", "pg_stat_statements", "pgaudit"]
+    assert parameters["pgaudit.log"] == "ddl,role"
+    assert not {"log_statement", "pgaudit.log_parameter", "log_min_duration_statement"} & set(names)
+    # Each needs the one before it.
+    assert names.index("azure.extensions") < names.index("shared_preload_libraries") < names.index("pgaudit.log")
+
+
 def test_only_what_azure_changes_by_itself_is_ignored() -> None:
     written_back = {"availabilityZone", "highAvailability.standbyAvailabilityZone", "network.publicNetworkAccess"}
     growing = graph_of({"auto_grow": True}).options("it-server").ignore_changes
@@ -243,6 +254,7 @@ def test_the_link_of_the_zone_is_waited_for() -> None:
         ({"parameters": {"require_secure_transport": "off"}}, "only on is secure"),
         ({"parameters": {"ssl_min_protocol_version": "TLSv1"}}, "only TLSv1.2 or TLSv1.3"),
         ({"parameters": {"pgbouncer.enabled": "true"}}, "PgBouncer is not used"),
+        ({"parameters": {"log_connections": "on"}}, "always on and read-only on Azure"),
     ],
 )
 def test_it_refuses(given: dict[str, Any], message: str) -> None:
