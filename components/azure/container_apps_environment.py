@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_azure_native import app, privatedns
@@ -23,8 +23,9 @@ class ContainerAppsEnvironmentArgs:
     """`subnet_id` is a subnet of /27 or larger, delegated to Microsoft.App/environments, that nothing else uses.
 
     Plain values decide on resources or cannot be changed later: `internal` keeps the ingress inside the virtual
-    network, where `network_id` is then linked to a private zone with the environment's names; `zone_redundant` spreads
-    replicas over zones. Changing either, or the subnet, replaces the environment and every app in it.
+    network, where `network_id` is then linked to a private zone with the environment's names, and so is each of
+    `client_networks`, ids of other networks by a short name; `zone_redundant` spreads replicas over zones. Changing
+    `internal`, `zone_redundant` or the subnet replaces the environment and every app in it.
     """
 
     environment_name: str
@@ -35,6 +36,7 @@ class ContainerAppsEnvironmentArgs:
     network_id: pulumi.Input[str]
     workspace_id: pulumi.Input[str]
     internal: bool = True
+    client_networks: Mapping[str, str] = field(default_factory=dict)
     zone_redundant: bool = False
 
 
@@ -106,17 +108,19 @@ class ContainerAppsEnvironment(pulumi.ComponentResource):
             tags=args.tags,
             opts=child,
         )
-        privatedns.VirtualNetworkLink(
-            f"{name}-zone-link",
-            virtual_network_link_name="network",
-            private_zone_name=zone.name,
-            location="global",
-            resource_group_name=args.resource_group_name,
-            tags=args.tags,
-            registration_enabled=False,
-            virtual_network=privatedns.SubResourceArgs(id=args.network_id),
-            opts=child,
-        )
+        others = {f"client-{key}": network for key, network in args.client_networks.items()}
+        for link, network in {"network": args.network_id, **others}.items():
+            privatedns.VirtualNetworkLink(
+                f"{name}-zone-link" if link == "network" else f"{name}-zone-link-{link}",
+                virtual_network_link_name=link,
+                private_zone_name=zone.name,
+                location="global",
+                resource_group_name=args.resource_group_name,
+                tags=args.tags,
+                registration_enabled=False,
+                virtual_network=privatedns.SubResourceArgs(id=network),
+                opts=child,
+            )
         privatedns.PrivateRecordSet(
             f"{name}-zone-apps",
             private_zone_name=zone.name,

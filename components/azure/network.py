@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -15,6 +15,7 @@ from components.azure import diagnostics
 from components.azure.lock import lock
 from components.azure.network_plan import CONTAINER_APPS_SUBNETS, NetworkPlan, SubnetRole, plan
 from components.azure.network_rules import COMPUTE, Traffic, rules
+from components.azure.private_endpoint import PrivateLinkGroup
 
 _POSTGRES_ZONE_SUFFIX = ".postgres.database.azure.com"
 
@@ -28,15 +29,15 @@ class ZoneRole(enum.StrEnum):
     """Whose private names a zone holds."""
 
     POSTGRES = "postgres"
-    BLOB = "blob"
-    VAULT = "vault"
-    REGISTRY = "registry"
+    BLOB = PrivateLinkGroup.BLOB.value
+    VAULT = PrivateLinkGroup.VAULT.value
+    REGISTRY = PrivateLinkGroup.REGISTRY.value
 
 
 _PRIVATE_LINK_ZONES = {
-    ZoneRole.BLOB: "privatelink.blob.core.windows.net",
-    ZoneRole.VAULT: "privatelink.vaultcore.azure.net",
-    ZoneRole.REGISTRY: "privatelink.azurecr.io",
+    PrivateLinkGroup.BLOB: "privatelink.blob.core.windows.net",
+    PrivateLinkGroup.VAULT: "privatelink.vaultcore.azure.net",
+    PrivateLinkGroup.REGISTRY: "privatelink.azurecr.io",
 }
 
 
@@ -48,13 +49,17 @@ class NetworkArgs:
     - `network_name`: 2 to 60 characters; security groups and the outbound address are named after it.
     - `cidr`: the private range of the whole network, planned by `network_plan.plan`.
     - `subnets`: which there are, with their prefix lengths; a subnet in use can be neither moved nor resized.
-    - `private_endpoints`: whether data is reached through them; makes the private link zones. Their subnet is planned
-      in any case, so that turning them on moves nothing.
+    - `private_endpoints`: what is reached through them, each by a private link zone; the others are reached at their
+      public addresses. The endpoints' subnet is planned in any case, so that another one moves nothing.
     - `fixed_outbound_address`: a NAT gateway gives compute one public address, for other people's allow-lists.
     - `address_zones`: availability zones of that address; none lets Azure choose, as in regions without zones.
     - `internet_outbound`: whether services may call HTTPS on the internet (webhooks). Off by default.
     - `client_ranges`: CIDRs that may call the gateway; none means this network and its peers. An environment that is
       public takes its callers past the network, so groups do not see them.
+    - `clients_reach`: which private endpoints clients call themselves. Their ranges are then let into the endpoints'
+      subnet, where a rule cannot tell one endpoint from another: each service still asks who calls.
+    - `client_networks`: ids of other networks by a short name; they resolve the names of what `clients_reach`. Azure
+      refuses a network that has a zone of that name already.
     - `postgres_zone`: name of the zone of PostgreSQL servers; must not begin with a server's name.
     - `protect`: whether the outbound address, which others rely on, is protected and locked.
     """
@@ -66,11 +71,13 @@ class NetworkArgs:
     network_name: str
     cidr: str
     subnets: Mapping[SubnetRole, int] = field(default_factory=lambda: CONTAINER_APPS_SUBNETS)
-    private_endpoints: bool = True
+    private_endpoints: Collection[PrivateLinkGroup] = tuple(PrivateLinkGroup)
     fixed_outbound_address: bool = False
     address_zones: Sequence[str] = ()
     internet_outbound: bool = False
     client_ranges: Sequence[str] = ()
+    clients_reach: Collection[PrivateLinkGroup] = ()
+    client_networks: Mapping[str, str] = field(default_factory=dict)
     postgres_zone: str = f"data.private{_POSTGRES_ZONE_SUFFIX}"
     protect: bool = False
 
@@ -93,7 +100,13 @@ class NetworkArgs:
         if self.address_zones and not self.fixed_outbound_address:
             raise ValueError("address_zones: given without fixed_outbound_address; turn that on or leave them out.")
         if self.private_endpoints and SubnetRole.PRIVATE_ENDPOINTS not in self.subnets:
-            raise ValueError("private_endpoints: needs the subnet private-endpoints; add it to subnets or turn it off.")
+            raise ValueError(
+                "private_endpoints: needs the subnet private-endpoints; add it to subnets or leave them out."
+            )
+        if lost := ", ".join(group for group in self.clients_reach if group not in self.private_endpoints):
+            raise ValueError(
+                f"clients_reach: {lost} has no private endpoint; add it to private_endpoints or leave it out."
+            )
         plan(self.cidr, self.subnets)
 
 
@@ -158,7 +171,11 @@ class Network(pulumi.ComponentResource):
     ) -> dict[SubnetRole, pulumi.Output[str]]:
         args = self._args
         traffic = Traffic(
-            clients=args.client_ranges, private_endpoints=args.private_endpoints, internet=args.internet_outbound
+            region=args.location,
+            clients=args.client_ranges,
+            private_endpoints=args.private_endpoints,
+            clients_reach_endpoints=bool(args.clients_reach),
+            internet=args.internet_outbound,
         )
         made: dict[SubnetRole, network.Subnet] = {}
         for role, cidr in planned.subnets.items():
@@ -237,7 +254,8 @@ class Network(pulumi.ComponentResource):
 
     def _zones(self) -> dict[ZoneRole, str]:
         zones = {ZoneRole.POSTGRES: self._args.postgres_zone} if SubnetRole.POSTGRES in self._args.subnets else {}
-        return zones | (_PRIVATE_LINK_ZONES if self._args.private_endpoints else {})
+        private = {ZoneRole(group.value): name for group, name in _PRIVATE_LINK_ZONES.items()}
+        return zones | {role: name for role, name in private.items() if role.value in self._args.private_endpoints}
 
     def _zone(self, role: ZoneRole, zone_name: str, vnet: network.VirtualNetwork) -> pulumi.Output[str]:
         zone = privatedns.PrivateZone(
@@ -248,15 +266,23 @@ class Network(pulumi.ComponentResource):
             tags=self._args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        link = privatedns.VirtualNetworkLink(
-            f"{self._prefix}-{role}-zone-link",
-            virtual_network_link_name=self._args.network_name,
+        own = self._link(f"{self._prefix}-{role}-zone-link", zone, self._args.network_name, vnet.id)
+        if role.value in self._args.clients_reach:
+            for key, other in self._args.client_networks.items():
+                self._link(f"{self._prefix}-{role}-zone-link-{key}", zone, f"client-{key}", other)
+        return pulumi.Output.all(zone.id, own.id).apply(lambda ids: str(ids[0]))
+
+    def _link(
+        self, name: str, zone: privatedns.PrivateZone, link_name: str, network_id: pulumi.Input[str]
+    ) -> privatedns.VirtualNetworkLink:
+        return privatedns.VirtualNetworkLink(
+            name,
+            virtual_network_link_name=link_name,
             private_zone_name=zone.name,
-            virtual_network=privatedns.SubResourceArgs(id=vnet.id),
+            virtual_network=privatedns.SubResourceArgs(id=network_id),
             registration_enabled=False,
             location="global",
             resource_group_name=self._args.resource_group_name,
             tags=self._args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return pulumi.Output.all(zone.id, link.id).apply(lambda ids: str(ids[0]))

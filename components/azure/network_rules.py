@@ -1,25 +1,29 @@
 """What may enter and leave each subnet: the least that its service needs, and an end rule that denies the rest. Pure.
 
 Sources on Microsoft Learn: "Secure a virtual network in Azure Container Apps with network security groups" (workload
-profiles), "Networking overview using VNet integration" (PostgreSQL flexible server: ports 5432 and 6432, Storage for
-the log archive, Entra for sign-in), "Virtual network service tags".
+profiles), "Endpoint reference for Azure Container Registry" (layers come from Azure Storage, unless the registry has
+private endpoints), "Networking overview using VNet integration" (PostgreSQL flexible server: ports 5432 and 6432 within
+its subnet, Storage for the log archive, Entra for sign-in), "Virtual network service tags".
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import pulumi
 from pulumi_azure_native import network
 
 from components.azure.network_plan import NetworkPlan, SubnetRole
+from components.azure.private_endpoint import PrivateLinkGroup
 
 COMPUTE = (SubnetRole.CONTAINER_APPS, SubnetRole.AKS_NODES, SubnetRole.AKS_PODS)
 """Subnets in which our own processes run."""
 
 _AKS = (SubnetRole.AKS_NODES, SubnetRole.AKS_PODS)
-_POSTGRES_PORTS = ("5432", "6432")  # PostgreSQL and its PgBouncer
+_POSTGRES_PORTS = ("5432",)
+_STANDBY_PORTS = (*_POSTGRES_PORTS, "6432")  # within its subnet, where Azure asks for PgBouncer's port too
 _HTTPS = ("443",)
 _ANY = ("*",)
 _LAST_PRIORITY = 4096
@@ -46,13 +50,17 @@ class ServiceTag(enum.StrEnum):
 class Traffic:
     """What a network is meant to carry, beyond what its services need.
 
+    `region`: where the network is; images' layers come from no other one.
     `clients`: ranges from which the gateway is called; none means the virtual network and what it is peered with.
-    `private_endpoints`: whether data is reached through them; else through the services' public addresses.
+    `private_endpoints`: what is reached through them; the others are reached at their public addresses.
+    `clients_reach_endpoints`: whether the clients call those endpoints themselves.
     `internet`: whether services may call HTTPS on the internet, as webhooks do.
     """
 
+    region: pulumi.Input[str]
     clients: Sequence[str] = ()
-    private_endpoints: bool = True
+    private_endpoints: Collection[PrivateLinkGroup] = tuple(PrivateLinkGroup)
+    clients_reach_endpoints: bool = False
     internet: bool = False
 
 
@@ -60,10 +68,11 @@ def rules(role: SubnetRole, plan: NetworkPlan, traffic: Traffic) -> list[network
     """The rules of a subnet's network security group, in order of priority for each direction."""
     own = str(plan.subnets[role])
     compute = {other: str(plan.subnets[other]) for other in COMPUTE if other in plan.subnets}
+    clients = (*traffic.clients,) or ServiceTag.VIRTUAL_NETWORK
     listed: list[_Rule] = []
     if role in COMPUTE:
         listed += [
-            _Rule("clients", _IN, _TCP, (*traffic.clients,) or ServiceTag.VIRTUAL_NETWORK, own, _client_ports(role)),
+            _Rule("clients", _IN, _TCP, clients, own, _client_ports(role)),
             _Rule("load-balancer", _IN, _TCP, ServiceTag.LOAD_BALANCER, own, _probe_ports(role)),
         ]
     if role in _AKS:
@@ -74,12 +83,14 @@ def rules(role: SubnetRole, plan: NetworkPlan, traffic: Traffic) -> list[network
         listed += [_Rule("itself", way, _EVERY, own, own) for way in (_IN, _OUT)]
         listed += _outbound_of_services(own, plan, traffic)
     if role is SubnetRole.POSTGRES:
-        sources: dict[str, str] = {"itself": own} | {str(other): cidr for other, cidr in compute.items()}
-        listed += [_Rule(f"from-{name}", _IN, _TCP, source, own, _POSTGRES_PORTS) for name, source in sources.items()]
-        listed.append(_Rule("to-itself", _OUT, _TCP, own, own, _POSTGRES_PORTS))
+        listed.append(_Rule("from-itself", _IN, _TCP, own, own, _STANDBY_PORTS))
+        listed += [_Rule(f"from-{name}", _IN, _TCP, source, own, _POSTGRES_PORTS) for name, source in compute.items()]
+        listed.append(_Rule("to-itself", _OUT, _TCP, own, own, _STANDBY_PORTS))
         listed += [_to(tag, own) for tag in (ServiceTag.STORAGE, ServiceTag.ENTRA)]
-    if role is SubnetRole.PRIVATE_ENDPOINTS:
+    if role is SubnetRole.PRIVATE_ENDPOINTS and traffic.private_endpoints:
         listed += [_Rule(f"from-{name}", _IN, _TCP, source, own, _HTTPS) for name, source in compute.items()]
+        if traffic.clients_reach_endpoints:
+            listed.append(_Rule("clients", _IN, _TCP, clients, own, _HTTPS))
     return _finished(listed, deny=(_IN, _OUT))
 
 
@@ -89,7 +100,7 @@ class _Rule:
     direction: network.SecurityRuleDirection
     protocol: network.SecurityRuleProtocol
     source: str | tuple[str, ...]
-    destination: str
+    destination: pulumi.Input[str]
     ports: tuple[str, ...] = _ANY
     access: network.SecurityRuleAccess = network.SecurityRuleAccess.ALLOW
 
@@ -98,27 +109,33 @@ def _outbound_of_services(own: str, plan: NetworkPlan, traffic: Traffic) -> list
     found = []
     if database := plan.subnets.get(SubnetRole.POSTGRES):
         found.append(_Rule("to-postgres", _OUT, _TCP, own, str(database), _POSTGRES_PORTS))
-    if endpoints := plan.subnets.get(SubnetRole.PRIVATE_ENDPOINTS):
+    endpoints = plan.subnets.get(SubnetRole.PRIVATE_ENDPOINTS)
+    if endpoints and traffic.private_endpoints:
         found.append(_Rule("to-private-endpoints", _OUT, _TCP, own, str(endpoints), _HTTPS))
     # Azure's own DNS. Groups do not hold it back, but the environment stands still if a later rule of Azure's did.
     found.append(_Rule("to-dns", _OUT, _EVERY, own, "168.63.129.16", ("53",)))
-    # Storage holds the layers of every registry's images, a private one's too.
-    tags = [
-        ServiceTag.MICROSOFT_REGISTRY,
-        ServiceTag.FRONT_DOOR,
-        ServiceTag.ENTRA,
-        ServiceTag.MONITOR,
-        ServiceTag.STORAGE,
-    ]
-    if not traffic.private_endpoints:
-        tags += [ServiceTag.CONTAINER_REGISTRY, ServiceTag.KEY_VAULT]
+    tags = [ServiceTag.MICROSOFT_REGISTRY, ServiceTag.FRONT_DOOR, ServiceTag.ENTRA, ServiceTag.MONITOR]
+    public = {group for group in PrivateLinkGroup if group not in traffic.private_endpoints}
+    if PrivateLinkGroup.REGISTRY in public:
+        tags.append(ServiceTag.CONTAINER_REGISTRY)
+    if PrivateLinkGroup.VAULT in public:
+        tags.append(ServiceTag.KEY_VAULT)
     if traffic.internet:
         tags.append(ServiceTag.INTERNET)
-    return found + [_to(tag, own) for tag in tags]
+    found += [_to(tag, own) for tag in tags]
+    if public & {PrivateLinkGroup.REGISTRY, PrivateLinkGroup.BLOB}:
+        # Layers of a public registry come from Storage. Of one region: an account elsewhere is nobody's of ours.
+        found.append(_Rule(f"to-{ServiceTag.STORAGE}", _OUT, _TCP, own, _in_region(traffic.region), _HTTPS))
+    return found
+
+
+def _in_region(region: pulumi.Input[str]) -> pulumi.Input[str]:
+    tag = f"{ServiceTag.STORAGE}."
+    return tag + region if isinstance(region, str) else pulumi.Output.concat(tag, region)
 
 
 def _to(tag: ServiceTag, own: str) -> _Rule:
-    return _Rule(f"to-{tag}", _OUT, _TCP, own, tag, _HTTPS)
+    return _Rule(f"to-{tag}", _OUT, _TCP, own, tag.value, _HTTPS)
 
 
 def _client_ports(role: SubnetRole) -> tuple[str, ...]:
@@ -155,7 +172,7 @@ def _argument(rule: _Rule, priority: int) -> network.SecurityRuleArgs:
         source_address_prefix=None if several else str(rule.source),
         source_address_prefixes=list(rule.source) if several else None,
         source_port_range="*",
-        destination_address_prefix=str(rule.destination),
+        destination_address_prefix=rule.destination,
         destination_port_range=rule.ports[0] if len(rule.ports) == 1 else None,
         destination_port_ranges=list(rule.ports) if len(rule.ports) > 1 else None,
     )

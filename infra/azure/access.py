@@ -105,7 +105,7 @@ def _grants_of_the_platform(base: Foundation) -> pulumi.Output[str]:
     roles: dict[str, list[AzureRole]] = {}
     for grant in grants(clients_reach_blob=True):
         roles.setdefault(grant.holder, []).append(grant.role)
-    ids = pulumi.Output.all(**{holder: base.identities[holder].principal_id for holder in ROLES_WITH_IDENTITY})
+    ids = pulumi.Output.all(**{holder: base.identities[holder].principal_id for holder in Role})
     return ids.apply(lambda known: only_these_grants({known[holder]: given for holder, given in roles.items()}))
 
 

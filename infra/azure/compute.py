@@ -102,6 +102,7 @@ class _ContainerApps:
                 network_id=base.network.network_id,
                 workspace_id=base.monitoring.workspace_id,
                 internal=azure.exposure is Exposure.INTERNAL,
+                client_networks=azure.network.clients_by_name,
                 zone_redundant=azure.zone_redundant,
             ),
         )

@@ -17,7 +17,7 @@ from components.azure.postgres_size import max_connections
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
 from components.mlflow.observability.alerts import database_alerts
 from infra import rights
-from infra.azure.foundation import Foundation
+from infra.azure.foundation import Foundation, private_endpoints
 from infra.naming import ARTIFACT_CONTAINER
 from infra.settings.azure import AzureSettings
 
@@ -79,12 +79,14 @@ def create_data_plane(base: Foundation, azure: AzureSettings, *, public_origin: 
         ),
     )
     postgres = _database(base, azure)
-    endpoints = [
-        _endpoint(base, PrivateLinkGroup.BLOB, ZoneRole.BLOB, store.id, after=[store]),
-        _endpoint(base, PrivateLinkGroup.VAULT, ZoneRole.VAULT, vault.id),
-    ]
-    if azure.private_registry:
-        endpoints.append(_endpoint(base, PrivateLinkGroup.REGISTRY, ZoneRole.REGISTRY, images.id))
+    targets = {
+        PrivateLinkGroup.BLOB: store.id,
+        PrivateLinkGroup.VAULT: vault.id,
+        PrivateLinkGroup.REGISTRY: images.id,
+    }
+    # Azure works on one request for an account at a time: its endpoint waits for all that the store makes in it.
+    after = {PrivateLinkGroup.BLOB: [store]}
+    endpoints = [_endpoint(base, group, targets[group], after.get(group, ())) for group in private_endpoints(azure)]
     return Data(postgres=postgres, store=store, vault=vault, images=images, endpoints=endpoints)
 
 
@@ -114,10 +116,8 @@ def _database(base: Foundation, azure: AzureSettings) -> Postgres:
 def _endpoint(
     base: Foundation,
     group: PrivateLinkGroup,
-    zone: ZoneRole,
     target_id: pulumi.Output[str],
-    *,
-    after: Sequence[pulumi.Resource] = (),
+    after: Sequence[pulumi.Resource],
 ) -> PrivateEndpoint:
     return PrivateEndpoint(
         f"endpoint-{group}",
@@ -129,7 +129,7 @@ def _endpoint(
             subnet_id=base.network.subnet_ids[SubnetRole.PRIVATE_ENDPOINTS],
             target_id=target_id,
             group=group,
-            zone_id=base.network.zone_ids[zone],
+            zone_id=base.network.zone_ids[ZoneRole(group.value)],
             after=after,
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -13,6 +13,7 @@ from components.azure.log_table import LogTable
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
 from components.azure.network import Network, NetworkArgs
 from components.azure.network_plan import SubnetRole
+from components.azure.private_endpoint import PrivateLinkGroup
 from components.mlflow.observability import kql, workbook
 from components.mlflow.observability.alerts import query_alerts
 from components.mlflow.roles import Role
@@ -86,8 +87,11 @@ def create_foundation(
             subnets=subnets,
             fixed_outbound_address=azure.network.fixed_outbound_address,
             address_zones=_ZONES if azure.zone_redundant and azure.network.fixed_outbound_address else (),
+            private_endpoints=private_endpoints(azure),
             internet_outbound=azure.network.internet_outbound,
             client_ranges=azure.network.client_ranges,
+            clients_reach=[PrivateLinkGroup.BLOB] if azure.storage.clients_reach_blob else [],
+            client_networks=azure.network.clients_by_name,
             postgres_zone=names.postgres_zone,
             protect=azure.protect,
         ),
@@ -116,6 +120,12 @@ def create_foundation(
         network=network,
         identities=identities,
     )
+
+
+def private_endpoints(azure: AzureSettings) -> Sequence[PrivateLinkGroup]:
+    """Return what the network reaches by a private endpoint. The rules for the rest name its public addresses."""
+    always = (PrivateLinkGroup.BLOB, PrivateLinkGroup.VAULT)
+    return (*always, PrivateLinkGroup.REGISTRY) if azure.private_registry else always
 
 
 def _budget(azure: AzureSettings, names: Names, group: resources.ResourceGroup) -> BudgetArgs | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
+from components.azure.network import ZoneRole
 from components.compute.container_apps.image import Image
 from components.compute.contract import Ingress, WorkloadIdentity
 from components.mlflow.platform import PlatformArgs
@@ -50,6 +51,7 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
         "storage_account": data.store.name,
         "key_vault": data.vault.name,
         "workspace_id": base.monitoring.workspace_id,
+        **({"blob_zone_id": base.network.zone_ids[ZoneRole.BLOB]} if azure.storage.clients_reach_blob else {}),
         **({"outbound_address": base.network.outbound_address} if base.network.outbound_address else {}),
         **workflows,
     }

@@ -27,11 +27,16 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _DIGEST_WORDS = "sha256: and 64 hexadecimal digits, no tag; or none for the first `up`, before there is an image"
 _WORD = r"[^\s<>%&\\?/][^<>%&\\?/]{0,254}"
 _WORD_WORDS = "1 to 255 characters without <>%&\\?/"
+_NETWORK_ID = (
+    r"/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[^/\s]{1,90}"
+    r"/providers/Microsoft\.Network/virtualNetworks/[^/\s]{2,64}"
+)
 _METRICS = LIMITS["metrics_seconds"]
 
 TagName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 ._:-]{0,127}$")]
 TagValue = Annotated[str, Field(pattern=f"^{_WORD}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+NetworkId = Annotated[str, Field(pattern=f"^{_NETWORK_ID}$")]
 Ipv4Range = Annotated[str, Field(pattern=r"^[0-9./]+$"), checked(ipaddress.IPv4Network)]
 
 
@@ -115,10 +120,24 @@ class NetworkSettings(Section):
         example="10.0.0.0/8",
         default=(),
     )
+    client_networks: tuple[NetworkId, ...] = described(
+        "Peered virtual networks of the clients. They resolve the gateway's name, and the account's with "
+        "storage.clientsReachBlob. Who deploys needs the right to join them",
+        "ids as in /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NAME, each "
+        "with another NAME",
+        example="/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub/providers/"
+        "Microsoft.Network/virtualNetworks/vnet-hub",
+        default=(),
+    )
     fixed_outbound_address: Switch = described("A NAT gateway with one public address", default=False)
     internet_outbound: Switch = described(
         "Whether services may call HTTPS on the internet, as webhooks do", default=False
     )
+
+    @property
+    def clients_by_name(self) -> Mapping[str, str]:
+        """Return the clients' networks by their own names."""
+        return {identifier.rsplit("/", 1)[-1].lower(): identifier for identifier in self.client_networks}
 
 
 def _check_sku(value: str) -> None:
@@ -168,7 +187,8 @@ class StorageSettings(Section):
     redundancy: Redundancy = described("Where the copies of an artifact are")
     soft_delete_days: Whole = bounded("How long a deleted artifact can be restored", 1, 365, unit="days", default=14)
     clients_reach_blob: Switch = described(
-        "Whether clients send large artifacts to the account themselves, which they must be able to reach",
+        "Whether clients send large artifacts to the account themselves. Those of network.clientRanges are let in to "
+        "its private endpoint",
         default=False,
     )
     cool_after_days: Whole = bounded(

@@ -92,6 +92,7 @@ def check(problems: Problems, settings: Settings) -> None:
         _workflows_can_sign_in(problems, azure.github)
     _public_needs_access_control(problems, azure)
     _public_clients_reach_no_blob(problems, azure)
+    _client_networks_have_names(problems, azure)
     _protection_is_whole(problems, azure)
     _connections_suffice(problems, settings, _server_of_azure(azure.database.sku))
     if settings.profile is ProfileName.PROD:
@@ -209,6 +210,14 @@ def _public_clients_reach_no_blob(problems: Problems, azure: AzureSettings) -> N
             "false with a public gateway, whose clients do not reach the account's private endpoint",
             f"set ingress to internal, or run `{problems.set(field, 'false')}`",
         )
+
+
+def _client_networks_have_names(problems: Problems, azure: AzureSettings) -> None:
+    """Links are named after them."""
+    given = azure.network.client_networks
+    if len(azure.network.clients_by_name) < len(given):
+        field = "network.clientNetworks"
+        problems.note(field, list(given), "networks with different names", problems.remove(field))
 
 
 def _protection_is_whole(problems: Problems, azure: AzureSettings) -> None:

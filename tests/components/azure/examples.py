@@ -34,6 +34,7 @@ GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/rg"
 PROVIDERS = f"{GROUP}/providers"
 NETWORK = f"{PROVIDERS}/Microsoft.Network/virtualNetworks/net"
 SUBNET = f"{NETWORK}/subnets/apps"
+HUB = "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub"
 
 Example = Callable[[str], pulumi.ComponentResource]
 """Makes an instance of a Pulumi name, with physical names that contain it."""
@@ -125,6 +126,8 @@ _EVERYTHING_OF_A_NETWORK = {
     "address_zones": ("1", "2", "3"),
     "internet_outbound": True,
     "client_ranges": ("10.0.0.0/8", "192.168.0.0/16"),
+    "clients_reach": (PrivateLinkGroup.BLOB,),
+    "client_networks": {"vnet-hub": HUB},
     "protect": True,
 }
 _EVERYTHING_OF_A_SERVER = {
@@ -149,7 +152,7 @@ EXAMPLES: Mapping[type[pulumi.ComponentResource], Mapping[str, Example]] = {
     },
     ContainerAppsEnvironment: {
         "defaults": _environment,
-        "max": lambda name: _environment(name, internal=True, zone_redundant=True),
+        "max": lambda name: _environment(name, zone_redundant=True, client_networks={"vnet-hub": HUB}),
         "public": lambda name: _environment(name, internal=False),
     },
     Identity: {
@@ -175,7 +178,7 @@ EXAMPLES: Mapping[type[pulumi.ComponentResource], Mapping[str, Example]] = {
     Network: {
         "defaults": _network,
         "max": lambda name: _network(name, **_EVERYTHING_OF_A_NETWORK),
-        "public": lambda name: _network(name, private_endpoints=False),
+        "public": lambda name: _network(name, private_endpoints=()),
     },
     Postgres: {
         "defaults": lambda name: _postgres(name, protect=False),

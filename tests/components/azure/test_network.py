@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.azure.network import Network, NetworkArgs, ZoneRole
@@ -23,7 +24,7 @@ SCENARIOS: Mapping[str, Mapping[str, Any]] = {
         "fixed_outbound_address": True,
         "address_zones": ("1", "2", "3"),
         "internet_outbound": True,
-        "private_endpoints": False,
+        "private_endpoints": (),
         "client_ranges": ("10.0.0.0/8", "192.168.0.0/16"),
         "protect": True,
     },
@@ -132,7 +133,7 @@ def test_no_group_lets_the_internet_in_and_each_ends_with_a_refusal(built: Calla
 def test_the_database_takes_its_ports_from_compute_only(built: Callable[..., Graph]) -> None:
     assert allowed(built(), "postgres", "Inbound") == {
         "from-itself-inbound": ("10.20.0.0/28", "5432,6432"),
-        "from-container-apps-inbound": ("10.20.0.64/26", "5432,6432"),
+        "from-container-apps-inbound": ("10.20.0.64/26", "5432"),
     }
 
 
@@ -141,13 +142,64 @@ def test_endpoints_answer_compute_and_call_nobody(built: Callable[..., Graph]) -
     assert allowed(built(), "private-endpoints", "Outbound") == {}
 
 
-def test_services_reach_public_services_only_where_nothing_is_private(built: Callable[..., Graph]) -> None:
-    private = {peer for peer, _ in allowed(built(), "container-apps", "Outbound").values()}
-    public = {peer for peer, _ in allowed(built(private_endpoints=False), "container-apps", "Outbound").values()}
+HUB = "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub"
+
+
+def test_clients_are_let_in_to_the_endpoints_that_they_call_and_resolve_their_names(
+    built: Callable[..., Graph],
+) -> None:
+    blob = {"clients_reach": (PrivateLinkGroup.BLOB,), "client_networks": {"vnet-hub": HUB}}
+    services = {"from-container-apps-inbound": ("10.20.0.64/26", "443")}
+    peers = allowed(built(**blob), "private-endpoints", "Inbound")
+    assert peers == {**services, "clients-inbound": ("VirtualNetwork", "443")}
+    graph = built(**blob, client_ranges=("10.9.0.0/24", "10.10.0.0/16"))
+    assert allowed(graph, "private-endpoints", "Inbound")["clients-inbound"] == ("10.9.0.0/24,10.10.0.0/16", "443")
+    linked = {
+        name: graph.inputs(name)["virtualNetwork"]["id"]
+        for name in graph.of_type("azure-native:privatedns:VirtualNetworkLink")
+    }
+    assert [name for name, network in linked.items() if network == HUB] == ["net-blob-zone-link-vnet-hub"]
+    assert {"net-blob-zone"} <= graph.dependencies("net-blob-zone-link-vnet-hub")
+
+
+def test_networks_of_clients_that_call_no_endpoint_resolve_none(built: Callable[..., Graph]) -> None:
+    graph = built(client_networks={"vnet-hub": HUB})
+    assert not [name for name in graph.names if "vnet-hub" in name]
+    assert "clients-inbound" not in allowed(graph, "private-endpoints", "Inbound")
+
+
+@pytest.mark.parametrize(
+    ("private", "public"),
+    [
+        ((), {"AzureKeyVault", "AzureContainerRegistry", "Storage.westeurope"}),
+        ((PrivateLinkGroup.BLOB, PrivateLinkGroup.VAULT), {"AzureContainerRegistry", "Storage.westeurope"}),
+        ((PrivateLinkGroup.VAULT, PrivateLinkGroup.REGISTRY), {"Storage.westeurope"}),
+        ((PrivateLinkGroup.BLOB, PrivateLinkGroup.REGISTRY), {"AzureKeyVault"}),
+    ],
+)
+def test_services_reach_the_public_addresses_of_what_has_no_endpoint(
+    built: Callable[..., Graph], private: tuple[PrivateLinkGroup, ...], public: set[str]
+) -> None:
+    all_private = {peer for peer, _ in allowed(built(), "container-apps", "Outbound").values()}
+    found = {peer for peer, _ in allowed(built(private_endpoints=private), "container-apps", "Outbound").values()}
+    assert found - all_private == public
+    assert all_private - found == (set() if private else {"10.20.0.32/27"})
+
+
+def test_services_reach_the_internet_only_if_wanted(built: Callable[..., Graph]) -> None:
+    closed = {peer for peer, _ in allowed(built(), "container-apps", "Outbound").values()}
     open_ = {peer for peer, _ in allowed(built(internet_outbound=True), "container-apps", "Outbound").values()}
-    assert public - private == {"AzureKeyVault", "AzureContainerRegistry"}
-    assert open_ - private == {"Internet"}
-    assert "168.63.129.16" in private
+    assert open_ - closed == {"Internet"}
+    assert "168.63.129.16" in closed
+
+
+@pytest.mark.parametrize("location", ["westeurope", pulumi.Output.from_input("westeurope")])
+def test_layers_of_a_public_registry_come_from_the_region(location: pulumi.Input[str]) -> None:
+    args = arguments(private_endpoints=(PrivateLinkGroup.BLOB, PrivateLinkGroup.VAULT), location=location)
+    graph = record(lambda: Network("net", args), preview=False)
+    peers = {peer for peer, _ in allowed(graph, "container-apps", "Outbound").values()}
+    assert "Storage.westeurope" in peers
+    assert "Storage" not in peers
 
 
 def test_only_the_given_ranges_call_the_gateway(built: Callable[..., Graph]) -> None:
@@ -200,7 +252,7 @@ def test_private_link_zones_come_with_private_endpoints_and_are_linked(built: Ca
     for zone in zones:
         assert {zone, "net-vnet"} <= graph.dependencies(f"{zone}-link")
         assert graph.inputs(f"{zone}-link")["registrationEnabled"] is False
-    assert built(private_endpoints=False).of_type("azure-native:privatedns:PrivateZone") == ["net-postgres-zone"]
+    assert built(private_endpoints=()).of_type("azure-native:privatedns:PrivateZone") == ["net-postgres-zone"]
 
 
 @pytest.mark.parametrize("preview", [False, True])
@@ -229,7 +281,7 @@ def test_turning_private_endpoints_on_moves_nothing(built: Callable[..., Graph])
     def ranges(graph: Graph) -> dict[str, str]:
         return {n: graph.inputs(n)["addressPrefix"] for n in graph.of_type("azure-native:network:Subnet")}
 
-    assert ranges(built(private_endpoints=False)) == ranges(built())
+    assert ranges(built(private_endpoints=())) == ranges(built())
 
 
 @pytest.mark.parametrize(
@@ -240,6 +292,10 @@ def test_turning_private_endpoints_on_moves_nothing(built: Callable[..., Graph])
         ({"client_ranges": ("Internet",)}, "client_ranges: 'Internet' is no IPv4 range"),
         ({"address_zones": ("1",)}, "address_zones: given without fixed_outbound_address"),
         ({"subnets": {SubnetRole.POSTGRES: 28}}, "needs the subnet private-endpoints"),
+        (
+            {"private_endpoints": (PrivateLinkGroup.VAULT,), "clients_reach": (PrivateLinkGroup.BLOB,)},
+            "clients_reach: blob has no private endpoint",
+        ),
         ({"postgres_zone": "postgres.database.azure.com"}, "must end in .postgres.database.azure.com"),
         ({"network_name": "v" * 61}, "must have 2 to 60 characters"),
     ],

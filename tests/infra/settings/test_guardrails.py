@@ -16,7 +16,7 @@ from infra import tags
 from infra.settings import guardrails
 from infra.settings.model import SettingsError, parse
 from mlflow_runtime.artifacts import blocks, memory
-from tests.support.recorder import record
+from tests.support.recorder import SUBSCRIPTION_ID, record
 from tests.support.stacks import REPOSITORY, STACKS, configuration, graph
 
 OPERATIONS = REPOSITORY / "docs" / "operations.md"
@@ -86,6 +86,16 @@ def test_clients_from_the_internet_cannot_reach_the_account() -> None:
     said = refused("dev", ingress="public", storage={"clientsReachBlob": True})
     assert "storage.clientsReachBlob: 'true' is not allowed; allowed: false with a public gateway" in said
     parse(configuration("dev", storage={"clientsReachBlob": True}), "dev")
+
+
+def test_networks_of_clients_have_different_names() -> None:
+    given = [
+        f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{name}"
+        for group, name in (("one", "hub"), ("two", "Hub"))
+    ]
+    assert "networks with different names" in refused("dev", network={"clientNetworks": given})
+    parse(configuration("dev", network={"clientNetworks": given[:1]}), "dev")
+    assert "network.clientNetworks[0]" in refused("dev", network={"clientNetworks": ["vnet-hub"]})
 
 
 def test_protection_without_purge_protection_is_refused() -> None:
