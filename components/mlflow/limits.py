@@ -61,8 +61,7 @@ class Limits:
     max_in_flight: Annotated[
         int,
         Limit(
-            meaning="Requests that a replica behind the gateway answers at once. Requests beyond the limit get 503 "
-            "and Retry-After",
+            meaning="Requests that a replica behind the gateway answers at once. Requests beyond the limit get 503",
             unit="requests",
             least=8,
             most=10_000,

@@ -34,8 +34,9 @@ class Failure:
 def failure_of(error: Exception) -> Failure | None:
     """The answer to an error that is nobody's mistake in the code, or None for one that may be.
 
-    503 carries no Retry-After: MLflow's client would wait that long each time, in place of its own growing pauses, and
-    so give up within a minute of an outage that it otherwise survives.
+    No 503 of this platform carries Retry-After, the gateway's and those of load shedding included. MLflow's client
+    would wait that long for each of its seven retries, in place of its own pauses of 0, 4, 8, 16, 32, 64 and 120
+    seconds, and so give up soon in an outage that it otherwise survives.
     """
     if isinstance(error, OSError):
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

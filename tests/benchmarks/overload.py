@@ -37,7 +37,7 @@ class Outcome:
 
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
-    without_retry_after: int = 0
+    with_retry_after: int = 0
     lost: int = 0
 
     def percentile(self, hundredth: int) -> float:
@@ -75,8 +75,8 @@ class Client:
         outcome.statuses[status] += 1
         if status == 200:
             outcome.seconds.append(time.monotonic() - begun)
-        elif "\r\nretry-after: " not in head:
-            outcome.without_retry_after += 1
+        elif "\r\nretry-after: " in head:
+            outcome.with_retry_after += 1
         self._idle.append(connection)
 
     async def body(self, reader: asyncio.StreamReader, head: str) -> None:
@@ -137,7 +137,7 @@ def _row(service: Service, limit: int, seconds: float) -> str:
         return (
             f"| {limit} | {capacity:.0f} | {before.percentile(95):.0f} | {rate:.0f} "
             f"| {dict(sorted(overload.statuses.items()))}, {overload.lost} lost, "
-            f"{overload.without_retry_after} without Retry-After "
+            f"{overload.with_retry_after} with Retry-After "
             f"| {overload.statuses[200] / seconds:.0f} | {overload.percentile(50):.0f}, "
             f"{overload.percentile(95):.0f} | {memory[0]:.0f} to {max(memory):.0f} "
             f"| {', '.join(str(one.statuses[200]) for one in after)}; others "

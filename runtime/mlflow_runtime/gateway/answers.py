@@ -12,8 +12,6 @@ Json = dict[str, Any]
 LIMIT_VARIABLE: Final = "body_limit_mib"
 SERVICE_VARIABLE: Final = "service"
 
-RETRY_AFTER_SECONDS: Final = 2
-
 _SERVICE = f"The {{http.vars.{SERVICE_VARIABLE}}} service"
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 _REQUEST_ID: Final = "{http.request.uuid}"
@@ -71,7 +69,7 @@ def routes() -> list[Json]:
         # The reason goes to the log only.
         {"handle": [{"handler": "log_append", "key": "error", "value": "{http.error.message}"}]},
         _when(_BODY_BROKEN, 400, error=_BROKEN_BODY),
-        _when(_NEVER_CARRIED_OUT, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
+        _when(_NEVER_CARRIED_OUT, 503),
         *(_when({"vars": {"{http.error.status_code}": [str(status)]}}, status) for status in _ERRORS),
         {
             "handle": [
@@ -89,7 +87,8 @@ def routes() -> list[Json]:
 
 
 # A request that reached no replica, since none was ready or none could be dialled, and one that only reads, can simply
-# be sent again. Anything else that broke off may have been carried out, and the client has to know.
+# be sent again. Anything else that broke off may have been carried out, and the client has to know. No answer names a
+# time with Retry-After: see `failure_of` in responses.py.
 _NEVER_CARRIED_OUT: Final[Json] = {
     "expression": (
         "{http.error.status_code} == 503"
@@ -132,17 +131,16 @@ _BROKEN_BODY: Final = (
 def _when(
     matcher: Json,
     status: int,
-    extra_headers: Mapping[str, str] | None = None,
     error: tuple[str, str] | None = None,
 ) -> Json:
     code, message = error or _ERRORS[status]
     body = {"error_code": code, "message": message, "request_id": _REQUEST_ID}
-    answer = {**_answer(status, body, extra_headers), "close": status in _UNREAD}
+    answer = {**_answer(status, body), "close": status in _UNREAD}
     return {"match": [matcher], "handle": [answer], "terminal": True}
 
 
-def _answer(status: int | str, body: Json, extra_headers: Mapping[str, str] | None = None) -> Json:
-    values = {"Content-Type": "application/json", "Cache-Control": "no-store", **(extra_headers or {})}
+def _answer(status: int | str, body: Json) -> Json:
+    values = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     return {
         "handler": "static_response",
         "status_code": status,

@@ -1,14 +1,14 @@
 """A bound on the requests that a replica answers at once.
 
 Without it a replica that gets more than it can answer keeps all of them: memory grows with each body, and every answer
-comes too late to be of use. Those beyond the bound are answered at once with 503 and a time after which to try again.
+comes too late to be of use. Those beyond the bound are answered at once with 503, and the client's growing pauses
+spread its retries.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from typing import Final
 
 from starlette.responses import JSONResponse
@@ -21,8 +21,6 @@ from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, READY_PATH
 # Who watches a replica is answered above all when it is overloaded.
 NEVER_SHED: Final = frozenset({LIVE_PATH, READY_PATH, METRICS_PATH})
 
-# Seconds. Not one number for all, or callers rejected together would come back together.
-RETRY_AFTER: Final = (1, 4)
 LINGER_SECONDS: Final = 5
 
 
@@ -63,8 +61,7 @@ class Shedding:
     async def _turn_away(self, receive: Receive, send: Send) -> None:
         """Answer, and only then let what is left of the body come in, to throw it away: who is cut off in the middle of
         sending sees a broken connection and no answer."""
-        seconds = str(random.randint(*RETRY_AFTER))  # noqa: S311 - no secret
-        answer = JSONResponse(overloaded(self._limit).body, 503, {"Retry-After": seconds})
+        answer = JSONResponse(overloaded(self._limit).body, 503)
         await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
         with contextlib.suppress(TimeoutError):
@@ -83,6 +80,5 @@ def overloaded(limit: int) -> Failure:
     return Failure(
         status=503,
         code="TEMPORARILY_UNAVAILABLE",
-        message=f"This service answers {limit} requests at once and has as many; send the request again after the time "
-        "in Retry-After.",
+        message=f"This service answers {limit} requests at once and has as many; send the request again after a pause.",
     )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 PATIENCE_SECONDS: Final = 30.0
 _SILENCE: Final = b"no answer in"
+_REFUSALS: Final = (b"requests at once and has as many", b"has no replica that is ready")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +49,9 @@ class Answer:
 
     @property
     def failed(self) -> bool:
-        """Whether the server is at fault: a 5xx or silence. A 503 that says when to come back is a refusal."""
-        return self.status == 0 or (self.status >= 500 and not (self.status == 503 and "retry-after" in self.headers))
+        """Whether the server is at fault: a 5xx or silence. A 503 of a limit or of a gateway is a refusal."""
+        refused = self.status == 503 and any(words in self.body for words in _REFUSALS)
+        return self.status == 0 or (self.status >= 500 and not refused)
 
     @property
     def silent(self) -> bool:

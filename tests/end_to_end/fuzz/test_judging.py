@@ -22,7 +22,7 @@ REQUEST = Request(operation="POST /x", method="POST", target="/x", body=b"{}")
         (Answer(status=500), True),
         (Answer(status=501), True),
         (Answer(status=503), True),
-        (Answer(status=503, headers={"retry-after": "2"}), False),
+        (Answer(status=503, body=b"The tracking service has no replica that is ready."), False),
         (Answer(status=0, body=b"no answer in 30 s"), True),
     ],
 )
