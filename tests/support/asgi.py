@@ -7,7 +7,8 @@ from starlette.types import ASGIApp, Message, Scope
 
 def scope(path: str = "/a", method: str = "GET", headers: list[tuple[bytes, bytes]] | None = None) -> Scope:
     """Return the scope of a request."""
-    return {"type": "http", "method": method, "path": path, "headers": headers or []}
+    sent = {"path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers or []}
+    return {"type": "http", "method": method, **sent}
 
 
 async def ask(app: ASGIApp, asked: Scope) -> tuple[int, dict[str, str], bytes]:

@@ -17,7 +17,9 @@ Json = dict[str, Any]
 
 CLIENT_IDLE: Final = "120s"
 HEADER_TIMEOUT: Final = "10s"
-MAX_HEADER_BYTES: Final = 64 * 1024
+# More than a service answers (`LIMIT_KIB` of middleware/head_limit.py): Caddy itself answers a longer head with 431 and
+# then resets the connection, so that many clients see no answer.
+MAX_HEADER_BYTES: Final = 256 * 1024
 
 # A transfer may take as long as it likes while it moves: a body that stands still for a minute or trickles in below
 # 1 KiB/s on the whole holds a connection for nothing.

@@ -10,6 +10,7 @@ from mlflow_runtime import metrics
 from mlflow_runtime.metrics import spool as spool  # joins the metrics
 from mlflow_runtime.middleware import templates
 from mlflow_runtime.middleware.draining import Drain, Draining
+from mlflow_runtime.middleware.head_limit import HeadLimit
 from mlflow_runtime.middleware.health_routes import HealthRoutes
 from mlflow_runtime.middleware.load_shedding import Shedding
 from mlflow_runtime.middleware.observed import Observed
@@ -37,6 +38,7 @@ def middleware(found: Settings, drain: Drain, readiness: Readiness, template: Te
         *(() if databases is None else (lambda app: WorkerThreads(app, databases.connections),)),
         # Before the routes and MLflow's check of hosts: probes belong to no role and come by address.
         lambda app: HealthRoutes(app, readiness),
+        lambda app: HeadLimit(app),
         # Last: what reaches MLflow belongs to this role.
         lambda app: OnlyOwnRoutes(app, found.role),
     )
