@@ -120,7 +120,8 @@ def _postgres(args: DataPlaneArgs, layout: Layout) -> ProcessGroup:
 
 def _blobs(args: DataPlaneArgs, layout: Layout) -> ProcessGroup:
     flags = {"state": str(layout.data), "port": str(args.ports.blobs), "azurite": str(args.azurite)}
-    return _group(args, "azurite", args.ports.blobs, flags, name="blobs")
+    env = {"IDENTITIES": identities.dump(args.identities)}
+    return _group(args, "azurite", args.ports.blobs, flags, name="blobs", env=env)
 
 
 def _azure(args: DataPlaneArgs, layout: Layout) -> ProcessGroup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import os
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ def header_file(state: Path, name: str) -> Path:
 
 
 class BlobAccess(enum.StrEnum):
-    """What an identity may do to blobs. For people to read: Azurite checks who signs in, not what they may do."""
+    """What an identity may do to the blobs of the container: nothing, what a Storage Blob Data Reader may, or what a
+    Storage Blob Data Contributor may."""
 
     NONE = "none"
     READ = "read"
@@ -87,8 +89,16 @@ class EmulatedIdentity:
 
 
 def dump(identities: Iterable[EmulatedIdentity]) -> str:
-    """The JSON that `load` reads: the configuration file of the identity and Key Vault program."""
+    """The JSON that `load` reads: the configuration of the data plane's programs."""
     return json.dumps({"identities": [dataclasses.asdict(identity) for identity in identities]}, indent=2) + "\n"
+
+
+def configuration() -> str:
+    """Return the text of the environment variable IDENTITIES, for `load`. Raises ValueError if it is not set."""
+    try:
+        return os.environ["IDENTITIES"]
+    except KeyError:
+        raise ValueError("There are no identities to serve: set the environment variable IDENTITIES.") from None
 
 
 def load(text: str) -> tuple[EmulatedIdentity, ...]:

@@ -28,10 +28,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 STACK = "test"
 
-TRACKING = EmulatedIdentity.of(STACK, "mlflow-tracking", secrets=["crypto-kek-passphrase", "webhook-encryption-key"])
+TRACKING = EmulatedIdentity.of(
+    STACK, "mlflow-tracking", secrets=["crypto-kek-passphrase", "webhook-encryption-key"], blobs=BlobAccess.READ
+)
 REGISTRY = EmulatedIdentity.of(STACK, "mlflow-registry", secrets=["webhook-encryption-key"], blobs=BlobAccess.READ)
+ARTIFACTS = EmulatedIdentity.of(STACK, "mlflow-artifacts", blobs=BlobAccess.WRITE)
 PREPARE = EmulatedIdentity.of(STACK, "mlflow-prepare", manage_secrets=True, blobs=BlobAccess.WRITE)
-IDENTITIES = (TRACKING, REGISTRY, PREPARE)
+IDENTITIES = (TRACKING, REGISTRY, ARTIFACTS, PREPARE)
 
 T = TypeVar("T")
 
@@ -168,9 +171,11 @@ class Plane:
             eventually(lambda: program.up() and postgres.is_ready(self.postgres_port), "PostgreSQL")
         return program
 
-    def start_azurite(self, azurite: Path, *, ready: bool = True) -> Program:
-        """Start Azurite."""
-        program = self.start("azurite", "--port", str(self.blob_port), "--azurite", str(azurite))
+    def start_azurite(self, azurite: Path, *, ready: bool = True, known: Iterable[EmulatedIdentity] = IDENTITIES) -> Program:
+        """Start Azurite for these identities."""
+        program = self.start(
+            *("azurite", "--port", str(self.blob_port), "--azurite", str(azurite)), IDENTITIES=identities.dump(known)
+        )
         if ready:
             eventually(
                 lambda: program.up() and get(f"https://127.0.0.1:{self.blob_port}/", ca=self.ca)[0] == 400, "Azurite"

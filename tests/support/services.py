@@ -22,7 +22,6 @@ from azure.storage.blob import ContainerClient
 
 from components.compute.contract import WorkloadIdentity
 from components.emulators.azurite import container_url
-from components.emulators.identities import BlobAccess, EmulatedIdentity
 from components.mlflow.limits import Limits
 from components.mlflow.roles import Role
 from components.mlflow.topology import DataAddresses, Topology
@@ -30,12 +29,11 @@ from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.routes import ServiceRole
-from tests.support.plane import IDENTITIES, PATIENCE, PREPARE, REGISTRY, REPOSITORY, STACK, TRACKING, Plane, Program
+from tests.support.plane import ARTIFACTS, PATIENCE, PREPARE, REGISTRY, REPOSITORY, TRACKING, Plane, Program
 from tests.support.plane import eventually as eventually  # for the tests of this folder
 from tests.support.ports import first_of_free_ports
 from tests.support.role_environment import TOPOLOGY, given
 
-ARTIFACTS = EmulatedIdentity.of(STACK, "mlflow-artifacts", blobs=BlobAccess.WRITE)
 BY_ROLE = {"tracking": TRACKING, "registry": REGISTRY, "artifacts": ARTIFACTS, "prepare": PREPARE}
 CONTAINER = "artifacts"
 PUBLIC_HOST = "mlflow.example.com"
@@ -174,7 +172,7 @@ class Platform:
 
     def start_azure(self, lifetime: int = 3600) -> Program:
         """Start managed identity and Key Vault for all identities of the platform."""
-        return self.plane.start_azure(lifetime, known=(*IDENTITIES, ARTIFACTS))
+        return self.plane.start_azure(lifetime)
 
     def restart_postgres(self) -> None:
         """Start PostgreSQL again after it was killed."""

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     state: Path = options.state.resolve()
     try:
-        known = identities.load(_configuration())
+        known = identities.load(identities.configuration())
         tokens = Tokens(state, options.lifetime)
         sign_ins = DatabaseSignIns(options.postgres_sockets.resolve(), options.postgres_port)
         vault = Vault(state / "vault" / f"{VAULT_NAME}.json", f"https://{LOOPBACK}:{options.vault_port}")
@@ -58,13 +58,6 @@ def main(arguments: list[str]) -> int:
     sign_ins.restore((identity, tokens.issue(identity, DATABASE)) for identity in known)
     stop.wait()
     return 0
-
-
-def _configuration() -> str:
-    try:
-        return os.environ["IDENTITIES"]
-    except KeyError:
-        raise ValueError("There are no identities to serve: set the environment variable IDENTITIES.") from None
 
 
 def _parser() -> argparse.ArgumentParser:
