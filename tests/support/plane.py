@@ -171,7 +171,9 @@ class Plane:
             eventually(lambda: program.up() and postgres.is_ready(self.postgres_port), "PostgreSQL")
         return program
 
-    def start_azurite(self, azurite: Path, *, ready: bool = True, known: Iterable[EmulatedIdentity] = IDENTITIES) -> Program:
+    def start_azurite(
+        self, azurite: Path, *, ready: bool = True, known: Iterable[EmulatedIdentity] = IDENTITIES
+    ) -> Program:
         """Start Azurite for these identities."""
         program = self.start(
             *("azurite", "--port", str(self.blob_port), "--azurite", str(azurite)), IDENTITIES=identities.dump(known)

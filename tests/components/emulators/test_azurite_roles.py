@@ -11,9 +11,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 from azure.storage.blob import BlobServiceClient, ContainerClient, ContainerSasPermissions, generate_container_sas
+from components.emulators.containers import ensure_container
 
 from components.emulators import azurite as program
-from components.emulators.containers import ensure_container
 from components.emulators.identities import BlobAccess, Identity
 from tests.support.plane import ARTIFACTS, REGISTRY, STACK, Plane
 
