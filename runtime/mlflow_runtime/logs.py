@@ -1,4 +1,4 @@
-"""What a service logs: one JSON object a line on standard error."""
+"""What services and the prepare job log: one JSON object a line on standard error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
+from types import TracebackType
 from typing import Any, Final
 
 from mlflow_runtime import request_id
@@ -48,13 +50,23 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(role: str) -> None:
-    """Send every logger's records to standard error as JSON. MLflow's and uvicorn's own logging must be off."""
+    """Send every logger's records to standard error as JSON, and the error that ends the process or a thread too.
+
+    MLflow's and uvicorn's own logging must be off.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(role))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda ended: _log_uncaught(ended.exc_type, ended.exc_value, ended.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    found = error or kind()
+    logging.getLogger("mlflow_runtime").error("an error that nothing handled", exc_info=(kind, found, traceback))
 
 
 def _masked(text: str) -> str:

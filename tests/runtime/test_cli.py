@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,33 @@ def test_without_settings_every_role_ends_with_2_before_it_loads_mlflow(role: st
     code = f"import sys; from mlflow_runtime.cli import main; print(main(['{role}']), 'mlflow' in sys.modules)"
     ended = start(code)
     assert ended.stdout.splitlines()[-1] == "2 False", ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "gateway"])
+def test_wrong_settings_are_one_line_of_json_with_its_level(role: str) -> None:
+    ended = start(f"from mlflow_runtime.cli import main; main(['{role}'])")
+    (line,) = ended.stderr.splitlines()
+    found = json.loads(line)
+    assert (found["level"], found["role"]) == ("ERROR", role)
+    assert "is not set; it must be" in found["message"]
+
+
+def test_an_error_that_ends_a_process_or_a_thread_is_one_line_of_json() -> None:
+    code = (
+        "import threading\n"
+        "from mlflow_runtime import logs\n"
+        "logs.configure('prepare')\n"
+        "thread = threading.Thread(target=lambda: 1 / 0)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "raise RuntimeError('nobody handles it')\n"
+    )
+    ended = start(code)
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert ended.returncode == 1
+    assert [line["level"] for line in lines] == ["ERROR", "ERROR"]
+    assert "ZeroDivisionError" in lines[0]["exception"]
+    assert "nobody handles it" in lines[1]["exception"]
 
 
 def test_the_gateway_loads_no_client_of_azure_and_no_database_driver() -> None:

@@ -85,8 +85,8 @@ def token_failures(logs: LogTable) -> QueryRule:
         name="token-failures",
         title="MLflow: a service gets no token of its identity, or Azure refuses it",
         severity=1,
-        lines=f'{logs.source} | where {logs.text} has_any ("ClientAuthenticationError", "CredentialUnavailableError", '
-        '"AuthorizationPermissionMismatch", "ForbiddenByRbac")',
+        lines=f'{logs.source} | where {logs.text} has "mlflow_runtime.azure.refusals" | extend line = {logs.parsed}'
+        ' | where tostring(line.logger) == "mlflow_runtime.azure.refusals"',
         what_to_do="Compare the identity's role assignments with what the stack gives it.",
     )
 

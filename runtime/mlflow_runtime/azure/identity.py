@@ -17,7 +17,9 @@ from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOpt
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity import ManagedIdentityCredential
 
+from mlflow_runtime.azure import refusals
 from mlflow_runtime.metrics import azure as metrics
+from mlflow_runtime.reasons import first_line
 
 # The endpoint is on this machine or one hop away, so what does not answer soon is down. The client's defaults retry for
 # minutes, in which a request would hang.
@@ -77,8 +79,11 @@ class Identity:
     def _counted(self, scopes: tuple[str, ...]) -> Iterator[None]:
         try:
             yield
-        except AzureError:
+        except AzureError as error:
             metrics.token(" ".join(scopes), refused=True)
+            refusals.log(
+                f"the managed identity {self.client_id} gets no token for {' '.join(scopes)}", first_line(error)
+            )
             raise
 
     def _made(self) -> ManagedIdentityCredential:

@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError
 from azure.keyvault.secrets import SecretClient
 
 from mlflow_runtime.addresses import is_loopback
-from mlflow_runtime.azure import identity
+from mlflow_runtime.azure import identity, refusals
 from mlflow_runtime.deadline import Deadline
 from mlflow_runtime.reasons import first_line
 from mlflow_runtime.routes import ServiceRole
@@ -77,6 +77,8 @@ def load(
                 partial(_value, vault, name), retried=(AzureError, SecretsError), what=f"secret {name}"
             )
         except (AzureError, SecretsError) as error:
+            if isinstance(error, AzureError):
+                refusals.log_if_refused(f"Key Vault does not serve secret {name!r}", error)
             raise SecretsError(
                 f"Secret {name!r} could not be read from {vault.vault_url} in {within:g} s: {first_line(error)} "
                 f"Check that prepare has made it, that this network reaches the vault, and that identity "

@@ -18,8 +18,9 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from mlflow_runtime.azure import identity
+from mlflow_runtime.azure import identity, refusals
 from mlflow_runtime.metrics import database as metrics
+from mlflow_runtime.reasons import first_line
 
 SCOPE: Final = "https://ossrdbms-aad.database.windows.net/.default"
 
@@ -73,7 +74,13 @@ class EntraDialect(PGDialect_psycopg2):
             except psycopg2.OperationalError as error:
                 if not _REFUSED.search(str(error)):
                     raise
-                return super().connect(*arguments, **options, password=identity.current().renewed_token(SCOPE, token))
+                renewed = identity.current().renewed_token(SCOPE, token)
+                try:
+                    return super().connect(*arguments, **options, password=renewed)
+                except psycopg2.OperationalError as refusal:
+                    if _REFUSED.search(str(refusal)):
+                        refusals.log("PostgreSQL refuses a new token of the identity", first_line(refusal))
+                    raise
         except AzureError as error:
             raise psycopg2.OperationalError(
                 f"The managed identity {identity.current().client_id} gives no token for the database: {error.message}"

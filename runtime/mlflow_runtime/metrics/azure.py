@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from azure.core.pipeline.transport import RequestsTransport
 from prometheus_client import Counter, Histogram
 
+from mlflow_runtime.azure import refusals
 from mlflow_runtime.metrics import REGISTRY
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
@@ -48,6 +49,9 @@ class MeasuredTransport(RequestsTransport):  # type: ignore[misc]  # azure-core 
         try:
             answer = super().send(request, **options)
             status = str(answer.status_code)
+            if answer.status_code in (401, 403):
+                code = answer.headers.get("x-ms-error-code") or answer.reason
+                refusals.log(f"the blob store refuses a {request.method}", f"{status} {code}")
             return answer
         finally:
             _blob_requests.labels(request.method, status).inc()

@@ -7,9 +7,10 @@ schema that this image's MLflow expects. It serves nothing and listens on no por
 from __future__ import annotations
 
 import logging
-import sys
+import os
 from collections.abc import Mapping
 
+from mlflow_runtime import logs
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.prepare.settings import read
 
@@ -19,15 +20,18 @@ _log = logging.getLogger(__name__)
 
 
 def run(env: Mapping[str, str]) -> int:
-    """Run the job with the settings in `env`. Exit code: 0 done, 1 a step failed, 2 the settings are wrong."""
-    if not logging.getLogger().handlers:
-        logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("azure").setLevel(logging.WARNING)  # at INFO it logs every request
+    """Run the job with the settings in `env`. Exit code: 0 done, 1 a step failed, 2 the settings are wrong.
+
+    Every failure logs a line of level ERROR, which the alert on a failed prepare looks for.
+    """
+    logs.configure("prepare")
     try:
         settings = read(env)
     except SettingsError as error:
         _log.error("%s", error)
         return 2
+    # Else MLflow gives its loggers a handler of their own, which writes plain text.
+    os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
     # Late, because importing MLflow takes seconds that a wrong setting need not wait for.
     from mlflow_runtime.azure.secrets import client
     from mlflow_runtime.prepare.steps import StepFailed, prepare

@@ -17,6 +17,7 @@ from azure.core.exceptions import (
 from azure.keyvault.secrets import SecretClient
 from cryptography.fernet import Fernet
 
+from mlflow_runtime.azure import refusals
 from mlflow_runtime.azure.secrets import CRYPTO_KEK, WEBHOOK_KEY
 from mlflow_runtime.deadline import Deadline
 from mlflow_runtime.prepare.errors import PrepareError
@@ -88,6 +89,7 @@ def _patiently(client: SecretClient, secret: Secret, deadline: Deadline) -> Outc
     try:
         return deadline.attempt(lambda: _ensure_one(client, secret), retried=(AzureError,), what="Key Vault")
     except AzureError as error:
+        refusals.log_if_refused(f"Key Vault does not serve secret {secret.name!r}", error)
         raise PrepareError(
             f"Key Vault {client.vault_url} did not serve secret {secret.name!r}: {first_line(error)}",
             "check that the vault's address is right and reachable from this job, and that the prepare "

@@ -44,7 +44,9 @@ def run_prepare(plane: Plane, **changes: str) -> subprocess.CompletedProcess[str
         **changes,
     }
     command = [sys.executable, "-m", "mlflow_runtime.cli", "prepare"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+    return subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180
+    )
 
 
 def test_prepare_by_token(plane: Plane) -> None:
@@ -52,7 +54,7 @@ def test_prepare_by_token(plane: Plane) -> None:
     azure = plane.start_azure()
 
     first = run_prepare(plane)
-    assert first.returncode == 0, first.stdout + first.stderr
+    assert first.returncode == 0, first.stdout
     assert "roles: created mlflow-tracking, mlflow-registry" in first.stdout
     assert "secrets: webhook-encryption-key created, crypto-kek-passphrase created" in first.stdout
 
@@ -63,13 +65,13 @@ def test_prepare_by_token(plane: Plane) -> None:
             assert cursor.fetchall() == [("Default",)]
 
     second = run_prepare(plane)
-    assert second.returncode == 0, second.stdout + second.stderr
+    assert second.returncode == 0, second.stdout
     for line in ("roles: present", "secrets: webhook-encryption-key kept, crypto-kek-passphrase kept", ": in order"):
         assert line in second.stdout
 
     token = plane.token(PREPARE)["access_token"]
     for output in (first, second):
-        assert token not in output.stdout + output.stderr
+        assert token not in output.stdout
 
     nowhere = run_prepare(
         plane,
