@@ -243,7 +243,7 @@ def main() -> int:
         print("|---|---|---|---|---|---|---|")
         for number in range(arguments.rounds):
             services = {"maxInFlight": 100 + number}
-            for limits in (services, services | {"maxBodyMib": 32 + number}):
+            for limits in (services, services | {"maxArtifactMib": 1000 + number}):
                 replaced, found = replaced_beside_clients(stack, arguments.clients, limits=limits)
                 for one in found:
                     bad += len(one.failed) + one.lost

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from mlflow_runtime import metrics
 from mlflow_runtime.metrics import spool as spool  # joins the metrics
 from mlflow_runtime.middleware import templates
+from mlflow_runtime.middleware.content_codings import ContentCodings
 from mlflow_runtime.middleware.draining import Drain, Draining
 from mlflow_runtime.middleware.head_limit import HeadLimit
 from mlflow_runtime.middleware.health_routes import HealthRoutes
@@ -39,9 +40,15 @@ def middleware(found: Settings, drain: Drain, readiness: Readiness, template: Te
         # Before the routes and MLflow's check of hosts: probes belong to no role and come by address.
         lambda app: HealthRoutes(app, readiness),
         lambda app: HeadLimit(app),
-        # Last: what reaches MLflow belongs to this role.
+        # What goes on belongs to this role.
         lambda app: OnlyOwnRoutes(app, found.role),
+        # Last: only what MLflow answers is unpacked. Artifacts keeps bodies as they come.
+        *(() if found.max_body is None else (_unpacking(found.max_body),)),
     )
+
+
+def _unpacking(limit: int) -> Layer:
+    return lambda app: ContentCodings(app, limit)
 
 
 def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:

@@ -70,6 +70,7 @@ class Settings:
     drain_seconds: int
     max_in_flight: int
     metrics_seconds: int
+    max_body: int | None
     artifacts: Artifacts | None
 
 
@@ -91,6 +92,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         drain_seconds=environment.drain_seconds(reader, grace),
         max_in_flight=reader.get("MAX_IN_FLIGHT", number(1)),
         metrics_seconds=reader.get("METRICS_SECONDS", number(1)),
+        max_body=reader.get("MAX_BODY_MIB", _mebibytes) if with_data else None,
         artifacts=_artifacts(reader) if role is ServiceRole.ARTIFACTS else None,
     )
     environment.require_identity(reader)
@@ -122,6 +124,10 @@ def _require_spool(reader: Reader) -> None:
     spool = reader.given("TMPDIR")
     if spool and not (Path(spool).is_dir() and os.access(spool, os.W_OK | os.X_OK)):
         reader.refuse("TMPDIR", f"{spool!r} is no folder that this process may write; mount one, uploads go there.")
+
+
+def _mebibytes(text: str) -> int:
+    return number(1)(text) << 20
 
 
 def _origin(text: str) -> str:

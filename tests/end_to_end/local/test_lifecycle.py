@@ -105,11 +105,12 @@ def test_the_smoke_passes_and_leaves_nothing(own_stack: RunningStack) -> None:
 
 def test_a_changed_setting_restarts_only_the_gateway_and_loses_nothing(own_stack: RunningStack) -> None:
     prepared = _prepare_log(own_stack)
-    own_stack.configure(limits={"maxBodyMib": 1})
+    own_stack.configure(limits={"maxArtifactMib": 20})
     assert own_stack.pulumi("preview", "--expect-no-changes").returncode != NO_CHANGES
-    replaced, outcomes = replaced_beside_clients(own_stack, CLIENTS, limits={"maxBodyMib": 1})
+    replaced, outcomes = replaced_beside_clients(own_stack, CLIENTS, limits={"maxArtifactMib": 20})
     assert replaced == {"gateway"}
-    assert own_stack.ask("/api/2.0/mlflow/runs/create", data=bytes((1 << 20) + 1)).status == 413
+    too_large = own_stack.ask("/api/2.0/mlflow-artifacts/artifacts/a.bin", method="PUT", data=bytes((20 << 20) + 1))
+    assert too_large.status == 413
     assert _prepare_log(own_stack) == prepared, "prepare runs only when its inputs changed"
     assert [(one.name, one.lost) for one in outcomes if one.lost] == []
     (mlflows,) = (one for one in outcomes if one.name == "MLflow's client")
@@ -120,7 +121,7 @@ def test_a_changed_setting_restarts_only_the_gateway_and_loses_nothing(own_stack
 
 
 def test_a_roll_out_of_all_services_fails_no_request_and_loses_nothing(own_stack: RunningStack) -> None:
-    replaced, outcomes = replaced_beside_clients(own_stack, CLIENTS, limits={"maxInFlight": 100, "maxBodyMib": 1})
+    replaced, outcomes = replaced_beside_clients(own_stack, CLIENTS, limits={"maxInFlight": 100, "maxArtifactMib": 20})
     assert replaced == {f"{role}{suffix}" for role in replicas(2) for suffix in ("", "-2")}
     assert [(one.name, one.failed, one.lost) for one in outcomes if one.failed or one.lost] == []
     assert all(one.acknowledged > 20 for one in outcomes), outcomes
