@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.responses import JSONResponse
@@ -18,6 +19,15 @@ COMMON: Final = frozenset({"/health", "/version"})
 ASSISTANT: Final = "/ajax-api/3.0/mlflow/assistant/"
 ASSISTANT_READS: Final = frozenset({f"{ASSISTANT}config", f"{ASSISTANT}providers"})
 
+# These write artifacts or registered models as well as rows of tracking, in the service that may only read the others:
+# they would stop in the middle. Stock MLflow lets its one process do all of it.
+WRITES_ELSEWHERE: Final[Mapping[str, str]] = {
+    "/ajax-api/3.0/mlflow/demo/generate": "Demo data is not made here",
+    "/ajax-api/3.0/mlflow/demo/delete": "Demo data is not made here, nor deleted",
+    "/ajax-api/2.0/mlflow/upload-artifact": "Artifacts are not uploaded by this route",
+    "/ajax-api/2.0/mlflow/runs/create-promptlab-run": "Runs of the prompt lab are not created here",
+}
+
 
 def refusal(role: ServiceRole, path: str, method: str = "GET") -> Failure | None:
     """Why a service of `role` does not answer, or None if it does. `path` is decoded once, as ASGI gives it."""
@@ -31,6 +41,13 @@ def refusal(role: ServiceRole, path: str, method: str = "GET") -> Failure | None
         )
     if path.startswith(ASSISTANT) and not (method == "GET" and path in ASSISTANT_READS):
         return Failure(status=403, code="PERMISSION_DENIED", message="The MLflow Assistant is switched off here.")
+    if found := WRITES_ELSEWHERE.get(path.removesuffix("/")):
+        return Failure(
+            status=403,
+            code="PERMISSION_DENIED",
+            message=f"{found}: it needs the rights of several services at once. Use MLflow's client, which sends runs "
+            "to tracking, artifacts to artifacts and models to the registry.",
+        )
     owner = role_of(path)
     if owner is role or path in COMMON:
         return None

@@ -63,6 +63,11 @@ def requests(known: Known) -> st.SearchStrategy[Request]:
     )
 
 
+def call(operation: Operation, known: Known) -> st.SearchStrategy[Request]:
+    """A request for one route."""
+    return _call(operation, known)
+
+
 @_kept
 def _text_for(name: str, known: Known) -> st.SearchStrategy[Any]:
     """A string for a field of that name: mostly of something that exists."""

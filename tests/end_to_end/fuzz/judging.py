@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from tests.end_to_end.fuzz.asking import Answer, Request
 GROWTH_MIB: Final = 128
 
 _TRACEBACK: Final = b"Traceback (most recent call last)"
+# What a database and a blob store say of rights and statements is for the log.
+_INSIDE: Final = re.compile(rb"\[SQL: |psycopg2\.|sqlalche\.me|permission denied for|AuthorizationPermissionMismatch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,8 @@ def misshapen(answer: Answer) -> str | None:
         return f"{answer.status} without X-Request-Id"
     if _TRACEBACK in answer.body:
         return f"{answer.status} with a traceback in its body"
+    if found := _INSIDE.search(answer.body):
+        return f"{answer.status} with {found[0].decode()!r} in its body"
     return None
 
 

@@ -34,6 +34,8 @@ def test_an_answer_has_an_id_and_no_traceback() -> None:
     assert misshapen(Answer(status=500, headers=ID)) is None
     assert "X-Request-Id" in str(misshapen(Answer(status=200)))
     assert "traceback" in str(misshapen(Answer(status=500, headers=ID, body=b"Traceback (most recent call last):")))
+    for inside in (b"[SQL: INSERT", b"permission denied for table x", b"AuthorizationPermissionMismatch"):
+        assert "in its body" in str(misshapen(Answer(status=400, headers=ID, body=inside)))
 
 
 def test_equal_failures_have_one_cause() -> None:
