@@ -12,9 +12,14 @@ from mlflow_runtime.artifacts.memory import Memory
 from mlflow_runtime.database.revisions import image_revisions
 from mlflow_runtime.patches import (
     artifact_locations,
+    chunked_bodies,
     connect_attempts,
+    database_errors,
     error_answers,
+    logged_model_history,
     schema_verification,
+    simultaneous_writes,
+    span_exports,
     span_trees,
 )
 from mlflow_runtime.service.settings import Settings
@@ -22,10 +27,17 @@ from mlflow_runtime.service.settings import Settings
 
 def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
     """Change MLflow in this process, for one service. MLflow must be loaded; call it once."""
+    from mlflow.server import fastapi_app as fastapi_module
+
     connect_attempts.install()
     schema_verification.install(image_revisions())
     span_trees.install()
     artifact_locations.close_others()
+    chunked_bodies.install(fastapi_module)
+    database_errors.install()
+    logged_model_history.install()
+    simultaneous_writes.install()
+    span_exports.install(fastapi_app)
     error_answers.install(fastapi_app, flask_app)
     # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.
     if settings.artifacts is not None:
