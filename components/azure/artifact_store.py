@@ -15,6 +15,9 @@ _CORS_SECONDS = 3600
 # An account's categories are this one and Capacity, whose one metric Azure does not export.
 _METRICS = "Transaction"
 
+# Days, hours, minutes, seconds: a signed URL is for one transfer.
+_LONGEST_SAS = "00.02:00:00"
+
 _SKUS = {
     Redundancy.LOCAL: storage.SkuName.STANDARD_LRS,
     Redundancy.ZONE: storage.SkuName.STANDARD_ZRS,
@@ -110,6 +113,11 @@ class ArtifactStore(pulumi.ComponentResource):
             allow_shared_key_access=False,
             allowed_copy_scope=storage.AllowedCopyScope.AAD,
             default_to_o_auth_authentication=True,
+            # Azure logs each use of an SAS that is valid for longer (SasExpiryStatus in StorageBlobLogs). It does not
+            # block one: whether that holds for those that an identity signed is not documented.
+            sas_policy=storage.SasPolicyArgs(
+                sas_expiration_period=_LONGEST_SAS, expiration_action=storage.ExpirationAction.LOG
+            ),
             enable_https_traffic_only=True,
             is_hns_enabled=False,
             is_local_user_enabled=False,

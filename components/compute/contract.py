@@ -162,11 +162,14 @@ class Upstream:
     """How other services reach a service: `host:port` of each thing that balances or is a replica, and the scheme.
 
     `host` is the Host header by which something on the way finds the service; None where callers' own is passed on.
+    `watched` says that what balances there knows which replicas are ready: a check through it would say nothing, and
+    count as a request where requests decide on the number of replicas.
     """
 
     addresses: Sequence[pulumi.Input[str]]
     tls: bool = False
     host: pulumi.Input[str] | None = None
+    watched: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,6 +138,7 @@ class Topology:
             upstream = self._upstream(role, compute)
             env[f"{role.name}_UPSTREAMS"] = _joined(upstream.addresses)
             env["UPSTREAM_TLS"] = str(upstream.tls).lower()
+            env["UPSTREAM_CHECKS"] = str(not upstream.watched).lower()
         return self._spec(Role.GATEWAY, _variables(env), self.ingress)
 
     def _signed_in(self, role: Role) -> dict[str, pulumi.Input[str]]:

@@ -73,10 +73,14 @@ class ContainerAppsCompute:
         self._args = args
 
     def upstream(self, name: str, port: int, scale: Scale) -> Upstream:
-        """Return the environment's ingress, which balances between replicas and takes TLS for every app on one port."""
+        """Return the environment's ingress, which balances between replicas and takes TLS for every app on one port.
+
+        Every call through it counts for scaling (microsoft/azure-container-apps issue 1090): a check each second would
+        keep every service from scaling to zero.
+        """
         del port, scale
         host = rendering.host_name(self._args.names[name], Ingress.INTERNAL, self._args.default_domain)
-        return Upstream(addresses=[pulumi.Output.concat(host, f":{_HTTPS}")], tls=True, host=host)
+        return Upstream(addresses=[pulumi.Output.concat(host, f":{_HTTPS}")], tls=True, host=host, watched=True)
 
     def run_job(
         self, spec: JobSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()

@@ -14,9 +14,14 @@ from components.azure.log_table import LogTable
 
 _SERVER_ERROR_SHARE = 0.05
 _LEAST_REQUESTS = 20
+# One may be a client's own doing; a service that answers some of them is overloaded and has an alert for that.
+_LEAST_UNANSWERED = 3
 
 COUNT_ERRORS = "summarize requests = count(), errors = countif(status >= 500)"
 """Goes on from `requests`, and may be followed by `by`."""
+
+UNANSWERED = "status in (502, 503, 504)"
+"""Whether a request in `requests` got no answer of a replica: the gateway says so, or the ingress behind it."""
 
 PREPARE_ERROR = 'tostring(line.level) == "ERROR"'
 """Whether a line of prepare tells of a failure."""
@@ -57,12 +62,14 @@ def gateway_errors(logs: LogTable) -> QueryRule:
 
 
 def no_ready_replica(logs: LogTable) -> QueryRule:
-    """Return the alert on a service that the gateway cannot reach."""
+    """Return the alert on a service that answers nothing, whether the gateway or the platform's ingress says so."""
     return QueryRule(
         name="no-ready-replica",
         title="MLflow: a service has no replica that is ready",
         severity=0,
-        lines=f'{logs.source} | where {logs.container} == "gateway" and {logs.text} has "no upstreams available"',
+        lines=f"{requests(logs)} | where isnotempty(line.service) | extend asked = tostring(line.service)",
+        fires=f"summarize requests = count(), unanswered = countif({UNANSWERED}) by asked"
+        f" | where requests >= {_LEAST_UNANSWERED} and unanswered == requests",
         what_to_do="Look at the revision's replicas and at what /ready of the service says.",
     )
 

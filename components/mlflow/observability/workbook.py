@@ -155,6 +155,7 @@ def _load(logs: LogTable) -> Section:
 
 def _readiness(logs: LogTable) -> Section:
     unready = alerts.no_ready_replica(logs)
+    unanswered = f"{unready.lines} | where {alerts.UNANSWERED}"
     checks = Panel(
         title="Replicas, by the last change of each of their checks",
         query=f'{alerts.lines(logs)} | where tostring(line.logger) == "mlflow_runtime.service.health"'
@@ -167,7 +168,19 @@ def _readiness(logs: LogTable) -> Section:
     return Section(
         title="Which replicas are ready",
         alerts=[unready],
-        panels=(checks, *_occurrences(unready, logs)),
+        panels=(
+            checks,
+            Panel(
+                title="Requests that no replica answered, by service",
+                query=f"{unanswered} | summarize requests = count() by {_OVER_TIME}, asked",
+                form=Form.CHART,
+            ),
+            Panel(
+                title=f"The latest {_MOST_LINES} of them",
+                query=f"{unanswered} | top {_MOST_LINES} by TimeGenerated desc"
+                f" | project TimeGenerated, asked, status, {logs.text}",
+            ),
+        ),
         hint="A replica tells of a check when it changes: one that has long been stable shows in a longer time range, "
         "and one that is gone stays until it leaves the range.",
     )

@@ -44,7 +44,7 @@ def live() -> Json:
 
 
 def ready() -> Json:
-    """At least one tracking replica takes requests."""
+    """At least one tracking replica takes requests, or the platform knows whether one does."""
     return _answer(200, {"status": "ready"})
 
 

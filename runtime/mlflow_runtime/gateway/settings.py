@@ -19,15 +19,17 @@ class Settings:
     """A gateway. Made by `from_environment`; `render` relies on what that checked.
 
     `upstreams` are `host:port` addresses of each service, at least one a service. `public_hosts` are the Host header
-    values that are served. Body limits in bytes; `grace_seconds` are for a stop, `drain_seconds` of them to send
-    callers away, the rest for the requests in flight. `metrics_port` serves only metrics; None for no such
-    port.
+    values that are served. `upstream_checks` has the gateway ask each address whether it is ready, which is for
+    replicas: a platform's balancer knows, and counts the question as a request. Body limits in bytes; `grace_seconds`
+    are for a stop, `drain_seconds` of them to send callers away, the rest for the requests in flight. `metrics_port`
+    serves only metrics; None for no such port.
     """
 
     host: str
     port: int
     upstreams: Mapping[ServiceRole, tuple[str, ...]]
     upstream_tls: bool
+    upstream_checks: bool
     public_hosts: tuple[str, ...]
     max_body: int
     max_artifact: int
@@ -58,6 +60,7 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         port=environment.port(reader),
         upstreams={role: reader.get(f"{role.name}_UPSTREAMS", list_of(_address)) for role in ServiceRole},
         upstream_tls=reader.get("UPSTREAM_TLS", boolean),
+        upstream_checks=reader.get("UPSTREAM_CHECKS", boolean),
         public_hosts=environment.public_hosts(reader),
         max_body=reader.get("MAX_BODY_MIB", _mebibytes),
         max_artifact=reader.get("MAX_ARTIFACT_MIB", _mebibytes),

@@ -49,7 +49,7 @@ def service(settings: Settings, role: ServiceRole) -> list[Json]:
 
     A request that could not be sent is sent to another replica whatever its method. One that was sent and broke off is
     sent again only if it is safe. There is no passive health check: Caddy counts a client's broken upload as a failure
-    of the replica, so anybody could take all replicas out.
+    of the replica, so anybody could take all replicas out; and where the one address is a balancer's, the service.
     """
     proxy: Json = {
         **_proxy(settings, role),
@@ -72,7 +72,13 @@ def service(settings: Settings, role: ServiceRole) -> list[Json]:
 
 
 def readiness(settings: Settings) -> Json:
-    """Whether one tracking replica at least is ready; asks one that passed its last check, and no second one twice."""
+    """Whether one tracking replica at least is ready; asks one that passed its last check, and no second one twice.
+
+    Without checks the gateway is ready when it runs: this question too would reach the platform's balancer as a
+    request, every few seconds, and keep a replica of tracking for nobody.
+    """
+    if not settings.upstream_checks:
+        return answers.ready()
     return {
         "handler": "subroute",
         "routes": [
@@ -106,15 +112,17 @@ def _proxy(settings: Settings, role: ServiceRole) -> Json:
         "upstreams": [{"dial": address} for address in addresses],
         "transport": _transport(tls=settings.upstream_tls),
         "headers": headers.to_service(_host_for(addresses) if settings.upstream_tls else None),
-        "health_checks": {
-            "active": {
-                "uri": READY_PATH,
-                "interval": HEALTH_INTERVAL,
-                "timeout": HEALTH_TIMEOUT,
-                "fails": HEALTH_FAILS,
-                "max_size": 64 * 1024,
-            }
-        },
+        **({"health_checks": {"active": _check()}} if settings.upstream_checks else {}),
+    }
+
+
+def _check() -> Json:
+    return {
+        "uri": READY_PATH,
+        "interval": HEALTH_INTERVAL,
+        "timeout": HEALTH_TIMEOUT,
+        "fails": HEALTH_FAILS,
+        "max_size": 64 * 1024,
     }
 
 

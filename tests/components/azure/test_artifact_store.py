@@ -234,6 +234,13 @@ def test_what_replaces_it_is_known(resource: str) -> None:
 
 @both
 @scenarios
+def test_a_signed_url_that_is_valid_for_long_is_logged(given: dict[str, Any], preview: bool) -> None:
+    policy = graph_of(given, preview=preview).inputs("it-account")["sasPolicy"]
+    assert policy == {"sasExpirationPeriod": "00.02:00:00", "expirationAction": "Log"}
+
+
+@both
+@scenarios
 def test_what_is_made_in_the_account_waits_for_each_other(given: dict[str, Any], preview: bool) -> None:
     graph = graph_of(given, preview=preview)
     parts = [

@@ -127,6 +127,8 @@ def test_a_gateway_takes_its_upstreams_from_the_backend() -> None:
     app = container(Role.GATEWAY)
     assert app["command"] + app["args"] == ["mlflow-runtime", "gateway"]
     assert environment(app)["MLFLOW_RUNTIME_UPSTREAM_TLS"] == "true"
+    # Calls through the ingress count for scaling: a check would keep a service from scaling to zero.
+    assert environment(app)["MLFLOW_RUNTIME_UPSTREAM_CHECKS"] == "false"
     assert environment(app)["MLFLOW_RUNTIME_TRACKING_UPSTREAMS"].endswith(
         ".internal.red.westeurope.azurecontainerapps.io:443"
     )

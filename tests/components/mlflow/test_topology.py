@@ -104,6 +104,7 @@ def test_the_gateway_knows_where_each_service_is(topology: Topology) -> None:
     for role in BACKENDS:
         assert env[f"MLFLOW_RUNTIME_{role.name}_UPSTREAMS"] == f"{role}.internal:{topology.ports[role]}"
     assert env["MLFLOW_RUNTIME_UPSTREAM_TLS"] == "false"
+    assert env["MLFLOW_RUNTIME_UPSTREAM_CHECKS"] == "true"
     assert env["MLFLOW_RUNTIME_PUBLIC_HOSTS"] == "mlflow.example,127.0.0.1:5500"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 from pulumi_azure_native import dbforpostgresql, managedidentity, network, operationalinsights, privatedns, resources
 
@@ -9,7 +11,7 @@ from components.azure.postgres import EntraAdministrator, Postgres, PostgresArgs
 
 config = pulumi.Config()
 protect = config.get_bool("protect") or False
-placed = {
+placed: dict[str, Any] = {
     "resource_group_name": resources.ResourceGroup("group", resource_group_name="rg-server", location="westeurope").name
 }
 identity = managedidentity.UserAssignedIdentity(

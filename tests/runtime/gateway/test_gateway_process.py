@@ -250,3 +250,20 @@ def test_services_behind_tls(tmp_path: Path, trusted: bool) -> None:
         gateway.stop()
         for (replica,) in upstreams.values():
             replica.stop()
+
+
+def test_without_checks_only_requests_of_clients_reach_a_service(tmp_path: Path) -> None:
+    upstreams = {role: [Upstream(f"{role}-1")] for role in ("tracking", "registry", "artifacts")}
+    for (replica,) in upstreams.values():
+        replica.start()
+        replica.ready = False
+    gateway = Gateway(upstreams, tmp_path / "log", {"MLFLOW_RUNTIME_UPSTREAM_CHECKS": "false"})
+    gateway.start()
+    try:
+        assert gateway.call("GET", "/ready").status == 200
+        assert gateway.call("GET", "/").status == 200
+        assert [len(replica.connections) for (replica,) in upstreams.values()] == [1, 0, 0]
+    finally:
+        gateway.stop()
+        for (replica,) in upstreams.values():
+            replica.stop()

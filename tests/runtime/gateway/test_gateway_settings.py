@@ -24,6 +24,7 @@ GOOD = {
     "MLFLOW_RUNTIME_ARTIFACTS_UPSTREAMS": "artifacts:5000",
     "MLFLOW_RUNTIME_PUBLIC_HOSTS": "MLflow.example.com, localhost:5500,[::1]:5500",
 }
+CHECKS = {checks: {"MLFLOW_RUNTIME_UPSTREAM_CHECKS": str(checks).lower()} for checks in (True, False)}
 
 
 def test_a_whole_environment_is_read() -> None:
@@ -95,6 +96,7 @@ def test_all_problems_are_in_one_message() -> None:
         ("MLFLOW_RUNTIME_GRACE_SECONDS", ""),
         ("MLFLOW_RUNTIME_MAX_BODY_MIB", ""),
         ("MLFLOW_RUNTIME_UPSTREAM_TLS", ""),
+        ("MLFLOW_RUNTIME_UPSTREAM_CHECKS", "maybe"),
         ("MLFLOW_RUNTIME_DRAIN_SECONDS", "28"),
     ],
 )
@@ -129,6 +131,7 @@ ENVIRONMENTS = st.fixed_dictionaries(
     optional={
         "MLFLOW_RUNTIME_HOST": NAMES | IPV4 | IPV6,
         "MLFLOW_RUNTIME_UPSTREAM_TLS": st.sampled_from(["true", "false"]),
+        "MLFLOW_RUNTIME_UPSTREAM_CHECKS": st.sampled_from(["true", "false"]),
         "MLFLOW_RUNTIME_MAX_BODY_MIB": numbers(1, 10 * 1024 * 1024),
         "MLFLOW_RUNTIME_MAX_ARTIFACT_MIB": numbers(1, 10 * 1024 * 1024),
         "MLFLOW_RUNTIME_GRACE_SECONDS": numbers(13, 3600),
@@ -153,6 +156,14 @@ def test_nothing_but_the_port_leads_in_and_nothing_is_kept() -> None:
     assert server["listen"] == ["127.0.0.1:5500"]
     assert server["automatic_https"] == {"disable": True}
     assert server["protocols"] == ["h1"]
+
+
+def test_a_watched_balancer_is_sent_requests_of_clients_only() -> None:
+    """Calls through the ingress of Container Apps count for scaling, so a check would keep every service up."""
+    rendered = [json.dumps(render(from_environment(GOOD | CHECKS[checks]))) for checks in (True, False)]
+    assert ["health_checks" in config for config in rendered] == [True, False]
+    # Nor does the gateway's own readiness ask anybody.
+    assert ['"uri": "/ready"' in config for config in rendered] == [True, False]
 
 
 def test_what_stands_still_ends_and_what_moves_does_not() -> None:
