@@ -16,8 +16,9 @@ def retry_on(name: str, *codes: str) -> pulumi.ResourceHookBinding:
     """Return the hooks by which the engine repeats an operation that Azure refused with one of these error codes.
 
     The provider repeats 408, 429, 5xx and AnotherOperationInProgress alone. The engine asks a hook before it gives an
-    operation up (Pulumi's error hooks), says each retry as a warning, and keeps nothing of it. `name` is the hook's,
-    unique in a program. A `destroy` runs no program: an operation that fails there is not repeated.
+    operation up (Pulumi's error hooks), and says each retry as a warning. `name` is the hook's,
+    unique in a program. A `destroy` runs no program: what fails there is not repeated, and the engine names the hook
+    instead of the error, so give this to resources that go with their parent (`deleted_with`).
 
         AdministratorsMicrosoftEntra(..., opts=ResourceOptions(hooks=retry_on("administrator-retry", "ServerIsBusy")))
     """
