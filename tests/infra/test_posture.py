@@ -202,3 +202,15 @@ def test_what_azure_decides_is_unknown_in_a_preview_and_the_graph_is_the_same(st
     previewed, recorded = graph(stack, preview=True), graph(stack)
     assert sorted(previewed.names) == sorted(recorded.names)
     assert previewed.inputs("postgres-administrator")["objectId"] is UNKNOWN
+
+
+def test_what_azure_refuses_at_the_same_time_is_made_one_after_the_other(stack: str) -> None:
+    """A storage account takes one operation at a time: its endpoint comes after all that is made in it and on it."""
+    recorded = graph(stack)
+    inside = {"store-blob-service", "store-container", "store-lifecycle", *({"store-lock"} & set(recorded.names))}
+    assert inside <= recorded.dependencies("endpoint-blob-endpoint")
+
+
+def test_no_database_is_made_through_arm(stack: str) -> None:
+    """It would belong to a role as which nobody can act: prepare makes them."""
+    assert graph(stack).of_type("azure-native:dbforpostgresql:Database") == []
