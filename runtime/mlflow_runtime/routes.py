@@ -4,6 +4,9 @@ A path is always the decoded one (`scope["path"]` in ASGI, Go's `URL.Path` in th
 case kept, since that is what MLflow routes. Caddy's matchers clean a path before they look at it and MLflow does not,
 so a path that cleaning would change could mean two things to them. Such paths are not plain: the gateway refuses them,
 and for all others its matchers and `role_of` agree.
+
+Doubled slashes, as a base URL with a slash at its end makes them, are merged by the gateway before anybody reads the
+path. Only what follows the prefixes of artifacts stays as it is, since there they would be part of a name.
 """
 
 from __future__ import annotations
@@ -47,10 +50,13 @@ LIVE_PATH: Final = "/live"
 READY_PATH: Final = "/ready"
 METRICS_PATH: Final = "/metrics"
 
-# Written in the syntax that Python's `re` and Go's RE2 share: relative, empty segment, dot segment, backslash, control.
-NOT_PLAIN: Final = r"^[^/]|^$|//|/\.\.?(?:/|$)|[\x00-\x1f\x7f\\]"
+# Written in the syntax that Python's `re` and Go's RE2 share: relative, empty segment, dot segment, NUL.
+NOT_PLAIN: Final = r"^[^/]|^$|//|[/\\]\.\.?(?:[/\\\x01-\x1f\x7f]|$)|\x00"
+# Control characters and the backslash, which files have in their names, and no path but an artifact's.
+ONLY_IN_NAMES: Final = r"[\x01-\x1f\x7f\\]"
 
 _NOT_PLAIN = re.compile(NOT_PLAIN)
+_ONLY_IN_NAMES = re.compile(ONLY_IN_NAMES)
 
 
 def role_of(path: str) -> ServiceRole:
@@ -64,10 +70,12 @@ def role_of(path: str) -> ServiceRole:
 def is_plain(path: str) -> bool:
     """Whether `path` means the same to everybody who reads it.
 
-    False for a path that does not start with `/`, or has an empty, `.` or `..` segment, a backslash or a control
-    character. One slash at the end is fine.
+    False for a path that does not start with `/`, or has an empty, `.` or `..` segment. A backslash and control
+    characters are plain in an artifact's path only. One slash at the end is fine.
     """
-    return _NOT_PLAIN.search(path) is None
+    if _NOT_PLAIN.search(path):
+        return False
+    return role_of(path) is ServiceRole.ARTIFACTS or _ONLY_IN_NAMES.search(path) is None
 
 
 def pattern(role: ServiceRole) -> str:
@@ -78,3 +86,8 @@ def pattern(role: ServiceRole) -> str:
     if role not in PREFIXES:
         raise ValueError(f"{role} owns only what {' and '.join(PREFIXES)} leave over; ask for one of these.")
     return f"^(?:{'|'.join(map(re.escape, PREFIXES[role]))})(?:/|$)"
+
+
+def doubled(prefix: str) -> str:
+    """The regular expression of a prefix and the slash behind it, each slash once or more often, in the same syntax."""
+    return "^" + "/+".join(map(re.escape, f"{prefix}/".split("/")))

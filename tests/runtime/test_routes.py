@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlflow_runtime.routes import NOT_PLAIN, PREFIXES, ServiceRole, is_plain, pattern, role_of
+from mlflow_runtime.routes import NOT_PLAIN, PREFIXES, ServiceRole, doubled, is_plain, pattern, role_of
+
+NAME = "/api/2.0/mlflow-artifacts/artifacts/0/"
 
 T, R, A = ServiceRole.TRACKING, ServiceRole.REGISTRY, ServiceRole.ARTIFACTS
 
@@ -139,10 +141,20 @@ def test_no_prefix_is_below_another() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "*", "a", "//", "/a//b", "/a//", "/.", "/..", "/a/.", "/a/./b", "/a/..", "/../a", "/a\\b", "/a\x00", "/a\n"],
+    [
+        *("", "*", "a", "//", "/a//b", "/a//", "/.", "/..", "/a/.", "/a/./b", "/a/..", "/../a"),
+        *("/a\\b", "/a\x00", "/a\n", "/api/2.0/mlflow-artifacts\n"),
+        *(f"{NAME}{odd}" for odd in ("\x00", "//a", "/../a", "/..\\a", "\\..\\a", "a\\..", "..", "..\n", "a/.\r")),
+    ],
 )
 def test_not_plain(path: str) -> None:
     assert not is_plain(path)
+
+
+@pytest.mark.parametrize("name", ["a\\b", "a\nb", "Icon\r", "a\n", "\\a", "..a\\b..", "\x7f", "a\\.b"])
+def test_a_name_of_an_artifact_may_have_what_files_have(name: str) -> None:
+    assert is_plain(f"{NAME}{name}")
+    assert not is_plain(f"/api/2.0/mlflow/{name}")
 
 
 @pytest.mark.parametrize("path", ["/", "/a", "/a/", "/a.b/..c/d../...", "/ä ö/%2e", "/a:b;c=d/[x]", "/\x80"])
@@ -160,6 +172,21 @@ def test_the_patterns_say_what_role_of_says(path: str) -> None:
     owners = [role for role in PREFIXES if re.search(pattern(role), path)]
     assert owners == [role_of(path)] or (not owners and role_of(path) is ServiceRole.TRACKING)
     assert is_plain(path) == (re.search(NOT_PLAIN, path) is None)
+
+
+@pytest.mark.parametrize(
+    ("path", "end"),
+    [
+        ("/api/2.0/mlflow-artifacts/artifacts//a", "artifacts//a"),
+        ("//api///2.0//mlflow-artifacts//artifacts//a", "artifacts//a"),
+        ("//api/2.0/mlflow-artifacts", None),
+        ("/api/2.0/mlflow-artifacts2/", None),
+        ("/api/2x0/mlflow-artifacts/", None),
+    ],
+)
+def test_a_prefix_is_found_with_doubled_slashes(path: str, end: str | None) -> None:
+    found = re.match(doubled("/api/2.0/mlflow-artifacts"), path)
+    assert (found and path[found.end() :]) == end
 
 
 def test_tracking_has_no_pattern() -> None:

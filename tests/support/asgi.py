@@ -7,7 +7,12 @@ from starlette.types import ASGIApp, Message, Scope
 
 def scope(path: str = "/a", method: str = "GET", headers: list[tuple[bytes, bytes]] | None = None) -> Scope:
     """Return the scope of a request."""
-    sent = {"path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers or []}
+    sent = {
+        "path": path,
+        "raw_path": path.encode(errors="surrogateescape"),
+        "query_string": b"",
+        "headers": headers or [],
+    }
     return {"type": "http", "method": method, **sent}
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final
 
-_ONE: Final = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.ASCII)
+from werkzeug.http import parse_range_header
 
 
 @dataclass(frozen=True)
@@ -31,18 +29,15 @@ def span(header: str | None, size: int) -> Span | None:
     """The part of a file of `size` bytes that a Range header asks for; None for all of it.
 
     A header that is not understood is as if it were not there, which the RFC asks for, and so are several ranges at
-    once, which it allows. OutsideError if the range begins behind the end or is of no bytes.
+    once, which it allows. OutsideError if the range begins behind the end.
     """
-    asked = _ONE.fullmatch(header.strip()) if header else None
-    if asked is None or not any(asked.groups()):
+    asked = parse_range_header(header)
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return None
-    first, last = asked.groups()
-    if not first:
-        start, end = max(size - int(last), 0), size
-    else:
-        start, end = int(first), min(int(last) + 1, size) if last else size
-        if last and int(last) < start:
-            return None
+    first, behind_last = asked.ranges[0]
+    # Werkzeug writes the last bytes of a file as a negative start. There may be fewer than were asked for.
+    start = first if first >= 0 else max(size + first, 0)
+    end = size if behind_last is None else min(behind_last, size)
     if start >= end:
         raise OutsideError(f"{header} is outside of a file of {size} bytes")
     return Span(start, end - start, size)

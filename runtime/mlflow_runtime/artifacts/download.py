@@ -10,7 +10,9 @@ from typing import Any, Final
 from azure.core import MatchConditions
 from azure.storage.blob import BlobClient
 from mlflow.exceptions import MlflowException
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from werkzeug.http import parse_etags, unquote_etag
 
 from mlflow_runtime.artifacts.byte_range import OutsideError, Span, span
 from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, Blocks
@@ -22,16 +24,19 @@ _log = logging.getLogger(__name__)
 _PIECE: Final = 1 << 16
 
 
-async def download(blob: BlobClient, headers: Mapping[str, str], asked: Mapping[str, str], memory: Blocks) -> Response:
-    """The answer with `headers` to a request with the headers `asked`. Raises AzureError, before the answer begins.
+async def download(blob: BlobClient, request: Request, headers: Mapping[str, str], memory: Blocks) -> Response:
+    """The answer with `headers` to a GET or HEAD. Raises AzureError, before the answer begins.
 
     A blob that is replaced in the middle breaks the answer off: what was sent is never a mixture.
     """
+    asked = request.headers
     found = await memory.run(blob.get_blob_properties)
     size, etag = int(found.size), str(found.etag)
     headers = {**headers, "ETag": etag, "Accept-Ranges": "bytes"}
-    if etag in (tag.strip() for tag in asked.get("if-none-match", "").split(",")):
+    if parse_etags(asked.get("if-none-match")).contains_weak(unquote_etag(etag)[0]):
         return Response(status_code=304, headers=headers)
+    if request.method == "HEAD":
+        return Response(headers={**headers, "Content-Length": str(size)})
     try:
         part = span(asked.get("range"), size) if asked.get("if-range", etag) == etag else None
     except OutsideError:

@@ -12,12 +12,20 @@ import functools
 import os
 import posixpath
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+)
 from azure.core.exceptions import ServiceResponseError as NoAnswer
 from azure.storage.blob import BlobClient, BlobServiceClient, LinearRetry
+from mlflow.entities import FileInfo
 from mlflow.entities.multipart_upload import CreateMultipartUploadResponse, MultipartUploadPart
 from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadException
 from mlflow.protos.databricks_pb2 import (
@@ -33,7 +41,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
 
 from mlflow_runtime import environment
-from mlflow_runtime.artifacts import direct
+from mlflow_runtime.artifacts import direct, names
 from mlflow_runtime.azure import identity
 from mlflow_runtime.azure.blob_address import BlobAddress
 from mlflow_runtime.metrics.azure import MeasuredTransport
@@ -50,6 +58,9 @@ CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 15
 RETRIES: Final = 2
 PAUSE_SECONDS: Final = 1
+
+# As many as the HTTP library keeps connections for.
+DELETES_AT_ONCE: Final = 10
 
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -106,8 +117,33 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
 
     log_artifact = _clear(AzureBlobArtifactRepository.log_artifact)
     log_artifacts = _clear(AzureBlobArtifactRepository.log_artifacts)
-    list_artifacts = _clear(AzureBlobArtifactRepository.list_artifacts)
-    delete_artifacts = _clear(AzureBlobArtifactRepository.delete_artifacts)
+
+    @_clear
+    def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
+        """As MLflow's, by the names that clients know."""
+        found = super().list_artifacts(path and names.blob_name(path))
+        return [FileInfo(names.artifact_path(each.path), each.is_dir, each.file_size) for each in found]
+
+    @_clear
+    def delete_artifacts(self, artifact_path: str | None = None) -> None:
+        """Delete a file, or all below a folder. One that is not there is deleted already, as for MLflow's local store.
+
+        Several blobs at once. If one fails others may be gone, and the same call deletes the rest.
+        """
+        container, _, root, _ = self.parse_wasbs_uri(self.artifact_uri)
+        name = posixpath.join(root, names.blob_name(artifact_path or "")).rstrip("/")
+        client = self.client.get_container_client(container)
+
+        def delete(blob: str) -> None:
+            with suppress(ResourceNotFoundError):
+                client.delete_blob(blob)
+
+        below = client.list_blob_names(name_starts_with=f"{name}/" if name else None)
+        with ThreadPoolExecutor(DELETES_AT_ONCE) as pool:
+            if name:
+                delete(name)
+            for page in below.by_page():
+                list(pool.map(delete, page))
 
     @_clear
     def create_multipart_upload(
@@ -134,14 +170,16 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
 
     def _blob(self, local_file: str, artifact_path: str | None) -> BlobClient:
         container, _, root, _ = self.parse_wasbs_uri(self.artifact_uri)
-        name = posixpath.join(root, artifact_path or "", posixpath.basename(local_file))
+        name = posixpath.join(
+            root, names.blob_name(posixpath.join(artifact_path or "", posixpath.basename(local_file)))
+        )
         client: BlobClient = self.client.get_blob_client(container, name)
         return client
 
     @_clear
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         try:
-            super()._download_file(remote_file_path, local_path)
+            super()._download_file(names.blob_name(remote_file_path), local_path)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise MlflowException(os.strerror(errno.ENOSPC), error_code=RESOURCE_EXHAUSTED) from error

@@ -1,6 +1,7 @@
-"""The two routes that carry an artifact's bytes, in place of MLflow's, which keep each artifact on disk in passing.
+"""The routes of one artifact, in place of MLflow's, which keep each artifact on disk in passing and change its name.
 
-They stand in MLflow's own application, behind its checks of hosts and origins.
+They stand in MLflow's own application, behind its checks of hosts and origins. HEAD and DELETE are among them: MLflow's
+HEAD downloads the whole.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import posixpath
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from anyio import to_thread
 from azure.storage.blob import BlobClient
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.utils.mime_type_utils import _guess_mime_type
-from mlflow.utils.uri import validate_path_is_safe
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from mlflow_runtime.artifacts import names
 from mlflow_runtime.artifacts import repository as blob
 from mlflow_runtime.artifacts.download import download
 from mlflow_runtime.artifacts.memory import Memory
@@ -29,24 +32,40 @@ from mlflow_runtime.middleware.observed import CLIENT_GONE
 
 _log = logging.getLogger(__name__)
 
-PATHS: Final = tuple(f"/{api}/2.0/mlflow-artifacts/artifacts/{{artifact_path:path}}" for api in ("api", "ajax-api"))
+PATHS: Final = tuple(f"/{api}/2.0/mlflow-artifacts/artifacts/{{artifact_path:artifact}}" for api in ("api", "ajax-api"))
+
+
+class _Artifact(Convertor[str]):
+    """All that is left of a path. Starlette's own `path` stops at a line feed."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
 
 
 def install(app: FastAPI, memory: Memory) -> None:
     """Answer before MLflow's routes of the same paths."""
 
     async def get(artifact_path: str, request: Request) -> Response:
-        return await _answered(lambda: _get(_blob(artifact_path), artifact_path, request, memory))
+        return await _answered(lambda: _get(artifact_path, request, memory))
 
     async def put(artifact_path: str, request: Request) -> Response:
-        return await _answered(lambda: _put(_blob(artifact_path), request, memory))
+        return await _answered(lambda: _put(artifact_path, request, memory))
 
+    async def delete(artifact_path: str) -> Response:
+        return await _answered(lambda: _delete(artifact_path))
+
+    register_url_convertor("artifact", _Artifact())
     for path in PATHS:
-        app.router.routes.insert(0, APIRoute(path, get, methods=["GET"], response_class=Response))
-        app.router.routes.insert(0, APIRoute(path, put, methods=["PUT"], response_class=Response))
+        for methods, endpoint in ((["GET", "HEAD"], get), (["PUT"], put), (["DELETE"], delete)):
+            app.router.routes.insert(0, APIRoute(path, endpoint, methods=methods, response_class=Response))
 
 
-async def _get(found: BlobClient, artifact_path: str, request: Request, memory: Memory) -> Response:
+async def _get(artifact_path: str, request: Request, memory: Memory) -> Response:
     from mlflow.server.handlers import _content_disposition_attachment
 
     name = posixpath.basename(artifact_path)
@@ -55,10 +74,17 @@ async def _get(found: BlobClient, artifact_path: str, request: Request, memory: 
         "Content-Disposition": _content_disposition_attachment(name),
         "X-Content-Type-Options": "nosniff",
     }
-    return await download(found, headers, request.headers, memory.downloads)
+    return await download(_blob(artifact_path), request, headers, memory.downloads)
 
 
-async def _put(found: BlobClient, request: Request, memory: Memory) -> Response:
+async def _put(artifact_path: str, request: Request, memory: Memory) -> Response:
+    if request.url.query:
+        # Of a name that was not encoded: the rest of it would be lost.
+        raise MlflowException(
+            f"Artifact path {artifact_path!r} is followed by '?'; send a '?' of a name as %3F, or rename the file.",
+            error_code=INVALID_PARAMETER_VALUE,
+        )
+    found = _blob(artifact_path)
     try:
         await upload(request.stream(), found, memory.uploads)
     except ClientDisconnect:
@@ -66,6 +92,16 @@ async def _put(found: BlobClient, request: Request, memory: Memory) -> Response:
         _log.warning("an upload broke off: the client went away")
         return Response(status_code=CLIENT_GONE)
     return Response()
+
+
+async def _delete(artifact_path: str) -> Response:
+    if not artifact_path.strip("/"):
+        raise MlflowException(
+            "A DELETE must name a file or a folder; this one names all artifacts.", error_code=INVALID_PARAMETER_VALUE
+        )
+    everything = blob.BlobArtifactRepository(blob.address().wasbs)
+    await to_thread.run_sync(everything.delete_artifacts, names.safe(artifact_path))
+    return JSONResponse({})
 
 
 async def _answered(work: Callable[[], Awaitable[Response]]) -> Response:
@@ -79,9 +115,15 @@ async def _answered(work: Callable[[], Awaitable[Response]]) -> Response:
 
 
 def _blob(artifact_path: str) -> BlobClient:
-    path = validate_path_is_safe(artifact_path)
+    path = names.safe(artifact_path)
     if not posixpath.basename(path):
         raise MlflowException(
             f"Artifact path {artifact_path!r} must end with a file's name.", error_code=INVALID_PARAMETER_VALUE
         )
-    return blob.service_client().get_blob_client(blob.address().container, path)
+    name = names.blob_name(path)
+    if len(name) > names.LONGEST:
+        raise MlflowException(
+            f"Artifact path {path!r} has {len(name)} characters; the store allows {names.LONGEST}. Shorten its names.",
+            error_code=INVALID_PARAMETER_VALUE,
+        )
+    return blob.service_client().get_blob_client(blob.address().container, name)

@@ -20,8 +20,8 @@ _REQUEST_ID: Final = "{http.request.uuid}"
 _ERRORS: Final[Mapping[int, tuple[str, str]]] = {
     400: (
         "INVALID_PARAMETER_VALUE",
-        "The path of the request is not plain: leave out empty, '.' and '..' segments, backslashes and control"
-        " characters.",
+        "The path of the request is not plain: leave out '.' and '..' segments, empty ones in an artifact's name, and,"
+        " but for an artifact's name, backslashes and control characters.",
     ),
     403: (
         "PERMISSION_DENIED",

@@ -1,6 +1,7 @@
 """The gateway's Caddy configuration as a pure function of its settings.
 
-A request passes, in this order: its id and its headers are put right, the gateway's own `/live` and `/ready`, the check
+A request passes, in this order: its id and its headers are put right, its doubled slashes are
+merged, the gateway's own `/live` and `/ready`, the check
 of its Host, of its path, of its size, and then the service that owns its path. Whatever stops it on the way becomes an
 error in MLflow's shape.
 """
@@ -11,7 +12,17 @@ from typing import Any, Final
 
 from mlflow_runtime.gateway import answers, draining, headers, log, upstream
 from mlflow_runtime.gateway.settings import MIB, Settings
-from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, NOT_PLAIN, PREFIXES, READY_PATH, ServiceRole, pattern
+from mlflow_runtime.routes import (
+    LIVE_PATH,
+    METRICS_PATH,
+    NOT_PLAIN,
+    ONLY_IN_NAMES,
+    PREFIXES,
+    READY_PATH,
+    ServiceRole,
+    doubled,
+    pattern,
+)
 
 Json = dict[str, Any]
 
@@ -59,6 +70,7 @@ def _server(settings: Settings) -> Json:
         "logs": {},
         "routes": [
             *headers.routes(),
+            *_merge_slashes(),
             *draining.routes(),
             {"match": [{"path_regexp": {"pattern": f"^{LIVE_PATH}$"}}], "handle": _unlogged(answers.live())},
             {
@@ -72,6 +84,15 @@ def _server(settings: Settings) -> Json:
             {
                 # Not `path_regexp`, which cleans the path before it looks.
                 "match": [{"vars_regexp": {"{http.request.uri.path}": {"pattern": NOT_PLAIN}}}],
+                "handle": [answers.refuse(400)],
+            },
+            {
+                "match": [
+                    {
+                        "not": [{"path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}],
+                        "vars_regexp": {"{http.request.uri.path}": {"pattern": ONLY_IN_NAMES}},
+                    }
+                ],
                 "handle": [answers.refuse(400)],
             },
             {
@@ -97,6 +118,20 @@ def _server(settings: Settings) -> Json:
         ],
         "errors": {"routes": [*headers.answer_routes(), *answers.routes()]},
     }
+
+
+def _merge_slashes() -> list[Json]:
+    """Make one of doubled slashes; in a path of artifacts only up to the end of its prefix. `%2F` stays as it is."""
+
+    def merge(find: str, replace: str) -> Json:
+        return {"handler": "rewrite", "path_regexp": [{"find": find, "replace": replace}]}
+
+    # The matcher reads the path with merged slashes.
+    other_path: Json = {"not": [{"path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}]}
+    return [
+        {"match": [other_path], "handle": [merge("/{2,}", "/")]},
+        {"handle": [merge(doubled(prefix), f"{prefix}/") for prefix in PREFIXES[ServiceRole.ARTIFACTS]]},
+    ]
 
 
 def _metrics(listen: str | None) -> Json:

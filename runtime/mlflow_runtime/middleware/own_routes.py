@@ -36,8 +36,8 @@ def refusal(role: ServiceRole, path: str, method: str = "GET") -> Failure | None
         return Failure(
             status=400,
             code="INVALID_PARAMETER_VALUE",
-            message="The path has an empty segment, a '.' or '..' segment, a backslash or a control character; send it "
-            "without.",
+            message="The path has an empty segment, a '.' or '..' segment, or, elsewhere than in an artifact's name, a "
+            "backslash or a control character; send it without.",
         )
     if path.startswith(ASSISTANT) and not (method == "GET" and path in ASSISTANT_READS):
         return Failure(status=403, code="PERMISSION_DENIED", message="The MLflow Assistant is switched off here.")

@@ -12,6 +12,7 @@ from mlflow_runtime.artifacts.memory import Memory
 from mlflow_runtime.database.revisions import image_revisions
 from mlflow_runtime.patches import (
     artifact_locations,
+    artifact_names,
     chunked_bodies,
     connect_attempts,
     database_errors,
@@ -38,6 +39,7 @@ def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
     logged_model_history.install()
     simultaneous_writes.install()
     span_exports.install(fastapi_app)
+    artifact_names.install()
     error_answers.install(fastapi_app, flask_app)
     # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.
     if settings.artifacts is not None:

@@ -27,15 +27,14 @@ def test_a_range_is_cut_to_the_file(header: str, start: int, length: int) -> Non
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "bytes=-", "bytes=2-1", "bytes=0-1,3-4", "lines=0-1", "bytes=a-b", "bytes=\u0661-", "0-1"]
+    "header",
+    [None, "", "bytes=-", "bytes=-0", "bytes=2-1", "bytes=0-1,3-4", "lines=0-1", "bytes=a-b", "bytes=\u0661-", "0-1"],
 )
 def test_what_is_not_understood_is_the_whole(header: str | None) -> None:
     assert span(header, 10) is None
 
 
-@pytest.mark.parametrize(
-    ("header", "size"), [("bytes=10-", 10), ("bytes=10-20", 10), ("bytes=-0", 10), ("bytes=0-", 0)]
-)
+@pytest.mark.parametrize(("header", "size"), [("bytes=10-", 10), ("bytes=10-20", 10), ("bytes=0-", 0)])
 def test_no_byte_is_said(header: str, size: int) -> None:
     with pytest.raises(OutsideError, match=f"outside of a file of {size} bytes"):
         span(header, size)
