@@ -10,6 +10,9 @@ import re
 import uuid
 from typing import Final
 
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
 MOST: Final = 50_000
 
 _UPLOAD: Final = re.compile(r"[0-9a-f]{32}")
@@ -30,3 +33,21 @@ def block_id(upload: str, number: int) -> str:
     if not 1 <= number <= MOST:
         raise ValueError(f"block {number} is not allowed; a blob has blocks 1 to {MOST}")
     return f"{upload}-{number:05}"
+
+
+def check_parts(number: int) -> None:
+    """Refuse a number of parts of one artifact, of which each is a block at least."""
+    if not 1 <= number <= MOST:
+        raise MlflowException(
+            f"num_parts: {number} is not allowed; allowed: 1 to {MOST}, with larger parts "
+            "(MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE) for larger files.",
+            error_code=INVALID_PARAMETER_VALUE,
+        )
+
+
+def too_many() -> MlflowException:
+    """Return the refusal of an artifact that is larger than a blob can be."""
+    return MlflowException(
+        f"The artifact has more than {MOST} blocks, the most that the store takes; log it in parts.",
+        error_code=INVALID_PARAMETER_VALUE,
+    )

@@ -30,12 +30,7 @@ EARLIER: Final = datetime.timedelta(minutes=5)
 
 def create(service: BlobServiceClient, blob: BlobClient, parts: int) -> CreateMultipartUploadResponse:
     """URLs for `parts` parts of the blob, 1 to 50,000. Raises AzureError, and MlflowException for another number."""
-    if not 1 <= parts <= blocks.MOST:
-        raise MlflowException(
-            f"num_parts: {parts} is not allowed; allowed: 1 to {blocks.MOST}, with larger parts "
-            "(MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE) for larger files.",
-            error_code=INVALID_PARAMETER_VALUE,
-        )
+    blocks.check_parts(parts)
     now = datetime.datetime.now(datetime.UTC)
     signature = generate_blob_sas(
         account_name=str(service.account_name),

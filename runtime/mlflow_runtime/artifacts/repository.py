@@ -27,7 +27,7 @@ from azure.core.exceptions import ServiceResponseError as NoAnswer
 from azure.storage.blob import BlobClient, BlobServiceClient, LinearRetry
 from mlflow.entities import FileInfo
 from mlflow.entities.multipart_upload import CreateMultipartUploadResponse, MultipartUploadPart
-from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadException
+from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     INTERNAL_ERROR,
     INVALID_PARAMETER_VALUE,
@@ -42,6 +42,7 @@ from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepo
 
 from mlflow_runtime import environment
 from mlflow_runtime.artifacts import direct, names
+from mlflow_runtime.artifacts import parts as of_service
 from mlflow_runtime.azure import identity
 from mlflow_runtime.azure.blob_address import BlobAddress
 from mlflow_runtime.metrics.azure import MeasuredTransport
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = environment.variable("BLOB_CONTAINER_URL")
 DIRECT_VARIABLE: Final = environment.variable("CLIENTS_REACH_BLOB")
+HOSTS_VARIABLE: Final = environment.variable("PUBLIC_HOSTS")
 
 # Seconds. A store that is down is noticed in a few of them, one that hangs within half a minute; the client's defaults
 # retry for minutes. The HTTP library bounds each send of an upload by the time to connect, so that is not less.
@@ -149,13 +151,11 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
     def create_multipart_upload(
         self, local_file: str, num_parts: int = 1, artifact_path: str | None = None
     ) -> CreateMultipartUploadResponse:
-        """URLs by which a client writes to the container itself.
-
-        Without CLIENTS_REACH_BLOB it answers that there are none, and MLflow's client sends the whole to this service.
-        """
-        if os.environ.get(DIRECT_VARIABLE) != "true":
-            raise _UnsupportedMultipartUploadException
-        return direct.create(self.client, self._blob(local_file, artifact_path), num_parts)
+        """Return URLs for the parts: with CLIENTS_REACH_BLOB of the container itself, else of this service."""
+        blob = self._blob(local_file, artifact_path)
+        if os.environ.get(DIRECT_VARIABLE) == "true":
+            return direct.create(self.client, blob, num_parts)
+        return of_service.create(_address_of_callers(blob.blob_name), num_parts)
 
     @_clear
     def complete_multipart_upload(
@@ -165,8 +165,12 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
         parts: Iterable[MultipartUploadPart] | None = None,
         artifact_path: str | None = None,
     ) -> None:
-        """Make the artifact from the parts that are in the container."""
-        direct.complete(self._blob(local_file, artifact_path), upload_id, parts or ())
+        """Make the artifact from the parts that are in the container, whichever way each came."""
+        blob, sent = self._blob(local_file, artifact_path), list(parts or ())
+        if of_service.are_receipts(sent):
+            of_service.complete(blob, sent)
+        else:
+            direct.complete(blob, upload_id, sent)
 
     def _blob(self, local_file: str, artifact_path: str | None) -> BlobClient:
         container, _, root, _ = self.parse_wasbs_uri(self.artifact_uri)
@@ -194,6 +198,20 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise
         return path
+
+
+def _address_of_callers(path: str) -> str:
+    """Return the URL of an artifact as the caller of the present request reaches it.
+
+    The gateway passes its own name on and scheme; another name than one that is served is not repeated.
+    """
+    from flask import request
+
+    hosts = os.environ[HOSTS_VARIABLE].split(",")
+    forwarded = request.headers.get("X-Forwarded-Host", "")
+    scheme = "http" if request.headers.get("X-Forwarded-Proto") == "http" else "https"
+    api = request.path.partition("/mlflow-artifacts/")[0]
+    return of_service.address(f"{scheme}://{forwarded if forwarded in hosts else hosts[0]}", api, path)
 
 
 @contextmanager

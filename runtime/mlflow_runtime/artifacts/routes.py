@@ -23,11 +23,11 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from mlflow_runtime.artifacts import names
+from mlflow_runtime.artifacts import names, parts
 from mlflow_runtime.artifacts import repository as blob
 from mlflow_runtime.artifacts.download import download
 from mlflow_runtime.artifacts.memory import Memory
-from mlflow_runtime.artifacts.upload import upload
+from mlflow_runtime.artifacts.upload import stage, upload
 from mlflow_runtime.middleware.observed import CLIENT_GONE
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,8 @@ async def _get(artifact_path: str, request: Request, memory: Memory) -> Response
 
 
 async def _put(artifact_path: str, request: Request, memory: Memory) -> Response:
-    if request.url.query:
+    is_part = parts.QUERY in request.query_params
+    if request.url.query and not is_part:
         # Of a name that was not encoded: the rest of it would be lost.
         raise MlflowException(
             f"Artifact path {artifact_path!r} is followed by '?'; send a '?' of a name as %3F, or rename the file.",
@@ -86,6 +87,9 @@ async def _put(artifact_path: str, request: Request, memory: Memory) -> Response
         )
     found = _blob(artifact_path)
     try:
+        if is_part:
+            blocks = await stage(request.stream(), found, memory.uploads)
+            return Response(headers={"ETag": parts.receipt(blocks)})
         await upload(request.stream(), found, memory.uploads)
     except ClientDisconnect:
         # Nobody is there to be answered, and the blob is what it was.

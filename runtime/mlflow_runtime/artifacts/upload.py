@@ -9,12 +9,10 @@ import asyncio
 import contextlib
 import io
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from functools import partial
 
 from azure.storage.blob import BlobBlock, BlobClient
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from mlflow_runtime.artifacts import blocks
 from mlflow_runtime.artifacts.memory import HOLD_SECONDS, UPLOAD_BLOCK, Blocks
@@ -22,6 +20,23 @@ from mlflow_runtime.artifacts.memory import HOLD_SECONDS, UPLOAD_BLOCK, Blocks
 
 async def upload(body: AsyncIterable[bytes], blob: BlobClient, memory: Blocks) -> None:
     """Make or replace the blob. Raises what the body raises, AzureError, and MlflowException for too many blocks."""
+
+    def whole(block: io.BytesIO) -> None:
+        blob.upload_blob(block, length=_length(block), overwrite=True)
+
+    if (names := await _staged(body, blob, memory, alone=whole)) is not None:
+        await memory.run(partial(blob.commit_block_list, [BlobBlock(block_id=name) for name in names]))
+
+
+async def stage(body: AsyncIterable[bytes], blob: BlobClient, memory: Blocks) -> list[str]:
+    """Put the body beside the blob and return the names of its blocks, in order. Raises as `upload`."""
+    return await _staged(body, blob, memory, alone=None) or []
+
+
+async def _staged(
+    body: AsyncIterable[bytes], blob: BlobClient, memory: Blocks, *, alone: Callable[[io.BytesIO], None] | None
+) -> list[str] | None:
+    """Stage each block as soon as it is full. A body of one block goes to `alone`, if that is given: then None."""
     this, names = blocks.new_upload(), list[str]()
     with contextlib.closing(Chunks(body)) as chunks:
         ended = False
@@ -30,14 +45,14 @@ async def upload(body: AsyncIterable[bytes], blob: BlobClient, memory: Blocks) -
             first = await chunks.next()
             async with memory.one():
                 block, ended = await _block(first, chunks)
-                if ended and not names:
-                    await memory.run(partial(blob.upload_blob, block, length=_length(block), overwrite=True))
-                    return
+                if ended and not names and alone is not None:
+                    await memory.run(partial(alone, block))
+                    return None
                 if length := _length(block):
                     names.append(_next(this, names))
                     # A stream, which is sent in pieces: the time-out is for each and not for the block.
                     await memory.run(partial(blob.stage_block, names[-1], block, length=length))
-    await memory.run(partial(blob.commit_block_list, [BlobBlock(block_id=name) for name in names]))
+    return names
 
 
 class Chunks:
@@ -87,8 +102,5 @@ def _length(block: io.BytesIO) -> int:
 
 def _next(upload: str, names: list[str]) -> str:
     if len(names) == blocks.MOST:
-        raise MlflowException(
-            f"The artifact has more than {blocks.MOST} blocks, the most that the store takes; log it in parts.",
-            error_code=INVALID_PARAMETER_VALUE,
-        )
+        raise blocks.too_many()
     return blocks.block_id(upload, len(names) + 1)

@@ -15,9 +15,9 @@ UPSTREAM_IDLE_SECONDS: Final = 60
 UPSTREAM_IDLE_CONNECTIONS: Final = 64
 
 DIAL_TIMEOUT: Final = "2s"
-# From the last byte of a request to the first of its answer: an artifact of 10 GiB is passed on to the blob store in
-# that time.
-ANSWER_TIMEOUT: Final = "600s"
+# From the last byte of a request to the first of its answer. Below the 240 s after which Container Apps ends a request
+# (Microsoft Learn, "Ingress in Azure Container Apps"), so that the client gets an error of the gateway's, with an id.
+ANSWER_TIMEOUT: Final = "220s"
 
 # Two failed checks a second apart take a replica out. Retries go on for longer than that, so that a request which met
 # a dead replica outlives the time until all know. A busy replica gets time to answer its check.

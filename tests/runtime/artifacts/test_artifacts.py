@@ -14,7 +14,8 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -39,7 +40,10 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 send = requests.Session.request
 
+root = sys.argv[1].partition("/api/")[0]
+
 def named(session, method, url, **options):
+    url = url.replace("https://{PUBLIC_HOST}", root)  # as if the gateway were there
     if url.startswith("http:"):  # the service's port is not among the names that it serves
         options["headers"] = dict(options.get("headers") or {{}}, Host="{PUBLIC_HOST}")
     return send(session, method, url, **options)
@@ -234,13 +238,74 @@ def in_memory(service: Service) -> list[int]:
     return [figures[f'{name}"{direction}"}}'] for direction in ("up", "down")]
 
 
-def test_without_a_way_to_the_container_mlflows_client_sends_it_through(
+def test_mlflows_own_client_sends_parts_through_the_service(
     shared: Platform, artifacts: Service, path: str, tmp_path: Path
 ) -> None:
-    answer = artifacts.ask(f"{ROOT}/mpu/create/{path}", {"path": "file.bin", "num_parts": 2})
-    assert answer.status == 501
+    """A file larger than each of its requests, for clients that do not reach the container."""
     assert logged_by_mlflow(shared, artifacts, path, tmp_path) == artifacts.ask(of(path)).content
-    assert f'"PUT", "path": "{of(path)}"' in artifacts.log
+    assert artifacts.log.count(f'"PUT", "path": "{of(path)}"') == 12
+    assert f'"path": "{ROOT}/mpu/complete/{path.rsplit("/", 1)[0]}"' in artifacts.log
+
+
+def begun(service: Service, path: str, parts: int, **headers: str) -> Any:
+    folder, name = path.rsplit("/", 1)
+    answer = service.ask(f"{ROOT}/mpu/create/{folder}", {"path": name, "num_parts": parts}, headers=headers)
+    assert answer.status == 200, answer
+    return answer.body
+
+
+def sent(service: Service, credential: Any, content: bytes) -> dict[str, Any]:
+    url = urlsplit(credential["url"])
+    answer = service.ask(f"{url.path}?{url.query}", content, method="PUT")
+    assert answer.status == 200, answer
+    number = credential["part_number"]
+    return {"part_number": number, "etag": answer.headers["etag"], "url": credential["url"]}
+
+
+def finished(service: Service, path: str, upload: str, parts: list[dict[str, Any]]) -> int:
+    folder, name = path.rsplit("/", 1)
+    body = {"path": name, "upload_id": upload, "parts": parts}
+    return service.ask(f"{ROOT}/mpu/complete/{folder}", body).status
+
+
+def test_parts_are_the_artifact_once_all_are_there(shared: Platform, artifacts: Service, path: str) -> None:
+    """In any order; of a part that is sent twice the one whose receipt is given counts, whatever its length."""
+    shared.blob_container().upload_blob(path, b"previous")
+    made = begun(artifacts, path, 3)
+    contents = [os.urandom(2 * UPLOAD_BLOCK + 5), os.urandom(UPLOAD_BLOCK), b"end"]
+    sent(artifacts, made["credentials"][0], os.urandom(4 * UPLOAD_BLOCK))
+    parts = [sent(artifacts, made["credentials"][at], contents[at]) for at in (2, 0, 1)]
+    assert artifacts.ask(of(path)).content == b"previous"
+    assert finished(artifacts, path, made["upload_id"], parts) == 200
+    assert artifacts.ask(of(path)).content == b"".join(contents)
+
+
+def test_a_part_that_breaks_off_is_no_part(artifacts: Service, path: str) -> None:
+    made = begun(artifacts, path, 2)
+    url = urlsplit(made["credentials"][0]["url"])
+    head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: {4 * UPLOAD_BLOCK}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", artifacts.port)) as connection:
+        connection.sendall(head.encode() + os.urandom(2 * UPLOAD_BLOCK))
+    last = sent(artifacts, made["credentials"][1], b"end")
+    assert finished(artifacts, path, made["upload_id"], [last]) == 400
+    foreign = {**last, "part_number": 1, "etag": f'"{uuid.uuid4().hex}-00001"'}
+    assert finished(artifacts, path, made["upload_id"], [foreign, last]) == 409
+    assert artifacts.ask(of(path)).status == 404
+    first = sent(artifacts, made["credentials"][0], b"begin ")
+    assert finished(artifacts, path, made["upload_id"], [first, last]) == 200
+    assert artifacts.ask(of(path)).content == b"begin end"
+
+
+def test_parts_are_sent_to_the_name_that_the_gateway_tells(artifacts: Service, path: str) -> None:
+    odd = f"{path.rsplit('/', 1)[0]}/ä b?.bin"
+
+    def url(**headers: str) -> str:
+        return str(begun(artifacts, odd, 1, **headers)["credentials"][0]["url"])
+
+    put = f"{ROOT}/artifacts/{quote(odd)}?part=1"
+    assert url() == f"https://{PUBLIC_HOST}{put}"
+    assert url(**{"X-Forwarded-Host": PUBLIC_HOST, "X-Forwarded-Proto": "http"}) == f"http://{PUBLIC_HOST}{put}"
+    assert url(**{"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}) == f"https://{PUBLIC_HOST}{put}"
 
 
 def logged_by_mlflow(shared: Platform, service: Service, path: str, folder: Path) -> bytes:
@@ -294,10 +359,13 @@ def test_parts_go_to_the_container_by_urls_that_write_one_blob(shared: Platform,
 
 
 @pytest.mark.parametrize("number", [0, 50_001, -1])
-def test_a_number_of_parts_that_the_store_does_not_take_is_refused(direct: Service, path: str, number: int) -> None:
-    answer = direct.ask(f"{ROOT}/mpu/create/{path}", {"path": "file.bin", "num_parts": number})
-    assert (answer.status, answer.body["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
-    assert "1 to 50000" in answer.body["message"]
+def test_a_number_of_parts_that_the_store_does_not_take_is_refused(
+    artifacts: Service, direct: Service, path: str, number: int
+) -> None:
+    for service in (artifacts, direct):
+        answer = service.ask(f"{ROOT}/mpu/create/{path}", {"path": "file.bin", "num_parts": number})
+        assert (answer.status, answer.body["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+        assert "1 to 50000" in answer.body["message"]
 
 
 def test_parts_that_were_not_sent_are_a_conflict_and_a_foreign_upload_is_refused(direct: Service, path: str) -> None:

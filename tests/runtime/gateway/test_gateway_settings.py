@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -172,3 +174,23 @@ def test_what_stands_still_ends_and_what_moves_does_not() -> None:
     assert ends <= server.keys()
     assert "write_timeout" not in server
     assert "read_timeout" not in server
+
+
+def durations(found: Any) -> Iterator[float]:
+    """The seconds of every time-out of a configuration."""
+    if isinstance(found, dict):
+        for key, value in found.items():
+            if key.endswith("timeout") and isinstance(value, str):
+                yield float(value.removesuffix("s"))
+            yield from durations(value)
+    elif isinstance(found, list):
+        for value in found:
+            yield from durations(value)
+
+
+def test_the_gateway_gives_up_before_an_ingress_ends_the_request() -> None:
+    """Container Apps ends it after 240 s, with an answer of its own that has no request id and no reason."""
+    server = render(from_environment(GOOD))["apps"]["http"]["servers"]["gateway"]
+    found = list(durations(server))
+    assert len(found) > 4
+    assert max(found) < 240
