@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi.runtime.config import CONFIG, get_config_env
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from infra.settings.model import Settings, parse
+from infra.settings.problems import path
+
+_STACKS = Path(__file__).resolve().parents[2] / "stacks"
 
 
 def load() -> Settings:
     """Return the settings of the running program's stack. Raises SettingsError."""
-    return parse(_configuration(), pulumi.get_stack())
+    values, stack = _configuration(), pulumi.get_stack()
+    return parse(values, stack, secrets=_secrets(values, stack))
 
 
 def _configuration() -> dict[str, Any]:
@@ -34,3 +40,36 @@ def _decoded(value: str) -> Any:
         return json.loads(value)
     except ValueError:
         return value
+
+
+def _secrets(values: Mapping[str, Any], stack: str) -> list[str]:
+    """Return the paths of the values that the stack's file encrypts.
+
+    The engine marks whole keys, also where one value inside an object is encrypted; the file says which.
+    """
+    marked = [key for key in values if is_config_secret(f"{pulumi.get_project()}:{key}")]
+    if not marked:
+        return []
+    import yaml
+
+    file = _STACKS / f"Pulumi.{stack}.yaml"
+    document = yaml.safe_load(file.read_text()) if file.is_file() else {}
+    written = (document or {}).get("config") or {}
+    return [
+        found
+        for key in marked
+        for found in [*encrypted(written.get(f"{pulumi.get_project()}:{key}"), key)] or [path(key)]
+    ]
+
+
+def encrypted(value: object, *parts: str | int) -> Iterator[str]:
+    """Yield the path of each encrypted value in a value of a stack's file, whose own path is `parts`."""
+    if isinstance(value, Mapping):
+        if value.keys() == {"secure"}:
+            yield path(*parts)
+            return
+        for key, inner in value.items():
+            yield from encrypted(inner, *parts, str(key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from encrypted(inner, *parts, number)

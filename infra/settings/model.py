@@ -5,7 +5,7 @@ The engine itself rejects neither unknown keys nor what is wrong inside an objec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +85,13 @@ class Settings:
     azure: AzureSettings | None = None
 
 
-def parse(values: Mapping[str, Any], stack: str) -> Settings:
+def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = ()) -> Settings:
     """Return the settings of configuration values without their namespace.
 
-    Raises SettingsError with every problem found.
+    `secrets` are the paths of values that the stack's file encrypts. Raises SettingsError with every problem found.
     """
     problems = Problems(stack, values)
+    _refuse_secrets(problems, secrets)
     for key in values.keys() - KEYS.keys():
         problems.note(key, values[key], f"the keys {', '.join(KEYS)}", problems.remove(path(key)))
     # Empty objects and `auto` are the defaults of the engine's schema.
@@ -117,6 +118,19 @@ def parse(values: Mapping[str, Any], stack: str) -> Settings:
     guardrails.check(problems, settings)
     problems.finish()
     return settings
+
+
+def _refuse_secrets(problems: Problems, secrets: Sequence[str]) -> None:
+    """Refuse encrypted values, alone: the messages of other problems show values."""
+    for field in secrets:
+        problems.note(
+            field,
+            "[secret]",
+            "plain values, since each is passed on to Azure, where readers see it, and a preview's JSON shows it. "
+            "Secrets belong in the stack's Key Vault",
+            problems.remove(field),
+        )
+    problems.finish()
 
 
 def _only(

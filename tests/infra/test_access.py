@@ -144,14 +144,14 @@ def test_a_right_too_many_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_broad_role_of_a_service_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is Contributor would become every identity, deploy among them."""
-    assign = access.assign
+    assign = roles.assign
 
     def broad(name: str, **given: Any) -> pulumi.Resource:
         if name == "identity-tracking-artifacts":
             given = {**given, "role": AzureRole.CONTRIBUTOR, "scope": given["scope"].apply(lambda _: "/groups/group")}
         return assign(name, **given)
 
-    monkeypatch.setattr(access, "assign", broad)
+    monkeypatch.setattr("infra.azure.access.assign", broad)
     found = Access(graph("dev", github=GITHUB, nameGeneration="broad"))
     assert "acts as deploy" in {each.gains for each in found.escalations("tracking")}
 

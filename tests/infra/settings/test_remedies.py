@@ -13,12 +13,15 @@ import pytest
 import yaml
 
 from delivery.offline_azure.running import engine, engine_environment, must
+from delivery.offline_azure.session import offline
+from infra.settings.load import encrypted
 from infra.settings.model import SettingsError, parse
 from tests.support.stacks import DIGEST, PROJECT, REPOSITORY
 
 _COMMAND = re.compile(r"`(pulumi [^`]+)`")
 # A command may uncover a problem that another one hid: a valid number of replicas needs a smaller pool.
 _ROUNDS = 4
+_HIDDEN = "hush9f3a1c"
 
 _AZURE: Mapping[str, Any] = {
     "profile": "dev",
@@ -112,8 +115,10 @@ class StackFile:
 
     def problems(self) -> str:
         config = yaml.safe_load(self._path.read_text())["config"] or {}
+        values = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}
+        secrets = [found for key, value in values.items() for found in encrypted(value, key)]
         try:
-            parse({key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}, self._stack)
+            parse(values, self._stack, secrets=secrets)
         except SettingsError as error:
             return str(error)
         return ""
@@ -137,6 +142,11 @@ def test_the_pasted_commands_make_the_program_accept_the_file(
     file = StackFile(tmp_path, stack, values)
     message = file.problems()
     assert message, "the case has no problem"
+    solve(file, message)
+
+
+def solve(file: StackFile, message: str) -> None:
+    """Paste each command of the message, and of the next, until there is none. AssertionError if that does not help."""
     for _ in range(_ROUNDS):
         for line in message.splitlines()[1:]:
             found = _COMMAND.findall(line)
@@ -146,6 +156,29 @@ def test_the_pasted_commands_make_the_program_accept_the_file(
         if not message:
             return
     pytest.fail(message)
+
+
+def test_encrypted_values_are_removed_by_their_paths(tmp_path: Path) -> None:
+    file = StackFile(tmp_path, "dev", {**_AZURE, "monitoring": {"emails": ["one@example.com"]}})
+    for key in ("location", "tags.costCenter", "'monitoring.emails[0]'"):
+        file.paste(f"pulumi config set --secret --path {key} hush -s dev")
+    message = file.problems()
+    assert {*_COMMAND.findall(message)} == {
+        "pulumi config rm --path location -s dev",
+        "pulumi config rm --path 'monitoring.emails[0]' -s dev",
+        "pulumi config rm --path tags.costCenter -s dev",
+    }
+    solve(file, message)
+
+
+@pytest.mark.parametrize("key", ["location", "tags.costCenter"])
+def test_the_program_refuses_a_value_that_the_engine_marks_as_secret(key: str) -> None:
+    with offline("dev") as product:
+        must(product.run("config", "set", "--secret", "--path", key, _HIDDEN))
+        result = product.preview("--json")
+    assert result.code != 0
+    assert f"{key.split('.')[0]}: '[secret]' is not allowed; allowed: plain values" in result.text
+    assert _HIDDEN not in result.text
 
 
 def test_a_stack_with_an_unusable_name_is_renamed(tmp_path: Path) -> None:
