@@ -190,5 +190,5 @@ def test_a_prefix_is_found_with_doubled_slashes(path: str, end: str | None) -> N
 
 
 def test_tracking_has_no_pattern() -> None:
-    with pytest.raises(ValueError, match=r"tracking owns only what registry and artifacts leave over"):
+    with pytest.raises(ValueError, match=f"tracking owns only what {' and '.join(PREFIXES)} leave over"):
         pattern(ServiceRole.TRACKING)

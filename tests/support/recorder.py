@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,29 +80,34 @@ class Options:
 
 
 class Graph:
-    """The registrations of one run, by the resources' Pulumi names. A name that two types share is refused."""
+    """The registrations of one run, by the resources' Pulumi names. A name that two types share cannot be asked for."""
 
-    def __init__(self, requests: list[Any], outputs: dict[str, Any]) -> None:
-        self._requests = {request.name: request for request in requests}
-        self._outputs = outputs
-        if len(self._requests) < len(requests):
-            names = [request.name for request in requests]
-            raise ValueError(f"more than one resource has the name {sorted({n for n in names if names.count(n) > 1})}")
+    def __init__(self, requests: Sequence[Any], outputs: Mapping[str, Any]) -> None:
+        self._requests, self._outputs = requests, outputs
 
     @property
     def names(self) -> list[str]:
         """Every resource and component, in the order of registration."""
-        return list(self._requests)
+        return [request.name for request in self._requests]
 
     def named(self, name: str) -> Any:
         """The registration as it went over the wire."""
-        if name not in self._requests:
-            raise KeyError(f"no resource {name!r}; there are {self.names}")
-        return self._requests[name]
+        found = [request for request in self._requests if request.name == name]
+        if len(found) != 1:
+            raise KeyError(f"{len(found)} resources have the name {name!r}; there are {self.names}")
+        return found[0]
 
     def of_type(self, token: str) -> list[str]:
         """Names of the resources of a type token."""
-        return [name for name, request in self._requests.items() if request.type == token]
+        return [request.name for request in self._requests if request.type == token]
+
+    def everywhere(self, key: str) -> dict[str, Any]:
+        """An input of each resource that has it, by type and name."""
+        values = [
+            (f"{request.type}::{request.name}", _plain(json_format.MessageToDict(request.object)))
+            for request in self._requests
+        ]
+        return {resource: inputs[key] for resource, inputs in values if key in inputs}
 
     def type(self, name: str) -> str:
         """The type token, such as azure-native:network:Subnet."""

@@ -21,9 +21,9 @@ from tests.support.role_environment import whole
 GOOD = {
     **whole("gateway"),
     "PORT": "5500",
+    **{f"MLFLOW_RUNTIME_{role.name}_UPSTREAMS": f"{role}:5000" for role in ServiceRole},
     "MLFLOW_RUNTIME_TRACKING_UPSTREAMS": "10.0.0.4:5000, tracking.internal:443",
     "MLFLOW_RUNTIME_REGISTRY_UPSTREAMS": "[fd00::1]:5000",
-    "MLFLOW_RUNTIME_ARTIFACTS_UPSTREAMS": "artifacts:5000",
     "MLFLOW_RUNTIME_PUBLIC_HOSTS": "MLflow.example.com, localhost:5500,[::1]:5500",
 }
 CHECKS = {checks: {"MLFLOW_RUNTIME_UPSTREAM_CHECKS": str(checks).lower()} for checks in (True, False)}
@@ -35,10 +35,9 @@ def test_a_whole_environment_is_read() -> None:
     )
     assert (got.host, got.port, got.upstream_tls, got.grace_seconds) == ("::", 5500, False, 30)
     assert (got.max_body, got.max_artifact) == (7 * MIB, 9 * MIB)
-    assert got.upstreams == {
+    assert got.upstreams == {role: (f"{role}:5000",) for role in ServiceRole} | {
         ServiceRole.TRACKING: ("10.0.0.4:5000", "tracking.internal:443"),
         ServiceRole.REGISTRY: ("[fd00::1]:5000",),
-        ServiceRole.ARTIFACTS: ("artifacts:5000",),
     }
     assert got.public_hosts == ("mlflow.example.com", "localhost:5500", "[::1]:5500")
 
@@ -56,12 +55,11 @@ def test_all_problems_are_in_one_message() -> None:
     lines = str(refused.value).splitlines()
     assert lines[1:] == [
         "PORT: '70000' must be a whole number from 1 to 65535.",
-        "MLFLOW_RUNTIME_TRACKING_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
-        " 10.0.0.4:5000,10.0.0.5:5000.",
-        "MLFLOW_RUNTIME_REGISTRY_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
-        " 10.0.0.4:5000,10.0.0.5:5000.",
-        "MLFLOW_RUNTIME_ARTIFACTS_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
-        " 10.0.0.4:5000,10.0.0.5:5000.",
+        *(
+            f"MLFLOW_RUNTIME_{role.name}_UPSTREAMS: is not set; it must be host:port pairs separated by commas, such as"
+            " 10.0.0.4:5000,10.0.0.5:5000."
+            for role in ServiceRole
+        ),
         "MLFLOW_RUNTIME_UPSTREAM_TLS: 'yes' must be true or false.",
         "MLFLOW_RUNTIME_PUBLIC_HOSTS: is not set; it must be Host header values separated by commas, each a name or"
         " an address, with its port where that is not the scheme's own, such as mlflow.example.com,localhost:5500."
