@@ -71,7 +71,7 @@ def load(
     start after this process.
     """
     deadline = Deadline(within, sleep=sleep, clock=clock)
-    for name, variable in SECRETS[role].items():
+    for name, variable in SECRETS.get(role, {}).items():
         try:
             into[variable] = deadline.attempt(
                 partial(_value, vault, name), retried=(AzureError, SecretsError), what=f"secret {name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.mlflow.roles import Role
+from components.mlflow.roles import SERVICES, Role
 from infra import local
 from infra.settings.model import parse
 from infra.settings.ports import COUNT, OFFSETS, LocalPort, port
@@ -16,7 +16,7 @@ def test_each_listener_has_ports_of_its_own() -> None:
     assert sorted(taken) == list(range(COUNT))
 
 
-@pytest.mark.parametrize("role", [Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS])
+@pytest.mark.parametrize("role", SERVICES)
 def test_a_service_listens_where_the_table_says(role: Role) -> None:
     settings = parse({"profile": "local", "local": {"portBase": 7000}}, "local")
     assert local.ports(settings)[role] == port(7000, LocalPort(role.value)) == 7000 + OFFSETS[LocalPort(role)].start
