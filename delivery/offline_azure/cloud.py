@@ -20,6 +20,7 @@ from delivery.offline_azure import (
     bodies,
     budgets,
     computed_outputs,
+    defaults,
     deletion,
     faults,
     immutable,
@@ -158,7 +159,7 @@ class Azure:
                 raise HalfDoneError(
                     "The resource write operation failed to complete successfully: provisioning 'Failed'."
                 )
-            return self.resources[identifier.lower()]
+            return self._answered(identifier)
 
     def update(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """Update an existing resource (PUT). Raises RefusedError."""
@@ -172,11 +173,11 @@ class Azure:
                 raise refused
             self._check_beside(type_token, identifier, inputs)
             self._write(type_token, identifier, inputs)
-            return self.resources[identifier.lower()]
+            return self._answered(identifier)
 
     def read(self, type_token: str, identifier: str) -> dict[str, Any] | None:
         with self.called("read", type_token, identifier), self._lock:
-            return self.resources.get(identifier.lower())
+            return self._answered(identifier) if identifier.lower() in self.resources else None
 
     def delete(self, type_token: str, identifier: str) -> None:
         """Delete a resource. A resource that does not exist is a success, as on Azure. Raises RefusedError."""
@@ -227,6 +228,12 @@ class Azure:
             resource["revisions"] = revisions.after(old.get("revisions", []), name, inputs, outcomes)
             resource["answer"] = revisions.summary(resource["revisions"])
         self.resources[identifier.lower()] = resource
+
+    def _answered(self, identifier: str) -> dict[str, Any]:
+        """Return a resource with `filled`, which Azure chose where the inputs say nothing."""
+        found = self.resources[identifier.lower()]
+        filled = defaults.filled_in(found["type"], found["id"], found["inputs"], self.resources)
+        return {**found, "filled": filled}
 
     def _there(self, identifier: str) -> dict[str, Any]:
         if identifier.lower() not in self.resources:

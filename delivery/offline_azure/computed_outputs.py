@@ -10,10 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from delivery.azure_types.type_tokens import SERVER, short
+from delivery.offline_azure import sdk_types
 from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT, own_name
 from delivery.offline_azure.values import merged, ordered
 
 Answer = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+
+_MADE: Final = "2026-01-01T00:00:00Z"
+# These keep their state inside of `properties` (REST reference, "Vaults - Get", "Resource Groups - Get").
+_STATE_INSIDE: Final = ("keyvault:Vault", "resources:ResourceGroup")
+# Where Azure keeps the second copy of a region's data (Microsoft Learn, "Azure paired regions").
+_PAIRED: Final = {"westeurope": "northeurope", "northeurope": "westeurope"}
 
 
 def guid(identifier: Any, of: str) -> str:
@@ -30,11 +37,16 @@ def _identity(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _account(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     kinds = ("blob", "dfs", "file", "queue", "table", "web")
+    location, sku = str(inputs.get("location")), str((inputs.get("sku") or {}).get("name", ""))
+    copied = {"secondaryLocation": _PAIRED.get(location, location), "statusOfSecondary": "available"}
     return {
         "primaryEndpoints": {kind: f"https://{own_name(identifier)}.{kind}.core.windows.net/" for kind in kinds},
-        "primaryLocation": inputs.get("location"),
+        "primaryLocation": location,
         "statusOfPrimary": "available",
-        "creationTime": "2026-01-01T00:00:00Z",
+        "creationTime": _MADE,
+        "keyCreationTime": {"key1": _MADE, "key2": _MADE},
+        "sku": {"tier": sku.partition("_")[0]},
+        **(copied if "GRS" in sku or "GZRS" in sku else {}),
     }
 
 
@@ -48,7 +60,10 @@ def _secret(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _postgres(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    mode = (inputs.get("highAvailability") or {}).get("mode")
     return {
+        "backup": {"earliestRestoreDate": _MADE},
+        "highAvailability": {"state": "Healthy" if mode not in (None, "Disabled") else "NotEnabled"},
         "fullyQualifiedDomainName": f"{own_name(identifier)}.postgres.database.azure.com",
         "state": "Ready",
         "minorVersion": "1",
@@ -57,11 +72,38 @@ def _postgres(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _registry(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {"loginServer": f"{own_name(identifier)}.azurecr.io", "creationDate": "2026-01-01T00:00:00Z"}
+    return {
+        "loginServer": f"{own_name(identifier)}.azurecr.io",
+        "creationDate": _MADE,
+        "sku": {"tier": (inputs.get("sku") or {}).get("name")},
+    }
+
+
+def _parameter(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Microsoft.DBforPostgreSQL, example "Update the value assigned to a specific server parameter"."""
+    name = own_name(identifier)
+    return {
+        "dataType": "Boolean" if inputs.get("value") in ("on", "off") else "String",
+        "defaultValue": inputs.get("value"),
+        "description": name,
+        "documentationLink": f"https://www.postgresql.org/docs/current/runtime-config.html#{name}",
+        "isConfigPendingRestart": False,
+        "isDynamicConfig": True,
+        "isReadOnly": False,
+    }
+
+
+def _administrator(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Microsoft.DBforPostgreSQL, example "Add a server administrator": its name is that of the principal."""
+    return {"name": inputs.get("principalName", own_name(identifier))}
+
+
+def _workbook(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"revision": guid(ordered(inputs.get("serializedData")), "revision"), "timeModified": _MADE, "userId": ""}
 
 
 def _workspace(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {"customerId": guid(identifier, "customer"), "createdDate": "2026-01-01T00:00:00Z"}
+    return {"customerId": guid(identifier, "customer"), "createdDate": _MADE}
 
 
 def environment_domain(identifier: Any) -> str:
@@ -69,7 +111,16 @@ def environment_domain(identifier: Any) -> str:
 
 
 def _environment(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {"defaultDomain": environment_domain(identifier), "staticIp": "10.0.0.4"}
+    return {
+        "customDomainConfiguration": {"customDomainVerificationId": _verification(identifier)},
+        "defaultDomain": environment_domain(identifier),
+        "eventStreamEndpoint": f"https://westeurope.azurecontainerapps.dev{identifier}/eventstream",
+        "staticIp": "10.0.0.4",
+    }
+
+
+def _verification(identifier: str) -> str:
+    return guid(identifier, "domain").replace("-", "").upper()
 
 
 def _app(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +131,7 @@ def _app(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         "latestRevisionName": revision,
         "latestReadyRevisionName": revision,
         "latestRevisionFqdn": f"{revision}.{domain}",
-        "customDomainVerificationId": guid(identifier, "domain").replace("-", "").upper(),
+        "customDomainVerificationId": _verification(identifier),
         "eventStreamEndpoint": f"https://westeurope.azurecontainerapps.dev{identifier}/eventstream",
         "outboundIpAddresses": ["20.0.0.1"],
         "runningStatus": "Running",
@@ -100,7 +151,7 @@ def _job(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _endpoint(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     interface = identifier.replace("/privateEndpoints/", "/networkInterfaces/") + ".nic"
-    return {"networkInterfaces": [{"id": interface}], "customDnsConfigs": []}
+    return {"networkInterfaces": [{"id": interface}]}
 
 
 def _address(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +180,9 @@ COMPUTED: Final[Mapping[str, Answer]] = {
     "storage:StorageAccount": _account,
     "keyvault:Vault": _vault,
     "keyvault:Secret": _secret,
+    "applicationinsights:Workbook": _workbook,
+    "dbforpostgresql:AdministratorsMicrosoftEntra": _administrator,
+    "dbforpostgresql:Configuration": _parameter,
     "dbforpostgresql:Server": _postgres,
     "containerregistry:Registry": _registry,
     "operationalinsights:Workspace": _workspace,
@@ -145,11 +199,17 @@ COMPUTED: Final[Mapping[str, Answer]] = {
 def computed(type_token: str, identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return what Azure adds to the inputs of a resource of this type."""
     special = COMPUTED.get(short(type_token))
-    return {
-        "name": own_name(identifier),
-        "provisioningState": "Succeeded",
-        **(special(identifier, inputs) if special else {}),
-    }
+    added = {"name": own_name(identifier), **(special(identifier, inputs) if special else {})}
+    if "systemData" in sdk_types.outputs_of(type_token):
+        added["systemData"] = {"createdAt": _MADE, "createdBy": client()["clientId"], "createdByType": "Application"}
+    return merged(added, state(type_token))  # type: ignore[no-any-return]
+
+
+def state(type_token: str, value: str = "Succeeded") -> dict[str, Any]:
+    """Return the state of a resource's provisioning, where its type has one; by the SDK most have none."""
+    if short(type_token) in _STATE_INSIDE:
+        return {"properties": {"provisioningState": value}}
+    return {"provisioningState": value} if "provisioningState" in sdk_types.outputs_of(type_token) else {}
 
 
 def identities(inputs: Mapping[str, Any]) -> dict[str, Any]:

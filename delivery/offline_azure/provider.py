@@ -13,14 +13,20 @@ from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2  # type:
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from delivery.azure_types.type_tokens import versionless
-from delivery.offline_azure import addresses, computed_outputs, immutable, sdk_types
+from delivery.azure_types.type_tokens import short, versionless
+from delivery.offline_azure import addresses, automatic_names, computed_outputs, defaults, immutable, sdk_types
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
 from delivery.offline_azure.retrying import repeated
 from delivery.offline_azure.values import UNKNOWN, Json, known, merged
 
 VERSION: Final = "3.29.0"
+_CREATE_FIRST: Final = "__createBeforeDelete"
+_OWN_RESOURCES: Final = {
+    "network:NetworkSecurityGroup": ("securityRules",),
+    "network:RouteTable": ("routes",),
+    "network:VirtualNetwork": ("subnets", "virtualNetworkPeerings"),
+}
 Kind = provider_pb2.PropertyDiff.Kind
 
 
@@ -55,30 +61,33 @@ def unknown(value: Json) -> Json:
 
 
 def outputs(
-    type_token: str, identifier: str, inputs: Mapping[str, Json], answer: Mapping[str, Json]
+    type_token: str,
+    identifier: str,
+    inputs: Mapping[str, Json],
+    answer: Mapping[str, Json],
+    filled: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
-    """Return the outputs of a resource: its inputs, without its address, and what Azure computed.
+    """Return the outputs of a resource: its inputs, without its address, what Azure filled in and what it computed.
 
     `answer` is what Azure knows of this one resource and not of its kind.
     """
     of_address = {*addresses.names(type_token), *addresses.SCOPES} - sdk_types.outputs_of(type_token)
-    shown = {key: value for key, value in _answered(inputs).items() if key not in of_address}
+    given = merged(filled or {}, _answered(defaults.answered(type_token, inputs)))
+    shown = {key: value for key, value in given.items() if key not in of_address}
     shown = merged(merged(shown, computed_outputs.computed(type_token, identifier, inputs)), answer)
     return {"type": addresses.arm_type(identifier), **shown}
 
 
 def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
-    return outputs(resource["type"], resource["id"], resource["inputs"], resource.get("answer", {}))
+    filled = resource.get("filled", {})
+    return outputs(resource["type"], resource["id"], resource["inputs"], resource.get("answer", {}), filled)
 
 
 def preview_outputs(type_token: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
     """Return the outputs of a resource that does not exist yet: all that is not an input is unknown."""
     computed = unknown(computed_outputs.computed(type_token, "unknown", inputs))
     shown = merged(_answered(inputs), computed)
-    return {
-        **dict.fromkeys(sdk_types.outputs_of(type_token) - shown.keys() - sdk_types.inputs_of(type_token), UNKNOWN),
-        **shown,
-    }
+    return {**dict.fromkeys(sdk_types.outputs_of(type_token) - shown.keys(), UNKNOWN), **shown}
 
 
 def _answered(inputs: Mapping[str, Json]) -> dict[str, Json]:
@@ -108,8 +117,11 @@ def refreshed(
                 result[key] = moved(result.get(key), old.get(key), new[key])
         return result
 
-    own = sdk_types.inputs_of(type_token)
-    kept = [{key: value for key, value in answer.items() if key in own} for answer in (before, after)]
+    # Resources of their own that nobody wrote into their parent are no inputs of it (the provider's
+    # removeUnsetSubResourceProperties).
+    apart = [key for key in _OWN_RESOURCES.get(short(type_token), ()) if key not in inputs]
+    answers = [{key: value for key, value in answer.items() if key not in apart} for answer in (before, after)]
+    kept = [sdk_types.as_inputs(type_token, answer) for answer in answers]
     return moved(dict(inputs), *kept)  # type: ignore[no-any-return]
 
 
@@ -162,8 +174,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         type_token, news, olds = _token(request.urn), plain(request.news), plain(request.olds)
         own = addresses.names(type_token)[-1]
         if own not in news and own in sdk_types.inputs_of(type_token):
+            made = automatic_names.name(type_token, request.urn.rsplit("::", 1)[1], request.randomSeed)
             # A resource without a name of its own keeps the one that was made up for it.
-            news[own] = olds.get(own) or f"{request.urn.rsplit('::', 1)[1]}{request.randomSeed.hex()[:8]}"
+            news[own] = olds.get(own, made.text)
+            if _flag(request.olds) if own in olds else made.random:
+                news[_CREATE_FIRST] = True
         return provider_pb2.CheckResponse(inputs=wire(news))
 
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -184,8 +199,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             diffs=sorted({re.split(r"[.\[]", path)[0] for path in found}),
             detailedDiff=detailed,
             hasDetailedDiff=True,
-            # Two resources cannot have one address at a time.
-            deleteBeforeReplace=bool(replaced) and not set(found) & set(addresses.names(type_token)),
+            # Whatever was changed, also the name: the provider creates first only what has a random name.
+            deleteBeforeReplace=bool(replaced) and not _flag(request.old_inputs),
         )
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -197,7 +212,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             made = self._asked(context, lambda: self._azure.create(type_token, inputs))
         except HalfDoneError as half:
             left = self._azure.resources[addresses.address(type_token, inputs).lower()]
-            shown = outputs_of(left) | {"provisioningState": "Failed"}
+            shown = merged(outputs_of(left), computed_outputs.state(type_token, "Failed"))
             detail = provider_pb2.ErrorResourceInitFailed(
                 id=left["id"], properties=wire(shown), reasons=[str(half)], inputs=wire(inputs)
             )
@@ -256,6 +271,11 @@ def serve(azure: Azure, port: int = 0) -> tuple[grpc.Server, int]:
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     return server, bound
+
+
+def _flag(inputs: struct_pb2.Struct) -> bool:
+    """Return whether the provider made up a random name for these inputs, which it notes in them."""
+    return bool(json_format.MessageToDict(inputs).get(_CREATE_FIRST))
 
 
 def _token(urn: str) -> str:

@@ -65,6 +65,37 @@ def outputs_of(type_token: str) -> frozenset[str]:
     return frozenset(_types.resource_py_to_pulumi_names(classes[1]).values()) if classes else frozenset()
 
 
+def as_inputs(type_token: str, outputs: Mapping[str, Json]) -> dict[str, Json]:
+    """Return of an answer what is an input, also inside of objects and lists: what Azure alone writes is left out."""
+    args = arguments(type_token)
+    return _projected(outputs, args) if args else {}
+
+
+def _projected(value: Mapping[str, Json], args: type) -> dict[str, Json]:
+    names = {camel: python for python, camel in _types.input_type_py_to_pulumi_names(args).items()}
+    kinds = _types.input_type_types(args)
+
+    def inside(item: Json, kind: Any) -> Json:
+        if isinstance(item, list):
+            return [inside(one, kind) for one in item]
+        classes = [one for one in _classes_in(kind) if _types.is_input_type(one)]
+        return _projected(item, classes[0]) if isinstance(item, Mapping) and len(classes) == 1 else item
+
+    return {
+        key: inside(item, kinds.get(key, kinds.get(names[key], Any))) for key, item in value.items() if key in names
+    }
+
+
+def _classes_in(kind: Any) -> Iterator[type]:
+    """Yield the classes that a kind is made of, such as X for Sequence[Input[X]]; none for an object of any keys."""
+    kind = _types.unwrap_type(kind)
+    if isinstance(kind, type) and get_origin(kind) is None:
+        yield kind
+    elif get_origin(kind) is None or get_origin(kind) not in (dict, Mapping):
+        for part in get_args(kind):
+            yield from _classes_in(part)
+
+
 def violations(type_token: str, inputs: Mapping[str, Any]) -> list[str]:
     """Return one line `path: reason` for each input that the SDK's own types do not allow."""
     args = arguments(type_token)

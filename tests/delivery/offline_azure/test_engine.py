@@ -89,11 +89,15 @@ def test_a_life_from_up_to_destroy(program: Program, azure: Azure) -> None:
 
 
 def test_an_immutable_change_is_shown_as_a_replacement(living: tuple[Program, Azure]) -> None:
-    program, _ = living
+    program, azure = living
     program.configure(accountLocation="northeurope")
     assert "replace" in steps(program)["account"]
+    before = len(azure.calls())
     changed = program.up()
     assert changed.code == 0, changed.text
+    # What has a given name is deleted first.
+    done = [call["operation"] for call in azure.calls()[before:] if call["type"].endswith(":StorageAccount")]
+    assert [operation for operation in done if operation != "read"] == ["delete", "create"]
     assert program.preview("--expect-no-changes").code == 0
 
 
