@@ -85,7 +85,12 @@ class ContainerAppsEnvironment(pulumi.ComponentResource):
                 encryption=app.ManagedEnvironmentEncryptionArgs(enabled=True)
             ),
             app_logs_configuration=app.AppLogsConfigurationArgs(destination=_LOGS_DESTINATION),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Azure refuses to change them, and the provider would try; the name is free for another one only then.
+                replace_on_changes=["vnetConfiguration"],
+                delete_before_replace=True,
+            ),
         )
         diagnostics.send(f"{name}-logs", target_id=environment.id, workspace_id=args.workspace_id, parent=self)
         self.id, self.default_domain, self.static_ip = (

@@ -205,6 +205,12 @@ class Network(pulumi.ComponentResource):
                 address_prefix=str(cidr),
                 network_security_group=network.NetworkSecurityGroupArgs(id=group.id),
                 nat_gateway=None if outwards is None else network.SubResourceArgs(id=outwards),
+                # A server archives its log to Storage: without it, Azure adds the endpoint to its subnet by itself.
+                service_endpoints=(
+                    [network.ServiceEndpointPropertiesFormatArgs(service="Microsoft.Storage")]
+                    if role is SubnetRole.POSTGRES
+                    else None
+                ),
                 delegations=[network.DelegationArgs(name="service", service_name=delegation)] if delegation else None,
                 # A delegated subnet's way out is its service's business; the others get none that they did not ask for.
                 default_outbound_access=None if delegation else False,
@@ -232,7 +238,12 @@ class Network(pulumi.ComponentResource):
             location=args.location,
             resource_group_name=args.resource_group_name,
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protect,
+                # Azure writes the gateway that uses the address into it, and takes it from the gateway alone.
+                ignore_changes=["natGateway"],
+            ),
         )
         logs = diagnostics.send(
             f"{self._prefix}-outbound-address-logs", target_id=address.id, workspace_id=args.workspace_id, parent=self

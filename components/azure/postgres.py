@@ -180,6 +180,7 @@ def _ignored(args: PostgresArgs) -> list[str]:
         "network.publicNetworkAccess",
     ]
     if args.auto_grow:
-        # The server has grown by itself: the size in the program would shrink it, which Azure refuses.
-        ignored.append("storage.storageSizeGB")
+        # The server has grown by itself: the size in the program would shrink it, which Azure refuses. Tier and
+        # operations a second go with the size.
+        ignored += ["storage.storageSizeGB", "storage.tier", "storage.iops"]
     return ignored

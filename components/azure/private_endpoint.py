@@ -72,8 +72,13 @@ class PrivateEndpoint(pulumi.ComponentResource):
             location=args.location,
             resource_group_name=args.resource_group_name,
             tags=args.tags,
-            # Hidden edge: see `after`.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Hidden edge: see `after`.
+                depends_on=list(args.after),
+                # Azure lists the endpoint's names here until the group below takes care of them.
+                ignore_changes=["customDnsConfigs"],
+            ),
         )
         names = network.PrivateDnsZoneGroup(
             f"{name}-names",

@@ -185,7 +185,7 @@ def test_only_what_azure_changes_by_itself_is_ignored() -> None:
     written_back = {"availabilityZone", "highAvailability.standbyAvailabilityZone", "network.publicNetworkAccess"}
     growing = graph_of({"auto_grow": True}).options("it-server").ignore_changes
     fixed = graph_of({"auto_grow": False}).options("it-server").ignore_changes
-    assert set(growing) == {*written_back, "storage.storageSizeGB"}
+    assert set(growing) == {*written_back, "storage.storageSizeGB", "storage.tier", "storage.iops"}
     assert set(fixed) == written_back
     assert "storageSizeGB" in graph_of({}).inputs("it-server")["storage"]
 

@@ -34,6 +34,7 @@ def test_a_life(first_up: Callable[[str], FirstUp], living: Callable[[str], Clou
     of_azure = [name for name in previewed if not name.startswith(("mlflow-platform-", "default_"))]
     assert 0 < len(azure.resources) < len(of_azure)
     must(product.refresh("--expect-no-changes", "--diff"))
+    must(product.preview("--refresh", "--expect-no-changes", "--diff"))
 
     # A failover swaps the server's zones, and its disk grows by itself: nothing to do.
     azure.change(
