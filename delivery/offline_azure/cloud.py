@@ -23,13 +23,14 @@ from delivery.offline_azure import (
     defaults,
     deletion,
     faults,
-    immutable,
+    links,
     postgres,
     revisions,
     rules,
     sdk_types,
     server_parameters,
     storage_accounts,
+    updates,
 )
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
 from delivery.offline_azure.values import Json, merged
@@ -41,6 +42,9 @@ GLOBALLY_UNIQUE: Final[Mapping[str, str]] = {
     type_tokens.SERVER: "ServerNameAlreadyExists",
     type_tokens.REGISTRY: "AlreadyInUse",
 }
+
+# What Azure knows of a resource beside its inputs, which an update leaves as it is.
+_NOTED: Final = ("links", "owner", "settling")
 
 Check = Callable[[str, Mapping[str, Json]], Sequence[str]]
 """Returns what is wrong with the inputs of a type, one line `path: reason` a fault."""
@@ -100,8 +104,9 @@ class Azure:
         """Make calls of an operation run into a fault whose ID matches the expression, until `clear_faults`.
 
         Kinds: throttled (429), conflict (409), forbidden (403), quota (400), half (created, but provisioning failed),
-        slow (done, and answered after `seconds`). The next `times` calls are hit, or with `every` each n-th one of all
-        that match, without an end. What the provider repeats by itself counts as a call, as it does on Azure.
+        slow (done, and answered after `seconds`), linger (deleted, and its subnet keeps the link of what is gone). The
+        next `times` calls are hit, or with `every` each n-th one of all that match, without an end. What the provider
+        repeats by itself counts as a call, as it does on Azure.
         """
         fault = faults.fault(kind, operation=operation, matching=matching, times=times, every=every, seconds=seconds)
         with self._lock:
@@ -110,8 +115,10 @@ class Azure:
             self.save()
 
     def clear_faults(self) -> None:
-        """End every fault. Calls that wait in a slow one are answered now."""
+        """End every fault. Calls that wait in a slow one are answered now, and links that outlived theirs are gone."""
         with self._lock:
+            for resource in self.resources.values():
+                resource.pop("links", None)
             self._state["faults"].clear()
             self._cleared.set()
             self.save()
@@ -167,8 +174,8 @@ class Azure:
         with self.called("update", type_token, identifier), self._accounts.operation(account), self._lock:
             self.check(type_token, inputs)
             old = self._there(identifier)
-            if reason := immutable.refusal(type_token, old["inputs"], inputs):
-                raise RefusedError(400, "PropertyChangeNotAllowed", reason)
+            if refused := updates.refusal(type_token, identifier, old["inputs"], inputs, self.resources):
+                raise refused
             if refused := budgets.refusal(type_token, inputs, old, self._now()):
                 raise refused
             self._check_beside(type_token, identifier, inputs)
@@ -183,7 +190,11 @@ class Azure:
         """Delete a resource. A resource that does not exist is a success, as on Azure. Raises RefusedError."""
         inputs = self.resources.get(identifier.lower(), {}).get("inputs", {})
         account = storage_accounts.account(type_token, identifier, inputs)
-        with self.called("delete", type_token, identifier), self._accounts.operation(account), self._lock:
+        with (
+            self.called("delete", type_token, identifier) as fault,
+            self._accounts.operation(account),
+            self._lock,
+        ):
             if identifier.lower() not in self.resources:
                 return
             if refused := deletion.refusal(type_token, identifier, self.resources):
@@ -191,6 +202,8 @@ class Azure:
             gone = self.resources.pop(identifier.lower())
             if type_token in deletion.ONLY_FORGOTTEN:
                 return
+            if fault == faults.LINGER and (link := links.left_by(type_token, gone["inputs"])):
+                self.resources[link[0].lower()]["links"] = [link[1]]
             for key in [key for key in self.resources if key.startswith(f"{identifier.lower()}/")]:
                 del self.resources[key]
             if type_token == type_tokens.VAULT:
@@ -220,8 +233,11 @@ class Azure:
         version = old.get("version", 0) + 1
         kept = budgets.written_back(type_token, identifier, kept, version)
         resource: dict[str, Any] = {"id": identifier, "type": type_token, "inputs": kept, "version": version}
-        resource["body"] = bodies.body(type_token, kept)
-        resource |= _noted(old) or postgres.noted(type_token, identifier, inputs, self.resources)
+        filled = defaults.filled_in(type_token, identifier, kept, self.resources)
+        resource["body"] = bodies.body(type_token, merged(filled, kept))
+        if not old:
+            resource |= postgres.noted(type_token, identifier, inputs, self.resources)
+        resource |= {key: old[key] for key in _NOTED if key in old}
         if type_token == type_tokens.CONTAINER_APP:
             name = addresses.own_name(identifier)
             outcomes = self.outcomes.get(name, [])
@@ -311,10 +327,6 @@ class _Call:
 
     def _write(self, error: BaseException | None) -> None:
         self._azure.write_down({**self._line, **({"refused": str(error)} if error else {})})
-
-
-def _noted(old: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: old[key] for key in ("owner", "settling") if key in old}
 
 
 def _unique_name(type_token: str, name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from delivery.azure_types.type_tokens import ADMINISTRATOR, CONFIGURATION, DATABASE, LOCK
+from delivery.offline_azure import links
 from delivery.offline_azure.errors import RefusedError
 
 # Azure deletes these with their parent.
@@ -41,6 +42,8 @@ def refusal(type_token: str, identifier: str, resources: Mapping[str, Mapping[st
         if lock["type"] == LOCK and type_token != LOCK and (_within(key, scope) or _within(scope, key)):
             message = f"The scope '{identifier}' cannot be deleted because following scope(s) are locked: '{scope}'."
             return RefusedError(409, "ScopeLocked", message)
+    if refused := links.refusal(identifier, resources):
+        return refused
     if users := _users(type_token, key, resources):
         message = f"'{identifier}' cannot be deleted: it is in use by {', '.join(users)}."
         return RefusedError(409, "InUse", message)

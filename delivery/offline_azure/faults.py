@@ -17,10 +17,11 @@ ANSWERS: Final[Mapping[str, tuple[int, str, str]]] = {
     "forbidden": (403, "AuthorizationFailed", "The client does not have authorization to perform the action."),
     "quota": (400, "QuotaExceeded", "Operation could not be completed as it results in exceeding approved quota."),
 }
-# Done, but unfinished; done, after a while.
+# Done, but unfinished; done, after a while; deleted, but still linked to its subnet.
 HALF: Final = "half"
 SLOW: Final = "slow"
-KINDS: Final = (HALF, SLOW, *ANSWERS)
+LINGER: Final = "linger"
+KINDS: Final = (HALF, SLOW, LINGER, *ANSWERS)
 
 Fault = dict[str, Any]
 

@@ -1,10 +1,10 @@
-"""Which changed inputs recreate a resource, and which updates Azure itself refuses."""
+"""Which changed inputs recreate a resource. Which updates Azure itself refuses is in `updates`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from delivery.azure_types import type_tokens
 from delivery.offline_azure import addresses
@@ -48,32 +48,3 @@ def replaces(path: str, immutable: frozenset[str]) -> bool:
     """Return whether a path (`network.x`, `list[0].y`) is one of the immutable ones, or inside of one."""
     general = re.sub(r"\[\d+\]", "[]", path)
     return any(general == one or general.startswith((f"{one}.", f"{one}[")) for one in immutable)
-
-
-def refusal(type_token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """Return why Azure refuses an update that the provider tries; None if it accepts it."""
-
-    def moved(*path: str) -> tuple[Any, Any]:
-        before: Any = old
-        after: Any = new
-        for key in path:
-            before, after = (before or {}).get(key), (after or {}).get(key)
-        return before, after
-
-    match type_tokens.short(type_token):
-        case "keyvault:Vault":
-            # Microsoft Learn, "Azure Key Vault soft-delete overview": purge protection cannot be disabled.
-            if moved("properties", "enablePurgeProtection") in [(True, False), (True, None)]:
-                return "The property 'enablePurgeProtection' cannot be set to false. It is irreversible."
-            if moved("location")[0] != moved("location")[1]:
-                return "The vault cannot be moved to another location."
-        case "dbforpostgresql:Server":
-            # Microsoft Learn, "Storage options in Azure Database for PostgreSQL": storage only grows.
-            before, after = moved("storage", "storageSizeGB")
-            if before and after and after < before:
-                return f"Storage cannot be reduced from {before:g} to {after:g} GiB."
-        case "authorization:RoleAssignment":
-            # REST error RoleAssignmentUpdateNotPermitted.
-            if moved("roleDefinitionId")[0] != moved("roleDefinitionId")[1]:
-                return "Tenant ID, application ID, principal ID, and scope are not allowed to be updated."
-    return None

@@ -1,5 +1,7 @@
 """What Azure refuses in a resource because of other resources: references, delegations, principals, duplicates.
 
+What it refuses in a request by itself is in `limits` and `combinations`.
+
 Where Azure's error code is documented or was seen in public it is that one; the rest bear a name of the kind.
 """
 
@@ -11,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from delivery.azure_types.type_tokens import PACKAGE, short
-from delivery.offline_azure import computed_outputs
+from delivery.offline_azure import combinations, computed_outputs, limits, links, networks
 from delivery.offline_azure.addresses import SUBSCRIPTION, existing, own_name
 from delivery.offline_azure.errors import RefusedError
 
@@ -24,13 +26,21 @@ _APP_ENVIRONMENTS: Final = "Microsoft.App/environments"
 _POSTGRES_SERVERS: Final = "Microsoft.DBforPostgreSQL/flexibleServers"
 _SMALLEST_ENVIRONMENT: Final = 27
 _MOST_CREDENTIALS: Final = 20
+_MOST_SETTINGS: Final = 5
+_SERVICE_PRINCIPAL: Final = "ServicePrincipal"
+_OF_TENANT: Final = ("User", "Group", "ForeignGroup")
 
 
 def refusal(type_token: str, identifier: str, inputs: Mapping[str, Any], resources: Resources) -> RefusedError | None:
     """Return why Azure refuses a resource beside the others (by ID in lower case); None if it accepts it."""
     others = {key: value for key, value in resources.items() if key != identifier.lower()}
     rule = RULES.get(short(type_token))
-    return _dangling(identifier, inputs, others) or (rule(identifier, inputs, others) if rule else None)
+    return (
+        limits.refusal(type_token, inputs)
+        or combinations.refusal(type_token, inputs)
+        or _dangling(identifier, inputs, others)
+        or (rule(identifier, inputs, others) if rule else None)
+    )
 
 
 def references(value: Any) -> Iterator[str]:
@@ -84,6 +94,7 @@ def _environment(identifier: str, inputs: Mapping[str, Any], resources: Resource
         message = f"The environment network configuration is invalid: the subnet {prefix} must be /27 or larger."
         return RefusedError(400, "ManagedEnvironmentInvalidNetworkConfiguration", message)
     users = [one["id"] for one in resources.values() if subnet.lower() in map(str.lower, references(one["inputs"]))]
+    users += links.of(subnet, resources)
     if users:
         message = f"The subnet '{subnet}' is in use by {', '.join(sorted(users))}."
         return RefusedError(400, "ManagedEnvironmentSubnetInUse", message)
@@ -100,15 +111,24 @@ def _server(identifier: str, inputs: Mapping[str, Any], resources: Resources) ->
 
 
 def _assignment(identifier: str, inputs: Mapping[str, Any], resources: Resources) -> RefusedError | None:
-    """Microsoft Learn, "Troubleshoot Azure RBAC": PrincipalNotFound, RoleAssignmentExists."""
+    """Microsoft Learn, "Troubleshoot Azure RBAC": PrincipalNotFound, UnmatchedPrincipalType, RoleAssignmentExists.
+
+    The people and groups of a tenant are no resources: any that is said to be one is taken for one that exists.
+    """
     if not _GUID.match(str(inputs.get("roleAssignmentName", ""))):
         return RefusedError(400, "InvalidRoleAssignmentId", "The role assignment ID must be a GUID.")
     identities = of_type(resources, "managedidentity:UserAssignedIdentity")
     principals = {computed_outputs.guid(one["id"], "principal") for one in identities} | {
         computed_outputs.client()["objectId"]
     }
-    principal = str(inputs.get("principalId"))
-    if principal.lower() not in principals:
+    principal, kind = str(inputs.get("principalId")), str(inputs.get("principalType", _SERVICE_PRINCIPAL))
+    if principal.lower() in principals and kind != _SERVICE_PRINCIPAL:
+        message = (
+            f"The PrincipalId '{principal}' has type '{_SERVICE_PRINCIPAL}', which is different from specified "
+            f"PrincipalType '{kind}'."
+        )
+        return RefusedError(400, "UnmatchedPrincipalType", message)
+    if principal.lower() not in principals and kind not in _OF_TENANT:
         message = f"Principal {principal} does not exist in the directory."
         return RefusedError(400, "PrincipalNotFound", message)
     for other in of_type(resources, "authorization:RoleAssignment"):
@@ -136,7 +156,10 @@ def _diagnostic_setting(identifier: str, inputs: Mapping[str, Any], resources: R
     logs = inputs.get("logs") or []
     if logs and re.search(r"/storageaccounts/[^/]+\Z", target):
         return RefusedError(400, "BadRequest", f"Category groups of logs are not supported by '{target}'.")
-    for other in of_type(resources, "monitor:DiagnosticSetting"):
+    settings = of_type(resources, "monitor:DiagnosticSetting")
+    if sum(_same(one["inputs"], inputs, "resourceUri") for one in settings) >= _MOST_SETTINGS:
+        return RefusedError(400, "BadRequest", f"A resource has at most {_MOST_SETTINGS} diagnostic settings.")
+    for other in settings:
         both = other["inputs"]
         if all(_same(both, inputs, key) for key in ("resourceUri", "workspaceId")) and both.get("logs") == logs:
             message = (
@@ -175,6 +198,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "authorization:RoleAssignment": _assignment,
     "managedidentity:FederatedIdentityCredential": _credential,
     "monitor:DiagnosticSetting": _diagnostic_setting,
+    "network:NatGateway": networks.gateway,
+    "network:PrivateEndpoint": networks.endpoint,
+    "network:Subnet": networks.subnet,
+    "network:VirtualNetwork": networks.network,
     "privatedns:VirtualNetworkLink": _link,
     "applicationinsights:Workbook": _workbook,
 }
