@@ -44,13 +44,14 @@ class Op(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """A resource as it is or will be: inputs in camelCase, `outputs` empty where the engine knows none yet.
+    """A resource as it is or will be: inputs in camelCase, `id` and `outputs` empty where the engine knows none yet.
 
     `depends_on` has the urns of each input that comes from other resources, and under "" those of the resource as a
     whole.
     """
 
     inputs: Mapping[str, Any]
+    id: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)
     protect: bool = False
     parent: str = ""
@@ -206,6 +207,7 @@ def _state(raw: Mapping[str, Any] | None) -> State | None:
     depends_on[""] = tuple(sorted(raw.get("dependencies") or ()))
     return State(
         inputs=_public(raw.get("inputs") or {}),
+        id=str(raw.get("id", "")),
         outputs=_public(raw.get("outputs") or {}),
         protect=bool(raw.get("protect")),
         parent=str(raw.get("parent", "")),

@@ -40,7 +40,7 @@ def step(
     }
     found: dict[str, Any] = {"op": op, "urn": urn(kind, name), "provider": "", "detailedDiff": None}
     if before is not None:
-        found["oldState"] = {**common, "inputs": dict(before), "protect": protect[0]}
+        found["oldState"] = {**common, "id": _id(kind, name), "inputs": dict(before), "protect": protect[0]}
     if after is not None:
         found["newState"] = {**common, "inputs": dict(after), "protect": protect[1]}
     if reasons:
@@ -67,6 +67,10 @@ def preview(*steps: Mapping[str, Any], errors: Sequence[str] = ()) -> dict[str, 
         "changeSummary": {"same": sum(one["op"] == "same" for one in every)},
         "config": {},
     }
+
+
+def _id(kind: str, name: str) -> str:
+    return f"/subscriptions/0/resourceGroups/rg/providers/Microsoft.Test/{kind.replace(':', '')}/{name}"
 
 
 def _type(kind: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from delivery.azure_types.type_tokens import versionless
-from delivery.offline_azure import immutable
+from delivery.offline_azure import updates
 from delivery.preview.plan import Op, Plan, Step
 from delivery.preview.reasons import Found, Reason, Subject, Verdict
 from delivery.preview.text import Code, Link, Phrase, Strong, count, listed
@@ -17,10 +18,15 @@ _NAME = "roleAssignmentName"
 
 def refusals(plan: Plan) -> Iterator[Found]:
     """Updates that Azure refuses, deletions under a lock that stays, and what the engine's protection stops."""
+    living = _living(plan)
     for step in plan.of(Op.UPDATE):
-        why = immutable.refusal(versionless(step.type), step.old, step.new) if step.type.startswith("azure-") else None
-        if why is not None:
-            yield _refusal(step, [Strong("Azure will refuse"), " the change of ", Code(step.name), f": {why}"])
+        if not step.before or step.before.id.lower() not in living:
+            continue
+        refused = updates.refusal(versionless(step.type), step.before.id, step.old, step.new, living)
+        if refused is not None:
+            yield _refusal(
+                step, [Strong("Azure will refuse"), " the change of ", Code(step.name), ": ", Code(refused.message)]
+            )
     for step, lock in _locked(plan):
         yield _refusal(
             step,
@@ -68,6 +74,15 @@ def pending(plan: Plan) -> Iterator[Found]:
             remedy=f"mlflow-platform recover {plan.stack}",
             urn=steps[0].urn,
         )
+
+
+def _living(plan: Plan) -> dict[str, dict[str, Any]]:
+    """The stack's resources on Azure by their id in lower case, as the offline Azure keeps them."""
+    return {
+        step.before.id.lower(): {"id": step.before.id, "type": versionless(step.type), "inputs": dict(step.old)}
+        for step in plan.steps
+        if step.before is not None and step.before.id.startswith("/subscriptions/")
+    }
 
 
 def _refusal(step: Step, phrase: Phrase) -> Reason:

@@ -27,7 +27,7 @@ def image(plan: Plan) -> Iterator[Found]:
 
 
 def connections(plan: Plan) -> Iterator[Found]:
-    """The database's connections at most, while all replicas serve and in a rolling update."""
+    """The database's connections at most: in a rolling update, where each replica has a successor beside it."""
     old, new = (
         _need(states, servers) for states, servers in zip(_states(plan, APP), _states(plan, _SERVER), strict=True)
     )
@@ -39,19 +39,13 @@ def connections(plan: Plan) -> Iterator[Found]:
         now=[f"{old.budget.total:,}" if old else "none"],
         after=[f"{new.budget.total:,}"],
     )
-    yield Row(
-        subject=Subject.CONNECTIONS,
-        what="in a rolling update",
-        now=[f"{old.budget.rolling:,}" if old else "none"],
-        after=[f"{new.budget.rolling:,}"],
-    )
-    if new.budget.rolling > new.available:
+    if new.budget.total > new.available:
         yield Reason(
             subject=Subject.CONNECTIONS,
             verdict=Verdict.REFUSED,
-            headline="fails in a rolling update" if new.budget.total <= new.available else "too many connections",
+            headline="fails in a rolling update",
             phrase=[
-                Strong(f"A rolling update at full size opens {new.budget.rolling:,} connections."),
+                Strong(f"A rolling update at full size opens {new.budget.total:,} connections."),
                 f" The database accepts {new.available:,}. Choose a smaller `limits.databasePool`, fewer replicas at "
                 "most, or a larger `database.sku`.",
             ],
@@ -93,7 +87,7 @@ def _need(apps: list[State], servers: list[State]) -> Need | None:
         available = max_connections(sku) - RESERVED_CONNECTIONS
     except ValueError:
         return None
-    return Need(budget=Budget(replicas=replicas, pool=max(pools)), available=available)
+    return Need(budget=Budget(replicas=replicas, pool=max(pools), rolling=True), available=available)
 
 
 def _template(app: State) -> Mapping[str, Any]:
