@@ -202,7 +202,7 @@ def _blob_store(logs: LogTable) -> Section:
     return Section(
         title="The blob store",
         alerts=[kql.alert(charted.BLOB_FAILURES, logs)],
-        panels=_charts(logs, charted.BLOB_FAILURES, charted.BLOB_DURATION),
+        panels=_charts(logs, charted.BLOB_FAILURES, charted.BLOB_DURATION, charted.ARTIFACT_BLOCKS),
     )
 
 

@@ -139,6 +139,11 @@ def test_of_nothing_there_is_nothing(panel: Panel) -> None:
     assert values(panel, [reading({})], 60) == {}
 
 
+def test_every_panel_is_shown() -> None:
+    declared = [one.name for one in vars(panels).values() if isinstance(one, Panel)]
+    assert sorted(declared) == sorted(panel.name for panel in PANELS)
+
+
 def test_panels_and_alerts_have_names_of_their_own() -> None:
     assert len({panel.name for panel in PANELS}) == len(PANELS)
     assert len({panel.title for panel in PANELS}) == len(PANELS)

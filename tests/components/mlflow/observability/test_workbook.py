@@ -16,6 +16,7 @@ from components.azure.log_table import CONTAINER_APPS_CONSOLE as LOGS
 from components.azure.log_table import LogTable
 from components.mlflow.observability import kql, workbook
 from components.mlflow.observability.alerts import CONNECTIONS, database_alerts, query_alerts, requests
+from components.mlflow.observability.panels import PANELS
 from components.mlflow.observability.workbook import Panel, Section, document, sections, workbook_name
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
@@ -71,6 +72,11 @@ def _looks_into(alert: QueryRule | MetricRule, group: list[dict[str, Any]]) -> b
 
 def test_every_query_is_whole_and_every_alert_has_its_place() -> None:
     assert list(problems()) == []
+
+
+def test_every_panel_of_the_dashboard_is_a_chart_here_too() -> None:
+    shown = {panel.title for section in SECTIONS for panel in section.panels}
+    assert [panel.name for panel in PANELS if f"{panel.title} ({panel.unit})" not in shown] == []
 
 
 def test_it_asks_for_the_chosen_time_in_the_workspace_alone() -> None:
