@@ -277,7 +277,17 @@ def test_the_supervisor_is_found_from_a_shell_with_another_tmpdir(
     assert Supervisor(group.layout).alive()
 
 
-def test_a_folder_of_somebody_else_is_not_used_for_the_supervisors_socket(group: ProcessGroup, tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_not_used_for_the_supervisors_socket(
+    group: ProcessGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.layout.sockets.mkdir(exist_ok=True)
+    owner = group.layout.sockets.stat().st_uid
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    with pytest.raises(SupervisorError, match="not a folder of this user"):
+        Supervisor(group.layout).start()
+
+
+def test_a_link_is_not_used_for_the_supervisors_socket(group: ProcessGroup, tmp_path: Path) -> None:
     group.layout.sockets.symlink_to(tmp_path)
     try:
         with pytest.raises(SupervisorError, match="not a folder of this user"):
