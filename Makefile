@@ -10,8 +10,9 @@ VENV := .venv/bin/python
 STACK_CONFIG ?= stacks/Pulumi.local.yaml
 PLATFORM := .venv/bin/mlflow-platform
 LOCAL := --config-file $(STACK_CONFIG)
-# The groups of .ci/budgets are shared out to two workers in the order of tests/conftest.py.
-WORKERS := -n 2 --dist loadscope --no-loadscope-reorder
+# The groups of .ci/budgets are shared out in the order of tests/conftest.py. Tests that start processes often wait for
+# them, so three workers keep two cores busy; two are enough for the quick ones.
+SHARED := --dist loadscope --no-loadscope-reorder
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,11 +53,11 @@ recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says wha
 
 test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest $(WORKERS) --budgets --durations=10 $(TESTS)
+	@$(VENV) -m pytest -n 3 $(SHARED) --budgets --durations=10 $(TESTS)
 
 test-quick: venv ## Run the tests that start no process: no engine, no database, no gateway (under two minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest $(WORKERS) -m "not processes" $(TESTS)
+	@$(VENV) -m pytest -n 2 $(SHARED) -m "not processes" $(TESTS)
 
 test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version beside a client that keeps logging (minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
