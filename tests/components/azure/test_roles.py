@@ -139,7 +139,7 @@ def test_what_else_the_role_allows_is_left_alone() -> None:
 
 
 def test_order_and_repeats_make_no_other_condition() -> None:
-    turned = {principal: [*roles[::-1], *roles] for principal, roles in reversed(GRANTS.items())}
+    turned = {principal: [*roles[::-1], *roles] for principal, roles in reversed(list(GRANTS.items()))}
     assert only_these_grants(turned) == only_these_grants(GRANTS)
 
 

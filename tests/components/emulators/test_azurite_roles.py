@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 from azure.storage.blob import BlobServiceClient, ContainerClient, ContainerSasPermissions, generate_container_sas
-from components.emulators.containers import ensure_container
 
 from components.emulators import azurite as program
-from components.emulators.identities import BlobAccess, Identity
+from components.emulators.blobs import ensure_container
+from components.emulators.identities import BlobAccess, EmulatedIdentity
 from tests.support.plane import ARTIFACTS, REGISTRY, STACK, Plane
 
-NOBODY = Identity.of(STACK, "nobody")
+NOBODY = EmulatedIdentity.of(STACK, "nobody")
 Use = Callable[[ContainerClient], Any]
 
 
@@ -42,7 +42,7 @@ WRITES: dict[str, Use] = {
 
 
 @pytest.fixture(scope="module")
-def plane(shared_plane: Plane, azurite: Path) -> Iterator[Plane]:
+def plane(shared_plane: Plane, azurite: Path) -> Plane:
     known = (ARTIFACTS, REGISTRY, NOBODY)
     shared_plane.start_azure(known=known)
     shared_plane.start_azurite(azurite, known=known)
@@ -50,10 +50,10 @@ def plane(shared_plane: Plane, azurite: Path) -> Iterator[Plane]:
 
 
 @pytest.fixture
-def client(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Callable[[Identity], ContainerClient]:
+def client(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Callable[[EmulatedIdentity], ContainerClient]:
     """Makes a client that is signed in as an identity, of a container that holds the blob `kept`."""
 
-    def signed_in(identity: Identity, container: str = "artifacts") -> ContainerClient:
+    def signed_in(identity: EmulatedIdentity, container: str = "artifacts") -> ContainerClient:
         for name, value in plane.environment(identity).items():
             monkeypatch.setenv(name, value)
         credential = ManagedIdentityCredential(client_id=identity.client_id)
@@ -80,7 +80,7 @@ def refusal(use: Use, client: ContainerClient) -> str | None:
 @pytest.mark.parametrize("name", [*READS, *WRITES])
 @pytest.mark.parametrize("identity", [ARTIFACTS, REGISTRY, NOBODY], ids=lambda identity: identity.name)
 def test_an_identity_may_do_what_its_role_allows(
-    identity: Identity, name: str, client: Callable[[Identity], ContainerClient]
+    identity: EmulatedIdentity, name: str, client: Callable[[EmulatedIdentity], ContainerClient]
 ) -> None:
     allowed = identity.blobs is BlobAccess.WRITE or (identity.blobs is BlobAccess.READ and name in READS)
     use = {**READS, **WRITES}[name]
@@ -88,7 +88,7 @@ def test_an_identity_may_do_what_its_role_allows(
 
 
 def test_a_url_that_an_identity_signed_allows_what_that_identity_may_do(
-    plane: Plane, client: Callable[[Identity], ContainerClient]
+    plane: Plane, client: Callable[[EmulatedIdentity], ContainerClient]
 ) -> None:
     """Signed with the key of who may write, and in the name of one who may only read."""
     owner = client(ARTIFACTS)
@@ -111,7 +111,7 @@ def test_a_url_that_an_identity_signed_allows_what_that_identity_may_do(
     assert outcomes == {"mlflow-artifacts": None, "mlflow-registry": "AuthorizationPermissionMismatch"}
 
 
-def test_a_reader_gets_no_key_to_sign_with(plane: Plane, client: Callable[[Identity], ContainerClient]) -> None:
+def test_a_reader_gets_no_key_to_sign_with(plane: Plane, client: Callable[[EmulatedIdentity], ContainerClient]) -> None:
     client(REGISTRY)
     account = f"https://127.0.0.1:{plane.blob_port}/{program.ACCOUNT}"
     now = datetime.now(UTC)

@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mlflow_runtime.azure.blob_address import BlobAddress
-from tests.support.plane import REPOSITORY, get
-from tests.support.services import ARTIFACTS, Platform
+from tests.support.plane import ARTIFACTS, REPOSITORY, get
+from tests.support.services import Platform
 from tests.support.waiting import until
 from tools import cache, wheels
 from tools.package_index import uv_arguments, uv_environment

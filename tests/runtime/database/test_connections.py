@@ -31,7 +31,7 @@ def test_the_refusal_holds_the_arithmetic() -> None:
 
 def test_a_replica_counts_as_the_plan_of_the_stack_counts_it() -> None:
     own = refusal("db:5432", Limit(most=1, reserved=0), 7, 2) or ""
-    assert f"= {planned.Budget(replicas={}, pool=7).per_replica} connections" in own
+    assert f"= {planned.Budget(replicas={}, pool=7, rolling=False).per_replica} connections" in own
 
 
 def test_a_service_that_the_server_has_no_room_for_does_not_start(shared: Platform) -> None:

@@ -183,7 +183,7 @@ def test_with_no_replica_the_answer_says_to_try_again(gateway: Gateway, how: str
             assert answer.json["error_code"] == "TEMPORARILY_UNAVAILABLE"
             assert f"The {role} service has no replica that is ready" in answer.json["message"]
             assert answer.headers["Content-Type"] == "application/json"
-            assert patience(answer.headers) > OUTAGE_SECONDS
+            assert patience(dict(answer.headers)) > OUTAGE_SECONDS
 
 
 @pytest.mark.parametrize("role", list(PATHS))

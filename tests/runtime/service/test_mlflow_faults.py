@@ -45,7 +45,7 @@ def export(trace_id: bytes, **attributes: str) -> bytes:
         attribute = span.attributes.add()
         attribute.key = name.replace("__", ".")
         attribute.value.string_value = value
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 # Bodies in chunks
