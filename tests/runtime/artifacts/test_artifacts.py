@@ -21,7 +21,7 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
 from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, UPLOAD_BLOCK, Memory
-from tests.support.services import PUBLIC_HOST, Platform, Service, eventually
+from tests.support.services import PUBLIC_HOST, Platform, Service, eventually, gateway
 
 ROOT = "/api/2.0/mlflow-artifacts"
 
@@ -43,8 +43,8 @@ send = requests.Session.request
 root = sys.argv[1].partition("/api/")[0]
 
 def named(session, method, url, **options):
-    url = url.replace("https://{PUBLIC_HOST}", root)  # as if the gateway were there
-    if url.startswith("http:"):  # the service's port is not among the names that it serves
+    url = url.replace("http://{PUBLIC_HOST}", root)  # as the name resolves for clients
+    if url.startswith("http:"):  # no port is among the names that are served
         options["headers"] = dict(options.get("headers") or {{}}, Host="{PUBLIC_HOST}")
     return send(session, method, url, **options)
 
@@ -241,8 +241,9 @@ def in_memory(service: Service) -> list[int]:
 def test_mlflows_own_client_sends_parts_through_the_service(
     shared: Platform, artifacts: Service, path: str, tmp_path: Path
 ) -> None:
-    """A file larger than each of its requests, for clients that do not reach the container."""
-    assert logged_by_mlflow(shared, artifacts, path, tmp_path) == artifacts.ask(of(path)).content
+    """A file larger than each of its requests, for clients that reach the gateway alone."""
+    with gateway(tmp_path, f"127.0.0.1:{artifacts.port}") as port:
+        assert logged_by_mlflow(shared, port, path, tmp_path) == artifacts.ask(of(path)).content
     assert artifacts.log.count(f'"PUT", "path": "{of(path)}"') == 12
     assert f'"path": "{ROOT}/mpu/complete/{path.rsplit("/", 1)[0]}"' in artifacts.log
 
@@ -308,7 +309,7 @@ def test_parts_are_sent_to_the_name_that_the_gateway_tells(artifacts: Service, p
     assert url(**{"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}) == f"https://{PUBLIC_HOST}{put}"
 
 
-def logged_by_mlflow(shared: Platform, service: Service, path: str, folder: Path) -> bytes:
+def logged_by_mlflow(shared: Platform, port: int, path: str, folder: Path) -> bytes:
     """A file of 12 MiB that MLflow's client has logged, in parts of 1 MiB where it may."""
     file = folder / "file.bin"
     file.write_bytes(os.urandom(12 << 20))
@@ -321,7 +322,7 @@ def logged_by_mlflow(shared: Platform, service: Service, path: str, folder: Path
         "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(1 << 20),
         "NO_PROXY": "127.0.0.1",
     }
-    url = f"http://127.0.0.1:{service.port}{of(path.rsplit('/', 1)[0])}"
+    url = f"http://127.0.0.1:{port}{of(path.rsplit('/', 1)[0])}"
     done = subprocess.run(
         [sys.executable, "-c", _LOG, url, str(file)], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -378,6 +379,6 @@ def test_parts_that_were_not_sent_are_a_conflict_and_a_foreign_upload_is_refused
 
 
 def test_mlflows_own_client_sends_parts(shared: Platform, direct: Service, path: str, tmp_path: Path) -> None:
-    assert logged_by_mlflow(shared, direct, path, tmp_path) == direct.ask(of(path)).content
+    assert logged_by_mlflow(shared, direct.port, path, tmp_path) == direct.ask(of(path)).content
     assert f'"path": "{ROOT}/mpu/complete/{path.rsplit("/", 1)[0]}"' in direct.log
     assert f'"PUT", "path": "{of(path)}"' not in direct.log
