@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import anyio
 import pytest
+import requests
+from azure.core.credentials import AccessToken
+from azure.core.pipeline.transport import HttpTransport, RequestsTransportResponse
 from azure.storage.blob import BlobClient
 
 from mlflow_runtime.artifacts import blocks, upload
@@ -95,3 +100,50 @@ def test_more_blocks_than_a_blob_has_are_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Exception, match="more than 2 blocks"):
         anyio.run(upload.upload, body(), cast("BlobClient", store), Blocks("up", 2))
     assert store.committed is None
+
+
+class ShortLived:
+    """Gives tokens that are over as soon as they are given."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        self.given += 1
+        return AccessToken(f"token-{self.given}", int(time.time()) - 1)
+
+
+class Accepting(HttpTransport[Any, Any]):
+    """A store that accepts every request and notes the token of each."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+
+    def send(self, request: Any, **_: Any) -> Any:
+        self.tokens.append(request.headers["Authorization"].removeprefix("Bearer "))
+        for _piece in request.body if hasattr(request.body, "read") else ():
+            pass
+        answer = requests.Response()
+        answer.status_code = 201
+        answer.raw = io.BytesIO()
+        return RequestsTransportResponse(request, answer)
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_a_token_that_ends_within_an_upload_is_replaced() -> None:
+    store = Accepting()
+    blob = BlobClient.from_blob_url(
+        "https://account.blob.core.windows.net/c/b", credential=cast("Any", ShortLived()), transport=store
+    )
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield bytes(UPLOAD_BLOCK)
+
+    anyio.run(upload.upload, body(), blob, Blocks("up", 2))
+    assert store.tokens == ["token-1", "token-2", "token-3", "token-4"]
