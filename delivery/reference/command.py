@@ -9,11 +9,12 @@ from typing import Annotated, Final
 import typer
 
 from delivery.outcome import CommandError, ExitCode
-from delivery.reference import configuration, stacks
+from delivery.reference import configuration, guardrails, stacks
 from delivery.terminal import say
 
 DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
     configuration.DOCUMENT: configuration.render,
+    guardrails.DOCUMENT: guardrails.render,
     stacks.DOCUMENT: stacks.render,
 }
 
@@ -21,7 +22,7 @@ DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
 def reference(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
 ) -> int:
-    """Write docs/configuration.md and docs/stacks.md from the program.
+    """Write docs/configuration.md, docs/guardrails.md and docs/stacks.md from the program.
 
     Example: mlflow-platform reference --check
     """

@@ -28,7 +28,8 @@ _INTRODUCTION = """\
 
 A stack's file, `stacks/Pulumi.STACK.yaml`, holds only what differs from its profile. Set a value with
 `pulumi config set --path KEY VALUE -s STACK`, and remove it with `pulumi config rm --path KEY -s STACK`. The program
-refuses unknown keys, wrong types and impossible combinations before it creates anything, all of them in one message.
+refuses unknown keys, wrong types, encrypted values, impossible combinations and what the [guardrails](guardrails.md)
+name, before it creates anything and in one message.
 A default that depends on the profile is shown for each profile. `auto` is the default of a boolean or a choice."""
 
 

@@ -1,8 +1,11 @@
-"""What is possible and still refused: the checks of several fields. They run inside the program, so no flag of a
-command avoids them."""
+"""The checks of several fields: what is impossible, and by RULES what is possible and still refused.
+
+They run inside the program, so no flag of a command avoids them.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +16,17 @@ import pulumi
 
 from components.azure import postgres_size
 from components.azure.identity import FederatedSubject
-from components.azure.postgres_size import HighAvailability, ServerSize, Tier
 from components.compute.container_apps import rendering
 from components.mlflow.connections import Budget, budget
 from components.mlflow.roles import Role
 from components.mlflow.topology import Size
 from infra.naming import Names
-from infra.settings import ports
+from infra.settings import ports, production, regions
 from infra.settings.azure import AccessControl, AzureSettings, Exposure, GithubSettings
 from infra.settings.ports import LocalPort
 from infra.settings.problems import Problems, path
 from infra.settings.profiles import ComputeKind, ProfileName
+from infra.settings.rules import Rule, Scope, on_azure
 
 if TYPE_CHECKING:
     from infra.settings.model import Settings
@@ -35,13 +38,14 @@ RESERVED_TAGS = ("owner", "cost-center", "data-classification", "environment", "
 """The tags that the program writes."""
 # Microsoft Learn, "Use tags to organize your Azure resources": private DNS zones take 15 tags, the least of all types.
 _MOST_EXTRA_TAGS = 8
-# Two, so that the loss of one, or of its zone, is no outage.
-_LEAST_REPLICAS_IN_PROD = 2
 # max_connections of the local stack's server, and PostgreSQL's default of superuser_reserved_connections.
 LOCAL_CONNECTIONS = 400
 LOCAL_RESERVED = 3
 _github = FederatedSubject.github_environment
-_ALWAYS_UP = (Role.GATEWAY, Role.TRACKING)
+# That of 10.0.0.0/8, the widest private range. In a wider one there are addresses of the internet.
+_WIDEST_PREFIX = 8
+# From the least to the most that a stack is protected.
+_STRICTNESS = (ProfileName.LOCAL, ProfileName.DEV, ProfileName.STAGING, ProfileName.PROD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +83,17 @@ def check(problems: Problems, settings: Settings) -> None:
     _compute_fits_the_profile(problems, settings.profile, settings.compute)
     if settings.compute is ComputeKind.CONTAINER_APPS:
         _sizes_of_container_apps(problems, settings.sizes)
+    _possible(problems, settings)
+    for rule in RULES:
+        if rule.applies(settings):
+            with problems.refused_by(rule.id, rule.link):
+                rule.check(problems, settings)
+
+
+def _possible(problems: Problems, settings: Settings) -> None:
     azure = settings.azure
     if azure is None:
         _replicas_have_ports(problems, settings.sizes)
-        _connections_suffice(problems, settings, _LOCAL_SERVER)
         return
     _tags_are_free(problems, azure.tags.extra)
     _database_exists(problems, azure)
@@ -90,13 +101,7 @@ def check(problems: Problems, settings: Settings) -> None:
     _budget_is_whole(problems, azure)
     if azure.github is not None:
         _workflows_can_sign_in(problems, azure.github)
-    _public_needs_access_control(problems, azure)
-    _public_clients_reach_no_blob(problems, azure)
     _client_networks_have_names(problems, azure)
-    _protection_is_whole(problems, azure)
-    _connections_suffice(problems, settings, _server_of_azure(azure.database.sku))
-    if settings.profile is ProfileName.PROD:
-        _prod_survives_a_loss(problems, settings.sizes, azure)
 
 
 def require_tags(required: Sequence[str]) -> None:
@@ -231,26 +236,9 @@ def _protection_is_whole(problems: Problems, azure: AzureSettings) -> None:
         )
 
 
-def _prod_survives_a_loss(problems: Problems, sizes: Mapping[Role, Size], azure: AzureSettings) -> None:
-    for role in _ALWAYS_UP:
-        replicas = sizes[role].scale.minimum
-        if replicas < _LEAST_REPLICAS_IN_PROD:
-            field = f"{role}.minReplicas"
-            remedy = problems.set(field, _LEAST_REPLICAS_IN_PROD)
-            problems.note(field, replicas, f"at least {_LEAST_REPLICAS_IN_PROD} in prod", remedy)
-    database = azure.database
-    burstable = ServerSize(sku=database.sku).tier is Tier.BURSTABLE
-    if burstable or database.high_availability is HighAvailability.NONE:
-        problems.note(
-            "database",
-            f"{database.sku} with highAvailability {database.high_availability}",
-            "a Standard_D... or Standard_E... sku with a standby in prod",
-            problems.reset("database.sku", "database.highAvailability"),
-        )
-
-
-def _connections_suffice(problems: Problems, settings: Settings, server: Server) -> None:
+def _connections_suffice(problems: Problems, settings: Settings) -> None:
     """One server holds both databases."""
+    server = _LOCAL_SERVER if settings.azure is None else _server_of_azure(settings.azure.database.sku)
     needed = budget(settings.sizes, settings.limits.database_pool, rolling=server.rolling)
     available = server.connections - server.reserved
     if needed.total <= available:
@@ -281,3 +269,228 @@ def _sizes_of_container_apps(problems: Problems, sizes: Mapping[Role, Size]) -> 
             problems.reset(*(f"{role}.{key}" for key in ("cpu", "memoryMib", "spoolMib"))),
             partial(rendering.check_size, role, cpu=size.cpu, memory_mib=size.memory_mib, spool_mib=size.spool_mib),
         )
+
+
+def _profile_is_the_names(problems: Problems, settings: Settings) -> None:
+    """A stack that is called prod, or prod-eu, has what prod promises."""
+    stack = settings.stack
+    named = next((each for each in _STRICTNESS if stack == each or stack.startswith(f"{each}-")), None)
+    if named in (ProfileName.STAGING, ProfileName.PROD) and _weaker(settings.profile, named):
+        allowed = f"{named}, or a stricter profile, for a stack named {stack}"
+        problems.note("profile", str(settings.profile), allowed, problems.set("profile", named))
+
+
+def _weaker(profile: ProfileName, than: ProfileName) -> bool:
+    return _STRICTNESS.index(profile) < _STRICTNESS.index(than)
+
+
+def _clients_are_few(problems: Problems, azure: AzureSettings) -> None:
+    """Ranges together, since two halves are everything too."""
+    ranges = azure.network.client_ranges
+    joined = ipaddress.collapse_addresses(ipaddress.IPv4Network(each) for each in ranges)
+    if wide := [str(each) for each in joined if each.prefixlen < _WIDEST_PREFIX]:
+        field = "network.clientRanges"
+        allowed = f"ranges of the network and its peers, none wider than /{_WIDEST_PREFIX}, also together"
+        problems.note(field, ", ".join(wide), allowed, problems.remove(field))
+
+
+def _region_is_no_misspelling(problems: Problems, azure: AzureSettings) -> None:
+    if (meant := regions.meant_by(azure.location)) is not None:
+        allowed = f"a region of Azure, as in {meant}"
+        problems.note("location", azure.location, allowed, problems.set("location", meant))
+
+
+def _repository_is_this_one(problems: Problems, settings: Settings) -> None:
+    """Names of repositories do not differ by case on GitHub."""
+    github = settings.azure.github if settings.azure else None
+    if github is not None and settings.checkout and github.repository.lower() != settings.checkout.lower():
+        field = "github.repository"
+        allowed = f"{settings.checkout}, whose workflow runs this program"
+        problems.note(field, github.repository, allowed, problems.set(field, settings.checkout))
+
+
+def _environments_are_the_stacks(problems: Problems, settings: Settings) -> None:
+    github = settings.azure.github if settings.azure else None
+    if github is None:
+        return
+    own = {name for each in (settings.stack, settings.profile) for name in _environments(each)}
+    others = {name for profile in ProfileName for name in _environments(profile)} - own
+    for key, environment in (
+        ("deployEnvironment", github.deploy_environment),
+        ("previewEnvironment", github.preview_environment),
+    ):
+        if environment.lower() in others:
+            field = f"github.{key}"
+            allowed = f"an environment of this stack's own, as in {settings.stack}"
+            problems.note(field, environment, allowed, problems.remove(field))
+
+
+def _environments(stack: str) -> tuple[str, str]:
+    return stack, f"{stack}-preview"
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        id="public-without-access-control",
+        scope=Scope.AZURE,
+        refuses="`ingress: public` with `access: none`",
+        reason="Anybody on the internet could read and write all data.",
+        remedy="Set `ingress` to internal.",
+        source="Microsoft cloud security benchmark, NS-2",
+        check=on_azure(_public_needs_access_control),
+    ),
+    Rule(
+        id="public-clients-at-the-account",
+        scope=Scope.AZURE,
+        refuses="`storage.clientsReachBlob` with `ingress: public`",
+        reason="Clients on the internet do not reach the private endpoint of the account: uploads would fail.",
+        remedy="Set `storage.clientsReachBlob` to false, or `ingress` to internal.",
+        source="[Operations](operations.md#large-artifacts)",
+        check=on_azure(_public_clients_reach_no_blob),
+    ),
+    Rule(
+        id="clients-from-everywhere",
+        scope=Scope.AZURE,
+        refuses="`network.clientRanges` that are wider than /8, each or together",
+        reason="Such a range has addresses of the internet in it, and would admit them once the gateway is public.",
+        remedy="Name the ranges of the clients, or remove the key: then the network and its peers may call.",
+        source="CIS Microsoft Azure Foundations, networking: no ingress from 0.0.0.0/0",
+        check=on_azure(_clients_are_few),
+    ),
+    Rule(
+        id="misspelt-region",
+        scope=Scope.AZURE,
+        refuses="a `location` that is no region, and nearly the name of one",
+        reason="Azure refuses it in the middle of the first `up`.",
+        remedy="Correct the name.",
+        source='Microsoft Learn, "List of Azure regions"',
+        check=on_azure(_region_is_no_misspelling),
+    ),
+    Rule(
+        id="protection-without-purge-protection",
+        scope=Scope.AZURE,
+        refuses="`protect` without `purgeProtection`",
+        reason="A deleted vault could be purged, with the key that encrypts values in the database.",
+        remedy="Set `purgeProtection` to true, which Azure never revokes, or `protect` to false.",
+        source="CIS Microsoft Azure Foundations, Key Vault: recoverable",
+        check=on_azure(_protection_is_whole),
+    ),
+    Rule(
+        id="weaker-profile-than-its-name",
+        scope=Scope.EVERY,
+        refuses="a stack named prod or staging, also as in prod-eu, with the profile of a lesser stack",
+        reason="Who reads the name relies on locks, standby, backups and private access that are not there.",
+        remedy="Set `profile` to the one that the name says, or rename the stack.",
+        source="[Configuration](configuration.md): what each profile has",
+        check=_profile_is_the_names,
+    ),
+    Rule(
+        id="another-repository-deploys",
+        scope=Scope.AZURE,
+        refuses="`github.repository` other than the repository whose workflow runs the program",
+        reason="Workflows of that repository could deploy the stack, and so come to all its data.",
+        remedy="Set `github.repository` to this repository. To move a stack, run an `up` by hand.",
+        source='GitHub Docs, "Security hardening with OpenID Connect"',
+        check=_repository_is_this_one,
+    ),
+    Rule(
+        id="environment-of-another-stack",
+        scope=Scope.AZURE,
+        refuses="`github.deployEnvironment` or `previewEnvironment` with the name of another profile's stack",
+        reason="Jobs with the lesser approval of the other environment could deploy this stack.",
+        remedy="Remove the key: the stack's name is the default.",
+        source='GitHub Docs, "Managing environments for deployment"',
+        check=_environments_are_the_stacks,
+    ),
+    Rule(
+        id="connections-rolling",
+        scope=Scope.EVERY,
+        refuses="more connections than the database server takes in the middle of a rolling update",
+        reason="The server refuses connects beyond its limit, and every service on it answers errors.",
+        remedy="Lower `limits.databasePool` or `maxReplicas`, or choose a larger `database.sku`.",
+        source="[Operations](operations.md#too-many-connections)",
+        check=_connections_suffice,
+    ),
+    Rule(
+        id="prod-replicas",
+        scope=Scope.PROD,
+        refuses=f"fewer than {production.LEAST_REPLICAS} replicas of a service",
+        reason="The loss of a replica, or of its zone, would be an outage.",
+        remedy="Raise `minReplicas`.",
+        source="Azure Well-Architected Framework, reliability: redundancy",
+        check=production.survives_the_loss_of_a_replica,
+    ),
+    Rule(
+        id="prod-database",
+        scope=Scope.PROD,
+        refuses="a burstable `database.sku`, or a database without a standby",
+        reason="The loss of the server would be an outage until it is restored; burstable sizes can have no standby.",
+        remedy="Choose a Standard_D... or Standard_E... sku with a standby.",
+        source='Microsoft Learn, "Compute options in Azure Database for PostgreSQL"',
+        check=on_azure(production.survives_the_loss_of_the_server),
+    ),
+    Rule(
+        id="prod-zones",
+        scope=Scope.PROD,
+        refuses="`zoneRedundant: false`, a standby in the same zone, or artifacts in one zone, in a region with zones",
+        reason="The loss of a zone would stop the service, or lose artifacts.",
+        remedy="Remove the key: the profile spreads over zones.",
+        source="Azure Well-Architected Framework, reliability: availability zones; Azure Verified Modules, storage",
+        check=on_azure(production.survives_the_loss_of_a_zone),
+    ),
+    Rule(
+        id="prod-way-back",
+        scope=Scope.PROD,
+        refuses=f"backups, deleted artifacts or old versions that last fewer than {production.LEAST_DAYS_BACK} days",
+        reason="A loss, or an attacker's overwriting, is often noticed after more than a week.",
+        remedy="Raise the number of days, or remove the key.",
+        source='Azure Verified Modules, PostgreSQL; Microsoft Learn, "Data protection overview"',
+        check=on_azure(production.can_go_back),
+    ),
+    Rule(
+        id="prod-logs",
+        scope=Scope.PROD,
+        refuses=f"`monitoring.retentionDays` below {production.LEAST_LOG_DAYS}",
+        reason="An incident is often investigated weeks after it began.",
+        remedy="Raise `monitoring.retentionDays`, or remove the key.",
+        source="CIS Microsoft Azure Foundations, logging",
+        check=on_azure(production.keeps_its_logs),
+    ),
+    Rule(
+        id="prod-budget",
+        scope=Scope.PROD,
+        refuses="no `monitoring.monthlyBudget`",
+        reason="Nobody would hear of a cost that runs away before the bill.",
+        remedy="Set `monitoring.monthlyBudget`, with the addresses that it notifies.",
+        source="FinOps Framework, budgeting",
+        check=on_azure(production.has_a_budget),
+    ),
+    Rule(
+        id="prod-on-call",
+        scope=Scope.PROD,
+        refuses="no address in `monitoring.emails`",
+        reason="Alerts would reach nobody.",
+        remedy="Name at least one address.",
+        source="Azure Well-Architected Framework, operational excellence: alerting",
+        check=on_azure(production.has_someone_on_call),
+    ),
+    Rule(
+        id="prod-private-registry",
+        scope=Scope.PROD,
+        refuses="`privateRegistry: false`",
+        reason="Whoever gets hold of a token could pull and push images from anywhere.",
+        remedy="Remove the key.",
+        source="Azure Policy, container registries should disable public network access",
+        check=on_azure(production.has_a_private_registry),
+    ),
+    Rule(
+        id="prod-purge-protection",
+        scope=Scope.PROD,
+        refuses="`purgeProtection: false`, also while `protect` is off",
+        reason="A deleted vault could be purged, with the key that encrypts values in the database.",
+        remedy="Remove the key.",
+        source="CIS Microsoft Azure Foundations, Key Vault: recoverable",
+        check=on_azure(production.cannot_be_purged),
+    ),
+)
+"""What is possible and still refused, in the order of the messages. docs/guardrails.md is written from it."""

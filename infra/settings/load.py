@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ _STACKS = Path(__file__).resolve().parents[2] / "stacks"
 def load() -> Settings:
     """Return the settings of the running program's stack. Raises SettingsError."""
     values, stack = _configuration(), pulumi.get_stack()
-    return parse(values, stack, secrets=_secrets(values, stack))
+    return parse(values, stack, secrets=_secrets(values, stack), checkout=_checkout())
 
 
 def _configuration() -> dict[str, Any]:
@@ -73,3 +74,8 @@ def encrypted(value: object, *parts: str | int) -> Iterator[str]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from encrypted(inner, *parts, number)
+
+
+def _checkout() -> str:
+    """Return the repository whose workflow runs the program and could sign in to Azure, empty elsewhere."""
+    return os.environ.get("GITHUB_REPOSITORY", "") if "ACTIONS_ID_TOKEN_REQUEST_URL" in os.environ else ""

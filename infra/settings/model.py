@@ -74,7 +74,10 @@ KEYS: Mapping[str, FieldInfo] = {**keys(Common), **keys(LocalPart), **keys(Azure
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that decides what a stack is. `azure` is None exactly where compute is local."""
+    """All that decides what a stack is. `azure` is None exactly where compute is local.
+
+    `checkout` is the GitHub repository whose workflow runs the program, empty if none does.
+    """
 
     stack: str
     profile: ProfileName
@@ -83,9 +86,10 @@ class Settings:
     limits: Limits
     local: LocalSettings
     azure: AzureSettings | None = None
+    checkout: str = ""
 
 
-def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = ()) -> Settings:
+def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = (), checkout: str = "") -> Settings:
     """Return the settings of configuration values without their namespace.
 
     `secrets` are the paths of values that the stack's file encrypts. Raises SettingsError with every problem found.
@@ -114,6 +118,7 @@ def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = ())
         limits=_limits(file, azure),
         local=file.local if isinstance(file, LocalFile) else LocalSettings(),
         azure=azure,
+        checkout=checkout,
     )
     guardrails.check(problems, settings)
     problems.finish()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -12,8 +14,27 @@ _CLASS = re.compile(r"^[A-Z][A-Za-z]+\.")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A value that is not allowed. `rule` is the id of the guardrail that refuses it, empty if it is simply wrong."""
+
+    field: str
+    value: object
+    allowed: str
+    remedy: str
+    rule: str = ""
+    link: str = ""
+
+    def __str__(self) -> str:
+        advice = f"run `{self.remedy}`" if self.remedy.startswith("pulumi ") else self.remedy
+        why = f" Why: {self.link}." if self.link else ""
+        return f"{self.field}: {self.value!r} is not allowed; allowed: {self.allowed}; {advice}.{why}"
+
+
 class SettingsError(ValueError):
     """The stack's configuration cannot be used. The message lists every problem."""
+
+    problems: tuple[Problem, ...] = ()
 
 
 class Problems:
@@ -25,17 +46,26 @@ class Problems:
     def __init__(self, stack: str, values: Mapping[str, Any]) -> None:
         self._stack = stack
         self._values = values
-        self._found: list[str] = []
+        self._found: list[Problem] = []
+        self._rule = self._link = ""
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def note(self, field: str, value: object, allowed: str, remedy: str) -> None:
         """Record a value that is not allowed, the allowed ones and the remedy: a command, or words that end in one."""
-        advice = f"run `{remedy}`" if remedy.startswith("pulumi ") else remedy
-        self._found.append(
-            f"{field}: {value!r} is not allowed; allowed: {_CLASS.sub('', allowed).rstrip('.')}; {advice}."
-        )
+        words = _CLASS.sub("", allowed).rstrip(".")
+        problem = Problem(field=field, value=value, allowed=words, remedy=remedy, rule=self._rule, link=self._link)
+        self._found.append(problem)
+
+    @contextlib.contextmanager
+    def refused_by(self, rule: str, link: str) -> Iterator[None]:
+        """Record what is noted meanwhile as refused by a guardrail, with the link to its reason."""
+        self._rule, self._link = rule, link
+        try:
+            yield
+        finally:
+            self._rule = self._link = ""
 
     def built(self, field: str, value: object, remedy: str, build: Callable[[], _T]) -> _T | None:
         """Return what `build` returns, or None and a problem for each line of its ValueError."""
@@ -70,7 +100,9 @@ class Problems:
         """Raise SettingsError if there is any problem."""
         if self._found:
             lines = "\n".join(f"  - {problem}" for problem in self._found)
-            raise SettingsError(f"The configuration of stack {self._stack} cannot be used:\n{lines}")
+            error = SettingsError(f"The configuration of stack {self._stack} cannot be used:\n{lines}")
+            error.problems = tuple(self._found)
+            raise error
 
     def _command(self, *words: str) -> str:
         return shlex.join(["pulumi", *words, "-s", self._stack])

@@ -63,4 +63,4 @@ def test_no_setting_is_left_out_and_each_has_a_meaning() -> None:
 
 
 def test_a_default_that_depends_on_the_profile_is_shown_for_each() -> None:
-    assert "| local `20`, dev `2`, staging `10`, prod `4` |" in reference.DOCUMENT.read_text()
+    assert "| local `20`, dev `4`, staging `10`, prod `4` |" in reference.DOCUMENT.read_text()

@@ -15,7 +15,7 @@ from infra.settings.guardrails import RESERVED_TAGS
 from infra.settings.model import SettingsError, parse
 from infra.settings.profiles import ComputeKind
 from infra.tags import tags
-from tests.support.stacks import DIGEST, graph
+from tests.support.stacks import DIGEST, configuration, graph
 
 LEAST: dict[str, Any] = {
     "profile": "dev",
@@ -38,7 +38,7 @@ def problems(stack: str = "dev", **values: Any) -> list[str]:
 
 
 def test_a_profile_gives_what_the_file_does_not() -> None:
-    dev, prod = azure(), azure(profile="prod")
+    dev, prod = azure(), azure(profile="prod", monitoring=configuration("prod")["monitoring"])
     assert parse(LEAST, "dev").compute is ComputeKind.CONTAINER_APPS
     assert (dev.protect, dev.zone_redundant, dev.private_registry) == (False, False, False)
     assert (prod.protect, prod.zone_redundant, prod.private_registry) == (True, True, True)
@@ -205,7 +205,8 @@ def test_what_settings_accept_no_component_refuses(
     profile: str, database: Any, artifacts: Any, network: Any, switches: Any
 ) -> None:
     """Else a mistake would show only after something was made."""
-    values = {"database": database, "artifacts": artifacts, "network": network, **switches}
+    monitoring = configuration("prod")["monitoring"]  # prod needs a budget
+    values = {"database": database, "artifacts": artifacts, "network": network, "monitoring": monitoring, **switches}
     try:
         parse({**LEAST, "profile": profile, **values}, profile)
     except SettingsError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from pulumi_azure_native import managedidentity, network
 from components.emulators.postgres import cluster
 from components.mlflow.connections import Budget, budget
 from components.mlflow.roles import Role
+from delivery.reference import guardrails as guardrails_page
 from infra import tags
 from infra.settings import guardrails
 from infra.settings.model import SettingsError, parse
@@ -213,3 +215,17 @@ def test_the_local_server_has_a_limit_too() -> None:
         parse({"profile": "local", "tracking": {"minReplicas": 5}}, "local")
     parse({"profile": "local", "tracking": {"minReplicas": 3}}, "local")
     parse({"profile": "local", "tracking": {"minReplicas": 30}, "limits": {"databasePool": 2}}, "local")
+
+
+def test_every_rule_says_what_it_refuses_why_and_what_to_do() -> None:
+    assert len({rule.id for rule in guardrails.RULES}) == len(guardrails.RULES)
+    for rule in guardrails.RULES:
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.id)
+        assert rule.link == f"docs/guardrails.md#{rule.id}"
+        assert all((rule.refuses, rule.reason, rule.remedy, rule.source)), rule.id
+
+
+def test_the_committed_page_of_the_rules_is_up_to_date_and_has_a_heading_for_each() -> None:
+    text = guardrails_page.DOCUMENT.read_text()
+    assert text == guardrails_page.render()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [rule.id for rule in guardrails.RULES]

@@ -96,6 +96,29 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "database": {"sku": "Standard_B2s", "highAvailability": "none"},
         },
     ),
+    "a prod without what prod promises": (
+        "prod",
+        {
+            **_AZURE,
+            "profile": "prod",
+            "location": "westeurop",
+            "zoneRedundant": "false",
+            "privateRegistry": "false",
+            "protect": "false",
+            "purgeProtection": "false",
+            "network": {"clientRanges": ["0.0.0.0/1", "128.0.0.0/1"]},
+            "database": {"highAvailability": "same-zone", "backupDays": 7},
+            "storage": {"redundancy": "local", "softDeleteDays": 1, "oldVersionsAfterDays": 1},
+            "monitoring": {"retentionDays": 30},
+            "registry": {"minReplicas": 1},
+            "github": {
+                "repository": "examp1e/mlflow-platform",
+                "deployEnvironment": "dev",
+                "previewEnvironment": "staging-preview",
+            },
+        },
+    ),
+    "a prod with the profile of dev": ("prod", _AZURE),
 }
 
 
@@ -118,7 +141,7 @@ class StackFile:
         values = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}
         secrets = [found for key, value in values.items() for found in encrypted(value, key)]
         try:
-            parse(values, self._stack, secrets=secrets)
+            parse(values, self._stack, secrets=secrets, checkout="example/mlflow-platform")
         except SettingsError as error:
             return str(error)
         return ""

@@ -1,0 +1,45 @@
+"""docs/guardrails.md, from the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from delivery.reference.configuration import REPOSITORY
+from infra.settings.guardrails import RULES
+from infra.settings.rules import DOCUMENT as WHERE
+from infra.settings.rules import Rule
+
+DOCUMENT = REPOSITORY / WHERE
+_INTRODUCTION = """\
+# Guardrails
+
+`mlflow-platform reference` writes this file from `infra/settings/guardrails.py`.
+
+What is possible, and still refused. The rules run inside the program, before it creates anything, so no flag of a
+command avoids them. A message names the value, what is allowed, a command, and the rule below. Wrong types, unknown
+keys and impossible combinations are refused as well ([configuration](configuration.md)), and so is every encrypted
+value.
+
+Not refused, since a stack needs it at times: `protect: false` in prod, before a `destroy` or to take away a right, and
+`network.internetOutbound` in prod, for webhooks. What compares stacks or times is not seen here either: ranges that
+overlap with another stack's, a budget below what the stack costs. A workflow of another repository is noticed where the
+program runs in a GitHub workflow that may sign in, not on a laptop."""
+
+
+def render(rules: Sequence[Rule] = RULES) -> str:
+    """Return the document: a table of all rules, then a section for each."""
+    return "\n".join(_lines(rules)) + "\n"
+
+
+def _lines(rules: Sequence[Rule]) -> Iterator[str]:
+    yield _INTRODUCTION
+    yield from ("", "| rule | applies to | refuses |", "|---|---|---|")
+    for rule in rules:
+        yield f"| [{rule.id}](#{rule.id}) | {rule.scope} | {rule.refuses} |"
+    for rule in rules:
+        yield from ("", f"## {rule.id}", "")
+        yield f"Applies to {rule.scope}. Refuses {rule.refuses}."
+        yield ""
+        yield f"- **Why:** {rule.reason}"
+        yield f"- **Do:** {rule.remedy}"
+        yield f"- **Source:** {rule.source}."

@@ -1,0 +1,70 @@
+"""What a guardrail is: one rule over the settings, with the words that a reader needs to follow it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.settings.problems import Problems
+from infra.settings.profiles import ProfileName
+
+if TYPE_CHECKING:
+    from infra.settings.azure import AzureSettings
+    from infra.settings.model import Settings
+
+DOCUMENT = "docs/guardrails.md"
+
+
+class Scope(enum.StrEnum):
+    """The stacks that a rule looks at."""
+
+    EVERY = "every stack"
+    AZURE = "stacks on Azure"
+    PROD = "stacks with profile prod"
+
+
+Check = Callable[[Problems, "Settings"], None]
+"""Records each value that breaks the rule, with the values that do not and a command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """`refuses` says what, `reason` why, `remedy` what to do instead; `source` is a page or a table that asks for it.
+
+    `id` names the rule in messages, and is its heading in docs/guardrails.md: a changed one breaks links.
+    """
+
+    id: str
+    scope: Scope
+    refuses: str
+    reason: str
+    remedy: str
+    source: str
+    check: Check
+
+    @property
+    def link(self) -> str:
+        """Where the rule is documented."""
+        return f"{DOCUMENT}#{self.id}"
+
+    def applies(self, settings: Settings) -> bool:
+        """Whether the rule looks at a stack with these settings."""
+        match self.scope:
+            case Scope.EVERY:
+                return True
+            case Scope.AZURE:
+                return settings.azure is not None
+            case Scope.PROD:
+                return settings.azure is not None and settings.profile is ProfileName.PROD
+
+
+def on_azure(check: Callable[[Problems, AzureSettings], None]) -> Check:
+    """Return a check of the Azure settings alone."""
+
+    def of_settings(problems: Problems, settings: Settings) -> None:
+        if settings.azure is not None:
+            check(problems, settings.azure)
+
+    return of_settings
