@@ -7,7 +7,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ def raw_deflate(body: bytes) -> bytes:
     return machine.compress(body) + machine.flush()
 
 
-PACK: dict[str, Callable[[bytes], bytes]] = {
+PACK: Mapping[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "x-gzip": gzip.compress,
     "deflate": zlib.compress,

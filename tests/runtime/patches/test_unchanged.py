@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ class Changed:
     """Stands for mlflow.server.fastapi_app of another version."""
 
     _EfficientWSGIResponder = MlflowException
-    build_environ: Callable[..., Any] = staticmethod(dict)
+    build_environ: Any = staticmethod(dict)
 
 
 def test_a_patch_of_something_else_stays_off_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -343,15 +343,19 @@ def test_an_alert_fires_over_what_processes_write_in_its_fault(
     assert fires(ALERTS[name], recorded(fault))
 
 
+def here(query: str) -> str:
+    """The query as the workbook asks it for four hours, without the one function that the engine here lacks."""
+    filled = re.sub(r"\{TimeRange:grain\}", "5m", query)
+    return re.sub(r"make_set_if\((.*), (finding startswith \"fails\")\)", r'make_set(iff(\2, \1, ""))', filled)
+
+
 def test_every_panel_of_the_workbook_shows_something_of_these_lines(
     quiet: Lines, recorded: Callable[[Callable[[Records], Lines]], Lines]
 ) -> None:
     lines = [*quiet, *(line for _, fault in ALL for line in recorded(fault))]
     shown = {panel.title: panel.query for section in sections(LOGS) for panel in section.panels}
     asked = {title: query for title, query in shown.items() if query.startswith(LOGS.source)}
-    empty = {
-        title for title, query in asked.items() if not kusto.run(re.sub(r"\{TimeRange:grain\}", "5m", query), lines)
-    }
+    empty = {title for title, query in asked.items() if not kusto.run(here(query), lines)}
     assert len(asked) > len(PANELS)
     assert empty == set()
 
