@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from components.azure.artifact_store_args import Redundancy
 from components.azure.postgres_size import HighAvailability, ServerSize, Tier
-from components.compute.contract import Role
+from components.mlflow.roles import Role
 from infra.settings import regions
 from infra.settings.azure import AzureSettings
 from infra.settings.problems import Problems

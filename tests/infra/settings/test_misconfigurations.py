@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from components.azure.postgres_size import STORAGE_GIB
-from components.compute.contract import Role
 from components.mlflow.limits import LIMITS
+from components.mlflow.roles import Role
 from infra.settings import regions
 from infra.settings.guardrails import RULES
 from infra.settings.model import Settings, SettingsError, parse
