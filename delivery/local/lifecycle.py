@@ -6,18 +6,21 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from components.compute.local.containers import find_image, remove_all
 from components.compute.local.supervisor import Supervisor
+from delivery.local import progress
 from delivery.local.configuration import PROJECT, STACK, LocalStack
 from delivery.outcome import ExitCode
 from delivery.pulumi.engine import Engine, EngineError
 from delivery.pulumi.installation import REPOSITORY, state_file
 from delivery.pulumi.lock import LOCK, exclusive
 from delivery.terminal import confirmed as asked
-from delivery.terminal import say, step
+from delivery.terminal import interactive, say, step
 
 WORKING_TREE: Final = "working-tree"
 
@@ -43,7 +46,7 @@ def up(stack: LocalStack, *, image: str | None, smoke_too: bool) -> int:
         elif image and chosen:
             say(f"From image {chosen.identifier}: MLflow {chosen.mlflow}, revision {chosen.revision}")
             _show(pulumi, "config", "set", "--path", "local.image", image, *_config(stack))
-        _show(pulumi, "up", "--yes", "--suppress-permalink=true", *_config(stack))
+        _follow(pulumi, "Bringing it up", "up", "--yes", "--suppress-permalink=true", *_config(stack))
     step(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
         step(f"Checking {stack.url} with the smoke program")
@@ -74,7 +77,8 @@ def destroy(stack: LocalStack, *, confirmed: bool) -> int:
         pulumi = engine(stack)
         select(pulumi, stack)
         step(f"Removing stack {STACK} in {stack.root}")
-        _show(pulumi, "destroy", "--yes", "--skip-preview", "--suppress-permalink=true", *_config(stack))
+        options = ("--yes", "--skip-preview", "--suppress-permalink=true")
+        _follow(pulumi, "Removing it", "destroy", *options, *_config(stack))
         Supervisor(stack.layout).shutdown()
         remove_all(stack.layout.root)
         shutil.rmtree(stack.layout.sockets, ignore_errors=True)
@@ -91,16 +95,44 @@ def select(pulumi: Engine, stack: LocalStack) -> None:
         pulumi.must("stack", "init", "--no-select")
 
 
+def _follow(pulumi: Engine, what: str, command: str, *arguments: str) -> None:
+    """Run a long command. A person sees its progress, and its output only if it failed; a pipe gets the output."""
+    if not interactive():
+        _show(pulumi, command, *arguments)
+        return
+    with _recorded(command) as ended:
+        with progress.shown(what) as event:
+            result = pulumi.follow(command, *arguments, event=event)
+        kept = result.text.splitlines() if result.code else [line for line in result.text.splitlines() if _warns(line)]
+        for line in kept:
+            say(line)
+        ended(result.code)
+
+
+def _warns(line: str) -> bool:
+    return line.strip().startswith("warning:")
+
+
 def _show(pulumi: Engine, command: str, *arguments: str) -> None:
     """Run a command on the terminal. Raises EngineError if it fails or is interrupted."""
+    with _recorded(command) as ended:
+        ended(pulumi.show(command, *arguments))
+
+
+@contextmanager
+def _recorded(command: str) -> Iterator[Callable[[int], None]]:
+    """Yield what takes the engine's exit code. Raises EngineError for a failure and for Ctrl-C."""
+
+    def ended(code: int) -> None:
+        if code != 0:
+            raise EngineError(f"`pulumi {command}` failed with exit code {code}; the reason is above.")
+
     try:
-        code = pulumi.show(command, *arguments)
+        yield ended
     except KeyboardInterrupt:
         raise EngineError(
             "Interrupted; what was done is recorded. Run the same command again to go on.", ExitCode.INTERRUPTED
         ) from None
-    if code != 0:
-        raise EngineError(f"`pulumi {command}` failed with exit code {code}; the reason is above.")
 
 
 def _config(stack: LocalStack) -> list[str]:

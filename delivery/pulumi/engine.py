@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from delivery.outcome import CommandError
 
 Ended = TypeVar("Ended")
 Child = TypeVar("Child", subprocess.Popen[str], subprocess.Popen[bytes])
+
+_LOOK_SECONDS: Final = 0.2
 
 
 class EngineError(CommandError):
@@ -85,8 +90,59 @@ class Engine:
 
         return _to_its_end(start, subprocess.Popen[bytes].wait)
 
+    def follow(self, *arguments: str, event: Callable[[Mapping[str, Any]], None]) -> Result:
+        """Run a command to its end, pass on each event of the engine as it comes, and return what it printed."""
+        lines: list[str] = []
+        with tempfile.TemporaryDirectory(prefix="mlflow-platform-events-") as folder:
+            log = Path(folder) / "events.json"
+            command = [*self._command(arguments), "--color=never", "--event-log", str(log)]
+            # The engine has the option only among those for debugging.
+            environment = {**self.environment, "PULUMI_DEBUG_COMMANDS": "true"}
+
+            def start() -> subprocess.Popen[str]:
+                return subprocess.Popen(
+                    command,
+                    cwd=self.folder,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+
+            def wait(child: subprocess.Popen[str]) -> int:
+                lines.extend(child.stdout or ())
+                return child.wait()
+
+            with _passed_on(log, event):
+                code = _to_its_end(start, wait)
+        text = "".join(lines)
+        return Result(code=code, out=text, text=text)
+
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return ["pulumi", *arguments, *self.options, "--non-interactive"]
+
+
+@contextmanager
+def _passed_on(log: Path, event: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
+    """Pass on each line of a growing file of JSON, until the block and the file have ended."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        position, over = 0, False
+        while not over:
+            over = ended.wait(_LOOK_SECONDS)
+            whole, separator, _ = (log.read_bytes()[position:] if log.exists() else b"").rpartition(b"\n")
+            position += len(whole) + len(separator)
+            for line in whole.splitlines():
+                event(json.loads(line))
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        follower.join()
 
 
 def _to_its_end(start: Callable[[], Child], wait: Callable[[Child], Ended]) -> Ended:

@@ -19,6 +19,8 @@ trap 'echo interrupted >> ended; exit 0' INT
 case $1 in
   echo) shift; echo "$PWD"; echo "$@"; echo aside >&2 ;;
   fail) echo 'error: no such stack' >&2; exit 255 ;;
+  tell) echo printed; echo aside >&2; for last; do :; done
+    printf '{"n": 1}\\n{"n": ' > "$last"; sleep 0.5; printf '2}\\n' >> "$last"; exit 3 ;;
   wait) touch waiting; while :; do sleep 0.05; done ;;
 esac
 """
@@ -54,6 +56,14 @@ def test_a_command_on_the_terminal_gives_its_exit_code(engine: Engine, capfd: py
     assert engine.show("fail") == 255
 
 
+def test_the_events_of_a_command_are_passed_on_whole_and_its_output_is_kept(engine: Engine) -> None:
+    events: list[object] = []
+    result = engine.follow("tell", event=events.append)
+    assert events == [{"n": 1}, {"n": 2}]
+    assert (result.code, sorted(result.text.split())) == (3, ["aside", "printed"])
+    assert engine.follow("fail", event=events.append).text == "error: no such stack\n"
+
+
 def test_a_command_that_takes_too_long_is_ended(engine: Engine) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         engine.run("wait", timeout=0.5)
@@ -62,11 +72,11 @@ def test_a_command_that_takes_too_long_is_ended(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)], ids=str
 )
-@pytest.mark.parametrize("how", ["show", "run"])
+@pytest.mark.parametrize("how", ["show('wait')", "run('wait')", "follow('wait', event=print)"])
 def test_what_ends_this_process_ends_the_engine_in_good_order(
     engine: Engine, sent: signal.Signals, code: int, how: str
 ) -> None:
-    running = _started(engine, f"engine.{how}('wait')")
+    running = _started(engine, f"engine.{how}")
     while not (engine.folder / "waiting").exists():
         assert running.poll() is None
     if sent is signal.SIGINT:
