@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ from mlflow_runtime.schema import history
 from mlflow_runtime.schema.comparison import compare
 from tests.benchmarks.rolling import Outcome, clients, outcomes, replicas
 from tests.end_to_end.upgrade.reading import Services, read_all
+from tests.support.answer import Answer
 from tests.support.local_stack import RunningStack, eventually
 from tests.support.ports import first_of_free_ports
-from tests.support.services import Answer
 
 WRITER = Path(__file__).resolve().parents[1] / "end_to_end" / "upgrade" / "old" / "write.py"
 CLIENTS, REPLICAS = 2, 2
@@ -47,7 +48,10 @@ class Gateway:
     def ask(self, path: str, body: Any = None) -> Answer:
         data = None if body is None else json.dumps(body).encode()
         answer = self.stack.ask(path, data=data, headers={"Content-Type": "application/json"})
-        return Answer(answer.status, answer.headers, answer.body)
+        headers = Message()
+        for name, value in answer.headers.items():
+            headers[name] = value
+        return Answer(answer.status, headers, answer.body)
 
 
 @contextlib.contextmanager

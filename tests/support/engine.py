@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from delivery.offline_azure.provider import serve
 from delivery.offline_azure.running import engine_environment
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY
+from tests.support.waiting import until
 
 PATIENCE_SECONDS: Final = 120
 ENGINE_SECONDS: Final = 300
@@ -102,11 +102,12 @@ def kill_up(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     )
     engine = psutil.Process(child.pid)
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not when():
+
+        def comes() -> bool:
             assert child.poll() is None, "the engine ended before it could be killed"
-            assert time.monotonic() < deadline, "what the engine was to be killed in never came"
-            time.sleep(0.02)
+            return when()
+
+        until(comes, "what the engine is to be killed in", PATIENCE_SECONDS)
     finally:
         # The engine first: it must not see its plugins die. They are in process groups of their own.
         started: list[psutil.Process] = []

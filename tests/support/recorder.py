@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,29 +22,16 @@ from google.protobuf import json_format  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import resource_pb2
 
-SUBSCRIPTION_ID = "00000000-0000-0000-0000-00000000cafe"
-TENANT_ID = "00000000-0000-0000-0000-00000000beef"
+from delivery.offline_azure import computed_outputs
+from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT
+from delivery.offline_azure.values import merged
+
+SUBSCRIPTION_ID = SUBSCRIPTION
+TENANT_ID = TENANT
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"  # the key by which a wire value says what it is
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-
-_COMPUTED: Mapping[str, Callable[[str], dict[str, Any]]] = {
-    "azure-native:app:ManagedEnvironment": lambda name: {
-        "defaultDomain": f"{name}.azurecontainerapps.io",
-        "staticIp": "10.0.0.9",
-    },
-    "azure-native:containerregistry:Registry": lambda name: {"loginServer": f"{name}.azurecr.io"},
-    "azure-native:dbforpostgresql:Server": lambda name: {
-        "fullyQualifiedDomainName": f"{name}.postgres.database.azure.com"
-    },
-    "azure-native:managedidentity:UserAssignedIdentity": lambda name: {
-        **{key: str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key}/{name}")) for key in ("clientId", "principalId")},
-        "tenantId": TENANT_ID,
-    },
-    "azure-native:network:PublicIPAddress": lambda _: {"ipAddress": "20.1.2.3"},
-}
-"""What Azure computes, by the Pulumi name of the resource; `record` takes more, and others instead."""
 
 _NAME_INPUTS = {
     "StorageAccount": "accountName",
@@ -214,7 +200,7 @@ class _Monitor(mocks.MockMonitor):
 
 
 class _Azure(mocks.Mocks):
-    """Gives inputs back; after an `up` also an id, the physical name and what the type computes."""
+    """Gives inputs back; after an `up` also an id, the physical name and what the offline Azure computes."""
 
     def __init__(
         self, *, preview: bool, computed: Mapping[str, Mapping[str, Any]], lookups: Mapping[str, Mapping[str, Any]]
@@ -225,10 +211,14 @@ class _Azure(mocks.Mocks):
         inputs = _as_answered(args.inputs)
         if self._preview or not args.custom:
             return None, inputs
-        state = {"name": _physical_name(args), **inputs, **_known(args), **self._computed.get(args.typ, {})}
         group = args.inputs.get("resourceGroupName", "none")
         kind = args.typ.removeprefix("azure-native:").replace(":", "/")
-        return f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{group}/providers/{kind}/{args.name}", state
+        identifier = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{group}/providers/{kind}/{args.name}"
+        state = {
+            **merged(computed_outputs.computed(args.typ, identifier, inputs), inputs),
+            "name": _physical_name(args),
+        }
+        return identifier, {**state, **self._computed.get(args.typ, {})}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         if args.token not in self._lookups:
@@ -241,13 +231,7 @@ def _as_answered(inputs: Mapping[str, Any]) -> dict[str, Any]:
     identity = inputs.get("identity")
     if not isinstance(identity, Mapping) or not isinstance(identity.get("userAssignedIdentities"), list):
         return dict(inputs)
-    known = [one for one in identity["userAssignedIdentities"] if isinstance(one, str)]
-    return {**inputs, "identity": {**identity, "userAssignedIdentities": {one: {} for one in known}}}
-
-
-def _known(args: mocks.MockResourceArgs) -> dict[str, Any]:
-    compute = _COMPUTED.get(args.typ)
-    return compute(args.name) if compute else {}
+    return {**inputs, "identity": {**identity, "userAssignedIdentities": computed_outputs.identities(inputs)}}
 
 
 def _physical_name(args: mocks.MockResourceArgs) -> Any:

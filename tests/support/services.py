@@ -29,6 +29,7 @@ from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.routes import ServiceRole
+from tests.support.answer import Answer
 from tests.support.plane import ARTIFACTS, PATIENCE, PREPARE, REGISTRY, REPOSITORY, TRACKING, Plane, Program
 from tests.support.plane import eventually as eventually  # for the tests of this folder
 from tests.support.ports import first_of_free_ports
@@ -54,19 +55,6 @@ def topology_on(plane: Plane) -> Topology:
             for role, each in BY_ROLE.items()
         },
     )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Status, headers and body of an answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.content)
 
 
 @dataclass
@@ -97,9 +85,9 @@ class Service:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return Answer(answer.status, dict(answer.headers), answer.read())
+                return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
-            return Answer(error.code, dict(error.headers), error.read())
+            return Answer(error.code, error.headers, error.read())
 
     def ready(self) -> Answer:
         return self.ask("/ready")

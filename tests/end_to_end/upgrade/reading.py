@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from tests.support.services import Answer
+from tests.support.answer import Answer
 
 
 class Asked(Protocol):

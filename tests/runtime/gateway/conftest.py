@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.runtime.gateway.stack import Gateway, Upstream, eventually
+from tests.runtime.gateway.stack import Gateway, Upstream
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def gateway(started: Gateway) -> Gateway:
     for group in started.upstreams.values():
         for replica in group:
             replica.reset()
-    eventually(lambda: _all_in_rotation(started), "every replica is in rotation")
+    until(lambda: _all_in_rotation(started), "every replica is in rotation")
     for group in started.upstreams.values():
         for replica in group:
             replica.seen.clear()

@@ -11,14 +11,16 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.support.answer import Answer
+from tests.support.ports import free_port
 from tests.support.role_environment import given
+from tests.support.waiting import until
 
 RUNTIME = Path(__file__).parents[3] / "runtime"
 START = "import os, sys; from mlflow_runtime.gateway import run; sys.exit(run(os.environ))"
@@ -27,34 +29,6 @@ PATIENCE_SECONDS = 30.0
 REGISTRY_PATH = "/api/2.0/mlflow/registered-models/get"
 ARTIFACT_PATH = "/api/2.0/mlflow-artifacts/artifacts/1/model.bin"
 TRACKING_PATH = "/api/2.0/mlflow/runs/create"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Wait for `condition`; fail with `what` if it does not come true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
-        time.sleep(0.02)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a client got."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -240,7 +214,7 @@ class Gateway:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        eventually(self._is_live, "the gateway answers /live")
+        until(self._is_live, "the gateway answers /live", PATIENCE_SECONDS)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -281,15 +255,12 @@ class Gateway:
     def access(self, answer: Answer) -> dict[str, Any]:
         """The access log line of an answer."""
         request_id = answer.headers["X-Request-Id"]
-        found: list[dict[str, Any]] = []
 
-        def look() -> bool:
-            found[:] = [line for line in self.log() if line.get("request_id") == request_id and "status" in line]
-            return bool(found)
+        def lines() -> list[dict[str, Any]]:
+            return [line for line in self.log() if line.get("request_id") == request_id and "status" in line]
 
-        eventually(look, f"an access log line of {request_id}")
-        assert len(found) == 1
-        return found[0]
+        (line,) = until(lines, f"an access log line of {request_id}", PATIENCE_SECONDS)
+        return line
 
     def _is_live(self) -> bool:
         assert self.process is not None

@@ -8,18 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.runtime.gateway.stack import (
-    ARTIFACT_PATH,
-    REGISTRY_PATH,
-    TRACKING_PATH,
-    Answer,
-    Gateway,
-    Request,
-    Upstream,
-    eventually,
-    tell,
-)
+from tests.runtime.gateway.stack import ARTIFACT_PATH, REGISTRY_PATH, TRACKING_PATH, Gateway, Request, Upstream, tell
+from tests.support.answer import Answer
 from tests.support.patience import OUTAGE_SECONDS, patience
+from tests.support.waiting import until
 
 Pair = tuple[Upstream, Upstream]
 
@@ -74,10 +66,10 @@ def test_the_replica_with_fewer_requests_in_flight_gets_the_next(gateway: Gatewa
         replica.behave = hold_slow_ones
     with ThreadPoolExecutor() as pool:
         slow = pool.submit(gateway.call, "GET", "/slow")
-        eventually(lambda: all_seen(tracking) == 1, "the slow request arrived")
-        others = {gateway.call("GET", "/").json["upstream"] for _ in range(10)}
+        until(lambda: all_seen(tracking) == 1, "the slow request arrived")
+        others = {gateway.call("GET", "/").body["upstream"] for _ in range(10)}
         held.set()
-        assert others == {replica.name for replica in tracking} - {slow.result().json["upstream"]}
+        assert others == {replica.name for replica in tracking} - {slow.result().body["upstream"]}
 
 
 @pytest.mark.parametrize("cut", CUTS)
@@ -100,8 +92,8 @@ def test_any_other_request_is_sent_once(
         replica.behave = cut
     answer = gateway.call(method, TRACKING_PATH, body, {"Idempotency-Key": "1", "X-Idempotency-Key": "1"})
     assert answer.status == 502
-    assert answer.json["error_code"] == "TEMPORARILY_UNAVAILABLE"
-    assert "may have carried the request out" in answer.json["message"]
+    assert answer.body["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert "may have carried the request out" in answer.body["message"]
     assert "Retry-After" not in answer.headers
     assert all_seen(tracking) == 1
 
@@ -139,7 +131,7 @@ def test_with_one_replica_dead_every_request_is_answered(gateway: Gateway, track
     body = None if method == "GET" else b"x" * 500_000
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda number: gateway.call(method, f"/{number}", body), range(32)))
-    assert {(answer.status, answer.json["upstream"]) for answer in answers} == {(200, second.name)}
+    assert {(answer.status, answer.body["upstream"]) for answer in answers} == {(200, second.name)}
     assert len({request.path for request in second.seen}) == len(second.seen) == 32
 
 
@@ -147,13 +139,13 @@ def test_an_unready_replica_leaves_the_rotation_and_comes_back(gateway: Gateway,
     first, second = tracking
 
     def reached() -> set[str]:
-        return {gateway.call("GET", "/").json["upstream"] for _ in range(12)}
+        return {gateway.call("GET", "/").body["upstream"] for _ in range(12)}
 
     assert reached() == {first.name, second.name}
     first.ready = False
-    eventually(lambda: reached() == {second.name}, "the unready replica gets nothing")
+    until(lambda: reached() == {second.name}, "the unready replica gets nothing")
     first.ready = True
-    eventually(lambda: reached() == {first.name, second.name}, "both replicas get requests")
+    until(lambda: reached() == {first.name, second.name}, "both replicas get requests")
 
 
 PATHS = {"tracking": TRACKING_PATH, "registry": REGISTRY_PATH, "artifacts": ARTIFACT_PATH}
@@ -174,14 +166,14 @@ def test_with_no_replica_the_answer_says_to_try_again(gateway: Gateway, how: str
             answers.append(gateway.call("POST", path, b"{}"))
             return answers[-1].status != 200
 
-        eventually(fails, f"{path} fails")
+        until(fails, f"{path} fails")
         return answers[-1]
 
     with ThreadPoolExecutor() as pool:
         for role, answer in zip(PATHS, pool.map(first_failure, PATHS.values()), strict=True):
             assert answer.status == 503
-            assert answer.json["error_code"] == "TEMPORARILY_UNAVAILABLE"
-            assert f"The {role} service has no replica that is ready" in answer.json["message"]
+            assert answer.body["error_code"] == "TEMPORARILY_UNAVAILABLE"
+            assert f"The {role} service has no replica that is ready" in answer.body["message"]
             assert answer.headers["Content-Type"] == "application/json"
             assert patience(dict(answer.headers)) > OUTAGE_SECONDS
 
@@ -198,5 +190,5 @@ def test_what_a_service_answers_itself_is_passed_on(gateway: Gateway, tracking: 
     for replica in tracking:
         replica.behave = lambda request: request.reply(503, b"mine", {"Retry-After": "9"})
     answer = gateway.call("GET", "/")
-    assert (answer.status, answer.body, answer.headers["Retry-After"]) == (503, b"mine", "9")
+    assert (answer.status, answer.content, answer.headers["Retry-After"]) == (503, b"mine", "9")
     assert all_seen(tracking) == 1

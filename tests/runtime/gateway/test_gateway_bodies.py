@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from tests.runtime.gateway.stack import ARTIFACT_PATH, TRACKING_PATH, Gateway, Request, Seen, Upstream, eventually, tell
+from tests.runtime.gateway.stack import ARTIFACT_PATH, TRACKING_PATH, Gateway, Request, Seen, Upstream, tell
+from tests.support.waiting import until
 
 MIB = 1024 * 1024
 Pair = tuple[Upstream, Upstream]
@@ -44,8 +45,8 @@ def test_an_announced_size_over_the_limit_is_refused_before_any_of_it_is_sent(ga
 
 
 def test_a_body_of_the_limit_passes(gateway: Gateway) -> None:
-    assert gateway.call("POST", TRACKING_PATH, bytes(MIB)).json["size"] == MIB
-    assert gateway.call("POST", TRACKING_PATH, iter([bytes(MIB)])).json["size"] == MIB
+    assert gateway.call("POST", TRACKING_PATH, bytes(MIB)).body["size"] == MIB
+    assert gateway.call("POST", TRACKING_PATH, iter([bytes(MIB)])).body["size"] == MIB
 
 
 def test_a_chunked_body_is_cut_at_the_limit(gateway: Gateway, tracking: Pair) -> None:
@@ -74,7 +75,7 @@ def test_a_chunked_body_is_cut_at_the_limit(gateway: Gateway, tracking: Pair) ->
 
 def test_the_larger_limit_is_for_artifact_uploads_only(gateway: Gateway) -> None:
     body = bytes(MIB + 1)
-    assert gateway.call("PUT", ARTIFACT_PATH, body).json["size"] == len(body)
+    assert gateway.call("PUT", ARTIFACT_PATH, body).body["size"] == len(body)
     assert gateway.call("PUT", TRACKING_PATH, body).status == 413
     assert gateway.call("POST", "/api/2.0/mlflow-artifacts/mpu/create/x", body).status == 413
     head = f"PUT {ARTIFACT_PATH} HTTP/1.1\r\nHost: {gateway.host}\r\nContent-Length: {600 * MIB + 1}\r\n\r\n"
@@ -107,7 +108,7 @@ def test_a_bad_client_takes_no_replica_out_of_rotation(gateway: Gateway, trackin
     assert callable(misbehave)
     for _ in range(10):
         misbehave(gateway)
-    reached = {gateway.call("GET", "/").json["upstream"] for _ in range(16)}
+    reached = {gateway.call("GET", "/").body["upstream"] for _ in range(16)}
     assert reached == {replica.name for replica in tracking}
 
 
@@ -158,7 +159,7 @@ def test_a_client_that_leaves_its_body_is_no_failure_of_a_service(
     before = len(statuses())
     for _ in range(20):
         misbehave(gateway)
-    eventually(lambda: len(statuses()) == before + 20, "every request is in the log")
+    until(lambda: len(statuses()) == before + 20, "every request is in the log")
     assert set(statuses()[before:]) <= {400, 499}
 
 
@@ -311,12 +312,12 @@ def test_what_is_compressed(gateway: Gateway, path: str, fields: dict[str, str],
             replica.behave = lambda request: request.reply(200, TEXT, fields)
     answer = gateway.call("GET", path, headers={"Accept-Encoding": "gzip"})
     assert answer.headers.get("Content-Encoding") == ("gzip" if compressed else None)
-    assert (gzip.decompress(answer.body) if compressed else answer.body) == TEXT
-    assert gateway.call("GET", path).body == TEXT
+    assert (gzip.decompress(answer.content) if compressed else answer.content) == TEXT
+    assert gateway.call("GET", path).content == TEXT
 
 
 def test_the_replica_is_asked_for_what_the_client_accepts(gateway: Gateway) -> None:
-    answer = gateway.call("GET", "/", headers={"Accept-Encoding": "br"}).json
+    answer = gateway.call("GET", "/", headers={"Accept-Encoding": "br"}).body
     assert ["Accept-Encoding", "br"] in answer["headers"]
 
 
@@ -326,5 +327,5 @@ def test_requests_after_each_other_share_a_connection(gateway: Gateway, tracking
     for _ in range(20):
         gateway.call("POST", "/", b"{}")
     peers = {request.peer for request in all_seen(tracking)}
-    eventually(lambda: len(all_seen(tracking)) == 20, "all requests arrived")
+    until(lambda: len(all_seen(tracking)) == 20, "all requests arrived")
     assert len(peers) <= 8

@@ -14,7 +14,8 @@ from delivery.dashboard.scraping import parse
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.metrics.snapshot import since
-from tests.runtime.gateway.stack import Gateway, Upstream, free_port
+from tests.runtime.gateway.stack import Gateway, Upstream
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_the_metrics_port_has_nothing_else(measured: Gateway) -> None:
 def test_no_metrics_on_the_port_of_clients(gateway: Gateway, method: str, path: str) -> None:
     answer = gateway.call(method, path, b"{}" if method == "POST" else None)
     assert answer.status == 404
-    assert answer.json["error_code"] == "ENDPOINT_NOT_FOUND"
+    assert answer.body["error_code"] == "ENDPOINT_NOT_FOUND"
     assert not [seen for group in gateway.upstreams.values() for replica in group for seen in replica.seen]
 
 

@@ -24,7 +24,8 @@ from cryptography.x509.oid import NameOID
 from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
-from tests.runtime.gateway.stack import START, Gateway, Request, Upstream, eventually, tell
+from tests.runtime.gateway.stack import START, Gateway, Request, Upstream, tell
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -66,10 +67,10 @@ def test_a_stop_finishes_what_is_in_flight(tmp_path: Path, upstreams: dict[str, 
     with ThreadPoolExecutor() as pool:
         try:
             in_flight = pool.submit(gateway.call, "POST", "/", b"{}")
-            eventually(lambda: len(tracking.seen) == 1, "the request arrived")
+            until(lambda: len(tracking.seen) == 1, "the request arrived")
             assert gateway.process is not None
             gateway.process.send_signal(signal.SIGTERM)
-            eventually(lambda: refuses(gateway), "no new connection is taken")
+            until(lambda: refuses(gateway), "no new connection is taken")
             assert gateway.process.poll() is None
         finally:
             finish.set()
@@ -89,7 +90,7 @@ def test_a_gateway_that_is_to_stop_first_sends_its_callers_away(
     before = gateway.call("GET", "/version")
     assert "Connection" not in before.headers
     gateway.process.send_signal(signal.SIGTERM)
-    eventually(lambda: gateway.call("GET", "/ready").status == 503, "it says that it is not ready")
+    until(lambda: gateway.call("GET", "/ready").status == 503, "it says that it is not ready")
     for answer in (gateway.call("GET", "/version"), gateway.call("GET", "/live"), gateway.call("POST", "/", b"{}")):
         assert (answer.status, answer.headers["Connection"]) == (200, "close")
     assert gateway.process.wait(30) == 0
@@ -117,7 +118,7 @@ def test_a_stop_waits_no_longer_than_the_grace(tmp_path: Path, upstreams: dict[s
     with ThreadPoolExecutor() as pool:
         try:
             in_flight = pool.submit(gateway.call, "POST", "/", b"{}")
-            eventually(lambda: len(tracking.seen) == 1, "the request arrived")
+            until(lambda: len(tracking.seen) == 1, "the request arrived")
             gateway.stop()
             assert gateway.process is not None
             assert gateway.process.returncode is not None
@@ -196,7 +197,7 @@ def test_a_stalled_client_holds_no_replica(tmp_path: Path, upstreams: dict[str, 
         assert process.stdin is not None
         process.stdin.write(json.dumps(config).encode())
         process.stdin.close()
-        eventually(lambda: not refuses(gateway), "the gateway listens")
+        until(lambda: not refuses(gateway), "the gateway listens")
         head = f"POST / HTTP/1.1\r\nHost: {gateway.host}\r\nContent-Length: 9\r\n"
         assert gateway.raw(head.encode()) == b""
         with gateway.connect() as connection:
@@ -243,7 +244,7 @@ def test_services_behind_tls(tmp_path: Path, trusted: bool) -> None:
             assert answer.status == 503
             assert not upstreams["tracking"][0].seen
             return
-        headers = dict(answer.json["headers"])
+        headers = dict(answer.body["headers"])
         assert headers["Host"] == upstreams["tracking"][0].address
         assert headers["X-Forwarded-Host"] == gateway.host
     finally:

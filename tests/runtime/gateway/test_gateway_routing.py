@@ -11,14 +11,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mlflow_runtime.routes import PREFIXES, ServiceRole, is_plain, role_of
-from tests.runtime.gateway.stack import Gateway, Upstream, eventually
+from tests.runtime.gateway.stack import Gateway, Upstream
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("role", list(PREFIXES))
 def test_each_prefix_goes_to_its_service(gateway: Gateway, role: ServiceRole) -> None:
     for prefix in PREFIXES[role]:
         for path in (prefix, f"{prefix}/", f"{prefix}/a?b=c"):
-            answer = gateway.call("GET", path).json
+            answer = gateway.call("GET", path).body
             assert (answer["upstream"], answer["path"]) == (f"{role}-1", path)
 
 
@@ -26,7 +27,7 @@ def test_each_prefix_goes_to_its_service(gateway: Gateway, role: ServiceRole) ->
     "path", ["/", "/graphql", "/v1/traces", "/get-artifact?path=a", "/api/3.0/mlflow/traces", "/static-files/a.js"]
 )
 def test_all_else_goes_to_tracking(gateway: Gateway, path: str) -> None:
-    answer = gateway.call("POST", path, b"{}").json
+    answer = gateway.call("POST", path, b"{}").body
     assert answer["upstream"].startswith("tracking-")
     assert answer["path"] == path
 
@@ -148,8 +149,8 @@ def test_what_only_names_may_have_is_refused_elsewhere(gateway: Gateway, odd: st
 def test_a_path_that_is_not_plain_is_refused_in_mlflow_s_shape(gateway: Gateway) -> None:
     answer = gateway.call("GET", "/api/2.0/mlflow-artifacts/artifacts/../../secret")
     assert answer.status == 400
-    assert answer.json["error_code"] == "INVALID_PARAMETER_VALUE"
-    assert "not plain" in answer.json["message"]
+    assert answer.body["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert "not plain" in answer.body["message"]
     assert not gateway.upstreams["artifacts"][0].seen
 
 
@@ -157,7 +158,7 @@ def test_only_public_hosts_are_served(gateway: Gateway) -> None:
     assert gateway.call("GET", "/", headers={"Host": "mlflow.example.com"}).status == 200
     for host in ("evil.example.com", "mlflow.example.com:1", "127.0.0.1", "xmlflow.example.com", "mlflow.example.com."):
         answer = gateway.call("GET", "/", headers={"Host": host})
-        assert (answer.status, answer.json["error_code"]) == (403, "PERMISSION_DENIED")
+        assert (answer.status, answer.body["error_code"]) == (403, "PERMISSION_DENIED")
     assert b" 403 " in gateway.raw(b"GET / HTTP/1.0\r\n\r\n")
 
 
@@ -172,20 +173,20 @@ def test_the_host_of_an_absolute_request_target_counts(gateway: Gateway) -> None
 def test_probes_need_no_public_host(gateway: Gateway) -> None:
     for path, status in (("/live", "live"), ("/ready", "ready")):
         answer = gateway.call("GET", path, headers={"Host": "10.0.0.7"})
-        assert (answer.status, answer.json) == (200, {"status": status})
+        assert (answer.status, answer.body) == (200, {"status": status})
 
 
 def test_ready_while_one_tracking_replica_is(gateway: Gateway, tracking: tuple[Upstream, Upstream]) -> None:
     first, second = tracking
     first.ready = False
-    eventually(lambda: all(gateway.call("GET", "/ready").status == 200 for _ in range(10)), "ready with one replica")
+    until(lambda: all(gateway.call("GET", "/ready").status == 200 for _ in range(10)), "ready with one replica")
     second.ready = False
-    eventually(lambda: gateway.call("GET", "/ready").status == 503, "not ready without any")
+    until(lambda: gateway.call("GET", "/ready").status == 503, "not ready without any")
     answer = gateway.call("GET", "/ready")
-    assert answer.json["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert answer.body["error_code"] == "TEMPORARILY_UNAVAILABLE"
     assert gateway.call("GET", "/live").status == 200
     second.ready = True
-    eventually(lambda: gateway.call("GET", "/ready").status == 200, "ready again")
+    until(lambda: gateway.call("GET", "/ready").status == 200, "ready again")
 
 
 def test_ready_does_not_depend_on_the_other_services(gateway: Gateway) -> None:

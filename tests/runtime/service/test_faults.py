@@ -14,7 +14,8 @@ import psycopg2
 import pytest
 
 from tests.runtime.service.test_service import new_run
-from tests.support.services import Answer, Platform, Service, eventually, paused
+from tests.support.answer import Answer
+from tests.support.services import Platform, Service, eventually, paused
 
 
 @contextmanager
