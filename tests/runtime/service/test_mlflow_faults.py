@@ -16,7 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.benchmarks import overload
 from tests.runtime.service.test_service import new_run
-from tests.support.services import PUBLIC_HOST, Answer, Service
+from tests.support.answer import Answer
+from tests.support.services import PUBLIC_HOST, Service
 
 V2 = "/api/2.0/mlflow"
 V3 = "/api/3.0/mlflow"
@@ -31,7 +32,7 @@ def chunked(service: Service, method: str, path: str, body: bytes, headers: Mapp
     parts = iter([body[:7], body[7:]] if len(body) > 7 else [body])
     connection.request(method, path, parts, sent, encode_chunked=True)
     answer = connection.getresponse()
-    found = Answer(answer.status, dict(answer.headers), answer.read())
+    found = Answer(answer.status, answer.headers, answer.read())
     connection.close()
     return found
 

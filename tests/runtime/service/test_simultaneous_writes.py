@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.runtime.service.test_service import new_run
-from tests.support.services import Answer, Service
+from tests.support.answer import Answer
+from tests.support.services import Service
 
 AT_ONCE = 16
 ROUNDS = 3
