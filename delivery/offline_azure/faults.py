@@ -16,6 +16,16 @@ ANSWERS: Final[Mapping[str, tuple[int, str, str]]] = {
     ),
     "forbidden": (403, "AuthorizationFailed", "The client does not have authorization to perform the action."),
     "quota": (400, "QuotaExceeded", "Operation could not be completed as it results in exceeding approved quota."),
+    "offer": (400, "RegionIsOfferRestricted", "The location is restricted from performing this operation."),
+    # microsoft/azure-container-apps issue 1272.
+    "capacity": (
+        409,
+        "ManagedEnvironmentNoAvailableCapacityInRegion",
+        "No capacity available in this region for provisioning an environment, please try again in another region.",
+    ),
+    # microsoft/azure-container-apps issue 974: the link from a subnet lives on for hours, up to days.
+    "linked": (400, "InUseSubnetCannotBeDeleted", "Subnet is in use by a service association link."),
+    "policy": (403, "RequestDisallowedByPolicy", "Resource was disallowed by policy."),
 }
 # Done, but unfinished; done, after a while; deleted, but still linked to its subnet.
 HALF: Final = "half"

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from delivery.offline_azure import immutable
+from delivery.offline_azure import faults, immutable
 from delivery.offline_azure.addresses import UnknownTypeError
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
+from delivery.pulumi.installation import REPOSITORY
 
 GROUP = "azure-native:resources:ResourceGroup"
 VAULT = "azure-native:keyvault:Vault"
@@ -254,3 +255,13 @@ def test_an_unknown_fault_is_refused(azure: Azure) -> None:
 )
 def test_what_replaces_a_resource(token: str, path: str, replaced: bool) -> None:
     assert immutable.replaces(path, immutable.replacing(f"azure-native:{token}")) is replaced
+
+
+@pytest.mark.parametrize("kind", sorted(faults.ANSWERS))
+def test_the_runbook_says_what_to_do_about_each_fault(azure: Azure, kind: str) -> None:
+    azure.inject(kind, operation="create", matching="/vaults/")
+    _, code, _ = faults.ANSWERS[kind]
+    with refused(code):
+        azure.create(VAULT, vault())
+    rows = [line for line in (REPOSITORY / "docs/runbooks/azure.md").read_text().splitlines() if line.startswith("|")]
+    assert [row for row in rows if code in row]

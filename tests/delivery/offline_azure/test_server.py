@@ -62,7 +62,7 @@ def test_a_database_that_an_earlier_version_made_stays_on_azure(program: Program
     assert "It stays on Azure: this `up` marks it as retained, and the next one forgets it." in first.text
     assert "postgres-database-tracking" in must(program.run("stack", "--show-urns", "--stack=test")).text
 
-    # So a person sees that nothing is deleted.
+    # A person sees that nothing is deleted on Azure.
     assert must(program.preview("--diff")).text.count("[retain]") == 2
     must(program.up())
     assert "postgres-database" not in must(program.run("stack", "--show-urns", "--stack=test")).text
