@@ -72,13 +72,10 @@ class PrivateEndpoint(pulumi.ComponentResource):
             location=args.location,
             resource_group_name=args.resource_group_name,
             tags=args.tags,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # Hidden edge: see `after`.
-                depends_on=list(args.after),
-                # Azure lists the endpoint's names here until the group below takes care of them.
-                ignore_changes=["customDnsConfigs"],
-            ),
+            # Azure lists the endpoint's names here until the group below takes care of them: then it is as said here.
+            custom_dns_configs=[],
+            # Hidden edge: see `after`.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
         names = network.PrivateDnsZoneGroup(
             f"{name}-names",

@@ -133,13 +133,12 @@ def _environment(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _registry(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    """Microsoft Learn, "Azure Container Registry service tiers", features of the tiers."""
+    """Microsoft Learn, "Azure Container Registry service tiers", features of the tiers. Zone redundancy is in all."""
     tier = (inputs.get("sku") or {}).get("name", "Premium")
     policies = inputs.get("policies") or {}
     of_premium = {
         "publicNetworkAccess": inputs.get("publicNetworkAccess") == "Disabled",
         "networkRuleSet": (inputs.get("networkRuleSet") or {}).get("defaultAction") == "Deny",
-        "zoneRedundancy": inputs.get("zoneRedundancy") == "Enabled",
         "encryption": (inputs.get("encryption") or {}).get("status") == "enabled",
         "dataEndpointEnabled": inputs.get("dataEndpointEnabled") is True,
         "policies.retentionPolicy": (policies.get("retentionPolicy") or {}).get("status") == "enabled",
@@ -169,7 +168,7 @@ def _server(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     mode = standby.get("mode", "Disabled")
     if mode != "Disabled" and sku.get("tier") == _BURSTABLE:
         yield "HANotSupportedForBurstableSkuTier", "High availability is not supported for the Burstable tier."
-    zone, other = inputs.get("availabilityZone"), standby.get("standbyAvailabilityZone")
+    zone, other = inputs.get("availabilityZone") or None, standby.get("standbyAvailabilityZone") or None
     if mode == "ZoneRedundant" and zone is not None and zone == other:
         yield "InvalidParameterValue", f"Zone '{zone}' cannot hold the server and its zone-redundant standby."
     if mode == "SameZone" and None not in (zone, other) and zone != other:
@@ -183,9 +182,9 @@ def _server(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         yield "InvalidParameterValue", "A server inside of a virtual network cannot have public network access."
     zone_id = str(network.get("privateDnsZoneArmResourceId") or "")
     name = str(inputs.get("serverName"))
-    if zone_id:
+    if "/privatednszones/" in zone_id.lower():
         zone_name = zone_id.rsplit("/", 1)[-1].lower()
-        if not zone_name.endswith(".postgres.database.azure.com") or zone_name.startswith(f"{name}."):
+        if not re.search(r"\.postgres\.database(\.azure\.com)?\Z", zone_name) or zone_name.startswith(f"{name}."):
             message = f"The private DNS zone '{zone_name}' must end in '.postgres.database.azure.com', after a name."
             yield "InvalidPrivateDnsZoneName", message
 
@@ -203,7 +202,8 @@ def _vault(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     if len(acls.get("ipRules") or []) > 1000 or len(acls.get("virtualNetworkRules") or []) > 200:
         yield "BadRequest", "A vault has at most 1000 IP rules and 200 virtual network rules."
     for value in at(acls, "ipRules[].value"):
-        if _range(value) is None:
+        # The specification's own example has quotes around one.
+        if _range(str(value).strip("'")) is None:
             yield "BadRequest", f"The IP rule '{value}' is no IPv4 address or range."
 
 
@@ -283,8 +283,6 @@ def _query_rule(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     window, frequency = _minutes(inputs.get("windowSize")), _minutes(inputs.get("evaluationFrequency"))
     if window < frequency and inputs.get("overrideQueryTimeRange") is None:
         yield "BadRequest", "The window size must not be smaller than the evaluation frequency."
-    if inputs.get("autoMitigate") is True and inputs.get("muteActionsDuration"):
-        yield "BadRequest", "'muteActionsDuration' cannot be set when 'autoMitigate' is true."
     for periods in at(inputs, "criteria.allOf[].failingPeriods"):
         number, least = periods.get("numberOfEvaluationPeriods", 1), periods.get("minFailingPeriodsToAlert", 1)
         if least > number:
@@ -294,7 +292,7 @@ def _query_rule(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _minutes(duration: Any) -> int:
-    found = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?", str(duration))
+    found = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?", str(duration).upper())
     days, hours, minutes = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     return (days * 24 + hours) * 60 + minutes
 

@@ -236,7 +236,18 @@ def client() -> dict[str, str]:
 def written_back(type_token: str, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs with Azure's own choices for what is not given. Its previous choices stay."""
     chosen = _CHOSEN[type_token](inputs) if type_token in _CHOSEN else {}
-    return merged(_kept(chosen, old), dict(inputs))  # type: ignore[no-any-return]
+    return merged(_kept(chosen, old), _given(inputs, chosen))  # type: ignore[no-any-return]
+
+
+def _given(inputs: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs without "", which leaves a choice to Azure; it is the SDK's default for zones."""
+    return {
+        key: _given(value, chosen[key])
+        if isinstance(value, Mapping) and isinstance(chosen.get(key), Mapping)
+        else value
+        for key, value in inputs.items()
+        if not (key in chosen and value == "")
+    }
 
 
 def _kept(chosen: Mapping[str, Any], old: Any) -> dict[str, Any]:

@@ -111,7 +111,6 @@ def _vault(identifier: str, inputs: Mapping[str, Any], resources: Resources) -> 
 
 
 def _registry(identifier: str, inputs: Mapping[str, Any], resources: Resources) -> dict[str, Json]:
-    premium = (inputs.get("sku") or {}).get("name") == "Premium"
     policies = {
         "azureADAuthenticationAsArmPolicy": {"status": "enabled"},
         "exportPolicy": {"status": "enabled"},
@@ -127,9 +126,9 @@ def _registry(identifier: str, inputs: Mapping[str, Any], resources: Resources) 
         "encryption": {"status": "disabled"},
         "networkRuleBypassOptions": "AzureServices",
         "policies": policies,
+        "networkRuleSet": {"defaultAction": "Allow", "ipRules": []},
         "publicNetworkAccess": "Enabled",
         "zoneRedundancy": "Disabled",
-        **({"networkRuleSet": {"defaultAction": "Allow", "ipRules": []}} if premium else {}),
     }
 
 
@@ -327,7 +326,9 @@ def answered(type_token: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
             if not isinstance(connections, list):
                 return dict(inputs)
             shown = [{"privateLinkServiceConnectionState": approved, **connection} for connection in connections]
-            return {**inputs, "privateLinkServiceConnections": shown}
+            # None of its own: Azure lists the names of the target all the same.
+            given = {key: value for key, value in inputs.items() if (key, value) != ("customDnsConfigs", [])}
+            return {**given, "privateLinkServiceConnections": shown}
     return dict(inputs)
 
 

@@ -195,8 +195,9 @@ _CHOICES: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
     # "Storage options in Azure Database for PostgreSQL", "High availability".
     "dbforpostgresql:Server": {
         "storage.storageSizeGB": (32, 64, 128, 256, 512, 1024, 2048, 4095, 4096, 8192, 16384, 32767),
-        "availabilityZone": ("1", "2", "3"),
-        "highAvailability.standbyAvailabilityZone": ("1", "2", "3"),
+        # The SDK's own default is "": Azure chooses.
+        "availabilityZone": ("", "1", "2", "3"),
+        "highAvailability.standbyAvailabilityZone": ("", "1", "2", "3"),
     },
     # "Create or edit a metric alert rule", "Understand the frequency and lookback window".
     "monitor:MetricAlert": {
@@ -243,7 +244,7 @@ def refusal(type_token: str, inputs: Mapping[str, Any]) -> RefusedError | None:
                 return RefusedError(400, _CODES.get(kind, "InvalidParameterValue"), message)
     for path, choices in _CHOICES.get(kind, {}).items():
         for value in at(inputs, path):
-            if value not in choices:
+            if value not in choices and str(value).upper() not in choices:
                 message = f"The value '{value}' of '{path}' is invalid. Allowed: {', '.join(map(str, choices))}."
                 return RefusedError(400, _CODES.get(kind, "InvalidParameterValue"), message)
     return None

@@ -184,7 +184,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
         type_token, old, new = _token(request.urn), plain(request.old_inputs), plain(request.news)
         immutables = immutable.replacing(type_token)
-        found = dict(changes(old, new))
+        # A refresh leaves it to the provider to pass over what the program ignores.
+        ignored = frozenset(request.ignoreChanges)
+        found = {path: kind for path, kind in changes(old, new) if not immutable.replaces(path, ignored)}
         replaced = [path for path in found if immutable.replaces(path, immutables)]
         detailed = {
             path: provider_pb2.PropertyDiff(

@@ -91,7 +91,7 @@ def _server(update: Update) -> Iterator[Problem]:
         yield "HighAvailabilityModeChangeNotAllowed", message
     elif before == after != "Disabled":
         before, after = update.moved("highAvailability", "standbyAvailabilityZone")
-        if before != after and before is not None and after != update.moved("availabilityZone")[0]:
+        if after and before not in (None, "", after) and after != update.moved("availabilityZone")[0]:
             message = f"The standby cannot be moved from zone '{before}' to '{after}': disable high availability first."
             yield "HighAvailabilityZoneChangeNotAllowed", message
     if update.changed("dataEncryption", "type"):

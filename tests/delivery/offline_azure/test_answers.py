@@ -150,6 +150,15 @@ def test_a_server_is_answered_in_full(azure: Azure) -> None:
     assert {"defaultValue", "dataType", "documentationLink"} <= parameter.keys()
 
 
+def test_a_server_without_a_zone_is_in_one_that_azure_chose(azure: Azure) -> None:
+    standby = {"mode": "ZoneRedundant", "standbyAvailabilityZone": ""}
+    given = {**PLACED, "serverName": "psql-one", "availabilityZone": "", "highAvailability": standby}
+    server = answer(azure, "dbforpostgresql:Server", **given)
+    assert server["availabilityZone"] == "1"
+    assert server["highAvailability"]["standbyAvailabilityZone"] == "2"
+    azure.update("azure-native:dbforpostgresql:Server", server["id"], given)
+
+
 def test_a_server_that_grew_has_another_tier_too(azure: Azure) -> None:
     given = {**PLACED, "serverName": "psql-one", "storage": {"storageSizeGB": 128}}
     before = answer(azure, "dbforpostgresql:Server", **given)
@@ -171,9 +180,7 @@ def test_an_account_and_a_registry_are_answered_in_full(azure: Azure) -> None:
     registry = answer(azure, "containerregistry:Registry", **PLACED, registryName="acrone7f3a", sku={"name": "Basic"})
     assert registry["policies"]["exportPolicy"] == {"status": "enabled"}
     assert registry["encryption"] == {"status": "disabled"}
-    assert "networkRuleSet" not in registry
-    premium = answer(azure, "containerregistry:Registry", **PLACED, registryName="acrtwo7f3a", sku={"name": "Premium"})
-    assert premium["networkRuleSet"]["defaultAction"] == "Allow"
+    assert registry["networkRuleSet"] == {"defaultAction": "Allow", "ipRules": []}
 
 
 def sku() -> dict[str, str]:

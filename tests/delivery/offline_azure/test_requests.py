@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from delivery.offline_azure import rules
+from delivery.offline_azure import combinations, limits, rules, values
 from delivery.offline_azure.addresses import SUBSCRIPTION, address
+from tests.support.stacks import STACKS, graph
 
 PLACED = {"resourceGroupName": "rg", "location": "westeurope"}
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
@@ -186,6 +187,7 @@ def credential(**change: Any) -> dict[str, Any]:
     }
 
 
+# With the requests of the API specifications' own examples, where a rule is near them.
 ACCEPTED: dict[str, list[dict[str, Any]]] = {
     "app:ContainerApp": [
         app(),
@@ -199,13 +201,18 @@ ACCEPTED: dict[str, list[dict[str, Any]]] = {
         registry(publicNetworkAccess="Disabled", zoneRedundancy="Enabled"),
         registry("Basic", publicNetworkAccess="Enabled"),
         registry("Standard", anonymousPullEnabled=True),
+        registry("Standard", registryName="myRegistry", zoneRedundancy="Enabled"),
     ],
     "dbforpostgresql:Server": [
         server(),
         server(sku={"name": "Standard_B1ms", "tier": "Burstable"}, highAvailability={"mode": "Disabled"}),
         server(sku={"name": "Standard_E4ds_v5", "tier": "MemoryOptimized"}, storage={"storageSizeGB": 4095}),
     ],
-    "keyvault:Vault": [vault(), vault(enablePurgeProtection=True)],
+    "keyvault:Vault": [
+        vault(),
+        vault(enablePurgeProtection=True),
+        vault("sample-vault", networkAcls={"ipRules": [{"value": "124.56.78.91"}, {"value": "'10.91.4.0/24'"}]}),
+    ],
     "managedidentity:FederatedIdentityCredential": [credential()],
     "monitor:ActionGroup": [action_group()],
     "monitor:DiagnosticSetting": [
@@ -213,14 +220,18 @@ ACCEPTED: dict[str, list[dict[str, Any]]] = {
         setting(target="server", logs=category("PostgreSQLLogs")),
         setting(target="blobs", logs=group_of("audit"), metrics=("Transaction",)),
     ],
-    "monitor:MetricAlert": [metric_alert(), metric_alert(windowSize="PT12H")],
+    "monitor:MetricAlert": [metric_alert(), metric_alert(windowSize="PT12H"), metric_alert(windowSize="Pt15m")],
     "monitor:ScheduledQueryRule": [query_rule(), query_rule(windowSize="P2D", criteria={"allOf": []})],
     "network:NetworkSecurityGroup": [security_group(100, 4096)],
     "network:PublicIPAddress": [public_address(), public_address(zones=None)],
     "network:VirtualNetwork": [network("10.0.0.0/24", "10.1.0.0/16")],
     "storage:BlobServiceProperties": [service(), service(restorePolicy={"enabled": True, "days": 29})],
     "storage:ManagementPolicy": [lifecycle(tierToCool=30, tierToCold=90)],
-    "storage:StorageAccount": [account(), account(kind="BlockBlobStorage", sku={"name": "Premium_LRS"})],
+    "storage:StorageAccount": [
+        account(),
+        account(kind="Storage", sku={"name": "Standard_GRS"}, isHnsEnabled=True, isSftpEnabled=True),
+        account(kind="BlockBlobStorage", sku={"name": "Premium_LRS"}),
+    ],
 }
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -265,7 +276,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("authorization:RoleAssignment", assignment(principalType="ServicePrincipal"), "PrincipalNotFound"),
     ("authorization:RoleAssignment", assignment(condition="true"), "InvalidCondition"),
     ("containerregistry:Registry", registry("Standard", publicNetworkAccess="Disabled"), "FeatureNotSupportedForSku"),
-    ("containerregistry:Registry", registry("Basic", zoneRedundancy="Enabled"), "FeatureNotSupportedForSku"),
+    ("containerregistry:Registry", registry("Basic", dataEndpointEnabled=True), "FeatureNotSupportedForSku"),
     ("containerregistry:Registry", registry("Basic", anonymousPullEnabled=True), "FeatureNotSupportedForSku"),
     (
         "containerregistry:Registry",
@@ -314,7 +325,6 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("monitor:MetricAlert", metric_alert(severity=5), "BadRequest"),
     ("monitor:MetricAlert", metric_alert(location="westeurope"), "BadRequest"),
     *(("monitor:ScheduledQueryRule", query_rule(windowSize=one), "BadRequest") for one in ("PT7M", "PT1M", "P3D")),
-    ("monitor:ScheduledQueryRule", query_rule(autoMitigate=True, muteActionsDuration="PT1H"), "BadRequest"),
     ("monitor:ScheduledQueryRule", query_rule(windowSize="P2D"), "BadRequest"),
     ("network:NetworkSecurityGroup", security_group(99), "SecurityRuleInvalidPriority"),
     ("network:NetworkSecurityGroup", security_group(100, 100), "SecurityRuleConflict"),
@@ -358,3 +368,15 @@ def test_azure_refuses_it(short: str, inputs: dict[str, Any], code: str) -> None
     found = refusal(short, inputs)
     assert found is not None
     assert code in found
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_azure_takes_every_request_of_a_stack(stack: str) -> None:
+    recorded = graph(stack)
+    names = [name for name in recorded.names if recorded.type(name).startswith("azure-native:")]
+    assert len(names) > 50
+    found = {}
+    for name in names:
+        inputs = values.known(recorded.inputs(name))
+        found[name] = limits.refusal(recorded.type(name), inputs) or combinations.refusal(recorded.type(name), inputs)
+    assert {name: str(refused) for name, refused in found.items() if refused} == {}
