@@ -58,3 +58,17 @@ def test_protection_is_taken_off_by_one_setting_alone() -> None:
     assert recorded.of_type("azure-native:authorization:ManagementLockByScope") == []
     # Azure never takes this one back, so taking protection off leaves it alone.
     assert recorded.inputs("vault-vault")["properties"]["enablePurgeProtection"] is True
+
+
+def test_what_azure_adds_to_a_network_by_itself_is_no_change() -> None:
+    recorded = graph("prod")
+    assert recorded.options("network-outbound-address").ignore_changes == ("natGateway",)
+    assert recorded.inputs("network-postgres")["serviceEndpoints"] == [{"service": "Microsoft.Storage"}]
+    assert recorded.inputs("endpoint-blob-endpoint")["customDnsConfigs"] == []
+
+
+def test_another_place_recreates_the_environment_which_azure_does_not_move() -> None:
+    options = graph("prod").options("apps-environment")
+    assert options.replace_on_changes == ("vnetConfiguration",)
+    # Its name is given: the other one takes it over.
+    assert options.delete_before_replace

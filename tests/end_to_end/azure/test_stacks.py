@@ -103,6 +103,36 @@ def test_data_in_prod_is_not_replaced(living: Callable[[str], Cloud]) -> None:
     assert product.run("stack", "export").text == state
 
 
+REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"network": {"cidr": "10.99.0.0/24"}}, "NetcfgSubnetRangeOutsideVnet"),
+    ({"database": {"highAvailability": "same-zone"}}, "HighAvailabilityModeChangeNotAllowed"),
+    ({"database": {"geoBackup": False}}, "PropertyChangeNotAllowed"),
+)
+
+
+def test_what_azure_does_not_change_passes_the_preview_and_fails_the_up(living: Callable[[str], Cloud]) -> None:
+    product = living("prod").stack("prod")
+    before = product.values
+    for change, code in REFUSED:
+        product.configure(**change)
+        must(product.preview())
+        assert f'Code="{code}"' in failed(product.up())
+        product.configure(**{key: before.get(key) for key in change})
+        must(product.up())
+    must(product.preview("--refresh", "--expect-no-changes"))
+
+
+def test_a_subnet_that_is_still_linked_is_destroyed_later(living: Callable[[str], Cloud]) -> None:
+    cloud = living("dev")
+    product, azure = cloud.stack("dev"), cloud.azure
+    azure.inject("linger", operation="delete", matching="/managedEnvironments/[^/]+$")
+    assert "InUseSubnetCannotBeDeleted" in failed(product.destroy())
+    assert [key for key in azure.resources if key.endswith("/subnets/container-apps")]
+    azure.clear_faults()
+    must(product.destroy())
+    assert azure.resources == {}
+
+
 def test_before_there_is_an_image_everything_else_is_made(cloud: Cloud) -> None:
     product = cloud.stack("dev")
     product.configure(image={"digest": "none"})
