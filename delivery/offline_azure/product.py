@@ -13,6 +13,7 @@ from delivery.offline_azure.running import engine_environment
 from delivery.offline_azure.values import merged
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY, state_file
+from infra.settings.encryption import encrypted
 
 IMAGE: Final = "image"
 NO_DIGEST: Final = "none"
@@ -145,8 +146,8 @@ def lacks_digest(values: Mapping[str, Any]) -> bool:
 
 def _refuse_secrets(source: Path, config: Mapping[str, Any]) -> None:
     for key, value in config.items():
-        if isinstance(value, Mapping) and "secure" in value:
+        for found in encrypted(value, key.rpartition(":")[2]):
             raise ValueError(
-                f"{source}: {key} is encrypted with the stack's own key, which is out of reach offline; "
+                f"{source}: {found} is encrypted with the stack's own key, which is out of reach offline; "
                 "take it out of a copy of the repository, or keep secrets in the stack's Key Vault."
             )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
+from infra.settings.encryption import encrypted
 from infra.settings.model import Settings, parse
 from infra.settings.problems import path
 
@@ -61,19 +62,6 @@ def _secrets(values: Mapping[str, Any], stack: str) -> list[str]:
         for key in marked
         for found in [*encrypted(written.get(f"{pulumi.get_project()}:{key}"), key)] or [path(key)]
     ]
-
-
-def encrypted(value: object, *parts: str | int) -> Iterator[str]:
-    """Yield the path of each encrypted value in a value of a stack's file, whose own path is `parts`."""
-    if isinstance(value, Mapping):
-        if value.keys() == {"secure"}:
-            yield path(*parts)
-            return
-        for key, inner in value.items():
-            yield from encrypted(inner, *parts, str(key))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from encrypted(inner, *parts, number)
 
 
 def _checkout() -> str:

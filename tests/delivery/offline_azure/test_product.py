@@ -99,9 +99,14 @@ def test_the_copy_has_no_other_keeper_of_secrets(product: Product) -> None:
     assert yaml.safe_load(product.config_file.read_text()).keys() == {"config", "encryptionsalt"}
 
 
-def test_a_stack_without_a_file_or_with_a_secret_is_refused(tmp_path: Path, repository: Path) -> None:
+@pytest.mark.parametrize(
+    ("value", "found"), [({"secure": "v1:x"}, "key"), ({"in": [{"secure": "v1:x"}]}, r"key.in\[0\]")]
+)
+def test_a_stack_without_a_file_or_with_a_secret_is_refused(
+    tmp_path: Path, repository: Path, value: object, found: str
+) -> None:
     with pytest.raises(FileNotFoundError, match="there are dev, local"):
         Product(tmp_path, "prod", 1, "http://127.0.0.1:1", repository=repository)
-    (repository / "stacks" / "Pulumi.prod.yaml").write_text("config:\n  stub:key:\n    secure: v1:x\n")
-    with pytest.raises(ValueError, match="stub:key is encrypted"):
+    (repository / "stacks" / "Pulumi.prod.yaml").write_text(yaml.safe_dump({"config": {"stub:key": value}}))
+    with pytest.raises(ValueError, match=f"{found} is encrypted"):
         Product(tmp_path, "prod", 1, "http://127.0.0.1:1", repository=repository)

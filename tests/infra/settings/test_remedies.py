@@ -14,7 +14,7 @@ import yaml
 
 from delivery.offline_azure.running import engine, engine_environment, must
 from delivery.offline_azure.session import offline
-from infra.settings.load import encrypted
+from infra.settings.encryption import encrypted
 from infra.settings.model import SettingsError, parse
 from tests.support.stacks import DIGEST, PROJECT, REPOSITORY
 
