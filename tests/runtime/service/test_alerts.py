@@ -293,8 +293,8 @@ OTLP = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": "0"}
 
 def export() -> bytes:
     span = Span(trace_id=os.urandom(16), span_id=os.urandom(8), name="s", start_time_unix_nano=1, end_time_unix_nano=2)
-    request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[span])])])
-    return bytes(request.SerializeToString())
+    spans = ResourceSpans(scope_spans=[ScopeSpans(spans=[span])])
+    return bytes(ExportTraceServiceRequest(resource_spans=[spans]).SerializeToString())
 
 
 FAULTS: Mapping[str, Sequence[Callable[[Records], Lines]]] = {
