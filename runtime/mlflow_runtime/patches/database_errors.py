@@ -41,7 +41,9 @@ _NO_PRIVILEGE: Final = "42501"
 _TOO_LARGE: Final = "54000"
 _TWICE: Final = "21000"
 
-_DATABASES_WORDS = re.compile(r"\((?:psycopg2|sqlalchemy|builtins)\.[\w.]+\)|\[SQL: |\(Background on this error")
+_DATABASES_WORDS = re.compile(
+    r"\(raised as a result of|\((?:psycopg2|sqlalchemy|builtins)\.[\w.]+\)|\[SQL: |\(Background on this error"
+)
 _INTRODUCTION = re.compile(r"[\s.:]*(?:Error|Reason|Cause)?[\s:]*$", re.IGNORECASE)
 _LIMIT = re.compile(r"character varying\((\d+)\)")
 # What SQLAlchemy adds to a column's name where a statement has it more than once.
