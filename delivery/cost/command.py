@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 from pathlib import Path
@@ -9,22 +10,24 @@ from typing import Annotated, Any
 
 import typer
 
-from delivery.cost import report
+from delivery.cost import report, retail
 from delivery.cost.estimate import estimate
 from delivery.cost.load import IDLE, WORKING, Load
+from delivery.cost.prices import FILE
 from delivery.cost.resources import InputError, read
-from delivery.outcome import ExitCode, reported
+from delivery.outcome import CommandError, ExitCode, reported
 from delivery.terminal import leave_closed_pipe, say
 
 
 def cost(
     file: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="FILE",
             help="Output of `pulumi preview --json --show-sames` or `pulumi stack export`; - for standard input.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     active_hours: Annotated[
         float, typer.Option(help="Hours (of 730) in which the services are at work.")
@@ -42,14 +45,22 @@ def cost(
     vault_operations: Annotated[float, typer.Option(help="Operations on the vault.")] = WORKING.vault_operations,
     job_runs: Annotated[float, typer.Option(help="Runs of each job.")] = WORKING.job_runs,
     job_minutes: Annotated[float, typer.Option(help="Minutes that a run takes.")] = WORKING.job_minutes,
+    update: Annotated[
+        str | None, typer.Option(metavar="REGION", help="Read all list prices of a region again, and show no cost.")
+    ] = None,
 ) -> int:
     """Show what a stack costs a month by list prices.
 
-    It shows the cost when nobody uses the stack, and at the load that the options describe. It asks nobody. It fails if
-    something has no price.
+    It shows the cost when nobody uses the stack, and at the load that the options describe. It fails if something has
+    no price. It asks nobody, except with --update: that reads delivery/cost/prices.json again from the public Azure
+    Retail Prices API.
 
     Example: pulumi stack export -s prod | mlflow-platform cost -
     """
+    if update is not None:
+        return _update(update)
+    if file is None:
+        raise CommandError("FILE: got none; expected a file, or - for standard input.", ExitCode.USAGE)
     with reported(ValueError, code=ExitCode.USAGE):
         load = Load(
             active_hours=active_hours,
@@ -70,6 +81,14 @@ def cost(
     except BrokenPipeError:
         leave_closed_pipe()
     return ExitCode.FAILED if found.not_priced else ExitCode.DONE
+
+
+def _update(region: str) -> int:
+    with reported(retail.PriceError):
+        read_again = retail.updated(json.loads(FILE.read_text()), region, today=datetime.date.today())
+    FILE.write_text(json.dumps(read_again, indent=2) + "\n")
+    say(f"{FILE} has the list prices of {region} of {read_again['read']}; `mlflow-platform reference` writes them on.")
+    return ExitCode.DONE
 
 
 def _loaded(file: str) -> Any:

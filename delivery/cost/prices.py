@@ -1,23 +1,24 @@
-"""The one table of prices, in USD. All other modules take their numbers from here.
+"""The prices of `prices.json`, in USD. All other modules take their numbers from here.
 
-List prices for pay-as-you-go in one region, without tax, discounts, reservations and free grants, noted by hand. They
-differ between regions, some by half, and change without notice: read them again before deciding anything, from the
-page that each one names (azure.microsoft.com/pricing/details/PAGE) or from the Azure Retail Prices API.
+List prices for pay-as-you-go in one region, without tax, discounts, reservations and free grants, on the date that the
+file names. They differ between regions, some by half, and change without notice. Each line names its page
+(azure.microsoft.com/pricing/details/PAGE) and the query by which the public Azure Retail Prices API answers with it;
+`mlflow-platform cost --update REGION` reads them all again.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+FILE: Final = Path(__file__).with_name("prices.json")
 
 HOURS_PER_MONTH = 730
 DAYS_PER_MONTH = HOURS_PER_MONTH / 24
 SECONDS_PER_HOUR = 3600
-
-NOTICE = (
-    "List prices of one region in USD, without tax, discounts and free grants, noted by hand: read them again before "
-    "deciding. This is no quote."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,55 +30,54 @@ class Price:
     page: str
 
 
-ACTIVE_VCPU = Price(usd=0.000024, unit="vCPU-second", page="container-apps")
-IDLE_VCPU = Price(usd=0.000003, unit="vCPU-second", page="container-apps")
+_DOCUMENT: Final[Mapping[str, Any]] = json.loads(FILE.read_text())
+_LINES: Final[Mapping[str, Mapping[str, Any]]] = _DOCUMENT["prices"]
+
+NOTICE = (
+    f"List prices of {_DOCUMENT['region'] or 'one region'} in USD on {_DOCUMENT['read']}, without tax, discounts and "
+    "free grants: read them again before deciding. This is no quote."
+)
+
+
+def _price(name: str) -> Price:
+    line = _LINES[name]
+    return Price(usd=float(line["usd"]), unit=line["unit"], page=line["page"])
+
+
+def _prices(group: str) -> Mapping[str, Price]:
+    """Return the prices of several kinds, whose lines have the kind behind a dot."""
+    names = [name for name in _LINES if name.startswith(f"{group}.")]
+    return {name.removeprefix(f"{group}."): _price(name) for name in names}
+
+
+ACTIVE_VCPU = _price("activeVcpu")
+IDLE_VCPU = _price("idleVcpu")
 # The same whether a replica is idle or not.
-APP_MEMORY = Price(usd=0.000003, unit="GiB-second", page="container-apps")
-APP_REQUESTS = Price(usd=0.40, unit="million requests", page="container-apps")
+APP_MEMORY = _price("appMemory")
+APP_REQUESTS = _price("appRequests")
 
 # Of these series a server costs its number of cores times this.
-DATABASE_VCORE = Price(usd=142.35 / HOURS_PER_MONTH / 2, unit="vCore-hour", page="postgresql/flexible-server")
+DATABASE_VCORE = _price("databaseVcore")
 DATABASE_SERIES = ("Ds_v3", "Dds_v4", "Dds_v5")
-BURSTABLE_DATABASE: Mapping[str, Price] = {
-    "Standard_B1ms": Price(usd=0.0199, unit="hour", page="postgresql/flexible-server"),
-    "Standard_B2s": Price(usd=0.0796, unit="hour", page="postgresql/flexible-server"),
-}
-DATABASE_STORAGE = Price(usd=0.138, unit="GiB-month", page="postgresql/flexible-server")
+BURSTABLE_DATABASE = _prices("burstableDatabase")
+DATABASE_STORAGE = _price("databaseStorage")
 
-_BLOB_LOCAL = 0.022
-# Azure's ratios of the redundancies to the first are the same in all regions.
-HOT_BLOB: Mapping[str, Price] = {
-    sku: Price(usd=_BLOB_LOCAL * ratio, unit="GB-month", page="storage/blobs")
-    for sku, ratio in {"Standard_LRS": 1, "Standard_ZRS": 1.25, "Standard_GRS": 2.2, "Standard_GZRS": 2.25}.items()
-}
+HOT_BLOB = _prices("hotBlob")
+REGISTRY = _prices("registry")
+VAULT_OPERATIONS = _price("vaultOperations")
 
-REGISTRY: Mapping[str, Price] = {
-    "Basic": Price(usd=0.167, unit="day", page="container-registry"),
-    "Standard": Price(usd=0.667, unit="day", page="container-registry"),
-    "Premium": Price(usd=1.667, unit="day", page="container-registry"),
-}
+PRIVATE_ENDPOINT = _price("privateEndpoint")
+PRIVATE_TRAFFIC = _price("privateTraffic")
+PRIVATE_ZONE = _price("privateZone")
+NAT_GATEWAY = _price("natGateway")
+NAT_TRAFFIC = _price("natTraffic")
+PUBLIC_ADDRESS = _price("publicAddress")
+LOAD_BALANCER = _price("loadBalancer")
 
-VAULT_OPERATIONS = Price(usd=0.03, unit="10,000 operations", page="key-vault")
-
-PRIVATE_ENDPOINT = Price(usd=0.01, unit="hour", page="private-link")
-PRIVATE_TRAFFIC = Price(usd=0.01, unit="GB", page="private-link")
-PRIVATE_ZONE = Price(usd=0.50, unit="zone-month", page="dns")
-NAT_GATEWAY = Price(usd=0.045, unit="hour", page="azure-nat-gateway")
-NAT_TRAFFIC = Price(usd=0.045, unit="GB", page="azure-nat-gateway")
-PUBLIC_ADDRESS = Price(usd=0.005, unit="hour", page="ip-addresses")
-LOAD_BALANCER = Price(usd=0.025, unit="hour", page="load-balancer")
-
-LOG_INGESTION = Price(usd=2.76, unit="GB", page="monitor")
-LOG_RETENTION = Price(usd=0.10, unit="GB-month", page="monitor")
+LOG_INGESTION = _price("logIngestion")
+LOG_RETENTION = _price("logRetention")
 LOG_DAYS_INCLUDED = 31
-METRIC_ALERT = Price(usd=0.10, unit="time series-month", page="monitor")
-QUERY_ALERT: Mapping[str, Price] = {
-    "PT5M": Price(usd=1.50, unit="rule-month", page="monitor"),
-    "PT10M": Price(usd=1.00, unit="rule-month", page="monitor"),
-    "PT15M": Price(usd=0.50, unit="rule-month", page="monitor"),
-}
+METRIC_ALERT = _price("metricAlert")
+QUERY_ALERT = _prices("queryAlert")
 
-KUBERNETES_TIER: Mapping[str, Price] = {
-    "Free": Price(usd=0, unit="hour", page="kubernetes-service"),
-    "Standard": Price(usd=0.10, unit="hour", page="kubernetes-service"),
-}
+KUBERNETES_TIER = _prices("kubernetesTier")
