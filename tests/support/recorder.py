@@ -150,13 +150,15 @@ def record(
     preview: bool,
     computed: Mapping[str, Mapping[str, Any]] | None = None,
     lookups: Mapping[str, Mapping[str, Any]] | None = None,
+    shared_names: bool = False,
     project: str = "test",
     stack: str = "test",
 ) -> Graph:
     """Run a program and give its graph; its exceptions come through.
 
     `computed` adds, by type token, outputs that Azure would compute, in an `up` only. `lookups` answers invokes by
-    token; a program that looks up anything else fails.
+    token; a program that looks up anything else fails. Raise ValueError if two resources have the same name, unless
+    `shared_names`.
     """
     answers = _Azure(preview=preview, computed=computed or {}, lookups=lookups or {})
     monitor = _Monitor(answers)
@@ -174,7 +176,11 @@ def record(
 
     # Pulumi keeps what belongs to a run in context variables.
     contextvars.copy_context().run(run)
-    return Graph(monitor.requests, monitor.outputs)
+    graph = Graph(monitor.requests, monitor.outputs)
+    repeated = sorted({name for name in graph.names if graph.names.count(name) > 1})
+    if repeated and not shared_names:
+        raise ValueError(f"more than one resource has the name {repeated}")
+    return graph
 
 
 class _Monitor(mocks.MockMonitor):

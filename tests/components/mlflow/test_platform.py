@@ -22,7 +22,7 @@ def bring_up(preview: bool, **values: Any) -> Graph:
         pulumi.runtime.set_all_config({f"mlflow-platform:{key}": str(value) for key, value in config.items()})
         main()
 
-    return record(program, preview=preview, project="mlflow-platform", stack="local")
+    return record(program, preview=preview, project="mlflow-platform", stack="local", shared_names=True)
 
 
 @pytest.fixture(params=[False, True], ids=["up", "preview"])
