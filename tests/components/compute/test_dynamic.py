@@ -9,13 +9,25 @@ import traceback
 from typing import Any
 
 import pytest
-from pulumi.dynamic import ResourceProvider
+from pulumi.dynamic import Resource, ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 
-from components.compute.container_apps.resources import JobExecutionProvider, RevisionReadyProvider
+from components.compute.container_apps.resources import (
+    JobExecution,
+    JobExecutionProvider,
+    RevisionReady,
+    RevisionReadyProvider,
+)
 from components.compute.dynamic import Provider
-from components.compute.local.resources import JobProvider, ProcessGroupProvider, SupervisorProvider
-from components.emulators.blob_container import BlobContainerProvider
+from components.compute.local.resources import (
+    JobProvider,
+    JobRun,
+    ProcessGroupProvider,
+    RunningGroup,
+    SupervisorDaemon,
+    SupervisorProvider,
+)
+from components.emulators.blob_container import BlobContainer, BlobContainerProvider
 
 # These names stand in the state of stacks that exist: another one could not be read from it.
 NAMES: dict[type[Provider], str] = {
@@ -25,6 +37,16 @@ NAMES: dict[type[Provider], str] = {
     BlobContainerProvider: "components.emulators.blob_container.BlobContainerProvider",
     JobExecutionProvider: "components.compute.container_apps.resources.JobExecutionProvider",
     RevisionReadyProvider: "components.compute.container_apps.resources.RevisionReadyProvider",
+}
+
+# The types too: a resource of another type would be a new one, and the old one deleted with all that it runs.
+TYPES: dict[type[Resource], str] = {
+    SupervisorDaemon: "dynamic/local:SupervisorDaemon",
+    RunningGroup: "dynamic/local:ProcessGroup",
+    JobRun: "dynamic/local:JobRun",
+    BlobContainer: "dynamic/local:BlobContainer",
+    JobExecution: "dynamic/container_apps:JobExecution",
+    RevisionReady: "dynamic/container_apps:RevisionReady",
 }
 
 
@@ -52,6 +74,11 @@ def said(error: Exception) -> str:
     except type(error):
         return traceback.format_exc()
     return ""
+
+
+@pytest.mark.parametrize(("resource", "name"), TYPES.items(), ids=lambda one: getattr(one, "__name__", ""))
+def test_a_resource_keeps_its_type(resource: type[Resource], name: str) -> None:
+    assert resource._resource_type_name == name
 
 
 def test_an_expected_error_is_its_message() -> None:
