@@ -159,6 +159,20 @@ def test_two_instances_of_one_role_run_side_by_side(tmp_path: Path) -> None:
     assert [app["template"]["containers"][0]["args"] for app in made] == [["tracking"], ["tracking"]]
 
 
+@pytest.mark.parametrize(
+    ("role", "replicas", "seconds"),
+    [(Role.TRACKING, 1, "0"), (Role.TRACKING, 2, "4"), (Role.GATEWAY, 1, "1"), (Role.GATEWAY, 2, "4")],
+)
+def test_a_local_replica_sends_its_callers_away_if_there_is_another(
+    role: Role, replicas: int, seconds: str, tmp_path: Path
+) -> None:
+    """A lone gateway has a stand-in on its port while it is replaced."""
+    spec = TOPOLOGY.gateway(OWN_MACHINE) if role is Role.GATEWAY else TOPOLOGY.service(role, OWN_MACHINE)
+    spec = replace(spec, scale=replace(spec.scale, minimum=replicas))
+    process = run(local(tmp_path), spec).inputs(role.value)
+    assert process["env"]["MLFLOW_RUNTIME_DRAIN_SECONDS"] == seconds
+
+
 def test_each_instance_is_found_by_its_own_name() -> None:
     found: list[str] = []
 
