@@ -217,8 +217,8 @@ def _account(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         yield "InvalidAccountType", f"The account kind '{kind}' does not go with the SKU '{sku}'."
     if inputs.get("isSftpEnabled") is True and inputs.get("isHnsEnabled") is not True:
         yield "InvalidRequestPropertyValue", "'isSftpEnabled' needs the hierarchical namespace ('isHnsEnabled')."
-    if inputs.get("isNfsV3Enabled") is True and inputs.get("isHnsEnabled") is not True:
-        yield "InvalidRequestPropertyValue", "'isNfsV3Enabled' needs the hierarchical namespace ('isHnsEnabled')."
+    if inputs.get("enableNfsV3") is True and inputs.get("isHnsEnabled") is not True:
+        yield "InvalidRequestPropertyValue", "'enableNfsV3' needs the hierarchical namespace ('isHnsEnabled')."
     for value in at(inputs, "networkRuleSet.ipRules[].iPAddressOrRange"):
         found = _range(value)
         if found is None or found.is_private or ("/" in str(value) and found.prefixlen > 30):

@@ -253,10 +253,9 @@ def refusal(type_token: str, inputs: Mapping[str, Any]) -> RefusedError | None:
 def at(value: Any, path: str) -> Iterator[Any]:
     """Yield the values at a path such as `template.containers[].name`; nothing where it leads nowhere."""
     head, _, rest = path.partition(".")
-    key = head.removesuffix("[]")
-    inner = value.get(key) if isinstance(value, Mapping) else None
-    items = inner if head.endswith("[]") and isinstance(inner, list) else [] if head.endswith("[]") else [inner]
-    for item in items:
+    inner = value.get(head.removesuffix("[]")) if isinstance(value, Mapping) else None
+    listed = inner if isinstance(inner, list) else []
+    for item in listed if head.endswith("[]") else [inner]:
         if rest:
             yield from at(item, rest)
         elif item is not None:

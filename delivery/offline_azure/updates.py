@@ -111,7 +111,7 @@ def _assignment(update: Update) -> Iterator[Problem]:
 def _account(update: Update) -> Iterator[Problem]:
     """Microsoft Learn, "Change how a storage account is replicated": copies in another region come and go by an update,
     copies in other zones by a conversion. "Enable infrastructure encryption": at creation only."""
-    before, after = (str(_at({"sku": sku}, ("sku", "name"))) for sku in update.moved("sku"))
+    before, after = (str(name) for name in update.moved("sku", "name"))
     if ("ZRS" in before and "ZRS" not in after) or ("ZRS" not in before and "ZRS" in after):
         message = f"The property 'sku.name' cannot be updated from '{before}' to '{after}': it takes a conversion."
         yield "AccountPropertyCannotBeUpdated", message
@@ -120,7 +120,7 @@ def _account(update: Update) -> Iterator[Problem]:
     old, new = update.moved("kind")
     if old != new and (old, new) not in (("Storage", "StorageV2"), ("BlobStorage", "StorageV2")):
         yield "AccountPropertyCannotBeUpdated", f"The property 'kind' cannot be updated from '{old}' to '{new}'."
-    for path in (("encryption", "requireInfrastructureEncryption"), ("isNfsV3Enabled",), ("dnsEndpointType",)):
+    for path in (("encryption", "requireInfrastructureEncryption"), ("enableNfsV3",), ("dnsEndpointType",)):
         if update.changed(*path):
             message = f"The property '{path[-1]}' was specified in the input, but it cannot be updated."
             yield "AccountPropertyCannotBeUpdated", message

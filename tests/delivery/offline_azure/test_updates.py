@@ -149,10 +149,10 @@ def test_a_subnet_in_use_keeps_its_range_and_its_delegation(azure: Azure) -> Non
     with refused("NetcfgSubnetRangeOutsideVnet"):
         elsewhere = {"addressSpace": {"addressPrefixes": ["10.1.0.0/16"]}}
         change(azure, "network:VirtualNetwork", network, **{**NETWORK, **elsewhere})
-    for changed in ({"internal": False, "infrastructureSubnetId": used}, {"internal": True}):
-        if changed.get("infrastructureSubnetId"):
-            with refused("ManagedEnvironmentInvalidNetworkConfiguration"):
-                change(azure, "app:ManagedEnvironment", made, **ENVIRONMENT, vnetConfiguration=changed)
+    with refused("ManagedEnvironmentInvalidNetworkConfiguration"):
+        opened = {"infrastructureSubnetId": used, "internal": False}
+        change(azure, "app:ManagedEnvironment", made, **ENVIRONMENT, vnetConfiguration=opened)
+    change(azure, "app:ManagedEnvironment", made, **ENVIRONMENT, **where, tags={"owner": "team"})
 
 
 def test_subnets_are_inside_of_their_network_and_apart(azure: Azure) -> None:
