@@ -13,6 +13,7 @@ from anyio import to_thread
 from prometheus_client import Gauge
 
 from mlflow_runtime.metrics import REGISTRY
+from mlflow_runtime.responses import Failure
 
 MIB: Final = 1 << 20
 UPLOAD_BLOCK: Final = 4 * MIB
@@ -22,13 +23,20 @@ DOWNLOAD_BLOCK: Final = 2 * MIB
 RESERVED_MIB: Final = 256
 LEAST_MIB: Final = 512
 
-# How long a client that neither sends nor takes may keep a block from others.
+# How long a client that neither sends nor takes may hold a block while none waits for one, and while some do.
 HOLD_SECONDS: Final = 10
+TAKE_SECONDS: Final = 1
+
+# A transfer that waits for its client holds no block, but a piece of one at most, and the buffers of its connection.
+PIECE: Final = 1 << 16
+TRANSFERS_A_BLOCK: Final = 8
 
 _in_use = Gauge("mlflow_artifact_blocks", "Blocks of artifacts that are in memory.", ("direction",), registry=REGISTRY)
 _limit = Gauge(
     "mlflow_artifact_blocks_limit", "Blocks of artifacts that may be in memory.", ("direction",), registry=REGISTRY
 )
+
+_transfers = Gauge("mlflow_artifact_transfers", "Artifacts on their way.", ("direction",), registry=REGISTRY)
 
 R = TypeVar("R")
 
@@ -59,14 +67,47 @@ class Blocks:
         self.most = 0
         self._free = asyncio.Semaphore(limit)
         self._used = 0
+        self._waiting = 0
         self._threads = anyio.CapacityLimiter(limit)
+        self._direction = direction
+        self._transfers = 0
         self._gauge = _in_use.labels(direction)
         _limit.labels(direction).set(limit)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for a block."""
+        return self._waiting > 0
+
+    def refusal(self) -> Failure | None:
+        """The answer to one more transfer if there are as many as there is memory for, or None."""
+        most = self.limit * TRANSFERS_A_BLOCK
+        if self._transfers < most:
+            return None
+        return Failure(
+            status=503,
+            code="TEMPORARILY_UNAVAILABLE",
+            message=f"This service has {most} artifacts on their way {self._direction}, as many as it has memory for; "
+            "send the request again after a pause.",
+        )
+
+    @contextlib.contextmanager
+    def transfer(self) -> Iterator[None]:
+        """Count a transfer for as long as it lasts."""
+        self._count_transfers(1)
+        try:
+            yield
+        finally:
+            self._count_transfers(-1)
 
     @contextlib.asynccontextmanager
     async def one(self) -> AsyncIterator[Lent]:
         """A block of memory, that whoever has it may free before the end."""
-        await self._free.acquire()
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
         self._count(1)
         lent = Lent(self._give_back)
         try:
@@ -76,17 +117,17 @@ class Blocks:
 
     @contextlib.contextmanager
     def kept_until_wanted(self, lent: Lent) -> Iterator[None]:
-        """Free the block once it was held for HOLD_SECONDS and none is left for others."""
+        """Free the block once it was held for TAKE_SECONDS and others wait for one."""
         loop = asyncio.get_running_loop()
 
         timer: asyncio.TimerHandle
 
         def wait() -> None:
             nonlocal timer
-            timer = loop.call_later(HOLD_SECONDS, look)
+            timer = loop.call_later(TAKE_SECONDS, look)
 
         def look() -> None:
-            if self._free.locked():
+            if self.wanted:
                 lent.free()
             else:
                 wait()
@@ -109,6 +150,10 @@ class Blocks:
         self._used += change
         self.most = max(self.most, self._used)
         self._gauge.set(self._used)
+
+    def _count_transfers(self, change: int) -> None:
+        self._transfers += change
+        _transfers.labels(self._direction).set(self._transfers)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from mlflow_runtime.artifacts import repository as blob
 from mlflow_runtime.artifacts.download import download
 from mlflow_runtime.artifacts.memory import Memory
 from mlflow_runtime.artifacts.upload import stage, upload
+from mlflow_runtime.middleware.load_shedding import TurnedAway, begin_transfer
 from mlflow_runtime.middleware.observed import CLIENT_GONE
 
 _log = logging.getLogger(__name__)
@@ -86,11 +87,15 @@ async def _put(artifact_path: str, request: Request, memory: Memory) -> Response
             error_code=INVALID_PARAMETER_VALUE,
         )
     found = _blob(artifact_path)
+    if refusal := memory.uploads.refusal():
+        return TurnedAway(refusal)
+    begin_transfer(request.scope)
     try:
-        if is_part:
-            blocks = await stage(request.stream(), found, memory.uploads)
-            return Response(headers={"ETag": parts.receipt(blocks)})
-        await upload(request.stream(), found, memory.uploads)
+        with memory.uploads.transfer():
+            if is_part:
+                blocks = await stage(request.stream(), found, memory.uploads)
+                return Response(headers={"ETag": parts.receipt(blocks)})
+            await upload(request.stream(), found, memory.uploads)
     except ClientDisconnect:
         # Nobody is there to be answered, and the blob is what it was.
         _log.warning("an upload broke off: the client went away")

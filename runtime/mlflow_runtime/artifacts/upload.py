@@ -11,11 +11,15 @@ import io
 import time
 from collections.abc import AsyncIterable, Callable
 from functools import partial
+from typing import Final
 
 from azure.storage.blob import BlobBlock, BlobClient
 
 from mlflow_runtime.artifacts import blocks
-from mlflow_runtime.artifacts.memory import HOLD_SECONDS, UPLOAD_BLOCK, Blocks
+from mlflow_runtime.artifacts.memory import HOLD_SECONDS, PIECE, TAKE_SECONDS, UPLOAD_BLOCK, Blocks
+
+# Of the 50,000 blocks that an artifact may have, a slow client fills the later ones for longer.
+MANY: Final = 5_000
 
 
 async def upload(body: AsyncIterable[bytes], blob: BlobClient, memory: Blocks) -> None:
@@ -41,10 +45,10 @@ async def _staged(
     with contextlib.closing(Chunks(body)) as chunks:
         ended = False
         while not ended:
-            # The first piece of a block waits in the connection's own buffer.
-            first = await chunks.next()
+            # So that who waits for a slow client holds no block.
+            first = await _piece(chunks)
             async with memory.one():
-                block, ended = await _block(first, chunks)
+                block, ended = await _block(first, chunks, memory, TAKE_SECONDS * (1 + len(names) / MANY))
                 if ended and not names and alone is not None:
                     await memory.run(partial(alone, block))
                     return None
@@ -83,17 +87,40 @@ class Chunks:
         return None
 
 
-async def _block(first: bytes | None, chunks: Chunks) -> tuple[io.BytesIO, bool]:
-    """A block, and whether the body ends with it. A slow client's is as small as it is after HOLD_SECONDS."""
-    block, until, chunk = io.BytesIO(), time.monotonic() + HOLD_SECONDS, first
-    with contextlib.suppress(TimeoutError):
-        while chunk is not None:
-            block.write(chunk)
-            if block.tell() >= UPLOAD_BLOCK:
-                break
-            chunk = await chunks.next(until - time.monotonic())
+async def _piece(chunks: Chunks) -> bytes | None:
+    """The start of a block, or the rest of the body if that is smaller; None at its end."""
+    piece = bytearray()
+    while len(piece) < PIECE and (chunk := await chunks.next()) is not None:
+        piece += chunk
+    return bytes(piece) or None
+
+
+async def _block(first: bytes | None, chunks: Chunks, memory: Blocks, seconds: float) -> tuple[io.BytesIO, bool]:
+    """A block, and whether the body ends with it.
+
+    A slow client's is as small as it is after `seconds` if others wait for a block, and after HOLD_SECONDS if not.
+    """
+    block, begun, chunk = io.BytesIO(), time.monotonic(), first
+    while chunk is not None:
+        block.write(chunk)
+        if block.tell() >= UPLOAD_BLOCK:
+            break
+        try:
+            chunk = await _next_in_time(chunks, begun, memory, seconds)
+        except TimeoutError:
+            break
     block.seek(0)
     return block, chunk is None
+
+
+async def _next_in_time(chunks: Chunks, begun: float, memory: Blocks, seconds: float) -> bytes | None:
+    """The next chunk. TimeoutError when the block has to end without it."""
+    while True:
+        held = time.monotonic() - begun
+        if held >= HOLD_SECONDS or (memory.wanted and held >= seconds):
+            raise TimeoutError
+        with contextlib.suppress(TimeoutError):
+            return await chunks.next(min(TAKE_SECONDS, HOLD_SECONDS - held))
 
 
 def _length(block: io.BytesIO) -> int:

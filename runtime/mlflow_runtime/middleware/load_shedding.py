@@ -3,6 +3,9 @@
 Without it a replica that gets more than it can answer keeps all of them: memory grows with each body, and every answer
 comes too late to be of use. Those beyond the bound are answered at once with 503, and the client's growing pauses
 spread its retries.
+
+A transfer of an artifact lasts as long as its client likes, in memory that has a bound of its own, so it is in flight
+only until it begins to move bytes.
 """
 
 from __future__ import annotations
@@ -23,6 +26,34 @@ NEVER_SHED: Final = frozenset({LIVE_PATH, READY_PATH, METRICS_PATH})
 
 LINGER_SECONDS: Final = 5
 
+_LEAVE: Final = "mlflow_runtime.leave_in_flight"
+
+
+def begin_transfer(scope: Scope) -> None:
+    """Count the request of this scope as in flight no longer. It may be called more than once."""
+    if leave := scope.get(_LEAVE):
+        leave()
+
+
+class TurnedAway(JSONResponse):
+    """The answer to a request beyond a bound. Only behind it what is left of the body comes in, to be thrown away.
+
+    Who is cut off in the middle of sending sees a broken connection and no answer.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.body, failure.status)
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        http.SHED.inc()
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
 
 class Shedding:
     """ASGI middleware that lets at most `limit` requests in."""
@@ -38,37 +69,28 @@ class Shedding:
             await self._app(scope, receive, send)
             return
         if self._in_flight >= self._limit:
-            http.SHED.inc()
-            await self._turn_away(receive, send)
+            await TurnedAway(overloaded(self._limit))(scope, receive, send)
             return
         inside = True
         self._count(+1)
 
-        async def until_answered(message: Message) -> None:
+        def leave() -> None:
             nonlocal inside
-            await send(message)
-            # Not when the application is done with it: by then the client may have sent its next one.
-            if inside and message["type"] == "http.response.body" and not message.get("more_body", False):
+            if inside:
                 inside = False
                 self._count(-1)
 
+        async def until_answered(message: Message) -> None:
+            await send(message)
+            # Not when the application is done with it: by then the client may have sent its next one.
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                leave()
+
         try:
+            scope[_LEAVE] = leave
             await self._app(scope, receive, until_answered)
         finally:
-            if inside:
-                self._count(-1)
-
-    async def _turn_away(self, receive: Receive, send: Send) -> None:
-        """Answer, and only then let what is left of the body come in, to throw it away: who is cut off in the middle of
-        sending sees a broken connection and no answer."""
-        answer = JSONResponse(overloaded(self._limit).body, 503)
-        await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
-        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_SECONDS):
-                while (await receive()).get("more_body", False):
-                    pass
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            leave()
 
     def _count(self, change: int) -> None:
         self._in_flight += change

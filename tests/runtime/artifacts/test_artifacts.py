@@ -20,10 +20,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
-from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, UPLOAD_BLOCK, Memory
+from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, PIECE, UPLOAD_BLOCK, Memory
 from tests.support.services import PUBLIC_HOST, Platform, Service, eventually, gateway
 
 ROOT = "/api/2.0/mlflow-artifacts"
+# Enough of a body to get a block.
+SENT = 2 * PIECE
 
 _PUT = f"""
 import http.client, sys
@@ -206,19 +208,19 @@ def test_who_neither_sends_nor_takes_keeps_no_other_waiting(shared: Platform, pa
         for taker in takers:
             assert answered(taker) == content
         for sender, name in zip(senders, paths, strict=True):
-            sender.sendall(content[1000:])
+            sender.sendall(content[SENT:])
             assert answered(sender) == b""
             assert shared.blob_container().download_blob(name).readall() == content
     service.program.kill()
 
 
 def stopped(service: Service, method: str, path: str, content: bytes = b"") -> socket.socket:
-    """A connection whose client sent 1000 bytes of its body and takes nothing of the answer."""
+    """A connection whose client sent SENT bytes of its body and takes nothing of the answer."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     connection.connect(("127.0.0.1", service.port))
     head = f"{method} {of(path)} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: {len(content)}\r\n\r\n"
-    connection.sendall(head.encode() + content[:1000])
+    connection.sendall(head.encode() + content[:SENT])
     return connection
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import anyio
 import pytest
 
 from mlflow_runtime.artifacts import memory
-from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, LEAST_MIB, MIB, RESERVED_MIB, UPLOAD_BLOCK, Blocks, Memory
+from mlflow_runtime.artifacts.memory import (
+    DOWNLOAD_BLOCK,
+    LEAST_MIB,
+    MIB,
+    RESERVED_MIB,
+    TRANSFERS_A_BLOCK,
+    UPLOAD_BLOCK,
+    Blocks,
+    Memory,
+)
 
 
 @pytest.mark.parametrize(("mib", "up", "down"), [(512, 16, 32), (1024, 48, 96), (2048, 112, 224)])
@@ -56,24 +67,40 @@ def test_a_block_is_free_again_after_a_failure() -> None:
     anyio.run(use)
 
 
-def test_a_block_that_is_held_is_lost_when_another_wants_it_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "HOLD_SECONDS", 0.01)
+def test_more_transfers_than_there_is_memory_for_are_refused() -> None:
+    async def use() -> None:
+        blocks = Blocks("down", 1)
+        with contextlib.ExitStack() as under_way:
+            for _ in range(TRANSFERS_A_BLOCK):
+                assert blocks.refusal() is None
+                under_way.enter_context(blocks.transfer())
+            refusal = blocks.refusal()
+            assert refusal is not None
+            assert (refusal.status, refusal.code) == (503, "TEMPORARILY_UNAVAILABLE")
+            assert f"has {TRANSFERS_A_BLOCK} artifacts on their way down" in refusal.message
+        assert blocks.refusal() is None
+
+    anyio.run(use)
+
+
+def test_a_block_that_is_held_is_lost_when_another_waits_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "TAKE_SECONDS", 0.01)
 
     async def use() -> None:
-        blocks = Blocks("down", 2)
+        blocks = Blocks("down", 1)
         async with blocks.one() as lent:
             lent.content = b"content"
             with blocks.kept_until_wanted(lent):
                 await anyio.sleep(0.1)
                 assert lent.content == b"content"
-                async with blocks.one():
-                    with anyio.fail_after(5):
-                        while lent.content:
-                            await anyio.sleep(0.01)
+                assert not blocks.wanted
+                with anyio.fail_after(5):
                     async with blocks.one():
-                        assert blocks.most == 2
+                        assert lent.content == b""
+                        assert blocks.most == 1
         # It was given back once.
-        async with blocks.one(), blocks.one():
-            assert blocks.most == 2
+        with anyio.fail_after(5):
+            async with blocks.one():
+                assert blocks.most == 1
 
     anyio.run(use)

@@ -18,7 +18,7 @@ from mlflow_runtime import request_id
 from mlflow_runtime.logs import JsonFormatter
 from mlflow_runtime.metrics import REGISTRY, exposition
 from mlflow_runtime.middleware import load_shedding
-from mlflow_runtime.middleware.load_shedding import Shedding
+from mlflow_runtime.middleware.load_shedding import Shedding, begin_transfer
 from mlflow_runtime.middleware.observed import Observed
 from mlflow_runtime.middleware.templates import OTHER, template
 from tests.support.asgi import ask, scope
@@ -173,6 +173,28 @@ def test_requests_beyond_the_bound_are_refused_at_once_and_probes_never() -> Non
         release.set()
         assert [answer[0] for answer in await asyncio.gather(*slow)] == [200, 200]
         assert (await ask(shedding, scope()))[0] == 200
+
+    asyncio.run(serve())
+
+
+def test_a_transfer_is_in_flight_until_it_begins() -> None:
+    async def serve() -> None:
+        release = asyncio.Event()
+
+        async def app(asked: Scope, receive: Receive, send: Send) -> None:
+            if asked["path"] == "/transfer":
+                begin_transfer(asked)
+                begin_transfer(asked)
+                await release.wait()
+            await PlainTextResponse("ok")(asked, receive, send)
+
+        shedding = Shedding(app, 1)
+        transfers = [asyncio.create_task(ask(shedding, scope("/transfer"))) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert (await ask(shedding, scope()))[0] == 200
+        release.set()
+        assert [answer[0] for answer in await asyncio.gather(*transfers)] == [200] * 5
+        assert b"mlflow_http_requests_in_flight 0.0" in exposition()
 
     asyncio.run(serve())
 

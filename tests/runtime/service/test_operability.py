@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
@@ -12,6 +13,7 @@ import time
 
 import pytest
 
+from mlflow_runtime.artifacts.memory import TRANSFERS_A_BLOCK, Memory
 from tests.benchmarks import overload
 from tests.runtime.gateway import stack as front
 from tests.runtime.service.test_service import new_run
@@ -129,7 +131,7 @@ def test_a_stop_lets_an_upload_come_to_its_end(shared: Platform) -> None:
     head = f"PUT {path} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: {len(content)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", service.port), timeout=front.PATIENCE_SECONDS) as connection:
         connection.sendall(head.encode() + content[: 1 << 19])
-        eventually(lambda: metric(service, "mlflow_http_requests_in_flight") == {"": 1}, "the upload is in flight")
+        eventually(lambda: _uploads(service) == 1, "the upload is under way")
         service.program.process.send_signal(signal.SIGTERM)
         eventually(lambda: _refuses(service.port), "nothing new is taken")
         time.sleep(1)  # the upload is slow, and not over when the stop has begun
@@ -161,14 +163,18 @@ def test_a_second_signal_ends_the_drain(shared: Platform) -> None:
 
 
 def test_a_rejected_upload_gets_an_answer_and_is_not_kept(shared: Platform) -> None:
-    service = shared.start("artifacts", MLFLOW_RUNTIME_MAX_IN_FLIGHT="8")
+    """As many slow uploads as the smallest replica has memory for. They hinder nobody but further uploads."""
+    service = shared.start("artifacts", MLFLOW_RUNTIME_MAX_IN_FLIGHT="8", MLFLOW_RUNTIME_MEMORY_MIB="512")
+    most = Memory.of(512).uploads.limit * TRANSFERS_A_BLOCK
     path = "/api/2.0/mlflow-artifacts/artifacts/away"
-    head = f"PUT {path}/a.bin HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: 9\r\n\r\n"
-    slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(8)]
-    try:
-        for connection in slow:
+    shared.blob_container().upload_blob("away/there.bin", b"x", overwrite=True)
+    with contextlib.ExitStack() as slow:
+        for number in range(most):
+            connection = slow.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            head = f"PUT {path}/{number}.bin HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: 9\r\n\r\n"
             connection.sendall(head.encode())
-        eventually(lambda: metric(service, "mlflow_http_requests_in_flight") == {"": 8}, "eight uploads are in flight")
+        eventually(lambda: _uploads(service) == most, "the uploads are under way")
+        assert metric(service, "mlflow_http_requests_in_flight") == {"": 0}
         before = overload.memory_mib(service)
         for _ in range(3):
             answer = service.ask(f"{path}/b.bin", bytes(32 << 20), method="PUT")
@@ -176,12 +182,15 @@ def test_a_rejected_upload_gets_an_answer_and_is_not_kept(shared: Platform) -> N
             assert patience(dict(answer.headers)) > OUTAGE_SECONDS
         assert overload.memory_mib(service) - before < 32
         assert service.ready().status == 200
-    finally:
-        for connection in slow:
-            connection.close()
-    eventually(lambda: metric(service, "mlflow_http_requests_in_flight") == {"": 0}, "their places are free")
+        assert service.ask("/api/2.0/mlflow-artifacts/artifacts?path=away").status == 200
+        assert service.ask(f"{path}/there.bin").content == b"x"
+    eventually(lambda: _uploads(service) == 0, "their places are free")
     assert service.ask(f"{path}/b.bin", b"x", method="PUT").status == 200
     service.program.kill()
+
+
+def _uploads(service: Service) -> float:
+    return metric(service, "mlflow_artifact_transfers").get('{direction="up"}', 0)
 
 
 def _connection_after(service: Service, path: str) -> tuple[int, str | None]:
