@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 import psutil
 import psycopg2
@@ -22,6 +23,7 @@ from tests.support.local_stack import RunningStack, eventually
 DATA_PLANE = ("postgres", "blobs", "azure")
 AWAY_ROUNDS = 40  # of a write and a read: two seconds at least, and the gateway asks its upstreams each second
 SERVICES = ("tracking", "tracking-2", "registry", "artifacts", "gateway")
+PROBE_SECONDS = 6  # the keeper asks a process every five
 # What tracking calls do not need, once their service runs.
 BESIDE_TRACKING = ("registry", "artifacts", "blobs", "azure", "keeper")
 ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/faults"
@@ -30,6 +32,14 @@ ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/faults"
 @pytest.fixture(scope="module")
 def experiment(shared_stack: RunningStack) -> str:
     return str(shared_stack.call("experiments/create", {"name": f"faults-{uuid.uuid4()}"})["experiment_id"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def early_token(shared_stack: RunningStack) -> tuple[str, float]:
+    """A token that the database accepts at first, and its end: its minute passes while the other tests run."""
+    token, expires = _database_token(shared_stack, "mlflow-tracking")
+    _connect(shared_stack, "mlflow-tracking", token).close()
+    return token, expires
 
 
 @contextmanager
@@ -95,14 +105,6 @@ def test_while_one_tracking_replica_is_away_nothing_that_can_be_retried_fails(
     assert load.lost() == set()
 
 
-def test_a_hanging_replica_is_replaced(stack: RunningStack) -> None:
-    # A process that never answered is given its start-up time, so the keeper must have seen this one answer.
-    time.sleep(6)
-    before = stack.pid("tracking-2")
-    os.kill(before, signal.SIGSTOP)
-    eventually(lambda: stack.supervisor.pids().get("tracking-2", before) != before, 120, "tracking-2's replacement")
-
-
 def test_postgres_killed_while_runs_are_logged(stack: RunningStack, experiment: str) -> None:
     services = {name: stack.pid(name) for name in SERVICES}
     readiness: list[int] = []
@@ -118,20 +120,6 @@ def test_postgres_killed_while_runs_are_logged(stack: RunningStack, experiment: 
     assert readiness[-1] == 503
     assert load.lost() == set()
     assert {name: stack.pid(name) for name in SERVICES} == services, "no service was restarted"
-
-
-def test_an_expired_database_token_is_refused_and_new_connections_get_a_new_one(stack: RunningStack) -> None:
-    token, expires = _database_token(stack, "mlflow-tracking")
-    _connect(stack, "mlflow-tracking", token).close()
-    time.sleep(max(0.0, expires - time.time()) + 1)
-    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
-        _connect(stack, "mlflow-tracking", token)
-    _end_connections(stack, "mlflow-tracking")
-    for _ in range(20):
-        stack.call("experiments/search", {"max_results": 1})
-    fresh, _ = _database_token(stack, "mlflow-tracking")
-    assert fresh != token
-    _connect(stack, "mlflow-tracking", fresh).close()
 
 
 def test_with_the_blob_store_down_artifact_calls_get_a_clear_error_and_tracking_works(stack: RunningStack) -> None:
@@ -166,6 +154,29 @@ def test_a_full_spool_refuses_the_download_and_frees_itself(stack: RunningStack,
         subprocess.run(["umount", "--lazy", str(spool)], check=True)
 
 
+def test_a_hanging_replica_is_replaced(stack: RunningStack) -> None:
+    # A process that never answered is given its start-up time, so the keeper must have seen this one answer.
+    eventually(lambda: time.time() > _answers_since(stack, "tracking-2") + PROBE_SECONDS, what="the keeper's look")
+    before = stack.pid("tracking-2")
+    os.kill(before, signal.SIGSTOP)
+    eventually(lambda: stack.supervisor.pids().get("tracking-2", before) != before, 120, "tracking-2's replacement")
+
+
+def test_an_expired_database_token_is_refused_and_new_connections_get_a_new_one(
+    stack: RunningStack, early_token: tuple[str, float]
+) -> None:
+    token, expires = early_token
+    time.sleep(max(0.0, expires - time.time()) + 1)
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        _connect(stack, "mlflow-tracking", token)
+    _end_connections(stack, "mlflow-tracking")
+    for _ in range(20):
+        stack.call("experiments/search", {"max_results": 1})
+    fresh, _ = _database_token(stack, "mlflow-tracking")
+    assert fresh != token
+    _connect(stack, "mlflow-tracking", fresh).close()
+
+
 def _model_version(stack: RunningStack, experiment: str, name: str, files: Mapping[str, int]) -> None:
     """Version 1 of a new model, with files of so many bytes."""
     run = stack.call("runs/create", {"experiment_id": experiment})["run"]["info"]
@@ -176,6 +187,12 @@ def _model_version(stack: RunningStack, experiment: str, name: str, files: Mappi
     stack.call("registered-models/create", {"name": name})
     version = {"name": name, "source": run["artifact_uri"], "run_id": run["run_id"]}
     stack.call("model-versions/create", version)
+
+
+def _answers_since(stack: RunningStack, process: str) -> float:
+    """When the process that runs now opened its port, in seconds since 1970, by its log."""
+    opened = (entry["time"] for entry in stack.log_entries(process) if "Uvicorn running" in entry["message"])
+    return datetime.fromisoformat(max(opened)).timestamp()
 
 
 def _database_token(stack: RunningStack, identity: str) -> tuple[str, float]:
