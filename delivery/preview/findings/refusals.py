@@ -37,7 +37,6 @@ def refusals(plan: Plan) -> Iterator[Found]:
                 " while the lock ",
                 Code(lock.name),
                 " exists",
-                *([". The new right would be granted first and stay"] if step.op is Op.REPLACE else []),
                 ". Take the lock off before: ",
                 Link("steps", "docs/azure.md#change-it"),
                 ".",
