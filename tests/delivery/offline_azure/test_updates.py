@@ -247,19 +247,11 @@ def test_a_person_or_a_group_of_the_tenant_gets_a_role(azure: Azure) -> None:
 
 @pytest.mark.parametrize("kind", ["app:ManagedEnvironment", "dbforpostgresql:Server"])
 def test_a_link_outlives_what_made_it(azure: Azure, kind: str) -> None:
-<<<<<<< HEAD
-    kinds: dict[str, tuple[str, dict[str, Any], str, str]] = {
-        "app:ManagedEnvironment": (APPS, ENVIRONMENT, "vnetConfiguration", "infrastructureSubnetId"),
-        "dbforpostgresql:Server": (SERVERS, SERVER, "network", "delegatedSubnetResourceId"),
-    }
-    service, inputs, block, field = kinds[kind]
-=======
     of_kind: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "app:ManagedEnvironment": (APPS, ENVIRONMENT, "vnetConfiguration", "infrastructureSubnetId"),
         "dbforpostgresql:Server": (SERVERS, SERVER, "network", "delegatedSubnetResourceId"),
     }
     service, inputs, block, field = of_kind[kind]
->>>>>>> ecc2e5c (Type the tests of refused updates)
     make(azure, "network:VirtualNetwork", **NETWORK)
     used = make(azure, "network:Subnet", **subnet("one", "10.0.2.0/27", service))
     made = make(azure, kind, **inputs, **{block: {field: used}})
