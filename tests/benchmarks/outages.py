@@ -82,7 +82,7 @@ def outage(stack: RunningStack, name: str, seconds: float, clients: int, folder:
         for _ in range(clients)
     ]
     try:
-        eventually(lambda: len(_runs(stack, experiment)) > clients, what="every client at work")
+        eventually(lambda: len(_runs(stack, experiment)) > clients, AFTER_SECONDS, "every client at work")
         time.sleep(BEFORE_SECONDS)
         with contextlib.ExitStack() as away:
             for process in OUTAGES[name]:
