@@ -36,6 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start processes, and put the longest group first."""
     seconds = _budgets()
     for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} has an address in its id, so workers differ in it; give it `ids`.")
         if schedule.starts_processes(_file(item)):
             item.add_marker(schedule.PROCESSES)
     groups = {_file(item): schedule.group(_file(item), seconds) for item in items}

@@ -29,7 +29,7 @@ from mlflow_runtime.patches.unchanged import digest_of, is_unchanged
         (otel_api.export_traces, span_exports.EXPORT_READ),
         (sqlalchemy_store.translate_span_when_storing, span_exports.TRANSLATE_READ),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_mlflow_is_what_each_patch_was_written_for(target: Any, read: str) -> None:
     assert is_unchanged(target, read)

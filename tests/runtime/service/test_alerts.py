@@ -335,7 +335,9 @@ def test_every_alert_over_lines_has_its_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fault"), [(name, fault) for name, faults in FAULTS.items() for fault in faults], ids=str
+    ("name", "fault"),
+    [(name, fault) for name, faults in FAULTS.items() for fault in faults],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_an_alert_fires_over_what_processes_write_in_its_fault(
     name: str, fault: Callable[[Records], Lines], recorded: Callable[[Callable[[Records], Lines]], Lines]
