@@ -103,11 +103,11 @@ class Azure:
     ) -> None:
         """Make calls of an operation run into a fault whose ID matches the expression, until `clear_faults`.
 
-        Kinds: throttled (429), conflict (409), forbidden (403), quota (400), offer and capacity (the region), linked (a
-        subnet whose link outlives what was in it), policy (of the tenant), half (created, but provisioning failed),
-        slow (done, and answered after `seconds`), linger (deleted, and its subnet keeps the link of what is gone). The
-        next `times` calls are hit, or with `every` each n-th one of all that match, without an end. What the provider
-        repeats by itself counts as a call, as it does on Azure.
+        Kinds: throttled (429), conflict (409), forbidden (403), quota (400), offer and capacity (the region), policy
+        (of the tenant), half (created, but provisioning failed), slow (done, and answered after `seconds`), linger
+        (deleted, and its subnet keeps the link of what is gone). The next `times` calls are hit, or with `every` each
+        n-th one of all that match, without an end. What the provider repeats by itself counts as a call, as it does on
+        Azure.
         """
         fault = faults.fault(kind, operation=operation, matching=matching, times=times, every=every, seconds=seconds)
         with self._lock:

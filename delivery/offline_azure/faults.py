@@ -23,8 +23,6 @@ ANSWERS: Final[Mapping[str, tuple[int, str, str]]] = {
         "ManagedEnvironmentNoAvailableCapacityInRegion",
         "No capacity available in this region for provisioning an environment, please try again in another region.",
     ),
-    # microsoft/azure-container-apps issue 974: the link from a subnet lives on for hours, up to days.
-    "linked": (400, "InUseSubnetCannotBeDeleted", "Subnet is in use by a service association link."),
     "policy": (403, "RequestDisallowedByPolicy", "Resource was disallowed by policy."),
 }
 # Done, but unfinished; done, after a while; deleted, but still linked to its subnet.

@@ -159,7 +159,7 @@ class RunningStack:
         return all(self.ask(f"/api/2.0/mlflow/{call}").status == 200 for call in calls)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60, what: str = "it") -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 180, what: str = "it") -> None:
     """Wait for a condition; connection errors count as not yet."""
     not_yet = (OSError, KeyError, SupervisorError, urllib3.exceptions.HTTPError)
     until(condition, what, seconds, not_yet=not_yet, pause=0.1)
