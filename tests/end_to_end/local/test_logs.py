@@ -56,7 +56,7 @@ CALLS = [
     _call("artifacts", "GET", f"{ARTIFACTS}/ids/a.txt", 200),
     _call("artifacts", "GET", f"{ARTIFACTS}/ids/none.txt", 404),
     _call(None, "GET", "/metrics", 404),
-    _call(None, "GET", "/a//b", 400),
+    _call(None, "GET", f"{ARTIFACTS}/a//b", 400),
     _call(None, "POST", f"{API}/runs/log-batch", 413, bytes((64 << 20) + 1)),
 ]
 
@@ -151,7 +151,7 @@ def _send_credentials(stack: RunningStack) -> None:
         f"{API}/registered-models/search",
         f"{ARTIFACTS}/no",
         "/no/such",
-        "/a//b",
+        f"{ARTIFACTS}/a//b",
     ):
         for method in ("GET", "POST"):
             stack.ask(f"{path}{query}", method=method, data=body if method == "POST" else None, headers=headers)
