@@ -222,7 +222,7 @@ def test_nothing_is_touched_before_somebody_says_yes(
         recoveries.append(found)
         return Recovered(backup=None, settled=[])
 
-    monkeypatch.setattr(command, "environment", dict)
+    monkeypatch.setattr(command, "users_environment", dict)
     monkeypatch.setattr(command, "look", lambda _: Found(lock="created by a@b", operations=[]))
     monkeypatch.setattr(command, "bring_back", recovered)
     for answer, code in (("", ExitCode.FAILED), ("no\n", ExitCode.FAILED), ("y\n", ExitCode.DONE)):
