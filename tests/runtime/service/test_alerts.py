@@ -41,6 +41,7 @@ Lines = Sequence[Mapping[str, object]]
 BEGIN = datetime(2026, 1, 1, 12, 1)
 ALERTS = {rule.name: rule for rule in (*query_alerts(LOGS), *kql.alerts(LOGS))}
 ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/alerts/a.txt"
+CREATE = "/api/2.0/mlflow/experiments/create"
 EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=1"
 MODELS = "/api/2.0/mlflow/registered-models/search"
 DISK = 2 << 20
@@ -258,15 +259,17 @@ def tracking_on_a_full_disk(records: Records) -> Lines:
     return lines
 
 
-def artifacts_with_too_much_to_do(records: Records) -> Lines:
+def tracking_with_too_much_to_do(records: Records) -> Lines:
     lines: list[Mapping[str, object]] = []
-    head = f"PUT {ARTIFACT} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: 9\r\n\r\n"
+    head = (
+        f"POST {CREATE} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    )
     with ExitStack() as stack:
-        service = stack.enter_context(records.service("artifacts", lines, MLFLOW_RUNTIME_MAX_IN_FLIGHT="1"))
+        service = stack.enter_context(records.service("tracking", lines, MLFLOW_RUNTIME_MAX_IN_FLIGHT="1"))
         slow = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
         slow.sendall(head.encode())
-        eventually(lambda: service.ask(ARTIFACT).status == 503, "the slow upload takes the one place")
-        assert_all(503, each(70, lambda: service.ask(ARTIFACT)))
+        eventually(lambda: service.ask(EXPERIMENTS).status == 503, "the slow request takes the one place")
+        assert_all(503, each(70, lambda: service.ask(EXPERIMENTS)))
     return lines
 
 
@@ -308,7 +311,7 @@ FAULTS: Mapping[str, Sequence[Callable[[Records], Lines]]] = {
         artifacts_that_may_not_write,
     ],
     "spool-disk": [tracking_on_a_full_disk],
-    "overload": [artifacts_with_too_much_to_do],
+    "overload": [tracking_with_too_much_to_do],
     "database-pool": [tracking_with_few_connections],
     "tokens-refused": [artifacts_without_a_token],
     "blob-failures": [artifacts_that_may_not_write, artifacts_without_a_store],
