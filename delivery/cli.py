@@ -44,7 +44,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "image": ("delivery.image.command:app", "Build the image, compare two builds, or run a role from it."),
     "reference": (
         "delivery.reference.command:reference",
-        "Write docs/configuration.md and docs/stacks.md from the program.",
+        "Write docs/configuration.md, docs/guardrails.md and docs/stacks.md from the program.",
     ),
     "offline-azure": (
         "delivery.offline_azure.command:offline_azure",

@@ -69,6 +69,7 @@ if config.get_bool("misspelt"):
         account_name=account.name,
         blob_services_name="default",
         delete_retention_policy=misspelt,
+        opts=pulumi.ResourceOptions(depends_on=[container]),  # Azure does one operation at a time on an account
     )
 pulumi.export("host", server.fully_qualified_domain_name)
 pulumi.export("vault", vault.properties.vault_uri)

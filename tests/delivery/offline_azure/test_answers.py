@@ -11,6 +11,7 @@ from pulumi.runtime.proto import provider_pb2
 from delivery.offline_azure import computed_outputs, sdk_types
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.errors import RefusedError
 from delivery.offline_azure.provider import Provider, outputs_of, plain, preview_outputs, wire
 from delivery.offline_azure.values import UNKNOWN
 
@@ -190,6 +191,8 @@ def sku() -> dict[str, str]:
 def test_an_administrator_has_the_name_of_its_principal(azure: Azure) -> None:
     answer(azure, "dbforpostgresql:Server", **PLACED, serverName="psql-one")
     who = {"objectId": GUID, "principalName": "id-admin", "principalType": "ServicePrincipal"}
+    with pytest.raises(RefusedError, match="WhenServerIsNotAccessible"):  # a new server does at first
+        answer(azure, "dbforpostgresql:AdministratorsMicrosoftEntra", **IN_GROUP, serverName="psql-one", **who)
     made = answer(azure, "dbforpostgresql:AdministratorsMicrosoftEntra", **IN_GROUP, serverName="psql-one", **who)
     assert made["name"] == "id-admin"
     assert made["id"].endswith(GUID)

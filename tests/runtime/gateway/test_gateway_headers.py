@@ -97,14 +97,14 @@ def test_every_answer_has_an_id_of_the_gateway_s_making(gateway: Gateway, tracki
         )
     first = gateway.call("GET", "/", headers={"X-Request-Id": "mine"})
     second = gateway.call("GET", "/")
-    refused = gateway.call("GET", "//")
+    refused = gateway.call("GET", "/a/../b")
     ids = [answer.headers.get_all("X-Request-Id") for answer in (first, second, refused)]
     assert [len(each or []) for each in ids] == [1, 1, 1]
     assert len({uuid.UUID(each[0]) for each in ids if each}) == 3
     assert first.content.decode() == first.headers["X-Request-Id"]
 
 
-@pytest.mark.parametrize(("path", "status"), [("/", 200), ("//", 400), ("/live", 200)])
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/a/../b", 400), ("/live", 200)])
 def test_security_headers(gateway: Gateway, tracking: Pair, path: str, status: int) -> None:
     for replica in tracking:
         replica.behave = lambda request: request.reply(
@@ -120,7 +120,7 @@ def test_security_headers(gateway: Gateway, tracking: Pair, path: str, status: i
         assert answer.headers.get_all("X-Frame-Options") == ["SAMEORIGIN"]
 
 
-@pytest.mark.parametrize("path", ["/", "//"])
+@pytest.mark.parametrize("path", ["/", "/a/../b"])
 def test_hsts_only_behind_https(gateway: Gateway, path: str) -> None:
     assert "Strict-Transport-Security" not in gateway.call("GET", path).headers
     behind_https = gateway.call("GET", path, headers={"X-Forwarded-Proto": "https"})
@@ -199,7 +199,7 @@ def test_probes_are_not_logged(gateway: Gateway) -> None:
     assert not {"/live", "/ready"} & {line["request"]["uri"] for line in gateway.log() if "request" in line}
 
 
-@pytest.mark.parametrize(("path", "status"), [("//", 400), ("/metrics", 404)])
+@pytest.mark.parametrize(("path", "status"), [("/a/../b", 400), ("/metrics", 404)])
 def test_an_error_of_the_gateways_own_names_its_id(gateway: Gateway, path: str, status: int) -> None:
     answer = gateway.call("GET", path)
     assert answer.status == status

@@ -45,7 +45,7 @@ def metrics(gateway: Gateway, path: str = "/metrics") -> tuple[int, str]:
 def test_requests_are_counted_by_status_and_not_by_path(measured: Gateway) -> None:
     for number in range(20):
         measured.call("GET", f"/path-{number}")
-    measured.call("GET", "//")
+    measured.call("GET", "/a/../b")
     status, text = metrics(measured)
     assert status == 200
     assert 'caddy_http_request_duration_seconds_count{code="200"' in text
@@ -56,7 +56,7 @@ def test_requests_are_counted_by_status_and_not_by_path(measured: Gateway) -> No
 
 def test_the_dashboard_counts_each_request_once_whatever_becomes_of_it(measured: Gateway) -> None:
     before = parse(metrics(measured)[1])
-    for path in ("/found", "//", "/metrics"):
+    for path in ("/found", "/a/../b", "/metrics"):
         measured.call("GET", path)
     measured.call("GET", "/found", headers={"Host": "elsewhere.example.com"})
     rows = since(before, parse(metrics(measured)[1]))
