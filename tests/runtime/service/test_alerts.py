@@ -169,7 +169,7 @@ def test_no_alert_fires_over_what_processes_write_while_all_is_well(name: str, q
 
 def failing_gateway(records: Records) -> Lines:
     """Nobody listens where its upstreams are."""
-    return records.gateway({}, lambda gateway: assert_all(503, each(30, lambda: gateway.ask(EXPERIMENTS))))
+    return records.gateway({}, lambda gateway: assert_all(503, together(30, lambda: gateway.ask(EXPERIMENTS))))
 
 
 def assert_all(status: int, answers: Sequence[Any]) -> None:
