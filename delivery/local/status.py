@@ -43,12 +43,17 @@ def processes(stack: LocalStack) -> list[dict[str, Any]]:
 
 def _row(path: Path, state: str, pid: int | None) -> dict[str, Any]:
     document = json.loads(path.read_text())
-    port = int(document["env"]["PORT"])
+    env = document["env"]
+    # A process without a port, such as one that runs a job on a schedule, says by a file that it is ready.
+    port = int(env["PORT"]) if "PORT" in env else None
     # supervisord calls a process RUNNING a second after its start; it may be ready before that. And what answers on the
     # port may be one that outlived its supervisor and is about to be replaced.
     launched = running(path.with_suffix(".pid"))
     own = state in ("RUNNING", "STARTING") and launched is not None and launched.pid == pid
-    ready = own and (document["ready"] is None or answers(port, document["ready"], timeout=_ANSWERS_SECONDS))
+    if port is None:
+        ready = own and Path(env["READY_FILE"]).exists()
+    else:
+        ready = own and (document["ready"] is None or answers(port, document["ready"], timeout=_ANSWERS_SECONDS))
     image = document["image"] if document.get("limits") else None
     return {"name": document["name"], "state": state, "ready": ready, "pid": pid, "port": port, "image": image}
 
@@ -58,7 +63,14 @@ def _print(rows: list[dict[str, Any]]) -> None:
         table(
             ("process", "state", "ready", "pid", "port", "image"),
             [
-                (row["name"], row["state"], _ready(row), str(row["pid"] or "-"), str(row["port"]), _image(row) or "-")
+                (
+                    row["name"],
+                    row["state"],
+                    _ready(row),
+                    str(row["pid"] or "-"),
+                    str(row["port"] or "-"),
+                    _image(row) or "-",
+                )
                 for row in rows
             ],
             ["green" if row["ready"] else "bold red" for row in rows],
@@ -66,7 +78,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         return
     for row in rows:
         image = f"  image {_image(row)}" if row["image"] else ""
-        where = f"pid {row['pid'] or '-':<8} port {row['port']}{image}"
+        where = f"pid {row['pid'] or '-':<8} port {row['port'] or '-'}{image}"
         say(f"{row['name']:<14} {row['state']:<9} {_ready(row):<10} {where}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -78,3 +79,17 @@ def test_a_stack_without_processes_is_not_healthy(
 ) -> None:
     assert shown([], monkeypatch) == ExitCode.FAILED
     assert "`make up` brings it up" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_process_without_a_port_is_ready_by_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ready: bool
+) -> None:
+    file, process = tmp_path / "sweep.ready", tmp_path / "sweep.json"
+    process.write_text(json.dumps({"name": "sweep", "env": {"READY_FILE": str(file)}, "ready": None, "image": "1"}))
+    if ready:
+        file.touch()
+    monkeypatch.setattr(status, "running", lambda _: SimpleNamespace(pid=7))
+    row = status._row(process, "RUNNING", 7)
+    assert (row["ready"], row["port"]) == (ready, None)
+    assert shown([row], monkeypatch) == (ExitCode.DONE if ready else ExitCode.FAILED)
