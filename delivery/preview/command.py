@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -179,7 +180,7 @@ def _computed(result: Result, stack: str) -> Plan:
     except ValueError:
         return Plan(stack=stack, steps=(), errors=(result.text.strip() or f"exit code {result.code}",))
     plan = read(printed)
-    return plan if plan.stack else Plan(stack=stack, steps=plan.steps, errors=plan.errors, config=plan.config)
+    return plan if plan.stack else replace(plan, stack=stack)
 
 
 def _listed(names: list[str]) -> str:

@@ -87,31 +87,23 @@ def way_back(plan: Plan) -> Iterator[Found]:
                 after=[value(difference.after)],
             )
             if difference.path == "backup.backupRetentionDays" and _lower(difference.before, difference.after):
-                yield Reason(
-                    subject=Subject.WAY_BACK,
-                    verdict=Verdict.DECIDE,
-                    headline="deletes older backups",
-                    phrase=[
-                        Strong("No way back."),
-                        " Backups older than ",
-                        value(difference.after),
-                        " days are deleted.",
-                    ],
-                    urn=step.urn,
+                yield _no_way_back(
+                    step, "deletes older backups", "Backups older than ", value(difference.after), " days are deleted."
                 )
             if difference.path == "storage.storageSizeGB" and _lower(difference.after, difference.before):
-                yield Reason(
-                    subject=Subject.WAY_BACK,
-                    verdict=Verdict.DECIDE,
-                    headline="larger disk for good",
-                    phrase=[
-                        Strong("No way back."),
-                        " A disk only grows: it stays at ",
-                        value(difference.after),
-                        " GiB.",
-                    ],
-                    urn=step.urn,
+                yield _no_way_back(
+                    step, "larger disk for good", "A disk only grows: it stays at ", value(difference.after), " GiB."
                 )
+
+
+def _no_way_back(step: Step, headline: str, *phrase: Part) -> Reason:
+    return Reason(
+        subject=Subject.WAY_BACK,
+        verdict=Verdict.DECIDE,
+        headline=headline,
+        phrase=[Strong("No way back."), " ", *phrase],
+        urn=step.urn,
+    )
 
 
 def _lower(before: Any, after: Any) -> bool:

@@ -7,13 +7,11 @@ from typing import Any
 
 from delivery.azure_types.type_tokens import versionless
 from delivery.offline_azure import updates
+from delivery.preview.findings.protection import LOCK
+from delivery.preview.findings.rights import ASSIGNMENT
 from delivery.preview.plan import Op, Plan, Step
 from delivery.preview.reasons import Found, Reason, Subject, Verdict
 from delivery.preview.text import Code, Link, Phrase, Strong, count, listed
-
-LOCK = "authorization:ManagementLockByScope"
-ASSIGNMENT = "authorization:RoleAssignment"
-_NAME = "roleAssignmentName"
 
 
 def refusals(plan: Plan) -> Iterator[Found]:
@@ -36,8 +34,7 @@ def refusals(plan: Plan) -> Iterator[Found]:
                 Code(step.name),
                 " while the lock ",
                 Code(lock.name),
-                " exists",
-                ". Take the lock off before: ",
+                " exists. Take the lock off before: ",
                 Link("steps", "docs/azure.md#change-it"),
                 ".",
             ],
