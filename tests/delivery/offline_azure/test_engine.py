@@ -19,17 +19,6 @@ SOURCE = Path(__file__).with_name("small_program.py").read_text()
 
 
 @pytest.fixture
-def azure(tmp_path: Path) -> Azure:
-    return Azure(tmp_path / "azure.json", checks=arm.CHECKS)
-
-
-@pytest.fixture
-def program(tmp_path: Path, azure: Azure) -> Iterator[Program]:
-    with served(azure) as port:
-        yield Program.written(tmp_path, SOURCE, port)
-
-
-@pytest.fixture
 def living(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Azure]]:
     """A copy of the program's stack as its first `up` left it, and its Azure."""
     folder = copied(once(tmp_path_factory, "small-plane", make), tmp_path)

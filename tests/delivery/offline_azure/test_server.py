@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,22 +9,10 @@ import pytest
 from delivery.offline_azure import postgres
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.running import must
-from tests.support import arm
-from tests.support.engine import Program, served
+from tests.support.engine import Program
 
 SOURCE = Path(__file__).with_name("server_program.py").read_text()
 NOT_ACCESSIBLE = "AadAuthOperationCannotBePerformedWhenServerIsNotAccessible"
-
-
-@pytest.fixture
-def azure(tmp_path: Path) -> Azure:
-    return Azure(tmp_path / "azure.json", checks=arm.CHECKS)
-
-
-@pytest.fixture
-def program(tmp_path: Path, azure: Azure) -> Iterator[Program]:
-    with served(azure) as port:
-        yield Program.written(tmp_path, SOURCE, port)
 
 
 def databases(azure: Azure) -> list[str]:
