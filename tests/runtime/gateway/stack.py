@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.answer import Answer
 from tests.support.ports import free_port
 from tests.support.role_environment import given
@@ -130,6 +132,9 @@ class _Server(ThreadingHTTPServer):
 class Upstream:
     """A replica of a service. `stop` is what a kill looks like from outside; `start` brings it back on its port.
 
+    `stop` returns when its peers have seen the end of their connections: a request that they send on one which they do
+    not know to be dead is lost, and only some may be sent again.
+
     `hangs_up` closes each connection before anything is read.
     """
 
@@ -156,9 +161,7 @@ class Upstream:
         self._server.shutdown()
         self._server.server_close()
         self._server = None
-        for connection in list(self.connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        until(self._cut_off, f"no peer has a connection to {self.name}", PATIENCE_SECONDS)
 
     def reset(self) -> None:
         self.ready, self.hangs_up, self.behave = True, False, tell
@@ -169,6 +172,17 @@ class Upstream:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def _cut_off(self) -> bool:
+        """End each connection; return whether no peer has one left that it could send on."""
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        open_states = (psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT)
+        return not any(
+            end.raddr and end.raddr.port == self.port and end.status in open_states
+            for end in psutil.net_connections("tcp")
+        )
 
 
 @dataclass

@@ -131,7 +131,8 @@ def test_with_one_replica_dead_every_request_is_answered(gateway: Gateway, track
     body = None if method == "GET" else b"x" * 500_000
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda number: gateway.call(method, f"/{number}", body), range(32)))
-    assert {(answer.status, answer.body["upstream"]) for answer in answers} == {(200, second.name)}
+    assert [answer.body for answer in answers if answer.status != 200] == []
+    assert {answer.body["upstream"] for answer in answers} == {second.name}
     assert len({request.path for request in second.seen}) == len(second.seen) == 32
 
 
