@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from delivery.preview.inline import cell, part, phrase
 from delivery.preview.reasons import Reason, Verdict
 from delivery.preview.report import Report
-from delivery.preview.text import Code, Link, Part, Phrase, Strong, count, printable, tally
+from delivery.preview.text import Code, Part, Phrase, count, tally
 
 LONGEST_COMMENT: Final = 60_000
 """Characters; GitHub takes 65,536 in a comment. Lists go first where a report is longer, the numbered reasons never."""
@@ -47,8 +48,8 @@ def _text(report: Report, form: Form, *, lists: bool) -> str:
 
 def _head(report: Report, form: Form) -> Iterator[str]:
     yield marker(report.stack, form)
-    title = _phrase(report.title)
-    yield f"### {_part(Code(report.stack))} · {_titled(report.verdict, title)}"
+    title = phrase(report.title)
+    yield f"### {part(Code(report.stack))} · {_titled(report.verdict, title)}"
     yield ""
 
 
@@ -85,7 +86,7 @@ def _body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
         yield f"{count(report.resources, 'resource')} stay as they are. {_sentence(report.unchanged)}"
         yield ""
     elif report.unchanged:
-        yield f"**Unchanged:** {_phrase(report.unchanged)}." if report.plan else _phrase(report.unchanged)
+        yield f"**Unchanged:** {phrase(report.unchanged)}." if report.plan else phrase(report.unchanged)
         yield ""
     if report.changes and lists:
         total = sum(report.counts.values())
@@ -100,7 +101,7 @@ def _table(report: Report) -> Iterator[str]:
     yield "| resource | change |"
     yield "|---|---|"
     for change in report.changes:
-        yield f"| {', '.join(_cell(Code(name)) for name in change.names)} | {_phrase(change.what, table=True)} |"
+        yield f"| {', '.join(cell(Code(name)) for name in change.names)} | {phrase(change.what, table=True)} |"
 
 
 def _details(summary: str, lines: Iterable[str], form: Form) -> Iterator[str]:
@@ -117,9 +118,9 @@ def _foot(report: Report, form: Form) -> Iterator[str]:
     source = report.source
     parts = [f"Plan `{report.plan}`" if report.plan else "No plan"]
     if source.against:
-        parts.append(f"against {_part(Code(source.against))}")
+        parts.append(f"against {part(Code(source.against))}")
     if source.head:
-        parts.append(f"head {_part(Code(source.head))}" + (f" on {_part(Code(source.base))}" if source.base else ""))
+        parts.append(f"head {part(Code(source.head))}" + (f" on {part(Code(source.base))}" if source.base else ""))
     if source.offline:
         parts.append("computed offline: names, ids and addresses are made up by a stand-in for Azure")
     text = " · ".join(parts)
@@ -127,43 +128,14 @@ def _foot(report: Report, form: Form) -> Iterator[str]:
 
 
 def _reason(reason: Reason) -> str:
-    remedy = f"<br>Run: {_part(Code(reason.remedy))}" if reason.remedy else ""
-    return f"{_phrase(reason.phrase)}{remedy}"
+    remedy = f"<br>Run: {part(Code(reason.remedy))}" if reason.remedy else ""
+    return f"{phrase(reason.phrase)}{remedy}"
 
 
 def _line(what: Part, *cells: Phrase) -> str:
-    return " | ".join([f"| {_cell(what)}", *(_phrase(cell, table=True) for cell in cells)]) + " |"
+    return " | ".join([f"| {cell(what)}", *(phrase(one, table=True) for one in cells)]) + " |"
 
 
-def _sentence(phrase: Phrase) -> str:
-    text = _phrase(phrase)
+def _sentence(of: Phrase) -> str:
+    text = phrase(of)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
-
-
-def _phrase(phrase: Phrase, *, table: bool = False) -> str:
-    return "".join(_cell(part) if table else _part(part) for part in phrase)
-
-
-def _cell(part: Part) -> str:
-    """A table ends a cell at a pipe, in a code span too."""
-    return _part(part).replace("|", "\\|")
-
-
-def _part(part: Part) -> str:
-    match part:
-        case Code(value=words):
-            return _code(words)
-        case Strong(words=words):
-            return f"**{words.strip()}**" + (" " if words.endswith(" ") else "")
-        case Link(words=words, page=page):
-            return f"[{words}](../{page})"
-        case _:
-            return part
-
-
-def _code(words: str) -> str:
-    """A code span: nothing in it is rendered, linked or notified. Its fence is longer than the text's own."""
-    text = printable(words)
-    fence = "`" * (max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
-    space = " " if text.startswith("`") or text.endswith("`") or not text else ""
-    return f"{fence}{space}{text}{space}{fence}"
