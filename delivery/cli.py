@@ -15,6 +15,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from delivery.federation import signed_in
 from delivery.outcome import EXIT_CODES, CommandError, ExitCode
 from delivery.terminal import interactive, say
 
@@ -38,6 +39,11 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "delivery.preview.command:preview",
         "Show what an update of a stack would do on Azure, the worst first.",
     ),
+    "report": (
+        "delivery.pull_request.command:report",
+        "Write saved plans to a pull request as one comment, or drift to issues.",
+    ),
+    "drift": ("delivery.drift.command:drift", "Show what differs on Azure from what the program made there."),
     "cost": ("delivery.cost.command:cost", "Show what a stack costs a month by list prices."),
     "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
     "schema": ("delivery.schema.command:schema", "Show what a change of MLflow's version does to the databases."),
@@ -130,9 +136,18 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Entry point of the console script. SIGTERM ends a command in good order, as Ctrl-C does."""
+    """Entry point of the console script. SIGTERM ends a command in good order, as Ctrl-C does.
+
+    In a workflow the command is signed in to Azure for as long as it runs.
+    """
     signal.signal(signal.SIGTERM, _terminated)
-    sys.exit(run(sys.argv[1:]))
+    try:
+        with signed_in():
+            code = run(sys.argv[1:])
+    except CommandError as error:
+        say(str(error), sys.stderr)
+        code = error.code
+    sys.exit(code)
 
 
 def _terminated(*_: object) -> None:

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,7 +21,7 @@ import typer
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product, stacks
 from delivery.offline_azure.session import offline as offline_azure
 from delivery.outcome import CommandError, ExitCode, reported
-from delivery.preview import base, github_annotations
+from delivery.preview import base, github_annotations, saved
 from delivery.preview.document import document
 from delivery.preview.markdown import Form as Markdown
 from delivery.preview.markdown import markdown
@@ -64,6 +64,12 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --form json.")] = False,
     changes: Annotated[bool, typer.Option("--changes", help="List every resource that changes.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="The engine's own output, with every property.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan to a file too, for `mlflow-platform report`.")
+    ] = None,
+    outputs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append `plan` and `changes`, as to GitHub's GITHUB_OUTPUT.")
+    ] = None,
 ) -> int:
     """Show what an update of a stack would do on Azure, the worst first.
 
@@ -79,28 +85,43 @@ def preview(
             f"compared with otherwise. Run: mlflow-platform preview {stack} --offline --against {against}",
             ExitCode.USAGE,
         )
-    return show(stack, Form.JSON if as_json else form, offline=offline, against=against, changes=changes, diff=diff)
+    written = Written(form=Form.JSON if as_json else form, changes=changes, save=save, outputs=outputs)
+    return show(stack, written, offline=offline, against=against, diff=diff)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """How a report is written to stdout, and what goes to files beside it.
+
+    `changes` lists every resource on a terminal. `save` gets the plan, for `mlflow-platform report`. To `outputs` the
+    lines `plan=FINGERPRINT` and `changes=NUMBER` are appended.
+    """
+
+    form: Form = Form.TERMINAL
+    changes: bool = False
+    save: Path | None = None
+    outputs: Path | None = None
 
 
 def show(
     stack: str,
-    form: Form = Form.TERMINAL,
+    written: Written | None = None,
     *,
     offline: bool,
     against: str = "",
-    changes: bool = False,
     diff: bool = False,
     repository: Path = REPOSITORY,
 ) -> int:
     """Write the report of a repository's stack; return the exit code. Raises CommandError for no such stack."""
     refuse(stack, repository)
+    written = written or Written()
     if not offline:
         engine = Engine(folder=repository, environment=users_environment(), options=("--stack", stack))
         if diff:
             return engine.show("preview", "--diff")
-        return write(_computed(engine.run("preview", *FLAGS), stack), Source(), form, repository, changes=changes)
+        return write(engine.run("preview", *FLAGS), stack, Source(head=base.head(repository)), written, repository)
     # A document goes to stdout alone.
-    notices = sys.stdout if form is Form.TERMINAL else sys.stderr
+    notices = sys.stdout if written.form is Form.TERMINAL else sys.stderr
     say(_NOTICE, notices)
     with _compared(stack, against, repository) as product:
         if product.placeholder:
@@ -109,23 +130,27 @@ def show(
             colour = f"--color={'always' if interactive() else 'never'}"
             return product.engine.show(*product.arguments("preview", colour, "--diff"))
         source = Source(head=base.head(repository), against=against or "an empty subscription", offline=True)
-        return write(_computed(product.preview(*FLAGS), stack), source, form, repository, changes=changes)
+        return write(product.preview(*FLAGS), stack, source, written, repository)
 
 
-def write(plan: Plan, source: Source, form: Form, repository: Path, *, changes: bool = False) -> int:
-    """Write the report of a plan to stdout; return the exit code."""
+def write(result: Result, stack: str, source: Source, written: Written, repository: Path) -> int:
+    """Write the report of what the engine printed; return the exit code."""
+    plan = _computed(result, stack, source, written.save)
     found = report(plan, source)
-    match form:
+    if written.outputs is not None:
+        with written.outputs.open("a") as file:
+            file.write(f"plan={found.plan}\nchanges={sum(found.counts.values())}\n")
+    match written.form:
         case Form.TERMINAL:
-            show_on_terminal(found, changes=changes)
+            show_on_terminal(found, changes=written.changes)
         case Form.JSON:
             say(json.dumps(document(found), indent=2))
         case Form.ANNOTATIONS:
-            file = repository / "stacks" / f"Pulumi.{plan.stack}.yaml"
-            for line in github_annotations.lines(found, plan, file, repository):
+            file_of_stack = repository / "stacks" / f"Pulumi.{plan.stack}.yaml"
+            for line in github_annotations.lines(found, plan, file_of_stack, repository):
                 say(line)
         case _:
-            sys.stdout.write(markdown(found, Markdown(form.value)))
+            sys.stdout.write(markdown(found, Markdown(written.form.value)))
             sys.stdout.flush()
     return exit_code(found)
 
@@ -173,12 +198,17 @@ def _compared(stack: str, against: str, repository: Path) -> Iterator[Product]:
         yield product
 
 
-def _computed(result: Result, stack: str) -> Plan:
+def _computed(result: Result, stack: str, source: Source, save: Path | None) -> Plan:
     """The plan in the engine's answer. Before the engine starts to plan it answers with words alone."""
     try:
         printed = json.loads(result.out)
     except ValueError:
-        return Plan(stack=stack, steps=(), errors=(result.text.strip() or f"exit code {result.code}",))
+        error = result.text.strip() or f"exit code {result.code}"
+        if save is not None:
+            saved.save(save, stack, None, error, source)
+        return Plan(stack=stack, steps=(), errors=(error,))
+    if save is not None:
+        saved.save(save, stack, printed, "", source)
     plan = read(printed)
     return plan if plan.stack else replace(plan, stack=stack)
 

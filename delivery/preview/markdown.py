@@ -43,27 +43,29 @@ def markdown(report: Report, form: Form = Form.COMMENT) -> str:
 
 
 def _text(report: Report, form: Form, *, lists: bool) -> str:
-    return "\n".join([*_head(report, form), *_body(report, form, lists=lists), *_foot(report, form)]) + "\n"
+    return "\n".join([*_head(report, form), *body(report, form, lists=lists), *_foot(report, form)]) + "\n"
 
 
 def _head(report: Report, form: Form) -> Iterator[str]:
     yield marker(report.stack, form)
-    title = phrase(report.title)
-    yield f"### {part(Code(report.stack))} · {_titled(report.verdict, title)}"
+    yield f"### {part(Code(report.stack))} · {titled(report)}"
     yield ""
 
 
-def _titled(verdict: Verdict, title: str) -> str:
-    match verdict:
+def titled(report: Report) -> str:
+    """The verdict and the headlines in one line."""
+    title = phrase(report.title)
+    match report.verdict:
         case Verdict.NO_CHANGE:
             return "no change"
         case Verdict.DECIDE:
             return title
         case _:
-            return f"{verdict.words}: {title}"
+            return f"{report.verdict.words}: {title}"
 
 
-def _body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
+def body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
+    """The lines between title and foot; without `lists` the list of changes is left out."""
     if report.reasons:
         alert = form is not Form.AZURE_DEVOPS
         yield f"> [!{_ALERTS[report.verdict]}]" if alert else f"**{report.verdict.words.upper()}**\n"

@@ -1,7 +1,7 @@
 """What the engine means to do, read from `pulumi preview --json`.
 
-Read a preview that was made with FLAGS. Pulumi's source (pkg/backend/display/json.go) defines the document. What it
-leaves out or says twice is put right here, so that nothing above this module knows of it.
+Read a preview that was made with FLAGS, or a refresh with DRIFT_FLAGS. Pulumi's source (pkg/backend/display/json.go)
+defines the document. What it leaves out or says twice is put right here, so that nothing above this module knows of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from delivery.azure_types.type_tokens import short
 FLAGS: Final = ("--json", "--show-sames", "--show-replacement-steps", "--ignore-protect")
 """Without `--ignore-protect` the engine stops at the first protected resource and names none of the others."""
 
-_STACK = "pulumi:pulumi:Stack"
+DRIFT_FLAGS: Final = ("--preview-only", "--json")
+"""Of a refresh: what Azure has in place of what the program made last. A refresh names what stays by itself."""
+
+# A preview says the first, a refresh the second.
+_STAYS = ("same", "refresh")
 _ENGINES_OWN = ("pulumi:pulumi:", "pulumi:providers:")
 # The program's pickled code of dynamic resources, and what providers keep for themselves.
 _INTERNAL = "__"
@@ -64,7 +68,9 @@ class Step:
     """One resource of the plan. `kind` is its type without provider and API version, as in `storage:StorageAccount`.
 
     `before` is None for what is created, `after` for what is deleted. `because` names the inputs that make the engine
-    replace it, none where only another resource's replacement does.
+    replace it, none where only another resource's replacement does. `paths` are the inputs that the engine itself
+    finds changed, whole lists too, none where it does not say: those that the program leaves to Azure are not among
+    them.
     """
 
     op: Op
@@ -73,6 +79,7 @@ class Step:
     before: State | None
     after: State | None
     because: Sequence[str] = ()
+    paths: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -147,7 +154,7 @@ def read(document: object) -> Plan:
     raw = [step for step in document.get("steps", []) if isinstance(step, Mapping)]
     errors = tuple(_errors(document.get("diagnostics") or ()))
     same = (document.get("changeSummary") or {}).get("same", 0)
-    if not errors and same > sum(step.get("op") == "same" for step in raw):
+    if not errors and same > sum(step.get("op") in _STAYS for step in raw):
         raise PlanError(f"the preview leaves out what stays; give the output of `pulumi preview {' '.join(FLAGS)}`.")
     return Plan(
         stack=_stack(raw),
@@ -182,6 +189,7 @@ def _steps(raw: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
             before=None if op is Op.CREATE else _state(step.get("oldState")),
             after=None if op in (Op.DELETE, Op.PENDING) else _state(step.get("newState")),
             because=tuple(sorted(step.get("replaceReasons") or ())),
+            paths=tuple(sorted(step.get("detailedDiff") or ())),
         )
 
 
@@ -195,9 +203,7 @@ def _op(ops: Mapping[str, Mapping[str, Any]]) -> tuple[Op, Mapping[str, Any]] | 
         return Op.REPLACE, both
     if "delete-replaced" in ops:
         return Op.PENDING, ops["delete-replaced"]
-    if "same" in ops:
-        return Op.SAME, ops["same"]
-    return None
+    return next(((Op.SAME, ops[op]) for op in _STAYS if op in ops), None)
 
 
 def _state(raw: Mapping[str, Any] | None) -> State | None:

@@ -43,7 +43,9 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/preview/test_recordings.py": False,
     "tests/delivery/offline_azure/test_server_parameters.py": False,
     "tests/delivery/offline_azure/test_storage_accounts.py": False,
+    "tests/delivery/pull_request": False,
     "tests/delivery/recover/test_addresses.py": False,
+    "tests/delivery/test_federation.py": False,
     "tests/delivery/recover/test_parts.py": False,
     "tests/delivery/smoke/test_smoke_parts.py": False,
     "tests/end_to_end/fuzz": False,
@@ -74,6 +76,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/support": False,
     "tests/support/test_run.py": True,
     "tests/test_house.py": False,
+    "tests/test_workflows.py": False,
     "tests/tools/test_lock_files.py": False,
     "tests/tools/test_words.py": False,
 }

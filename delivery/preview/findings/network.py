@@ -34,7 +34,7 @@ def _rules(step: Step, own: set[str]) -> Iterator[Found]:
         was, now = before.get(name), after.get(name)
         if was == now:
             continue
-        yield Row(subject=Subject.NETWORK, what=Code(f"{step.name} {name}"), now=_described(was), after=_described(now))
+        yield Row(subject=Subject.NETWORK, what=Code(f"{step.name} {name}"), now=allowed(was), after=allowed(now))
         gained = sorted(set(_addresses(now)) - set(_addresses(was)) - own)
         if not gained or (now or {}).get("direction") != "Inbound":
             continue
@@ -68,7 +68,8 @@ def _allowed(inputs: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _described(rule: Mapping[str, Any] | None) -> Phrase:
+def allowed(rule: Mapping[str, Any] | None) -> Phrase:
+    """What a rule lets through: from where to where, on which ports."""
     if rule is None:
         return ["none"]
     ports = _both(rule, "destinationPortRange")

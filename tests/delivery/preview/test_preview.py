@@ -20,6 +20,8 @@ from delivery.outcome import CommandError, ExitCode
 from delivery.preview import command
 from tests.delivery.offline_azure import stub_repository
 
+JSON = command.Written(form=command.Form.JSON)
+
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -36,7 +38,9 @@ def test_a_preview_says_that_it_is_offline_and_what_comes(
     tmp_path: Path, repository: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = stub_repository.content(repository)
-    assert command.show("dev", offline=True, changes=True, repository=repository) == ExitCode.DONE
+    assert (
+        command.show("dev", offline=True, written=command.Written(changes=True), repository=repository) == ExitCode.DONE
+    )
     out = capfd.readouterr().out
     assert out.startswith("OFFLINE: the engine is real, Azure is a stand-in; no subscription, no login")
     assert f"{PLACEHOLDER_DIGEST} is a placeholder" in out
@@ -47,7 +51,7 @@ def test_a_preview_says_that_it_is_offline_and_what_comes(
 
 
 def test_a_document_is_all_that_json_prints(repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert command.show("dev", command.Form.JSON, offline=True, repository=repository) == ExitCode.DONE
+    assert command.show("dev", JSON, offline=True, repository=repository) == ExitCode.DONE
     printed = capfd.readouterr()
     assert json.loads(printed.out)["counts"] == {"create": 1}
     assert printed.err.startswith("OFFLINE: ")
@@ -88,7 +92,9 @@ def test_what_changed_since_a_revision_is_all_that_is_described(
     file = committed / "stacks" / "Pulumi.dev.yaml"
     file.write_text(file.read_text().replace("tier: one", "tier: two"))
     before = stub_repository.content(committed)
-    shown = command.show("dev", command.Form.JSON, offline=True, against="HEAD", repository=committed)
+    shown = command.show(
+        "dev", command.Written(form=command.Form.JSON), offline=True, against="HEAD", repository=committed
+    )
     assert shown == ExitCode.DONE
     text = json.loads(capfd.readouterr().out)
     assert text["changes"] == [{"resources": ["group"], "change": "tags.tier: one → two"}]

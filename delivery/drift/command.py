@@ -1,0 +1,113 @@
+"""`mlflow-platform drift`: what differs on Azure from what the program made, and the way back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from delivery.drift.check import check
+from delivery.drift.lines import Drift
+from delivery.drift.report import document, text
+from delivery.offline_azure.product import stacks
+from delivery.outcome import CommandError, ExitCode
+from delivery.preview.command import LOCAL, refuse
+from delivery.pulumi.engine import Engine
+from delivery.pulumi.installation import REPOSITORY, users_environment
+from delivery.terminal import confirmed as asked
+from delivery.terminal import say
+
+
+def drift(
+    stack: Annotated[
+        list[str] | None, typer.Argument(metavar="[STACK]...", help="Stacks of stacks/; without one, all on Azure.")
+    ] = None,
+    again: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Look a second time after a pause; only what both see counts.")
+    ] = 0,
+    revert: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RESOURCE", help="Make this resource on Azure what the program says; may be repeated."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --revert: do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the document to a file too, for `report --issues`.")
+    ] = None,
+) -> int:
+    """Show what differs on Azure from what the program made there.
+
+    Nothing is changed, on Azure or in the state, except by --revert. It fails where something differs. Each line has
+    both ways out: a command that makes Azure what the program says, and the setting that keeps what Azure has. Not
+    seen is what the program never made, such as a role that somebody granted by hand.
+
+    Example: mlflow-platform drift prod --again 60
+    """
+    names = stack or [name for name in stacks() if name != LOCAL]
+    for name in names:
+        refuse(name)
+    if revert:
+        if len(names) != 1:
+            raise CommandError(
+                f"--revert: got {', '.join(names)}; expected one stack. "
+                f"Run: mlflow-platform drift {names[0]} --revert {revert[0]}",
+                ExitCode.USAGE,
+            )
+        return bring_back(_engine(names[0]), names[0], revert, confirmed=yes)
+    return show(names, again=again, as_json=as_json, save=save)
+
+
+def show(names: Sequence[str], *, again: float, as_json: bool, save: Path | None = None) -> int:
+    """Print the drift of each stack; return the exit code."""
+    found = [(check(_engine(name), name, again=again), configuration(name)) for name in names]
+    printed = json.dumps([document(one, values) for one, values in found], indent=2)
+    if save is not None:
+        save.parent.mkdir(parents=True, exist_ok=True)
+        save.write_text(printed)
+    if as_json:
+        say(printed)
+    else:
+        say("\n\n".join(text(one, values) for one, values in found))
+    return ExitCode.FAILED if any(one.lines for one, _ in found) else ExitCode.DONE
+
+
+def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirmed: bool) -> int:
+    """Make resources on Azure what the program says, and nothing else. Raises CommandError for one without drift."""
+    targets = [_urn(check(engine, stack), name) for name in resources]
+    arguments = [part for urn in targets for part in ("--target", urn)]
+    if engine.show("preview", "--refresh", "--diff", *arguments) != 0:
+        raise CommandError("--revert: the engine could not plan it; its message is above. Nothing was changed.")
+    if not confirmed:
+        question = f"Make {', '.join(resources)} of {stack} what the program says?"
+        if not sys.stdin.isatty():
+            raise CommandError(f"{question} Not asked: there is no terminal. --yes goes ahead.", ExitCode.USAGE)
+        if not asked(question):
+            say("Nothing was changed.")
+            return ExitCode.FAILED
+    return engine.show("up", "--refresh", "--yes", "--skip-preview", *arguments)
+
+
+def configuration(stack: str, repository: Path = REPOSITORY) -> Mapping[str, Any]:
+    """The values of a stack's file without their namespace."""
+    document = yaml.safe_load((repository / "stacks" / f"Pulumi.{stack}.yaml").read_text()) or {}
+    return {key.partition(":")[2]: value for key, value in (document.get("config") or {}).items()}
+
+
+def _engine(stack: str) -> Engine:
+    return Engine(folder=REPOSITORY, environment=users_environment(), options=("--stack", stack))
+
+
+def _urn(drift: Drift, name: str) -> str:
+    found = [line.step.urn for line in drift.lines if line.step.name == name]
+    if not found:
+        differ = ", ".join(line.step.name for line in drift.lines) or "none"
+        raise CommandError(
+            f"--revert: {name!r} of {drift.stack} does not differ on Azure; expected one of: {differ}.",
+            ExitCode.USAGE,
+        )
+    return found[0]

@@ -1,0 +1,63 @@
+"""A plan as a file: what the engine printed, and where it comes from. Whoever reads it makes the report himself.
+
+So a job that runs the code of a pull request hands over data only, and the report is made by the base branch's code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from delivery.preview.plan import Plan, PlanError, read
+from delivery.preview.report import Source
+
+VERSION: Final = 1
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes. A first deployment, with every property twice, takes 5 MB."""
+
+STACK: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
+_LONGEST_SOURCE: Final = 200
+
+
+def save(file: Path, stack: str, printed: Mapping[str, Any] | None, error: str, source: Source) -> None:
+    """Write what the engine printed, or the error that it ended with."""
+    document = {"version": VERSION, "stack": stack, "source": asdict(source), "preview": printed, "error": error}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document))
+
+
+def load(file: Path) -> tuple[Plan, Source]:
+    """Read it again. Raises PlanError for any other file; nothing in it is trusted."""
+    if file.stat().st_size > LARGEST:
+        raise PlanError(f"{file.name}: got {file.stat().st_size:,} bytes; expected at most {LARGEST:,}.")
+    try:
+        document = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        raise PlanError(f"{file.name}: this is no JSON; expected a file of `preview STACK --save FILE`.") from None
+    if not isinstance(document, Mapping) or document.get("version") != VERSION:
+        raise PlanError(f"{file.name}: expected version {VERSION} of a file of `preview STACK --save FILE`.")
+    stack = document.get("stack")
+    if not isinstance(stack, str) or STACK.fullmatch(stack) is None:
+        raise PlanError(f"{file.name}: expected the name of a stack in `stack`, of lower-case letters, digits and -.")
+    source = _source(document.get("source"))
+    if document.get("preview") is None:
+        return Plan(stack=stack, steps=(), errors=(str(document.get("error") or "the engine said nothing"),)), source
+    try:
+        plan = read(document["preview"])
+    except PlanError:
+        raise
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+        raise PlanError(f"{file.name}: `preview` is not what the engine prints: {error!r}.") from error
+    if plan.stack not in ("", stack):
+        raise PlanError(f"{file.name}: `stack` is {stack}, and the plan is of {plan.stack!r}.")
+    return Plan(stack=stack, steps=plan.steps, errors=plan.errors, config=plan.config), source
+
+
+def _source(given: object) -> Source:
+    values = given if isinstance(given, Mapping) else {}
+    texts = {key: str(values.get(key) or "")[:_LONGEST_SOURCE] for key in ("head", "base", "against")}
+    return Source(**texts, offline=values.get("offline") is True)

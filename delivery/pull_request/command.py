@@ -1,0 +1,95 @@
+"""`mlflow-platform report`: what other jobs computed, written to GitHub as one comment or as each stack's issue."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from delivery.outcome import CommandError, ExitCode
+from delivery.preview.plan import PlanError
+from delivery.preview.reasons import Verdict
+from delivery.preview.report import Report
+from delivery.preview.report import report as reported
+from delivery.preview.saved import load
+from delivery.pull_request import drift_issue
+from delivery.pull_request.comment import MARKER, comment
+from delivery.pull_request.github import GitHub, from_environment
+from delivery.terminal import say
+
+MOST_FILES: Final = 50
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With files of `preview --save` or `drift --json`.")],
+    pull_request: Annotated[
+        int, typer.Option("--pull-request", metavar="NUMBER", help="Write the comment of this pull request.")
+    ] = 0,
+    head: Annotated[str, typer.Option(metavar="COMMIT", help="The pull request's commit, for the last line.")] = "",
+    issues: Annotated[
+        bool, typer.Option("--issues", help="The files are of `drift --json`: write each stack's issue.")
+    ] = False,
+) -> int:
+    """Write saved plans to a pull request as one comment, or drift to issues.
+
+    The files are data: nothing in them is run, rendered or notified. There is one comment for all
+    stacks, or one issue for each. Without --pull-request the comment goes to stdout alone. It fails where a plan is
+    refused or could not be computed.
+
+    Example: mlflow-platform report plans --pull-request 12
+    """
+    files = _files(folder)
+    if issues:
+        return write_issues(files, from_environment())
+    found, unread = _read(files)
+    text = comment(found, unread, head)
+    if pull_request:
+        say(from_environment().put_comment(pull_request, MARKER, text), sys.stderr)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    refused = unread or any(one.verdict >= Verdict.REFUSED for one in found)
+    return ExitCode.FAILED if refused else ExitCode.DONE
+
+
+def write_issues(files: Sequence[Path], github: GitHub) -> int:
+    """Open, edit or close the issue of each stack; return the exit code."""
+    for file in files:
+        for one in _drifts(file):
+            say(drift_issue.put(github, one, datetime.now(UTC)))
+    return ExitCode.DONE
+
+
+def _files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    if not files or len(files) > MOST_FILES:
+        raise CommandError(
+            f"FOLDER: got {folder} with {len(files)} JSON files; expected 1 to {MOST_FILES}, each of "
+            "`mlflow-platform preview STACK --save FOLDER/STACK.json`.",
+            ExitCode.USAGE,
+        )
+    return files
+
+
+def _read(files: Sequence[Path]) -> tuple[list[Report], list[str]]:
+    found: list[Report] = []
+    unread: list[str] = []
+    for file in files:
+        try:
+            plan, source = load(file)
+        except PlanError as error:
+            unread.append(str(error))
+        else:
+            found.append(reported(plan, source))
+    return found, unread
+
+
+def _drifts(file: Path) -> list[Mapping[str, Any]]:
+    try:
+        return drift_issue.read(json.loads(file.read_bytes()))
+    except ValueError as error:
+        raise CommandError(f"{file.name}: {error} Give the output of `mlflow-platform drift STACK --json`.") from None

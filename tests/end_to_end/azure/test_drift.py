@@ -1,0 +1,214 @@
+"""Drift of a whole stack: what somebody changed on Azure, what Azure writes itself, and both ways out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from delivery.drift.check import check
+from delivery.drift.command import bring_back
+from delivery.drift.lines import Drift, Line
+from delivery.drift.ways_out import ways_out
+from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.product import Product
+from delivery.offline_azure.running import must
+from delivery.outcome import CommandError, ExitCode
+from delivery.pulumi.engine import Engine
+from tests.end_to_end.azure.living import Cloud
+from tests.support.arm import needs_schemas
+
+pytestmark = [needs_schemas, pytest.mark.timeout(1200)]
+STACK = "staging"
+OPEN_TO_ANYBODY = {
+    "name": "temp-debug",
+    "access": "Allow",
+    "direction": "Inbound",
+    "priority": 4000,
+    "protocol": "Tcp",
+    "sourceAddressPrefix": "*",
+    "sourcePortRange": "*",
+    "destinationAddressPrefix": "*",
+    "destinationPortRange": "443",
+}
+
+# By the end of an ID: what somebody gives the resource on Azure, and by its name in the program the paths that differ.
+SOMEBODY: Mapping[str, tuple[Mapping[str, Any], str, frozenset[str]]] = {
+    "managedenvironments/cae-mlflow-staging": (
+        {"peerTrafficConfiguration": {"encryption": {"enabled": False}}},
+        "apps-environment",
+        frozenset({"peerTrafficConfiguration.encryption.enabled"}),
+    ),
+    "containerapps/mlflow-artifacts": (
+        {"template": {"scale": {"minReplicas": 1}}},
+        "artifacts",
+        frozenset({"template.scale.minReplicas"}),
+    ),
+    "containerapps/mlflow-gateway": (
+        {"template": {"scale": {"maxReplicas": 6}}},
+        "gateway",
+        frozenset({"template.scale.maxReplicas"}),
+    ),
+    "containerapps/mlflow-tracking": (
+        {"template": {"scale": {"maxReplicas": 90}}},
+        "tracking",
+        frozenset({"template.scale.maxReplicas"}),
+    ),
+    "containerapps/mlflow-registry": ({"tags": {"owner": "me"}}, "registry", frozenset({"tags.owner"})),
+    "resourcegroups/rg-mlflow-staging": ({"tags": {"policy": "it"}}, "group", frozenset({"tags.policy"})),
+    "registries/crmlflowstagingg0dmk": (
+        {"publicNetworkAccess": "Enabled", "adminUserEnabled": True},
+        "images-registry",
+        frozenset({"publicNetworkAccess", "adminUserEnabled"}),
+    ),
+    "scheduledqueryrules/log-mlflow-staging-overload": (
+        {"enabled": False},
+        "monitoring-overload",
+        frozenset({"enabled"}),
+    ),
+    "workspaces/log-mlflow-staging": (
+        {"retentionInDays": 60},
+        "monitoring-workspace",
+        frozenset({"retentionInDays"}),
+    ),
+    "configurations/tcp_keepalives_idle": (
+        {"value": "600"},
+        "postgres-parameter-tcp-keepalives-idle",
+        frozenset({"value"}),
+    ),
+    "flexibleservers/psql-mlflow-staging-g0dmk": (
+        {"sku": {"name": "Standard_D4ds_v5"}, "backup": {"backupRetentionDays": 21}},
+        "postgres-server",
+        frozenset({"sku.name", "backup.backupRetentionDays"}),
+    ),
+    "storageaccounts/stmlflowstagingg0dmk": (
+        {
+            "publicNetworkAccess": "Enabled",
+            "networkRuleSet": {"defaultAction": "Allow"},
+            "allowSharedKeyAccess": True,
+            "minimumTlsVersion": "TLS1_0",
+        },
+        "store-account",
+        frozenset({"publicNetworkAccess", "networkRuleSet.defaultAction", "allowSharedKeyAccess", "minimumTlsVersion"}),
+    ),
+    "blobservices/default": (
+        {"deleteRetentionPolicy": {"days": 5}, "isVersioningEnabled": False},
+        "store-blob-service",
+        frozenset({"deleteRetentionPolicy.days", "isVersioningEnabled"}),
+    ),
+    "vaults/kv-mlflow-staging-g0dmk": (
+        {"properties": {"publicNetworkAccess": "Enabled"}},
+        "vault-vault",
+        frozenset({"properties.publicNetworkAccess"}),
+    ),
+}
+BLOCKING = {
+    "apps-environment",
+    "images-registry",
+    "monitoring-overload",
+    "network-container-apps-rules",
+    "store-account",
+    "store-blob-service",
+    "store-lock",
+    "vault-vault",
+}
+AZURE_ITSELF: Mapping[str, Mapping[str, Any]] = {
+    "flexibleservers/psql-mlflow-staging-g0dmk": {
+        "availabilityZone": "3",
+        "storage": {"storageSizeGB": 1024},
+    },
+    "storageaccounts/stmlflowstagingg0dmk": {"tags": {"hidden-link:by-azure": "Resource"}},
+}
+
+
+def identifier(azure: Azure, end: str) -> str:
+    (found,) = [key for key in azure.resources if key.endswith(f"/{end}")]
+    return found
+
+
+def engine_of(product: Product) -> Engine:
+    options = ("--stack", product.stack, "--config-file", str(product.config_file))
+    return Engine(folder=product.repository, environment=product.environment, options=options)
+
+
+def line(drift: Drift, name: str) -> Line:
+    (found,) = [one for one in drift.lines if one.step.name == name]
+    return found
+
+
+def names(drift: Drift) -> set[str]:
+    return {one.step.name for one in drift.lines}
+
+
+def test_what_differs_is_found_and_each_line_has_both_ways_out(living: Callable[[str], Cloud]) -> None:
+    cloud = living(STACK)
+    product, azure = cloud.stack(STACK), cloud.azure
+    engine = engine_of(product)
+    untouched = check(engine, STACK)
+    assert (untouched.lines, untouched.passed) == ([], [])
+
+    for end, values in AZURE_ITSELF.items():
+        azure.change(identifier(azure, end), **values)
+    silent = check(engine, STACK)
+    assert not silent.lines
+    # The program leaves zones and the growing disk to Azure, so that the engine passes over them.
+    assert [one.path for one in silent.passed] == ["tags.hidden-link:by-azure"]
+
+    for end, (given, _, _) in SOMEBODY.items():
+        azure.change(identifier(azure, end), **given)
+    rules = identifier(azure, "networksecuritygroups/vnet-mlflow-staging-container-apps")
+    azure.change(rules, securityRules=[*azure.resources[rules]["inputs"]["securityRules"], OPEN_TO_ANYBODY])
+    account = identifier(azure, "storageaccounts/stmlflowstagingg0dmk")
+    del azure.resources[f"{account}/providers/microsoft.authorization/locks/do-not-delete"]
+    azure.save()
+    before = azure.calls()
+    found = check(engine, STACK)
+    differ = {one.step.name: frozenset(difference.path for difference in one.differences) for one in found.lines}
+    assert differ == {
+        **{name: paths for _, name, paths in SOMEBODY.values()},
+        "network-container-apps-rules": {"securityRules[temp-debug]"},
+        "store-lock": frozenset(),
+    }
+    assert sum(max(1, len(paths)) for paths in differ.values()) == 22
+    assert {one.step.name for one in found.lines if one.blocks} == BLOCKING
+    assert line(found, "store-lock").gone
+    (rule,) = line(found, "network-container-apps-rules").dangers
+    assert rule == "opens the network to the internet"
+    # Looking changes nothing.
+    assert {call["operation"] for call in azure.calls()[len(before) :]} <= {"read"}
+
+    values = product.values
+    kept = ways_out(found, line(found, "gateway"), values).keep
+    assert kept is not None
+    assert not kept.refused
+    refused = ways_out(found, line(found, "tracking"), values).keep
+    assert refused is not None
+    assert [one.field for one in refused.refused] == ["limits.databasePool"]
+    assert ways_out(found, line(found, "store-account"), values).keep is None
+
+    # To keep: each command's value, by the program, makes what is on Azure.
+    for name in ("gateway", "artifacts", "monitoring-workspace", "postgres-server"):
+        keep = ways_out(found, line(found, name), values).keep
+        assert keep is not None, name
+        assert not keep.refused, keep
+        for command in keep.commands:
+            program, *arguments = shlex.split(command)
+            assert (program, arguments[:3]) == ("pulumi", ["config", "set", "--path"])
+            must(product.run("config", *arguments[1:-2]))
+
+    # To revert: these and no others.
+    reverted = ["store-account", "store-lock", "network-container-apps-rules"]
+    with pytest.raises(CommandError, match="'vault' of staging does not differ on Azure; expected one of: "):
+        bring_back(engine, STACK, ["vault"], confirmed=True)
+    assert bring_back(engine, STACK, reverted, confirmed=True) == ExitCode.DONE
+    assert names(check(engine, STACK)) == differ.keys() - set(reverted)
+
+    # What was to be kept needs no update any more; the rest goes back by the next one.
+    must(product.up("--refresh"))
+    after = {end: azure.resources[identifier(azure, end)]["inputs"] for end in SOMEBODY}
+    assert after["containerapps/mlflow-gateway"]["template"]["scale"]["maxReplicas"] == 6
+    assert after["flexibleservers/psql-mlflow-staging-g0dmk"]["backup"]["backupRetentionDays"] == 21
+    assert after["vaults/kv-mlflow-staging-g0dmk"]["properties"]["publicNetworkAccess"] == "Disabled"
+    assert check(engine, STACK).lines == []
