@@ -100,7 +100,7 @@ class TokenFile:
     def keep(self, wait: Callable[[float], bool]) -> None:
         """Write it again whenever it is due, until `wait`, which takes seconds, returns True.
 
-        A service that does not answer is asked again: the token of before is valid for as long again.
+        A service that does not answer is asked again: the previous token is valid for as long again.
         """
         due = _SHORTEST_WAIT
         while not wait(due):
@@ -115,7 +115,7 @@ def signed_in(environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
     """Sign the block in as the workflow's identity, where there is one; nothing of it stays behind.
 
     Sets AZURE_FEDERATED_TOKEN_FILE, and for the Azure provider ARM_USE_OIDC, ARM_CLIENT_ID and ARM_TENANT_ID where they
-    are absent. Raises CommandError where no token is to be had.
+    are absent. Raises CommandError where the service sends no token.
     """
     found = request(environ)
     if found is None:
