@@ -1,0 +1,77 @@
+"""Microsoft.Network: networks, security groups, addresses, gateways, DNS records."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from delivery.offline_azure.combinations.rule import Problem, ip_range
+from delivery.offline_azure.limits import at
+
+
+def network(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Microsoft Learn, "Azure Virtual Network FAQ": ranges are written by their first address and do not overlap."""
+    ranges = []
+    for prefix in at(inputs, "addressSpace.addressPrefixes[]"):
+        try:
+            ranges.append(ipaddress.ip_network(prefix))
+        except ValueError:
+            yield "InvalidCIDRNotation", f"The address prefix {prefix} has an invalid CIDR notation."
+    for number, one in enumerate(ranges):
+        if any(one.overlaps(other) for other in ranges[number + 1 :]):
+            yield "InvalidAddressSpace", f"The address prefix {one} overlaps with another one of the network."
+
+
+def security_group(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Microsoft Learn, "Azure network security groups overview": priorities are of one rule in each direction."""
+    rules = inputs.get("securityRules") or []
+    for field, code in (("name", "SecurityRuleDuplicateName"), ("priority", "SecurityRuleConflict")):
+        counted = Counter(
+            (str(rule.get(field)).lower(), rule.get("direction") if field == "priority" else "") for rule in rules
+        )
+        for (value, _), times in counted.items():
+            if times > 1:
+                yield code, f"Security rules have conflicting {field} '{value}'."
+    for rule in rules:
+        for side in ("source", "destination"):
+            for field in ("AddressPrefix", "PortRange"):
+                many = f"{side}{field}es" if field == "AddressPrefix" else f"{side}{field}s"
+                if rule.get(f"{side}{field}") and rule.get(many):
+                    message = f"The rule '{rule.get('name')}' has both '{side}{field}' and '{many}'."
+                    yield "SecurityRuleParameterConflict", message
+        for ports in (*at(rule, "destinationPortRange"), *(rule.get("destinationPortRanges") or [])):
+            if ports != "*" and not _is_port_range(str(ports)):
+                yield "SecurityRuleInvalidPortRange", f"The port range '{ports}' is invalid."
+
+
+def _is_port_range(text: str) -> bool:
+    found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text)
+    return found is not None and int(found[1]) <= int(found[2] or found[1]) <= 65535
+
+
+def public_address(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Microsoft Learn, "Public IP addresses": a Standard address is static; Basic ones are retired."""
+    name, method = (inputs.get("sku") or {}).get("name", "Basic"), inputs.get("publicIPAllocationMethod", "Dynamic")
+    if inputs.get("sku") and name == "Basic":
+        yield "BasicSkuPublicIPAddressRetired", "Basic SKU public IP addresses can no longer be created."
+    if name == "Standard" and "publicIPAllocationMethod" in inputs and method != "Static":
+        yield "StandardSkuPublicIPAddressMustBeStatic", "A Standard SKU public IP address must be static."
+    zones = inputs.get("zones") or []
+    if not set(zones) <= {"1", "2", "3"} or len(set(zones)) < len(zones):
+        yield "InvalidAvailabilityZone", f"The zones {zones} are not different ones of 1, 2 and 3."
+
+
+def nat_gateway(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Microsoft Learn, "Azure NAT Gateway and availability zones": a Standard gateway is in one zone or in none."""
+    if (inputs.get("sku") or {}).get("name", "Standard") == "Standard" and len(inputs.get("zones") or []) > 1:
+        yield "NatGatewayMultipleZonesNotSupported", "A Standard NAT gateway is in one zone at most."
+
+
+def record_set(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Microsoft Learn, "Overview of DNS zones and records": an A record is an IPv4 address."""
+    for address in at(inputs, "aRecords[].ipv4Address"):
+        if ip_range(address) is None or "/" in str(address):
+            yield "BadRequest", f"The record '{address}' is no IPv4 address."
