@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from delivery.reference.configuration import REPOSITORY
-from infra.settings.guardrails import RULES
-from infra.settings.rules import DOCUMENT as WHERE
-from infra.settings.rules import Rule
+from infra.settings.guardrails import RULES, Rule
+from infra.settings.guardrails.rule import DOCUMENT as WHERE
 
 DOCUMENT = REPOSITORY / WHERE
 _INTRODUCTION = """\
 # Guardrails
 
-`mlflow-platform reference` writes this file from `infra/settings/guardrails.py`.
+`mlflow-platform reference` writes this file from `infra/settings/guardrails/`.
 
 What is possible, and still refused. The rules run inside the program, before it creates anything, so no flag of a
 command avoids them. A message names the value, what is allowed, a command, and the rule below. Wrong types, unknown
@@ -33,9 +32,9 @@ def render(rules: Sequence[Rule] = RULES) -> str:
 
 def _lines(rules: Sequence[Rule]) -> Iterator[str]:
     yield _INTRODUCTION
-    yield from ("", "| rule | applies to | refuses |", "|---|---|---|")
+    yield from ("", "| rule | about | applies to | refuses |", "|---|---|---|---|")
     for rule in rules:
-        yield f"| [{rule.id}](#{rule.id}) | {rule.scope} | {rule.refuses} |"
+        yield f"| [{rule.id}](#{rule.id}) | {rule.subject} | {rule.scope} | {rule.refuses} |"
     for rule in rules:
         yield from ("", f"## {rule.id}", "")
         yield f"Applies to {rule.scope}. Refuses {rule.refuses}."

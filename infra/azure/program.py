@@ -9,15 +9,14 @@ from components.compute.container_apps.image import Image
 from components.compute.contract import Ingress, WorkloadIdentity
 from components.mlflow.platform import PlatformArgs
 from components.mlflow.topology import DataAddresses, Topology
+from infra import tags
 from infra.azure.access import admit_workflows, grant_access
 from infra.azure.compute import KINDS
 from infra.azure.data import Data, create_data_plane
 from infra.azure.foundation import Foundation, create_foundation
-from infra.settings import guardrails
 from infra.settings.azure import AzureSettings
 from infra.settings.model import Settings
 from infra.stack import Stack
-from infra.tags import REQUIRED
 
 # Each container has a network of its own.
 _PORT = 8080
@@ -29,7 +28,7 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
     """Create everything but the services, and return how those run. Without an image there are none."""
     kind = KINDS[settings.compute]
     kind.check()
-    guardrails.require_tags(REQUIRED)
+    tags.require()
     base = create_foundation(settings, azure, subnets=kind.subnets, logs=kind.log_table)
     place = kind.create_place(base, azure)
     host = place.gateway_host

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from components.mlflow.limits import LIMITS, Limits
 from components.mlflow.roles import SERVICES, Role
 from components.mlflow.topology import Size
-from infra.settings import guardrails
+from infra.settings import consistency, guardrails
 from infra.settings.azure import AzureSettings
 from infra.settings.fields import AUTO, Section, Whole, bounded, described, keys
 from infra.settings.local import LocalPart, LocalSettings
@@ -120,6 +120,7 @@ def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = (),
         azure=azure,
         checkout=checkout,
     )
+    consistency.check(problems, settings)
     guardrails.check(problems, settings)
     problems.finish()
     return settings

@@ -1,4 +1,4 @@
-"""Microsoft.Insights: alert rules and whom they notify."""
+"""Microsoft.Insights: alert rules, and the action groups that they notify."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from components.azure.artifact_store import Redundancy
 from components.azure.postgres_size import HighAvailability
 from infra.settings.azure import AzureSettings, DataClassification
-from infra.settings.guardrails import RESERVED_TAGS
+from infra.settings.consistency import RESERVED_TAGS
 from infra.settings.model import SettingsError, parse
 from infra.settings.profiles import ComputeKind
 from infra.tags import tags

@@ -16,6 +16,7 @@ from components.mlflow.roles import Role
 from delivery.reference import guardrails as guardrails_page
 from infra import tags
 from infra.settings import guardrails
+from infra.settings.guardrails.connections import LOCAL_CONNECTIONS
 from infra.settings.model import SettingsError, parse
 from mlflow_runtime.artifacts import blocks, memory
 from tests.support.recorder import SUBSCRIPTION_ID, record
@@ -112,7 +113,7 @@ def test_tokens_are_sent_to_no_address_without_tls(monkeypatch: pytest.MonkeyPat
 
 
 def made_with(given: Any) -> None:
-    guardrails.require_tags(tags.REQUIRED)
+    tags.require()
     managedidentity.UserAssignedIdentity("one", resource_group_name="rg", tags=given)
 
 
@@ -134,7 +135,7 @@ def test_no_tags_and_empty_ones_are_none(given: Any) -> None:
 
 def test_what_takes_no_tags_needs_none() -> None:
     def program() -> None:
-        guardrails.require_tags(tags.REQUIRED)
+        tags.require()
         network.Subnet("subnet", resource_group_name="rg", virtual_network_name="vnet", address_prefix="10.0.0.0/28")
 
     assert record(program, preview=False).names == ["subnet"]
@@ -210,7 +211,7 @@ def test_the_largest_pool_that_is_named_is_taken() -> None:
 
 def test_the_local_server_has_a_limit_too() -> None:
     """Its replicas are replaced in place, each on its own port: no successor runs beside one."""
-    assert int(cluster._SETTINGS["max_connections"]) == guardrails.LOCAL_CONNECTIONS
+    assert int(cluster._SETTINGS["max_connections"]) == LOCAL_CONNECTIONS
     with pytest.raises(SettingsError, match=r"the local PostgreSQL takes 400 - 3 reserved = 397"):
         parse({"profile": "local", "tracking": {"minReplicas": 5}}, "local")
     parse({"profile": "local", "tracking": {"minReplicas": 3}}, "local")

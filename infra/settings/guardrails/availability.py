@@ -1,4 +1,4 @@
-"""What a stack for users may not be without: checks of stacks with profile prod."""
+"""What a stack survives without an outage."""
 
 from __future__ import annotations
 
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 # Two, so that the loss of one, or of its zone, is no outage.
 LEAST_REPLICAS = 2
-# Two weeks: a loss is noticed after a holiday, and database and artifacts go back to the same day.
-LEAST_DAYS_BACK = 14
-# CIS Microsoft Azure Foundations: logs are retained for 90 days or more.
-LEAST_LOG_DAYS = 90
 _SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
-_EXAMPLE_BUDGET = 1200
 
 
 def survives_the_loss_of_a_replica(problems: Problems, settings: Settings) -> None:
@@ -61,48 +56,3 @@ def survives_the_loss_of_a_zone(problems: Problems, azure: AzureSettings) -> Non
         field, value = "storage.redundancy", str(azure.storage.redundancy)
         others = " or ".join(each for each in Redundancy if each is not Redundancy.LOCAL)
         problems.note(field, value, allowed.format(others), problems.remove(field))
-
-
-def can_go_back(problems: Problems, azure: AzureSettings) -> None:
-    """Refuse a database or artifacts that can be restored for a few days alone."""
-    for field, days in (
-        ("database.backupDays", azure.database.backup_days),
-        ("storage.softDeleteDays", azure.storage.soft_delete_days),
-        ("storage.oldVersionsAfterDays", azure.storage.old_versions_after_days),
-    ):
-        if days < LEAST_DAYS_BACK:
-            problems.note(field, days, f"at least {LEAST_DAYS_BACK} days in prod", problems.remove(field))
-
-
-def keeps_its_logs(problems: Problems, azure: AzureSettings) -> None:
-    """Refuse logs that are gone before an incident is investigated."""
-    field, days = "monitoring.retentionDays", azure.monitoring.retention_days
-    if days < LEAST_LOG_DAYS:
-        problems.note(field, days, f"at least {LEAST_LOG_DAYS} days in prod", problems.remove(field))
-
-
-def has_a_budget(problems: Problems, azure: AzureSettings) -> None:
-    """Refuse a stack whose costs nobody hears of."""
-    if azure.monitoring.monthly_budget is None:
-        field = "monitoring.monthlyBudget"
-        problems.note(field, None, "an amount in prod, as in 1200", problems.set(field, _EXAMPLE_BUDGET))
-
-
-def has_someone_on_call(problems: Problems, azure: AzureSettings) -> None:
-    """Refuse alerts that reach nobody."""
-    if not azure.monitoring.emails:
-        field = "monitoring.emails"
-        remedy = problems.set(f"{field}[0]", "oncall@example.com")
-        problems.note(field, [], "at least one address in prod", remedy)
-
-
-def has_a_private_registry(problems: Problems, azure: AzureSettings) -> None:
-    """Refuse a registry that the internet reaches."""
-    if not azure.private_registry:
-        problems.note("privateRegistry", "false", "true in prod", problems.remove("privateRegistry"))
-
-
-def cannot_be_purged(problems: Problems, azure: AzureSettings) -> None:
-    """Refuse a vault whose secrets can be lost for good, also while `protect` is off."""
-    if not azure.purge_protection:
-        problems.note("purgeProtection", "false", "true in prod", problems.remove("purgeProtection"))

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 DOCUMENT = "docs/guardrails.md"
 
 
+class Subject(enum.StrEnum):
+    """What a rule is about. Its checks are in the module of that name."""
+
+    EXPOSURE = "who reaches the stack"
+    DEPLOYMENT = "who deploys it"
+    NAMES = "names"
+    CONNECTIONS = "database connections"
+    AVAILABILITY = "outages"
+    RECOVERY = "lost data"
+    OPERATION = "logs, alerts and costs"
+
+
 class Scope(enum.StrEnum):
     """The stacks that a rule looks at."""
 
@@ -37,6 +49,7 @@ class Rule:
     """
 
     id: str
+    subject: Subject
     scope: Scope
     refuses: str
     reason: str

@@ -1,0 +1,142 @@
+"""Checks of several fields: values that contradict each other, this version, or what Azure has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from components.azure.identity import FederatedSubject
+from components.compute.container_apps import rendering
+from components.mlflow.roles import Role
+from components.mlflow.topology import Size
+from infra.naming import Names
+from infra.settings import ports
+from infra.settings.azure import AzureSettings, GithubSettings
+from infra.settings.ports import LocalPort
+from infra.settings.problems import Problems, path
+from infra.settings.profiles import ComputeKind, ProfileName
+
+if TYPE_CHECKING:
+    from infra.settings.model import Settings
+
+# Names of resources are made of it, and no type of Azure takes a hyphen at the end or two in a row everywhere.
+_STACK_NAME = re.compile(r"(?!.*--)[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
+_AVAILABLE = (ComputeKind.LOCAL, ComputeKind.CONTAINER_APPS)
+RESERVED_TAGS = ("owner", "cost-center", "data-classification", "environment", "managed-by", "application", "stack")
+"""The tags that the program writes."""
+# Microsoft Learn, "Use tags to organize your Azure resources": private DNS zones take 15 tags, the least of all types.
+_MOST_EXTRA_TAGS = 8
+_github = FederatedSubject.github_environment
+
+
+def check(problems: Problems, settings: Settings) -> None:
+    """Record every value that cannot be together with another, with this version, or with Azure."""
+    _stack_has_a_usable_name(problems, settings)
+    _compute_fits_the_profile(problems, settings.profile, settings.compute)
+    if settings.compute is ComputeKind.CONTAINER_APPS:
+        _sizes_of_container_apps(problems, settings.sizes)
+    azure = settings.azure
+    if azure is None:
+        _replicas_have_ports(problems, settings.sizes)
+        return
+    _tags_are_free(problems, azure.tags.extra)
+    _database_exists(problems, azure)
+    _tiers_are_in_order(problems, azure)
+    _budget_is_whole(problems, azure)
+    if azure.github is not None:
+        _workflows_can_sign_in(problems, azure.github)
+    _client_networks_have_names(problems, azure)
+
+
+def _stack_has_a_usable_name(problems: Problems, settings: Settings) -> None:
+    stack, remedy = settings.stack, problems.rename("mlflow")
+    if not _STACK_NAME.fullmatch(stack):
+        allowed = "1 to 20 lower-case letters, digits and single '-', a letter first and no '-' last"
+        problems.note("stack", stack, allowed, remedy)
+    elif settings.azure is not None:
+        # Stacks whose names Azure would refuse in one of the resources' names.
+        problems.built("stack", stack, remedy, lambda: Names(stack=stack, suffix="aaaaa"))
+
+
+def _compute_fits_the_profile(problems: Problems, profile: ProfileName, compute: ComputeKind) -> None:
+    remedy = problems.remove("compute")
+    if (compute is ComputeKind.LOCAL) != (profile is ProfileName.LOCAL):
+        allowed = "local with profile local, container_apps or aks with dev, staging and prod"
+        problems.note("compute", str(compute), allowed, remedy)
+    elif compute not in _AVAILABLE:
+        problems.note("compute", str(compute), f"{', '.join(_AVAILABLE)} in this version", remedy)
+
+
+def _sizes_of_container_apps(problems: Problems, sizes: Mapping[Role, Size]) -> None:
+    for role, size in sizes.items():
+        problems.built(
+            role.value,
+            f"{size.cpu:g} cores, {size.memory_mib} MiB, spool {size.spool_mib} MiB",
+            problems.reset(*(f"{role}.{key}" for key in ("cpu", "memoryMib", "spoolMib"))),
+            partial(rendering.check_size, role, cpu=size.cpu, memory_mib=size.memory_mib, spool_mib=size.spool_mib),
+        )
+
+
+def _replicas_have_ports(problems: Problems, sizes: Mapping[Role, Size]) -> None:
+    """On one machine a service has a fixed number of replicas, each with a port of its own."""
+    for role, size in sizes.items():
+        most, replicas = len(ports.OFFSETS[LocalPort(role.value)]), size.scale.minimum
+        if not 1 <= replicas <= most:
+            field = f"{role}.minReplicas"
+            remedy = problems.set(field, min(max(replicas, 1), most))
+            problems.note(field, replicas, f"1 to {most} with compute local", remedy)
+
+
+def _tags_are_free(problems: Problems, extra: Mapping[str, str]) -> None:
+    if len(extra) > _MOST_EXTRA_TAGS:
+        allowed = f"an object of at most {_MOST_EXTRA_TAGS} names and values"
+        surplus = [path("tags", "extra", name) for name in [*extra][_MOST_EXTRA_TAGS:]]
+        problems.note("tags.extra", dict(extra), allowed, problems.reset(*surplus))
+    for name in extra.keys() & {*RESERVED_TAGS}:
+        field = path("tags", "extra", name)
+        problems.note(field, extra[name], "names that the program does not set itself", problems.remove(field))
+
+
+def _database_exists(problems: Problems, azure: AzureSettings) -> None:
+    """The component knows which sizes and combinations there are; here they are refused with all other problems."""
+    wanted = azure.database
+    fields = [f"database.{key}" for key in ("sku", "storageGib", "highAvailability")]
+    shown = wanted.model_dump(mode="json", by_alias=True)
+    problems.built("database", shown, problems.reset(*fields), lambda: wanted.size)
+
+
+def _tiers_are_in_order(problems: Problems, azure: AzureSettings) -> None:
+    days = {"coolAfterDays": azure.storage.cool_after_days, "coldAfterDays": azure.storage.cold_after_days}
+    remedy = problems.reset(*(f"storage.{key}" for key in days))
+    problems.built("storage", days, remedy, lambda: azure.storage.lifecycle)
+
+
+def _budget_is_whole(problems: Problems, azure: AzureSettings) -> None:
+    monitoring = azure.monitoring
+    if monitoring.monthly_budget is not None and not monitoring.emails:
+        remedy = problems.set("monitoring.emails[0]", "oncall@example.com")
+        problems.note("monitoring.emails", [], "at least one address with a monthlyBudget", remedy)
+
+
+def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:
+    repository, deploy, preview = github.repository, github.deploy_environment, github.preview_environment
+    environments = problems.reset("github.deployEnvironment", "github.previewEnvironment")
+    name = problems.set("github.repository", "example/mlflow-platform")
+    if not problems.built("github.repository", repository, name, partial(_github, repository, "any")):
+        return
+    for key, environment in (("deployEnvironment", deploy), ("previewEnvironment", preview)):
+        field = f"github.{key}"
+        problems.built(field, environment, problems.remove(field), partial(_github, "a/b", environment))
+    if deploy == preview:
+        allowed = "another environment than deployEnvironment, since a preview must not hold the rights of a deployment"
+        problems.note("github.previewEnvironment", preview, allowed, environments)
+
+
+def _client_networks_have_names(problems: Problems, azure: AzureSettings) -> None:
+    """Links are named after them."""
+    given = azure.network.client_networks
+    if len(azure.network.clients_by_name) < len(given):
+        field = "network.clientNetworks"
+        problems.note(field, list(given), "networks with different names", problems.remove(field))

@@ -1,0 +1,41 @@
+"""Who deploys a stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.settings.problems import Problems
+from infra.settings.profiles import ProfileName
+
+if TYPE_CHECKING:
+    from infra.settings.model import Settings
+
+
+def repository_is_this_one(problems: Problems, settings: Settings) -> None:
+    """Refuse another repository; their names do not differ by case on GitHub."""
+    github = settings.azure.github if settings.azure else None
+    if github is not None and settings.checkout and github.repository.lower() != settings.checkout.lower():
+        field = "github.repository"
+        allowed = f"{settings.checkout}, whose workflow runs this program"
+        problems.note(field, github.repository, allowed, problems.set(field, settings.checkout))
+
+
+def environments_are_the_stacks(problems: Problems, settings: Settings) -> None:
+    """Refuse an environment in which another stack's jobs run."""
+    github = settings.azure.github if settings.azure else None
+    if github is None:
+        return
+    own = {name for each in (settings.stack, settings.profile) for name in _environments(each)}
+    others = {name for profile in ProfileName for name in _environments(profile)} - own
+    for key, environment in (
+        ("deployEnvironment", github.deploy_environment),
+        ("previewEnvironment", github.preview_environment),
+    ):
+        if environment.lower() in others:
+            field = f"github.{key}"
+            allowed = f"an environment of this stack's own, as in {settings.stack}"
+            problems.note(field, environment, allowed, problems.remove(field))
+
+
+def _environments(stack: str) -> tuple[str, str]:
+    return stack, f"{stack}-preview"

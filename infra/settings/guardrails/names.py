@@ -1,0 +1,36 @@
+"""What the names of a stack and of its region promise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.settings import regions
+from infra.settings.azure import AzureSettings
+from infra.settings.problems import Problems
+from infra.settings.profiles import ProfileName
+
+if TYPE_CHECKING:
+    from infra.settings.model import Settings
+
+# From the least to the most that a stack is protected.
+_STRICTNESS = (ProfileName.LOCAL, ProfileName.DEV, ProfileName.STAGING, ProfileName.PROD)
+
+
+def profile_is_the_names(problems: Problems, settings: Settings) -> None:
+    """Refuse a stack that is called prod, or prod-eu, without what prod promises."""
+    stack = settings.stack
+    named = next((each for each in _STRICTNESS if stack == each or stack.startswith(f"{each}-")), None)
+    if named in (ProfileName.STAGING, ProfileName.PROD) and _weaker(settings.profile, named):
+        allowed = f"{named}, or a stricter profile, for a stack named {stack}"
+        problems.note("profile", str(settings.profile), allowed, problems.set("profile", named))
+
+
+def _weaker(profile: ProfileName, than: ProfileName) -> bool:
+    return _STRICTNESS.index(profile) < _STRICTNESS.index(than)
+
+
+def region_is_no_misspelling(problems: Problems, azure: AzureSettings) -> None:
+    """Refuse a region that does not exist, if it is nearly the name of one that does."""
+    if (meant := regions.meant_by(azure.location)) is not None:
+        allowed = f"a region of Azure, as in {meant}"
+        problems.note("location", azure.location, allowed, problems.set("location", meant))
