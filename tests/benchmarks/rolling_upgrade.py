@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +46,7 @@ class Gateway:
 
     def ask(self, path: str, body: Any = None) -> Answer:
         data = None if body is None else json.dumps(body).encode()
-        answer = self.stack.ask(path, data=data, headers={"Content-Type": "application/json"})
-        headers = Message()
-        for name, value in answer.headers.items():
-            headers[name] = value
-        return Answer(answer.status, headers, answer.body)
+        return self.stack.ask(path, data=data, headers={"Content-Type": "application/json"})
 
 
 @contextlib.contextmanager
@@ -131,10 +126,10 @@ def _refusal(stack: RunningStack, image: Image) -> str:
         command_line(beside), env=environment(beside), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        eventually(lambda: b"revision" in stack.ask("/ready", port=port).body, what="a reason on /ready")
+        eventually(lambda: b"revision" in stack.ask("/ready", port=port).content, what="a reason on /ready")
         answer = stack.ask("/ready", port=port)
         assert answer.status == 503, answer
-        return f"{answer.status} {answer.body.decode()[:600]}"
+        return f"{answer.status} {answer.content.decode()[:600]}"
     finally:
         child.terminate()
         child.wait(60)

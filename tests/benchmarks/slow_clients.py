@@ -1,7 +1,7 @@
 """The smoke program beside clients that take and send artifacts slowly.
 
 `python -m tests.benchmarks.slow_clients` brings a stack of its own up, runs the smoke program alone, then beside slow
-readers of one artifact of 40 MiB and slow writers, all through the gateway, and prints the seconds of both runs. Exit
+readers of one artifact of 40 MiB and slow writers, all through the gateway, and prints the seconds of each step. Exit
 code 1 if the smoke program fails.
 """
 
@@ -9,70 +9,60 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from delivery.local.configuration import REPOSITORY
 from tests.support.command_line import mlflow_platform
 from tests.support.local_stack import RunningStack
+from tests.support.slow_clients import connection, trickling
 
 _MIB = 1 << 20
 _LARGE = "/api/2.0/mlflow-artifacts/artifacts/slow/large.bin"
+_BEGIN_SECONDS = 0.02
 
 
 @contextlib.contextmanager
 def slow_clients(url: str, readers: int, writers: int) -> Iterator[None]:
-    """Each takes or sends a KiB a second, somewhat more than the least that the gateway lets go on."""
-    host = str(urlsplit(url).netloc)
-    over = threading.Event()
+    """Open the transfers one after the other, since one that has not begun counts as in flight, and hold them."""
+    host, port = str(urlsplit(url).netloc), int(urlsplit(url).port or 0)
     head = f" HTTP/1.1\r\nHost: {host}\r\nContent-Length: "
+    requests = [f"GET {_LARGE}{head}0\r\n\r\n"] * readers
+    requests += [f"PUT {_LARGE}.{number}{head}{40 * _MIB}\r\n\r\n" for number in range(writers)]
     with contextlib.ExitStack() as opened:
-
-        def connection(request: str) -> socket.socket:
-            made = opened.enter_context(socket.socket())
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-            made.connect((urlsplit(url).hostname, urlsplit(url).port))
-            made.sendall(request.encode())
-            made.setblocking(False)
-            time.sleep(0.02)
-            return made
-
-        taking = [connection(f"GET {_LARGE}{head}0\r\n\r\n") for _ in range(readers)]
-        sending = [connection(f"PUT {_LARGE}.{number}{head}{40 * _MIB}\r\n\r\n") for number in range(writers)]
-
-        def trickle() -> None:
-            while not over.wait(0.5):
-                for each in taking:
-                    with contextlib.suppress(BlockingIOError):
-                        each.recv(1024)
-                for each in sending:
-                    with contextlib.suppress(BlockingIOError):
-                        each.send(bytes(1024))
-
-        thread = threading.Thread(target=trickle)
-        thread.start()
-        try:
+        connections = []
+        for request in requests:
+            connections.append(opened.enter_context(connection(port, request)))
+            time.sleep(_BEGIN_SECONDS)
+        with trickling(connections[:readers], connections[readers:]):
             yield
-        finally:
-            over.set()
-            thread.join()
 
 
-def smoke(url: str) -> tuple[int, float]:
-    """Exit code and seconds of the smoke program."""
-    begun = time.monotonic()
-    done = subprocess.run(mlflow_platform("smoke", url), cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
+def smoke(url: str) -> dict[str, Any]:
+    """Return the report of the smoke program."""
+    command = mlflow_platform("smoke", url, "--json")
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    if not found["passed"]:
         print(done.stdout + done.stderr, file=sys.stderr)
-    return done.returncode, time.monotonic() - begun
+    return found
+
+
+def table(alone: Mapping[str, Any], beside: Mapping[str, Any], clients: str) -> Iterator[str]:
+    """Yield a row for each step and one for all of them: the seconds without the clients and with them."""
+    yield f"| step | alone, s | beside {clients}, s |"
+    yield "|---|---|---|"
+    for one, other in zip(alone["steps"], beside["steps"], strict=True):
+        yield f"| {one['name']} | {one['seconds']:.2f} | {other['seconds']:.2f} ({other['state']}) |"
+    yield f"| all | {alone['seconds']:.1f} | {beside['seconds']:.1f} |"
 
 
 def main() -> int:
@@ -86,16 +76,15 @@ def main() -> int:
     try:
         stack.up()
         assert stack.ask(_LARGE, method="PUT", data=bytes(40 * _MIB), timeout=120).status == 200
-        alone, alone_seconds = smoke(stack.url)
+        alone = smoke(stack.url)
         with slow_clients(stack.url, arguments.readers, arguments.writers):
-            beside, beside_seconds = smoke(stack.url)
-        print("| clients | exit code | seconds |\n|---|---|---|")
-        print(f"| none | {alone} | {alone_seconds:.1f} |")
-        print(f"| {arguments.readers} readers, {arguments.writers} writers | {beside} | {beside_seconds:.1f} |")
+            beside = smoke(stack.url)
+        for line in table(alone, beside, f"{arguments.readers} readers and {arguments.writers} writers"):
+            print(line)
     finally:
         stack.run("destroy", "--yes")
         shutil.rmtree(folder)
-    return 1 if alone or beside else 0
+    return 0 if alone["passed"] and beside["passed"] else 1
 
 
 if __name__ == "__main__":

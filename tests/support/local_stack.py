@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,13 @@ import yaml
 from components.compute.local.supervisor import Supervisor, SupervisorError
 from delivery.local.configuration import PROJECT, REPOSITORY, STACK, LocalStack
 from delivery.local.status import processes
+from tests.support.answer import Answer
 from tests.support.command_line import mlflow_platform
 from tests.support.ports import first_of_free_ports
 from tests.support.waiting import until
 
 PORTS = 60
 UP_SECONDS = 300
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer, errors included."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -138,14 +128,17 @@ class RunningStack:
                 retries=False,
                 redirect=False,
             )
-            return Answer(answer.status, dict(answer.headers), answer.data)
+            received = Message()
+            for name, value in answer.headers.items():
+                received[name] = value
+            return Answer(answer.status, received, answer.data)
 
     def call(self, path: str, body: Any | None = None) -> Any:
         """A JSON call of MLflow's REST API 2.0 through the gateway; the answer must be 200."""
         data = None if body is None else json.dumps(body).encode()
         answer = self.ask(f"/api/2.0/mlflow/{path}", data=data, headers={"Content-Type": "application/json"})
-        assert answer.status == 200, (path, answer.status, answer.body)
-        return answer.json()
+        assert answer.status == 200, (path, answer.status, answer.content)
+        return answer.body
 
     def healthy(self) -> bool:
         """Whether every process is ready, and the gateway has noticed: it asks its upstreams once a second.

@@ -1,4 +1,4 @@
-"""An offline Azure, and a program on it that the real engine runs, for the modules that name its source."""
+"""Offline Azures, and a program on one that the real engine runs, for the modules that name its source."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ from tests.support.engine import Program, served
 
 @pytest.fixture
 def azure(tmp_path: Path) -> Azure:
+    """An Azure with the resource group `rg`, that takes requests as short as tests write them."""
+    made = Azure(tmp_path / "azure.json")
+    made.create("azure-native:resources:ResourceGroup", {"resourceGroupName": "rg", "location": "westeurope"})
+    return made
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Azure:
+    """An empty Azure that checks requests against ARM's schemas too, where they are present."""
     return Azure(tmp_path / "azure.json", checks=arm.CHECKS)
 
 
 @pytest.fixture
-def program(request: pytest.FixtureRequest, tmp_path: Path, azure: Azure) -> Iterator[Program]:
+def program(request: pytest.FixtureRequest, tmp_path: Path, checked: Azure) -> Iterator[Program]:
     """The program whose text is the module's SOURCE."""
-    with served(azure) as port:
+    with served(checked) as port:
         yield Program.written(tmp_path, request.module.SOURCE, port)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +19,6 @@ IN_GROUP = {"resourceGroupName": "rg"}
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
 READER = "/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7"
 GUID = "11111111-1111-1111-1111-111111111111"
-
-
-@pytest.fixture
-def azure(tmp_path: Path) -> Azure:
-    cloud = Azure(tmp_path / "azure.json")
-    answer(cloud, "resources:ResourceGroup", **PLACED)
-    return cloud
 
 
 def answer(azure: Azure, short: str, **inputs: Any) -> dict[str, Any]:

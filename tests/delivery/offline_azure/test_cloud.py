@@ -29,13 +29,6 @@ def vault(**properties: Any) -> dict[str, Any]:
     return {**PLACED, "vaultName": "kv-one", "properties": {**always, **properties}}
 
 
-@pytest.fixture
-def azure(tmp_path: Path) -> Azure:
-    cloud = Azure(tmp_path / "azure.json")
-    cloud.create(GROUP, PLACED)
-    return cloud
-
-
 def refused(code: str) -> Any:
     return pytest.raises(RefusedError, match=f'Code="{code}"')
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from delivery.offline_azure.rest import ManagementApi
 PLACED = {"resourceGroupName": "rg", "location": "westeurope"}
 CHILD = {"resourceGroupName": "rg", "serverName": "psql-one"}
 TOKENS_ALONE = {"activeDirectoryAuth": "Enabled", "passwordAuth": "Disabled"}
-
-
-@pytest.fixture
-def azure(tmp_path: Path) -> Azure:
-    cloud = Azure(tmp_path / "azure.json")
-    make(cloud, "resources:ResourceGroup", **PLACED)
-    return cloud
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
 READER = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/acdd72a7"
 FIRST = "11111111-1111-1111-1111-111111111111"
 SECOND = "22222222-2222-2222-2222-222222222222"
-
-
-@pytest.fixture
-def azure(tmp_path: Path) -> Azure:
-    cloud = Azure(tmp_path / "azure.json")
-    make(cloud, "resources:ResourceGroup", **PLACED)
-    return cloud
 
 
 def make(azure: Azure, short: str, **inputs: Any) -> str:

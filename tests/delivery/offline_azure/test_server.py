@@ -23,26 +23,28 @@ def written(azure: Azure, operation: str) -> list[str]:
     return [call["type"].split(":")[-1] for call in azure.calls() if call["operation"] == operation]
 
 
-def test_the_administrator_is_set_as_soon_as_the_server_lets_it(program: Program, azure: Azure) -> None:
+def test_the_administrator_is_set_as_soon_as_the_server_lets_it(program: Program, checked: Azure) -> None:
     up = must(program.up())
-    refused = [call for call in azure.calls() if NOT_ACCESSIBLE in call.get("refused", "")]
+    refused = [call for call in checked.calls() if NOT_ACCESSIBLE in call.get("refused", "")]
     assert len(refused) == postgres.SETTLING_CALLS
     assert "retrying create" in up.text
-    created = written(azure, "create")
+    created = written(checked, "create")
     assert created.index("AdministratorsMicrosoftEntra") < created.index("Configuration")
-    assert databases(azure) == []
+    assert databases(checked) == []
     must(program.preview("--expect-no-changes"))
     must(program.destroy())
-    assert azure.resources == {}
+    assert checked.resources == {}
     # They went with the server: nothing was set or deleted one by one.
-    assert not {"AdministratorsMicrosoftEntra", "Configuration"} & set(written(azure, "delete"))
+    assert not {"AdministratorsMicrosoftEntra", "Configuration"} & set(written(checked, "delete"))
 
 
 @pytest.mark.parametrize("protect", [False, True], ids=["dev", "prod"])
-def test_a_database_that_an_earlier_version_made_stays_on_azure(program: Program, azure: Azure, protect: bool) -> None:
+def test_a_database_that_an_earlier_version_made_stays_on_azure(
+    program: Program, checked: Azure, protect: bool
+) -> None:
     program.configure(older="true", protect=str(protect).lower())
     must(program.up())
-    assert sorted(databases(azure)) == ["registry", "tracking"]
+    assert sorted(databases(checked)) == ["registry", "tracking"]
 
     program.configure(older="false")
     first = must(program.up())
@@ -54,5 +56,5 @@ def test_a_database_that_an_earlier_version_made_stays_on_azure(program: Program
     must(program.up())
     assert "postgres-database" not in must(program.run("stack", "--show-urns", "--stack=test")).text
     must(program.preview("--expect-no-changes"))
-    assert sorted(databases(azure)) == ["registry", "tracking"]
-    assert "Database" not in written(azure, "delete")
+    assert sorted(databases(checked)) == ["registry", "tracking"]
+    assert "Database" not in written(checked, "delete")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from components.azure.postgres_args import PARAMETERS
@@ -15,12 +13,11 @@ CONFIGURATION = "azure-native:dbforpostgresql:Configuration"
 
 
 @pytest.fixture
-def azure(tmp_path: Path) -> Azure:
-    cloud = Azure(tmp_path / "azure.json")
-    placed = {"resourceGroupName": "rg", "location": "westeurope"}
-    cloud.create("azure-native:resources:ResourceGroup", placed)
-    cloud.create("azure-native:dbforpostgresql:Server", {**placed, "serverName": "psql"})
-    return cloud
+def azure(azure: Azure) -> Azure:
+    """With a server."""
+    placed = {"resourceGroupName": "rg", "location": "westeurope", "serverName": "psql"}
+    azure.create("azure-native:dbforpostgresql:Server", placed)
+    return azure
 
 
 def parameter(name: str, value: str) -> dict[str, str]:

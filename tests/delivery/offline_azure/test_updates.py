@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,13 +34,6 @@ VAULT = {
 }
 ENVIRONMENT: dict[str, Any] = {**PLACED, "environmentName": "cae"}
 NETWORK = {**PLACED, "virtualNetworkName": "v", "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}
-
-
-@pytest.fixture
-def azure(tmp_path: Path) -> Azure:
-    cloud = Azure(tmp_path / "azure.json")
-    make(cloud, "resources:ResourceGroup", **PLACED)
-    return cloud
 
 
 def make(azure: Azure, short: str, **inputs: Any) -> str:

@@ -127,14 +127,14 @@ def test_with_the_blob_store_down_artifact_calls_get_a_clear_error_and_tracking_
         started = time.monotonic()
         answer = stack.ask(f"{ARTIFACT}/x.txt", method="PUT", data=b"x", timeout=60)
         assert answer.status == 503
-        assert "artifact store does not answer" in answer.json()["message"]
+        assert "artifact store does not answer" in answer.body["message"]
         assert time.monotonic() - started < 45, "it fails within the client's patience"
         stack.call("experiments/search", {"max_results": 1})
         eventually(
             lambda: stack.ask("/ready", port=stack.port("artifacts")).status == 503, what="artifacts' unreadiness"
         )
     eventually(lambda: stack.ask(f"{ARTIFACT}/x.txt", method="PUT", data=b"x").status == 200, what="an upload")
-    assert stack.ask(f"{ARTIFACT}/x.txt").body == b"x"
+    assert stack.ask(f"{ARTIFACT}/x.txt").content == b"x"
 
 
 @pytest.mark.skipif(not (sys.platform == "linux" and os.geteuid() == 0), reason="mounting a small disk needs root")
@@ -147,7 +147,7 @@ def test_a_full_spool_refuses_the_download_and_frees_itself(stack: RunningStack,
         path = "/model-versions/get-artifact?name=spooled&version=1&path="
         answer = stack.ask(f"{path}large.bin")
         assert answer.status == 507
-        assert "spool" in answer.json()["message"].lower()
+        assert "spool" in answer.body["message"].lower()
         assert psutil.disk_usage(str(spool)).used < 1 << 20
         assert stack.ask(f"{path}small.bin").status == 200
     finally:
@@ -200,7 +200,7 @@ def _database_token(stack: RunningStack, identity: str) -> tuple[str, float]:
     header = (stack.local.layout.data / "identity-headers" / identity).read_text().strip()
     resource = "https%3A%2F%2Fossrdbms-aad.database.windows.net"
     query = f"api-version=2019-08-01&resource={resource}&client_id={client_id('local', identity)}"
-    answer = stack.ask(f"/msi/token?{query}", port=stack.port("azure"), headers={"X-IDENTITY-HEADER": header}).json()
+    answer = stack.ask(f"/msi/token?{query}", port=stack.port("azure"), headers={"X-IDENTITY-HEADER": header}).body
     return answer["access_token"], float(answer["expires_on"])
 
 

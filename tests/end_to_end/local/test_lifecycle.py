@@ -158,7 +158,7 @@ def test_down_stops_everything_and_up_brings_the_same_runs_back(own_stack: Runni
     eventually(lambda: not [pid for pid in before.values() if Path(f"/proc/{pid}").exists()], 10, "the end of all")
     own_stack.up()
     assert own_stack.call(f"runs/get?run_id={run}")["run"]["info"]["run_id"] == run
-    assert own_stack.ask(artifact).body == b"kept"
+    assert own_stack.ask(artifact).content == b"kept"
 
 
 def test_status_as_a_document_names_every_process(own_stack: RunningStack) -> None:

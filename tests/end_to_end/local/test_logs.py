@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.local.test_faults import held_down
+from tests.support.answer import Answer
 from tests.support.leaks import command_lines, files, leaks, secrets
 from tests.support.load import light_load
-from tests.support.local_stack import Answer, RunningStack, eventually
+from tests.support.local_stack import RunningStack, eventually
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -78,7 +79,7 @@ def _logged(stack: RunningStack, request_id: str) -> dict[str, list[dict[str, An
 
 def _expect(stack: RunningStack, call: Call, answer: Answer) -> None:
     """The answer is in the gateway's log and in that of the service that gave it, once in each, and in no other."""
-    assert answer.status == call.status, (str(call), answer.body)
+    assert answer.status == call.status, (str(call), answer.content)
     request_id = answer.headers["X-Request-Id"]
     wanted = {"gateway", *([call.service] if call.service else [])}
     # A line is written when the answer is, so the last of them may be a moment behind it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ import pytest
 from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, MIB
 from tests.benchmarks.overload import memory_mib
 from tests.support.services import PUBLIC_HOST, Platform, Service, eventually
+from tests.support.slow_clients import connection, trickling
 
 ROOT = "/api/2.0/mlflow-artifacts/artifacts"
 READERS = 150  # more than `maxInFlight`
@@ -35,12 +35,11 @@ def service(shared: Platform) -> Iterator[Service]:
 def connected(service: Service, count: int, request: str) -> Iterator[list[socket.socket]]:
     """Transfers that have begun; a few at a time, since what has not begun is in flight."""
     with contextlib.ExitStack() as opened:
-        connections = [opened.enter_context(socket.socket()) for _ in range(count)]
+        connections = []
         direction = "down" if request.startswith("GET") else "up"
-        for number, connection in enumerate(connections, 1):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-            connection.connect(("127.0.0.1", service.port))
-            connection.sendall(request.format(number=number).encode())
+        for number in range(1, count + 1):
+            made = connection(service.port, request.format(number=number))
+            connections.append(opened.enter_context(made))
             if number % 50 == 0 or number == count:
                 eventually(lambda: transfers(service, direction) == number, f"{number} transfers")  # noqa: B023 - now
         yield connections
@@ -52,39 +51,22 @@ def transfers(service: Service, direction: str) -> int:
     return next((int(float(line.removeprefix(start))) for line in lines if line.startswith(start)), 0)
 
 
-@contextlib.contextmanager
-def trickling(act: list[tuple[socket.socket, bytes | None]]) -> Iterator[None]:
-    """Each connection takes 1 KiB, or sends its bytes, once a second."""
-    over = threading.Event()
-
-    def trickle() -> None:
-        while not over.wait(1):
-            for connection, content in act:
-                connection.sendall(content) if content else connection.recv(1024)
-
-    thread = threading.Thread(target=trickle)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def test_slow_readers_and_writers_hinder_nobody(shared: Platform, service: Service) -> None:
     content = os.urandom(2 * DOWNLOAD_BLOCK + 1)
     before = memory_mib(service)
     get = f"GET {ROOT}/slow/large.bin HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\n\r\n"
     put = f"PUT {ROOT}/slow/{{number}} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: {40 * MIB}\r\n\r\n"
-    with connected(service, READERS, get) as readers, connected(service, WRITERS, put) as writers:
-        slow = [*((each, None) for each in readers), *((each, bytes(1000)) for each in writers)]
-        with trickling(slow):
-            for number in range(2):
-                assert service.ask(f"{ROOT}?path=slow").status == 200
-                assert service.ask(f"{ROOT}/slow/fast.{number}", content, method="PUT").status == 200
-                assert service.ask(f"{ROOT}/slow/fast.{number}").content == content
-                assert service.ready().status == 200
-            used = memory_mib(service) - before
+    with (
+        connected(service, READERS, get) as readers,
+        connected(service, WRITERS, put) as writers,
+        trickling(readers, writers),
+    ):
+        for number in range(2):
+            assert service.ask(f"{ROOT}?path=slow").status == 200
+            assert service.ask(f"{ROOT}/slow/fast.{number}", content, method="PUT").status == 200
+            assert service.ask(f"{ROOT}/slow/fast.{number}").content == content
+            assert service.ready().status == 200
+        used = memory_mib(service) - before
     budget = 256 + MIB_A_READER * READERS
     assert used < budget, used
 

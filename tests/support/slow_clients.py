@@ -1,0 +1,44 @@
+"""Clients that take and send slowly: a little more than the KiB a second below which the gateway ends a transfer."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Collection, Iterator
+from typing import Final
+
+_PIECE: Final = 1024
+_PAUSE_SECONDS: Final = 0.5
+
+
+def connection(port: int, request: str) -> socket.socket:
+    """Return a connection that has sent the head of a request, and takes little of its answer by itself."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    made.connect(("127.0.0.1", port))
+    made.sendall(request.encode())
+    return made
+
+
+@contextlib.contextmanager
+def trickling(taking: Collection[socket.socket], sending: Collection[socket.socket]) -> Iterator[None]:
+    """Have each connection take or send 1 KiB twice a second, as far as it can at once."""
+    over = threading.Event()
+
+    def trickle() -> None:
+        while not over.wait(_PAUSE_SECONDS):
+            for each in taking:
+                with contextlib.suppress(BlockingIOError):
+                    each.recv(_PIECE, socket.MSG_DONTWAIT)
+            for each in sending:
+                with contextlib.suppress(BlockingIOError):
+                    each.send(bytes(_PIECE), socket.MSG_DONTWAIT)
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
