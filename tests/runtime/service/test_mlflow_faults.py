@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.benchmarks import overload
 from tests.runtime.service.test_service import new_run
 from tests.support.answer import Answer
+from tests.support.bombs import bomb
 from tests.support.services import PUBLIC_HOST, Service
 
 V2 = "/api/2.0/mlflow"
@@ -84,19 +85,32 @@ def test_every_route_takes_a_packed_body(tracking: Service, coding: str, pack: A
     assert chunked(tracking, "POST", f"{V2}/experiments/search", body, headers).status == 200
 
 
-def zeros(mebibytes: int) -> bytes:
-    machine = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
-    return b"".join([*(machine.compress(bytes(1 << 20)) for _ in range(mebibytes)), machine.flush()])
-
-
 @pytest.mark.parametrize("path", ["/v1/traces", f"{V2}/runs/log-batch", "/graphql", f"{V3}/traces"])
 def test_a_bomb_is_refused_and_takes_no_memory(tracking: Service, path: str) -> None:
-    bomb = zeros(600)
-    before = overload.memory_mib(tracking)
-    answer = tracking.ask(path, bomb, headers={**OTLP, "Content-Encoding": "gzip"})
+    answer, grown = bombed(tracking, path, "gzip")
     assert (answer.status, answer.body["error_code"]) == (413, "INVALID_PARAMETER_VALUE")
     assert "limits.maxBodyMib" in answer.body["message"]
-    assert overload.memory_mib(tracking) - before < 32
+    assert grown < 32
+
+
+@pytest.mark.parametrize(
+    ("coding", "status"),
+    [("deflate", 413), ("gzip, gzip", 413), ("deflate, gzip", 413), ("gzip, deflate, gzip", 415)]
+    # What MLflow's routes of this image do not take either.
+    + [(coding, 415) for coding in ("br", "zstd", "br, gzip", "zstd, deflate")],
+)
+def test_a_bomb_of_each_coding_takes_no_memory(tracking: Service, coding: str, status: int) -> None:
+    for path in ("/v1/traces", "/gateway/mlflow/v1/chat/completions"):
+        answer, grown = bombed(tracking, path, coding)
+        assert (answer.status, answer.body["error_code"]) == (status, "INVALID_PARAMETER_VALUE")
+        assert grown < 32
+
+
+def bombed(service: Service, path: str, coding: str) -> tuple[Answer, float]:
+    """The answer to 600 MiB of zeros, and by how many MiB the process grew."""
+    before = overload.memory_mib(service)
+    answer = service.ask(path, bomb(coding), headers={**OTLP, "Content-Encoding": coding})
+    return answer, overload.memory_mib(service) - before
 
 
 # Exports of spans
