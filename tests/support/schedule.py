@@ -72,6 +72,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/runtime/test_addresses.py": False,
     "tests/runtime/test_deadline.py": False,
     "tests/runtime/test_environment.py": False,
+    "tests/runtime/test_loading.py": False,
     "tests/runtime/test_logs.py": False,
     "tests/support": False,
     "tests/support/test_run.py": True,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from mlflow_runtime import logs
 from mlflow_runtime.environment import SettingsError
+from mlflow_runtime.loading import loading
 from mlflow_runtime.prepare.settings import read
 
 __all__ = ["run"]
@@ -33,8 +34,9 @@ def run(env: Mapping[str, str]) -> int:
     # Else MLflow gives its loggers a handler of their own, which writes plain text.
     os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
     # Late, because importing MLflow takes seconds that a wrong setting need not wait for.
-    from mlflow_runtime.azure.secrets import client
-    from mlflow_runtime.prepare.steps import StepFailed, prepare
+    with loading():
+        from mlflow_runtime.azure.secrets import client
+        from mlflow_runtime.prepare.steps import StepFailed, prepare
 
     try:
         prepare(settings, lambda: client(settings.key_vault_url))

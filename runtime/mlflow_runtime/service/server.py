@@ -19,6 +19,7 @@ from mlflow_runtime.azure import secrets
 from mlflow_runtime.database import connections
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.gateway.config import MAX_HEADER_BYTES
+from mlflow_runtime.loading import loading
 from mlflow_runtime.metrics import snapshot
 from mlflow_runtime.middleware.draining import Drain
 from mlflow_runtime.routes import ServiceRole
@@ -56,7 +57,8 @@ def run(role: ServiceRole, env: Mapping[str, str]) -> int:
         _log.error("%s", error)
         return 1
     drain = Drain()
-    app = application(found, mlflow_app.load(found), drain)
+    with loading():
+        app = application(found, mlflow_app.load(found), drain)
     server = _Server(_uvicorn(app, found), drain.begin, found)
     try:
         with snapshot.journal(found.metrics_seconds):
