@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -19,12 +18,6 @@ from tests.support.role_environment import whole
 
 class Loaded(Exception):  # noqa: N818 - it ends a role where the test has seen enough
     """The role came to its import of MLflow."""
-
-
-@pytest.fixture(autouse=True)
-def unfrozen() -> Iterator[None]:
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
