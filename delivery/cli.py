@@ -24,7 +24,7 @@ PROGRAM: Final = "mlflow-platform"
 # By name: where the command's function (or its typer program, for a command with commands of its own) is, and its line
 # in the list of commands.
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "up": ("delivery.local.command:up", "Bring the whole platform up on this machine and check it."),
+    "up": ("delivery.apply.command:up", "Bring the local stack up, or apply the approved plan of a stack on Azure."),
     "down": ("delivery.local.command:down", "Stop every process of the local stack and keep the data."),
     "destroy": ("delivery.local.command:destroy", "Remove the local stack with all of its data."),
     "status": ("delivery.local.command:status", "Show the processes of the local stack."),

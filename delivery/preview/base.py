@@ -50,9 +50,15 @@ def head(repository: Path) -> str:
     """The short id of what is checked out, with `+` where files differ from it; empty outside of a repository."""
     try:
         commit = _git(repository, "rev-parse", "--short", "HEAD").decode().strip()
-        return f"{commit}+" if _git(repository, "status", "--porcelain").strip() else commit
+        return f"{commit}+" if changed(repository) else commit
     except CommandError:
         return ""
+
+
+def changed(repository: Path) -> list[str]:
+    """The files that differ from what is checked out, new ones too. Raises CommandError outside of a repository."""
+    lines = _git(repository, "status", "--porcelain", "-z").decode(errors="replace").split("\0")
+    return [line[3:] for line in lines if line[2:3] == " "]
 
 
 def _git(repository: Path, *arguments: str) -> bytes:

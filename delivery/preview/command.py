@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -29,7 +29,7 @@ from delivery.preview.plan import FLAGS, Plan, read
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
 from delivery.preview.terminal import show as show_on_terminal
-from delivery.pulumi.engine import Engine, Result
+from delivery.pulumi.engine import Engine, Result, version
 from delivery.pulumi.installation import REPOSITORY, users_environment
 from delivery.terminal import interactive, say
 
@@ -119,7 +119,8 @@ def show(
         engine = Engine(folder=repository, environment=users_environment(), options=("--stack", stack))
         if diff:
             return engine.show("preview", "--diff")
-        return write(engine.run("preview", *FLAGS), stack, Source(head=base.head(repository)), written, repository)
+        source = Source(head=base.head(repository), engine=version(engine))
+        return write(engine.run("preview", *FLAGS), stack, source, written, repository)
     # A document goes to stdout alone.
     notices = sys.stdout if written.form is Form.TERMINAL else sys.stderr
     say(_NOTICE, notices)
@@ -135,8 +136,10 @@ def show(
 
 def write(result: Result, stack: str, source: Source, written: Written, repository: Path) -> int:
     """Write the report of what the engine printed; return the exit code."""
-    plan = _computed(result, stack, source, written.save)
+    plan = computed(result, stack)
     found = report(plan, source)
+    if written.save is not None:
+        saved.save(written.save, stack, *_printed(result), source)
     if written.outputs is not None:
         with written.outputs.open("a") as file:
             file.write(f"plan={found.plan}\nchanges={sum(found.counts.values())}\n")
@@ -198,19 +201,21 @@ def _compared(stack: str, against: str, repository: Path) -> Iterator[Product]:
         yield product
 
 
-def _computed(result: Result, stack: str, source: Source, save: Path | None) -> Plan:
+def computed(result: Result, stack: str) -> Plan:
     """The plan in the engine's answer. Before the engine starts to plan it answers with words alone."""
-    try:
-        printed = json.loads(result.out)
-    except ValueError:
-        error = result.text.strip() or f"exit code {result.code}"
-        if save is not None:
-            saved.save(save, stack, None, error, source)
+    document, error = _printed(result)
+    if document is None:
         return Plan(stack=stack, steps=(), errors=(error,))
-    if save is not None:
-        saved.save(save, stack, printed, "", source)
-    plan = read(printed)
+    plan = read(document)
     return plan if plan.stack else replace(plan, stack=stack)
+
+
+def _printed(result: Result) -> tuple[dict[str, Any] | None, str]:
+    """The document that the engine printed, or its words."""
+    try:
+        return json.loads(result.out), ""
+    except ValueError:
+        return None, result.text.strip() or f"exit code {result.code}"
 
 
 def _listed(names: list[str]) -> str:

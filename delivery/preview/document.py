@@ -33,8 +33,10 @@ def document(report: Report) -> dict[str, Any]:
             "head": report.source.head or None,
             "base": report.source.base or None,
             "against": report.source.against or None,
+            "engine": report.source.engine or None,
             "offline": report.source.offline,
         },
+        "parts": dict(report.parts),
     }
 
 

@@ -17,8 +17,20 @@ def fingerprint(plan: Plan) -> str:
     The order in which the engine reports, times, outputs and places in the source are no part of it: they differ
     between two previews of the same plan. Two previews with another version of the engine or provider may differ.
     """
-    changes = [_described(step) for step in plan.steps if step.op is not Op.SAME or step.loses_protection]
-    text = json.dumps([plan.stack, changes], sort_keys=True, separators=(",", ":"))
+    return _digest([plan.stack, [_described(step) for step in _of_the_plan(plan)]])
+
+
+def parts(plan: Plan) -> dict[str, str]:
+    """A fingerprint of each resource that the plan's fingerprint counts, by its urn: two plans differ in these."""
+    return {step.urn: _digest(_described(step)) for step in _of_the_plan(plan)}
+
+
+def _of_the_plan(plan: Plan) -> list[Step]:
+    return [step for step in plan.steps if step.op is not Op.SAME or step.loses_protection]
+
+
+def _digest(of: list[Any]) -> str:
+    text = json.dumps(of, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 

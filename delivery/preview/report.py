@@ -14,7 +14,7 @@ from delivery.preview.differences import of as differences
 from delivery.preview.findings import FINDINGS
 from delivery.preview.findings.costs import before_and_after, span
 from delivery.preview.findings.workloads import need
-from delivery.preview.fingerprint import fingerprint
+from delivery.preview.fingerprint import fingerprint, parts
 from delivery.preview.plan import Op, Plan, Step, is_unknown
 from delivery.preview.reasons import Reason, Row, Subject, Verdict, sequence
 from delivery.preview.text import Code, Part, Phrase, Strong, count, tally, value
@@ -40,11 +40,14 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a plan comes from, as far as it is known: revisions of the repository, and what it was compared with."""
+    """Where a plan comes from, as far as it is known: revisions of the repository, what it was compared with, and the
+    engine's version.
+    """
 
     head: str = ""
     base: str = ""
     against: str = ""
+    engine: str = ""
     offline: bool = False
 
 
@@ -53,7 +56,8 @@ class Report:
     """What is reported of one stack's plan, the worst first.
 
     `title` are the headlines; `unchanged` says in one line what stays; `plan` is the fingerprint, empty where no plan
-    could be computed. `counts` has the number of resources by what happens to them.
+    could be computed, and `parts` has the fingerprint of each resource by its urn. `counts` has the number of resources
+    by what happens to them.
     """
 
     stack: str
@@ -69,6 +73,7 @@ class Report:
     unknowns: int
     plan: str
     source: Source = field(default_factory=Source)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def next(self) -> str:
@@ -109,6 +114,7 @@ def report(plan: Plan, source: Source | None = None) -> Report:
         unknowns=sum(step.after is not None and is_unknown(step.new) for step in changes),
         plan=fingerprint(plan),
         source=source,
+        parts=parts(plan),
     )
 
 

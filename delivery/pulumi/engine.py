@@ -9,9 +9,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 from delivery.outcome import CommandError
 
@@ -82,11 +82,13 @@ class Engine:
         """Take every lock off the stack, such as the one that a killed engine left."""
         self.must("cancel", "--yes")
 
-    def show(self, *arguments: str) -> int:
-        """Run a command on this terminal; return its exit code."""
+    def show(self, *arguments: str, stream: TextIO | None = None) -> int:
+        """Run a command on this terminal, or with its output to a stream; return its exit code."""
 
         def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(self._command(arguments), cwd=self.folder, env=dict(self.environment))
+            return subprocess.Popen(
+                self._command(arguments), cwd=self.folder, env=dict(self.environment), stdout=stream
+            )
 
         return _to_its_end(start, subprocess.Popen[bytes].wait)
 
@@ -120,6 +122,16 @@ class Engine:
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return ["pulumi", *arguments, *self.options, "--non-interactive"]
+
+
+def version(engine: Engine) -> str:
+    """The engine's version, such as `3.274.1`. Raises EngineError if it does not run."""
+    return replace(engine, options=()).must("version").out.strip().removeprefix("v")
+
+
+def state_url(engine: Engine) -> str:
+    """The URL of the state that the engine is logged in to. Raises EngineError if it is to none."""
+    return str(json.loads(replace(engine, options=()).must("whoami", "--json").out)["url"])
 
 
 @contextmanager

@@ -33,23 +33,37 @@ def exclusive(folder: Path, *, state: Path) -> Iterator[None]:
 
     Raises StackBusyError at once if another command holds it. The file stays, and names the holder while it is held.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / LOCK
+    with held(folder / LOCK, holder=f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}"):
+        cancel_dead(state)
+        yield
+
+
+@contextmanager
+def held(path: Path, *, holder: str, what: str = "this stack") -> Iterator[None]:
+    """Hold an OS lock on a file (made if missing), which is free again when this process dies.
+
+    The file stays, and names the holder while it is held. Raises StackBusyError at once if another one holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise StackBusyError(
-            f"Another command works on this stack ({path.read_text().strip() or 'just started'}). "
-            "Wait until it has ended, then run this one again."
-        ) from None
+        raise busy(what, path.read_text()) from None
     try:
-        path.write_text(f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}")
-        cancel_dead(state)
+        path.write_text(holder)
         yield
     finally:
         path.write_text("")
         lock.release()
+
+
+def busy(what: str, holder: str) -> StackBusyError:
+    """The refusal while another command holds the lock of a stack."""
+    return StackBusyError(
+        f"Another command works on {what} ({holder.strip() or 'just started'}). "
+        "Wait until it has ended, then run this one again."
+    )
 
 
 def cancel_dead(state: Path) -> None:

@@ -32,7 +32,7 @@ class Engine:
 
     def state(self) -> State:
         """Return the stack's state as the engine exports it: secrets stay encrypted. Needs no lock."""
-        exported: State = json.loads(self._pulumi.must("stack", "export").out)
+        exported: State = json.loads(self.pulumi.must("stack", "export").out)
         return exported
 
     def lock(self) -> str | None:
@@ -46,7 +46,7 @@ class Engine:
 
     def unlock(self) -> None:
         """Take every lock off."""
-        self._pulumi.cancel()
+        self.pulumi.cancel()
 
     def bring_in(self, resources: Sequence[Mapping[str, Any]], *, only_look: bool = False) -> Result:
         """Read resources from Azure into the state: entries of an import file, with URNs as parent and provider.
@@ -66,21 +66,22 @@ class Engine:
     def refresh(self, urns: Sequence[str]) -> None:
         """Bring the state of some resources to what Azure has; what Azure has not leaves the state."""
         targets = [flag for urn in urns for flag in ("--target", urn)]
-        self._pulumi.must("refresh", "--yes", "--skip-preview", *targets, *self._configuration())
+        self.pulumi.must("refresh", "--yes", "--skip-preview", *targets, *self._configuration())
 
     def replace_state(self, state: State) -> None:
         """Write the stack's state. The engine checks it, and leaves pending operations out of it."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "state.json"
             file.write_text(json.dumps(state))
-            self._pulumi.must("stack", "import", "--file", str(file))
+            self.pulumi.must("stack", "import", "--file", str(file))
 
     def run(self, *arguments: str) -> Result:
         """Run one command to its end. Ctrl-C lets it finish what is under way, and is raised then."""
-        return self._pulumi.run(*arguments)
+        return self.pulumi.run(*arguments)
 
     @property
-    def _pulumi(self) -> engine.Engine:
+    def pulumi(self) -> engine.Engine:
+        """The engine itself, whose commands are all on this stack."""
         return engine.Engine(folder=self.repository, environment=self.environment, options=("--stack", self.stack))
 
     def _configuration(self) -> list[str]:

@@ -1,0 +1,199 @@
+"""From an approved plan to an applied one: everything is looked at first, and nothing is changed on a difference.
+
+The order: lease, clean checkout, pinned engine, nothing pending, drift, preview, comparison, `up` with the plan of that
+very preview, smoke, record. Until the `up` begins nothing was written, on Azure or in the state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from delivery.apply import conditions, record
+from delivery.apply.approval import Approval
+from delivery.apply.difference import Difference, cause, differences
+from delivery.apply.lease import leased
+from delivery.apply.record import Record, Smoke, SmokeResult
+from delivery.apply.smoke import smoke
+from delivery.outcome import CommandError, ExitCode
+from delivery.preview import base
+from delivery.preview.command import computed
+from delivery.preview.plan import FLAGS, Plan
+from delivery.preview.reasons import Verdict
+from delivery.preview.report import Report, Source, report
+from delivery.preview.text import Phrase
+from delivery.pulumi.engine import state_url
+from delivery.recover.engine import Engine
+
+DriftCheck = Callable[[Engine], Sequence[str]]
+"""Returns what differs on Azure and stops an `up`, a line each; none lets it go on."""
+
+Run = Callable[..., int]
+"""Runs a long command of the engine so that a person sees it: `run(what, *arguments)` returns its exit code."""
+
+Say = Callable[[str], None]
+
+_PLANS: Final = "mlflow-platform-plan-"
+_WHO: Final = ("GITHUB_ACTOR", "BUILD_REQUESTEDFOREMAIL")
+_NO_SMOKE: Final = Smoke(result=SmokeResult.NOT_RUN, reason="--no-smoke")
+_FAILED: Final = Smoke(result=SmokeResult.NOT_RUN, reason="the update failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be applied to which stack. `url` is where the smoke program looks, the stack's own if empty."""
+
+    engine: Engine
+    approval: Approval
+    smoke: bool = True
+    url: str = ""
+    drift: DriftCheck = lambda _: ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """Nothing was changed: the plan as it is now is another one than the approved, or one that would be refused."""
+
+    now: Report
+    reason: str
+    differences: Sequence[Difference] = ()
+    cause: Phrase = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """The `up` ran to its end; `code` is the engine's exit code. `smoke` is what the smoke program found."""
+
+    now: Report
+    record: Record
+    code: int
+    smoke: Smoke
+
+    @property
+    def succeeded(self) -> bool:
+        return self.code == 0
+
+
+def apply(request: Request, run: Run, say: Say) -> Refused | Ended:
+    """Apply the approved plan. Raises CommandError for what has to be put right first; nothing was changed then."""
+    engine, stack = request.engine, request.engine.stack
+    backend = state_url(engine.pulumi)
+    project = str(yaml.safe_load((engine.repository / "Pulumi.yaml").read_text())["name"])
+    who = whoever(engine.environment)
+    holder = f"{who}, pid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    with (
+        leased(backend, project, stack, holder=holder, environ=engine.environment) as lease,
+        private_folder(f"{backend} {project} {stack}") as folder,
+    ):
+        commit = conditions.clean_commit(engine.repository)
+        version = conditions.pinned_engine(engine)
+        conditions.nothing_pending(engine)
+        _refuse_drift(stack, request.drift(engine))
+        say("Previewing")
+        saved = folder / "plan.json"
+        plan = computed(engine.run("preview", *FLAGS, "--save-plan", str(saved)), stack)
+        now = report(plan, Source(head=base.head(engine.repository), engine=version))
+        if refused := _compared(request.approval, now, engine):
+            return refused
+        applied = Record(
+            stack=stack, plan=now.plan, commit=commit, image=_image(plan, project), engine=version, who=who
+        )
+        lease.check()
+        say(f"Applying plan {now.plan}")
+        try:
+            code = run(
+                "Applying it", "up", "--yes", "--skip-preview", "--plan", str(saved), "--message", applied.message()
+            )
+        except KeyboardInterrupt:
+            raise CommandError(_interrupted(stack), ExitCode.INTERRUPTED) from None
+        saved.unlink()
+        if code != 0:
+            return Ended(now=now, record=applied, code=code, smoke=_FAILED)
+        found = smoke(request.url or _url(engine), asked=bool(request.url)) if request.smoke else _NO_SMOKE
+        record.note(engine.pulumi, found)
+        return Ended(now=now, record=applied, code=code, smoke=found)
+
+
+def whoever(environ: Mapping[str, str]) -> str:
+    """Return who applies: whoever started the workflow, else the user of this machine."""
+    known = next((environ[name] for name in _WHO if environ.get(name)), "")
+    return known or f"{getuser()}@{socket.gethostname()}"
+
+
+@contextmanager
+def private_folder(of: str) -> Iterator[Path]:
+    """A folder for a saved plan, which holds values: nobody else can read it, and it is removed in the end.
+
+    Those that a killed run for the same `of` left are removed first. Whoever calls this holds the lease of it.
+    """
+    prefix = f"{_PLANS}{hashlib.sha256(of.encode()).hexdigest()[:12]}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        yield Path(folder)
+
+
+def _refuse_drift(stack: str, found: Sequence[str]) -> None:
+    if found:
+        lines = "\n".join(f"  - {one}" for one in found)
+        raise CommandError(
+            f"stack {stack}: got drift that has to be decided on first; nothing was changed:\n{lines}\n"
+            f"Put it back, or into the program. Run: mlflow-platform preview {stack}"
+        )
+
+
+def _compared(approved: Approval, now: Report, engine: Engine) -> Refused | None:
+    """Why the plan as it is now is not applied; None if it is the approved one, and one that can be applied."""
+    if now.verdict is Verdict.NOT_COMPUTED:
+        return Refused(now=now, reason="the plan could not be computed")
+    if approved.plan != now.plan:
+        return Refused(
+            now=now,
+            reason="the plan changed after its approval" if now.plan else "the program refuses the settings",
+            differences=differences(approved, now),
+            cause=cause(
+                approved, head=now.source.head, engine=now.source.engine, applied=_applied(engine, approved.plan)
+            ),
+        )
+    if approved.engine and approved.engine != now.source.engine:
+        return Refused(now=now, reason=f"it was approved with engine {approved.engine}, this is {now.source.engine}")
+    if now.verdict >= Verdict.REFUSED:
+        return Refused(now=now, reason="Azure or the engine will refuse it")
+    return None
+
+
+def _applied(engine: Engine, plan: str) -> str:
+    found = record.last(engine.pulumi)
+    return f"{found.ended}, by {found.record.who}" if found and found.record.plan == plan else ""
+
+
+def _image(plan: Plan, project: str) -> str:
+    try:
+        return str(json.loads(plan.config.get(f"{project}:image", "{}")).get("digest", ""))
+    except ValueError:
+        return ""
+
+
+def _url(engine: Engine) -> str:
+    found = engine.run("stack", "output", "url")
+    return found.out.strip() if found.code == 0 else ""
+
+
+def _interrupted(stack: str) -> str:
+    return (
+        f"Interrupted: what was done is in the state, and the rest is a plan of its own. Run: mlflow-platform preview "
+        f"{stack}"
+    )

@@ -1,0 +1,124 @@
+"""`mlflow-platform up`: the local stack, or the approved plan of a stack on Azure."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from typing import Annotated, Any, Final, TextIO
+
+import typer
+
+from delivery.apply import approval, report
+from delivery.apply.applying import DriftCheck, Request, apply
+from delivery.local import command as local
+from delivery.local import lifecycle, progress
+from delivery.local.configuration import CONFIG_FILE
+from delivery.local.options import ConfigFile
+from delivery.outcome import CommandError, ExitCode
+from delivery.preview.command import LOCAL, refuse
+from delivery.pulumi.installation import users_environment
+from delivery.recover.engine import Engine
+from delivery.terminal import interactive, say
+
+
+class Form(enum.StrEnum):
+    """How the end is written: for a person here, for a program, or for a job's summary."""
+
+    TERMINAL = "terminal"
+    JSON = "json"
+    SUMMARY = "summary"
+
+
+_OF_LOCAL: Final = "of the local stack"
+_OF_AZURE: Final = "of a stack on Azure"
+
+
+def up(
+    stack: Annotated[
+        str, typer.Argument(metavar="[STACK]", help="A stack with a file in stacks/: local, dev, staging, prod.")
+    ] = LOCAL,
+    approved: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLAN", help="On Azure: the approved plan, as `preview` prints it, or a file with its JSON."
+        ),
+    ] = None,
+    config_file: ConfigFile = CONFIG_FILE,
+    no_smoke: Annotated[bool, typer.Option("--no-smoke", help="Do not run the smoke program at the end.")] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(help=f"Locally: what to run from now on, an image of this machine or {lifecycle.WORKING_TREE}."),
+    ] = None,
+    smoke_url: Annotated[
+        str, typer.Option(metavar="URL", help="On Azure: where the gateway is reached.", show_default="output url")
+    ] = "",
+    form: Annotated[Form, typer.Option(help="On Azure: how the end is written.")] = Form.TERMINAL,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --form json.")] = False,
+) -> int:
+    """Bring the local stack up, or apply the approved plan of a stack on Azure.
+
+    Without STACK the whole platform comes up on this machine and is checked; without --image its services run from what
+    the stack's file names, the working tree if it names nothing. On Azure the plan is computed again first: if it is
+    not the approved one, nothing is changed, and the difference is shown.
+
+    Example: mlflow-platform up dev --approved 06310bd07e57f380
+    """
+    form = Form.JSON if as_json else form
+    if stack == LOCAL:
+        _refuse_options(_OF_AZURE, {"--approved": approved, "--smoke-url": smoke_url, "--form": form != Form.TERMINAL})
+        return local.up(config_file=config_file, no_smoke=no_smoke, image=image)
+    _refuse_options(_OF_LOCAL, {"--image": image, "--config-file": config_file != CONFIG_FILE})
+    refuse(stack)
+    if approved is None:
+        raise CommandError(
+            f"--approved: got nothing; expected the plan of stack {stack} that somebody approved. Run: "
+            f"mlflow-platform preview {stack}",
+            ExitCode.USAGE,
+        )
+    engine = Engine(stack=stack, config_file=None, environment=users_environment())
+    return run(engine, approved, form, smoke=not no_smoke, url=smoke_url)
+
+
+def run(engine: Engine, approved: str, form: Form, *, smoke: bool, url: str, drift: DriftCheck | None = None) -> int:
+    """Apply an approved plan and write how it ended to stdout; return the exit code. Raises CommandError."""
+    # A document goes to stdout alone.
+    notices = sys.stdout if form is Form.TERMINAL else sys.stderr
+    wanted = approval.read(approved, engine.stack)
+    more: dict[str, Any] = {"drift": drift} if drift else {}
+    request = Request(engine=engine, approval=wanted, smoke=smoke, url=url, **more)
+
+    def follow(what: str, *arguments: str) -> int:
+        return _followed(engine, what, arguments, notices)
+
+    try:
+        found = apply(request, follow, lambda line: say(f"{engine.stack}: {line}", notices))
+    except CommandError as error:
+        if form is Form.JSON:
+            say(json.dumps(report.stopped(engine.stack, wanted, str(error)), indent=2))
+        raise
+    match form:
+        case Form.JSON:
+            say(json.dumps(report.document(wanted, found), indent=2))
+        case Form.SUMMARY:
+            say(report.summary(wanted, found))
+        case Form.TERMINAL:
+            report.show(wanted, found)
+    return report.exit_code(found)
+
+
+def _followed(engine: Engine, what: str, arguments: tuple[str, ...], notices: TextIO) -> int:
+    """Run a long command; return its exit code. A person sees its progress, and its output only if it failed."""
+    if notices is not sys.stdout or not interactive():
+        return engine.pulumi.show(*arguments, stream=notices)
+    with progress.shown(what) as event:
+        result = engine.pulumi.follow(*arguments, event=event)
+    if result.code != 0:
+        say(result.text)
+    return result.code
+
+
+def _refuse_options(whose: str, given: dict[str, object]) -> None:
+    for option, value in given.items():
+        if value:
+            raise CommandError(f"{option}: is {whose}; leave it out, or name another stack.", ExitCode.USAGE)

@@ -1,0 +1,130 @@
+"""What was applied to a stack: one JSON line as the message of the engine's update, and the smoke run after it.
+
+The engine keeps the message with time and result. What the smoke program found comes after the update, so it is in a
+tag of the stack, which names the update that it is about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from delivery.pulumi.engine import Engine
+
+VERSION: Final = 1
+_KEY: Final = "mlflow-platform"
+_TAG: Final = "mlflow-platform:smoke"
+LONGEST_REASON: Final = 120
+"""Characters of a reason; the engine takes 256 in the whole value of a tag."""
+
+
+class SmokeResult(StrEnum):
+    """How the smoke program ended after an update."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoke:
+    """`reason` says why it was not run or what failed."""
+
+    result: SmokeResult
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What an `up` was asked to apply: the plan by its fingerprint, of a commit, with an image, and the person or workflow that applied it.
+
+    `image` is the digest that the stack's file names, `engine` the engine's version.
+    """
+
+    stack: str
+    plan: str
+    commit: str
+    image: str
+    engine: str
+    who: str
+
+    def message(self) -> str:
+        """Return it as the message of an update."""
+        return json.dumps({_KEY: VERSION, **asdict(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """An update that ended well, with its record. `smoke` is None where nothing was noted after it.
+
+    `started` and `ended` are the engine's times, UTC. `newest` says whether no other update, destroy or import was
+    begun after it, by hand for instance.
+    """
+
+    record: Record
+    started: str
+    ended: str
+    newest: bool
+    smoke: Smoke | None = None
+
+
+def last(engine: Engine) -> Applied | None:
+    """Return the last update that ended well and has a record; None if there was none. Needs a stack's own options."""
+    for index, update in enumerate(_history(engine)):
+        record = parse(update.get("message"))
+        if record is not None and update.get("kind") == "update" and update.get("result") == "succeeded":
+            started = str(update.get("startTime", ""))
+            return Applied(
+                record=record,
+                started=started,
+                ended=str(update.get("endTime", "")),
+                newest=index == 0,
+                smoke=_smoke(engine, started),
+            )
+    return None
+
+
+def note(engine: Engine, smoke: Smoke) -> None:
+    """Note what the smoke program found of the update that has just ended. Raises EngineError."""
+    update = next(iter(_history(engine)), {})
+    noted = {
+        "started": update.get("startTime", ""),
+        "result": smoke.result.value,
+        "reason": " ".join(smoke.reason.split())[:LONGEST_REASON],
+    }
+    engine.must("stack", "tag", "set", _TAG, json.dumps(noted, ensure_ascii=False))
+
+
+def parse(message: object) -> Record | None:
+    """Return the record in an update's message; None for what somebody else wrote there."""
+    found = _object(message)
+    if found.get(_KEY) != VERSION:
+        return None
+    try:
+        return Record(**{key: str(value) for key, value in found.items() if key != _KEY})
+    except TypeError:
+        return None
+
+
+def _history(engine: Engine) -> list[Mapping[str, Any]]:
+    """The updates of the stack, the newest first."""
+    found: list[Mapping[str, Any]] = json.loads(engine.must("stack", "history", "--json").out or "[]")
+    return found
+
+
+def _smoke(engine: Engine, started: str) -> Smoke | None:
+    noted = _object(json.loads(engine.must("stack", "tag", "ls", "--json").out or "{}").get(_TAG))
+    if noted.get("started") != started:
+        return None
+    return Smoke(result=SmokeResult(str(noted.get("result"))), reason=str(noted.get("reason", "")))
+
+
+def _object(text: object) -> Mapping[str, Any]:
+    try:
+        found = json.loads(str(text))
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
