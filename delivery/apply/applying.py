@@ -34,7 +34,7 @@ from delivery.preview.command import computed
 from delivery.preview.plan import FLAGS, Plan
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
-from delivery.preview.text import Phrase
+from delivery.preview.text import Phrase, plain
 from delivery.pulumi.engine import state_url
 from delivery.recover.engine import Engine
 
@@ -171,7 +171,7 @@ def _compared(approved: Approval, now: Report, engine: Engine) -> Refused | None
     if approved.engine and approved.engine != now.source.engine:
         return Refused(now=now, reason=f"it was approved with engine {approved.engine}, this is {now.source.engine}")
     if now.verdict >= Verdict.REFUSED:
-        return Refused(now=now, reason="Azure or the engine will refuse it")
+        return Refused(now=now, reason=f"its report refuses it: {plain(now.title)}")
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +53,14 @@ def read(given: str, stack: str) -> Approval:
     return _of(document, given, stack)
 
 
+def by_name(changes: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the words of each resource's changes: one that changes may have a deletion left as well."""
+    found: dict[str, list[str]] = {}
+    for name, words in changes:
+        found.setdefault(name, []).append(words)
+    return {name: "; ".join(words) for name, words in found.items()}
+
+
 def _of(document: Any, given: str, stack: str) -> Approval:
     if not isinstance(document, Mapping) or document.get("version") != VERSION:
         raise _refused(given, f"no report of version {VERSION}", stack)
@@ -70,7 +78,7 @@ def _of(document: Any, given: str, stack: str) -> Approval:
         stack=stack,
         head=str(source.get("head") or ""),
         engine=str(source.get("engine") or ""),
-        changes=dict(_changes(document.get("changes"))),
+        changes=by_name(_changes(document.get("changes"))),
         parts={str(urn): str(part) for urn, part in parts.items()},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from delivery.apply.approval import Approval
+from delivery.apply.approval import Approval, by_name
 from delivery.preview.report import Report
 from delivery.preview.text import Code, Phrase, plain
 
@@ -27,7 +27,7 @@ def differences(approved: Approval, now: Report) -> list[Difference]:
     """
     if not approved.parts:
         return []
-    words = {name: plain(change.what) for change in now.changes for name in change.names}
+    words = by_name((name, plain(change.what)) for change in now.changes for name in change.names)
     found = []
     for urn in sorted({*approved.parts, *now.parts}, key=_name):
         before, after = approved.parts.get(urn), now.parts.get(urn)

@@ -39,7 +39,7 @@ class Smoke:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What an `up` was asked to apply: the plan by its fingerprint, of a commit, with an image, and the person or workflow that applied it.
+    """What an `up` was asked to apply, and the person or workflow that asked: a plan, by its fingerprint, of a commit.
 
     `image` is the digest that the stack's file names, `engine` the engine's version.
     """

@@ -22,7 +22,10 @@ def fingerprint(plan: Plan) -> str:
 
 def parts(plan: Plan) -> dict[str, str]:
     """A fingerprint of each resource that the plan's fingerprint counts, by its urn: two plans differ in these."""
-    return {step.urn: _digest(_described(step)) for step in _of_the_plan(plan)}
+    by_urn: dict[str, list[Any]] = {}
+    for step in _of_the_plan(plan):
+        by_urn.setdefault(step.urn, []).append(_described(step))
+    return {urn: _digest(steps) for urn, steps in by_urn.items()}
 
 
 def _of_the_plan(plan: Plan) -> list[Step]:

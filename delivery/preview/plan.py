@@ -174,36 +174,43 @@ def _steps(raw: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
     for step in raw:
         by_urn.setdefault(str(step["urn"]), {})[str(step["op"])] = step
     for urn, ops in by_urn.items():
-        found = _op(ops)
-        if found is None:
-            continue
-        op, step = found
-        states = [step.get("newState") or {}, step.get("oldState") or {}]
-        type_ = next((str(state["type"]) for state in states if "type" in state), "")
-        if type_.startswith(_ENGINES_OWN) or not any(state.get("custom") for state in states):
-            continue
-        yield Step(
-            op=op,
-            urn=urn,
-            type=type_,
-            before=None if op is Op.CREATE else _state(step.get("oldState")),
-            after=None if op in (Op.DELETE, Op.PENDING) else _state(step.get("newState")),
-            because=tuple(sorted(step.get("replaceReasons") or ())),
-            paths=tuple(sorted(step.get("detailedDiff") or ())),
-        )
+        yield from (made for op, step in _ops(ops) if (made := _step(urn, op, step)))
 
 
-def _op(ops: Mapping[str, Mapping[str, Any]]) -> tuple[Op, Mapping[str, Any]] | None:
-    """A replacement is up to three steps; what is alone of them was left behind by an earlier update."""
-    for op in (Op.REPLACE, Op.CREATE, Op.UPDATE, Op.DELETE):
-        if op.value in ops:
-            return op, ops[op.value]
+def _step(urn: str, op: Op, step: Mapping[str, Any]) -> Step | None:
+    """The step of a resource; None for a component, and for what is the engine's own."""
+    states = [step.get("newState") or {}, step.get("oldState") or {}]
+    type_ = next((str(state["type"]) for state in states if "type" in state), "")
+    if type_.startswith(_ENGINES_OWN) or not any(state.get("custom") for state in states):
+        return None
+    return Step(
+        op=op,
+        urn=urn,
+        type=type_,
+        before=None if op is Op.CREATE else _state(step.get("oldState")),
+        after=None if op in (Op.DELETE, Op.PENDING) else _state(step.get("newState")),
+        because=tuple(sorted(step.get("replaceReasons") or ())),
+        paths=tuple(sorted(step.get("detailedDiff") or ())),
+    )
+
+
+def _ops(ops: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[Op, Mapping[str, Any]]]:
+    """A replacement is up to three steps. What is left of one without the others is of an earlier update.
+
+    The resource that took its place may change as well.
+    """
+    if Op.REPLACE.value in ops:
+        yield Op.REPLACE, ops[Op.REPLACE.value]
+        return
     if "create-replacement" in ops and "delete-replaced" in ops:
-        both = {**ops["create-replacement"], "oldState": ops["delete-replaced"].get("oldState")}
-        return Op.REPLACE, both
+        yield Op.REPLACE, {**ops["create-replacement"], "oldState": ops["delete-replaced"].get("oldState")}
+        return
+    changes = [(op, ops[op.value]) for op in (Op.CREATE, Op.UPDATE, Op.DELETE) if op.value in ops]
+    yield from changes[:1]
     if "delete-replaced" in ops:
-        return Op.PENDING, ops["delete-replaced"]
-    return next(((Op.SAME, ops[op]) for op in _STAYS if op in ops), None)
+        yield Op.PENDING, ops["delete-replaced"]
+    elif not changes:
+        yield from [(Op.SAME, ops[op]) for op in _STAYS if op in ops][:1]
 
 
 def _state(raw: Mapping[str, Any] | None) -> State | None:

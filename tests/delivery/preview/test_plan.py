@@ -67,6 +67,14 @@ def test_what_an_earlier_update_left_to_delete_is_a_change() -> None:
     assert found.op is Op.PENDING
 
 
+def test_what_is_left_to_delete_is_seen_beside_a_change_of_its_successor() -> None:
+    document = preview(
+        step("delete-replaced", ACCOUNT, "store-account", {"accountName": "a"}),
+        step("update", ACCOUNT, "store-account", {"accountName": "b"}, {"accountName": "b", "tags": {}}),
+    )
+    assert [found.op for found in read(document).changes] == [Op.UPDATE, Op.PENDING]
+
+
 def test_protection_that_ends_is_found_on_what_stays() -> None:
     plan = read(preview(same(ACCOUNT, "store-account", protect=(True, False))))
     assert plan.steps[0].loses_protection
