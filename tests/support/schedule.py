@@ -25,6 +25,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/components/emulators/test_identities.py": False,
     "tests/components/emulators/test_vault.py": False,
     "tests/components/mlflow/observability/test_kql.py": True,
+    "tests/delivery/apply/test_approval.py": False,
     "tests/delivery/cost/test_charges.py": False,
     "tests/delivery/cost/test_components.py": False,
     "tests/delivery/cost/test_retail.py": False,
