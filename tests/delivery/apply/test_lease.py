@@ -49,7 +49,7 @@ def blobs(shared_plane: Plane, azurite: Path) -> Iterator[dict[str, Any]]:
         yield {"environ": variables, "credential": credential}
 
 
-def test_of_eight_at_once_one_gets_the_blob_and_the_others_are_told_who_has_it(blobs: dict[str, Any]) -> None:
+def test_of_eight_at_once_one_gets_the_blob_and_the_others_get_its_holders_name(blobs: dict[str, Any]) -> None:
     all_tried, refused = threading.Barrier(AT_ONCE), []
 
     def attempt(number: int) -> bool:
@@ -67,7 +67,7 @@ def test_of_eight_at_once_one_gets_the_blob_and_the_others_are_told_who_has_it(b
         winners = [number for number, won in enumerate(threads.map(attempt, range(AT_ONCE))) if won]
     assert len(winners) == 1
     assert {busy.code for busy in refused} == {ExitCode.BUSY}
-    # Who asks in the moment before the holder has written its name is told that it has just started.
+    # In the moment before the holder has written its name, the answer is that it has just started.
     named = {str(busy) for busy in refused}
     assert all(f"(user {winners[0]}, since ten)" in one or "(just started)" in one for one in named)
 
