@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.mlflow.runtime_contract import CONTRACT
 from delivery.image import base, context, layout
 from delivery.image.programs import find
 from tools import cache
@@ -55,7 +56,9 @@ def build(target: Path, *, base_reference: str | None, report: Report) -> dict[s
         folder = Path(scratch, "context")
         folder.mkdir()
         context.write(folder, source_date_epoch=source.epoch, report=report)
-        inputs = cache.digest([*_contents(folder), context.CONTAINERFILE.read_bytes(), base_name, repr(source)])
+        inputs = cache.digest(
+            [*_contents(folder), context.CONTAINERFILE.read_bytes(), base_name, repr(source), str(CONTRACT)]
+        )
         found = _document(target)
         if found.get("inputs") == inputs and _is_stored(buildah, found["id"]):
             return found
@@ -135,6 +138,7 @@ def _build(buildah: Path, scratch: Path, context_folder: Path, base_name: str, s
         "BASE": base_name,
         "BASE_NAME": name,
         "BASE_DIGEST": digest,
+        "CONTRACT": str(CONTRACT),
         "CREATED": datetime.fromtimestamp(source.epoch, UTC).isoformat(),
         "MLFLOW_VERSION": context.pinned(lock, "mlflow"),
         "REVISION": source.revision,

@@ -86,9 +86,10 @@ def _digest(value: object) -> object:
 
 
 class ImageSettings(Section):
-    """The image in the stack's own registry. A promotion changes the digest.
+    """The image in the stack's own registry: its release, which a promotion writes, or its digest alone.
 
-    `digest` is None before there is an image; then no service is created.
+    `digest` is None before there is an image; then no service is created. `commit`, `mlflow`, `schema` and `contract`
+    come from the labels of the image: all four, or none of them.
     """
 
     repository: str = text(
@@ -102,6 +103,36 @@ class ImageSettings(Section):
         _DIGEST_WORDS,
         example=_NO_IMAGE,
     )
+    commit: str | None = text(
+        "The commit that the image is built from", r"[0-9a-f]{40}", "40 hexadecimal digits", default=None
+    )
+    mlflow: str | None = text(
+        "The version of MLflow in the image", r"[0-9]+\.[0-9]+\.[0-9]+", "a version, as in 3.17.2", default=None
+    )
+    # pydantic has a method of the setting's own name.
+    schema_revision: str | None = text(
+        "The revision of the databases' schema that the image needs",
+        r"[0-9a-f]{12}",
+        "12 hexadecimal digits",
+        alias="schema",
+        default=None,
+    )
+    contract: Whole | None = bounded(
+        "The version of the set of variables that the image's roles read. The program refuses an image of another one",
+        1,
+        9999,
+        default=None,
+    )
+
+    @property
+    def described(self) -> Mapping[str, object]:
+        """Return what is said of the image beside its digest, None for what is not, by the keys of a stack's file."""
+        return {
+            "commit": self.commit,
+            "mlflow": self.mlflow,
+            "schema": self.schema_revision,
+            "contract": self.contract,
+        }
 
 
 def _check_cidr(value: str) -> None:
@@ -253,6 +284,13 @@ class AzureDefaults(Section):
     )
     zone_redundant: Switch = described("Spread over availability zones; false in regions without zones")
     private_registry: Switch = described("A registry that only the network reaches (Premium tier)")
+    soak_hours: Whole = bounded(
+        "How long a release runs in the stack without an alert before it is promoted to the next one",
+        0,
+        720,
+        unit="hours",
+        default=24,
+    )
 
 
 class AzureSettings(AzureDefaults):

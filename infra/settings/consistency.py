@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from components.azure.identity import FederatedSubject
 from components.compute.container_apps import rendering
 from components.mlflow.roles import Role
+from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
 from infra.naming import Names
 from infra.settings import ports
-from infra.settings.azure import AzureSettings, GithubSettings
+from infra.settings.azure import AzureSettings, GithubSettings, ImageSettings
 from infra.settings.ports import LocalPort
 from infra.settings.problems import Problems, path
 from infra.settings.profiles import ComputeKind, ProfileName
@@ -41,6 +42,8 @@ def check(problems: Problems, settings: Settings) -> None:
     if azure is None:
         _replicas_have_ports(problems, settings.sizes)
         return
+    _release_is_whole(problems, azure.image)
+    _image_fits_the_program(problems, azure.image)
     _tags_are_free(problems, azure.tags.extra)
     _database_exists(problems, azure)
     _tiers_are_in_order(problems, azure)
@@ -87,6 +90,30 @@ def _replicas_have_ports(problems: Problems, sizes: Mapping[Role, Size]) -> None
             field = f"{role}.minReplicas"
             remedy = problems.set(field, min(max(replicas, 1), most))
             problems.note(field, replicas, f"1 to {most} with compute local", remedy)
+
+
+def _release_is_whole(problems: Problems, image: ImageSettings) -> None:
+    given = {key: value for key, value in image.described.items() if value is not None}
+    remedy = problems.reset(*(f"image.{key}" for key in image.described))
+    if image.digest is None and given:
+        problems.note("image", given, "these keys only with a digest", remedy)
+    elif 0 < len(given) < len(image.described):
+        missing = ", ".join(key for key in image.described if key not in given)
+        problems.note("image", given, f"all of {', '.join(image.described)} or none; {missing} is missing", remedy)
+
+
+def _image_fits_the_program(problems: Problems, image: ImageSettings) -> None:
+    """Its roles would refuse a variable of this program, or miss one."""
+    if image.contract in (None, CONTRACT):
+        return
+    commit = image.commit or "COMMIT, the label org.opencontainers.image.revision of the image"
+    problems.note(
+        "image.contract",
+        image.contract,
+        f"{CONTRACT}, the contract of this program with the image's roles",
+        f"deploy the image by the program that it is built with, `git checkout {commit} -- . ':!stacks'`, or choose an "
+        f"image of contract {CONTRACT}",
+    )
 
 
 def _tags_are_free(problems: Problems, extra: Mapping[str, str]) -> None:

@@ -106,6 +106,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             purge_protection=False,
             zone_redundant=False,
             private_registry=False,
+            soak_hours=1,
         ),
     ),
     # The shape of prod, without its standby and with fewer replicas.

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from components.mlflow import runtime_contract
 from components.mlflow.roles import BACKENDS, Role
 from components.mlflow.topology import VARIABLE_PREFIX
+from delivery.image.context import CHECKOUT
 from mlflow_runtime import environment
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.gateway import settings as gateway
@@ -108,3 +110,24 @@ def test_a_mutated_topology_is_noticed(mutate: Callable[[dict[str, str]], None])
     env = whole(Role.TRACKING)
     mutate(env)
     assert problems(Role.TRACKING, env) != []
+
+
+def test_another_set_of_variables_is_another_contract() -> None:
+    variables = {role.value: list(given(role)) for role in ROLES}
+    found = runtime_contract.fingerprint(variables)
+    assert runtime_contract.RECORDED[runtime_contract.CONTRACT] == found, (
+        f"the variables of the roles have changed: add the line {runtime_contract.CONTRACT + 1}: {found!r} to RECORDED"
+    )
+
+
+@pytest.mark.parametrize("mutate", [_drop, _add, _misspell])
+def test_each_change_of_the_variables_changes_the_fingerprint(mutate: Callable[[dict[str, str]], None]) -> None:
+    variables = {role.value: given(role) for role in ROLES}
+    before = runtime_contract.fingerprint(variables)
+    mutate(variables[Role.TRACKING])
+    assert runtime_contract.fingerprint(variables) != before
+
+
+def test_an_image_is_labelled_with_the_contract() -> None:
+    containerfile = (CHECKOUT / "runtime" / "Containerfile").read_text()
+    assert f'{runtime_contract.LABEL}="${{CONTRACT}}"' in containerfile

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from components.mlflow.runtime_contract import CONTRACT, LABEL
 from delivery.image import context, layout
 from delivery.image.build import BILL_OF_MATERIALS
 from delivery.image.container import command
@@ -48,6 +49,7 @@ def test_labels_say_what_it_is_made_from(built: Built) -> None:
     labels = built.document["labels"]
     assert labels["org.opencontainers.image.revision"].removesuffix("-changed") == revision
     assert labels["org.mlflow.version"] == context.pinned(LOCK.read_text(), "mlflow")
+    assert labels[LABEL] == str(CONTRACT)
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", labels["org.opencontainers.image.base.digest"])
 
 

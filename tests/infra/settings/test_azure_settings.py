@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from components.azure.artifact_store import Redundancy
 from components.azure.postgres_size import HighAvailability
+from components.mlflow.runtime_contract import CONTRACT
 from infra.settings.azure import AzureSettings, DataClassification
 from infra.settings.consistency import RESERVED_TAGS
 from infra.settings.model import SettingsError, parse
@@ -22,6 +23,14 @@ LEAST: dict[str, Any] = {
     "location": "westeurope",
     "tags": {"owner": "ml-platform", "costCenter": "research", "dataClassification": "internal"},
     "image": {"digest": DIGEST},
+}
+COMMIT = "9" * 40
+RELEASE = {
+    "digest": DIGEST,
+    "commit": COMMIT,
+    "mlflow": "3.17.2",
+    "schema": "dc11669786a5",
+    "contract": CONTRACT,
 }
 
 
@@ -46,6 +55,13 @@ def test_a_profile_gives_what_the_file_does_not() -> None:
     assert dev.storage.redundancy is Redundancy.LOCAL
     assert dev.tags.data_classification is DataClassification.INTERNAL
     assert dev.github is None
+    assert (dev.soak_hours, prod.soak_hours) == (1, 24)
+
+
+def test_an_image_is_a_release_or_a_digest_alone() -> None:
+    release, alone = azure(image=RELEASE).image, azure().image
+    assert {"digest": release.digest, **release.described} == RELEASE
+    assert (alone.digest, {*alone.described.values()}) == (DIGEST, {None})
 
 
 def test_what_the_file_gives_wins() -> None:
@@ -80,6 +96,23 @@ def test_what_the_file_gives_wins() -> None:
             "image.digest: None is not allowed; allowed: sha256: and 64 hexadecimal digits",
         ),
         ({"image": {"digest": "latest"}}, "image.digest: 'latest' is not allowed"),
+        (
+            {"image": {**RELEASE, "contract": CONTRACT + 1}},
+            f"allowed: {CONTRACT}, the contract of this program with the image's roles; deploy the image by the program "
+            f"that it is built with, `git checkout {COMMIT} -- . ':!stacks'`",
+        ),
+        ({"image": {**RELEASE, "commit": COMMIT[:12]}}, "image.commit: '999999999999' is not allowed; allowed: 40 hex"),
+        ({"image": {**RELEASE, "schema": "head"}}, "image.schema: 'head' is not allowed; allowed: 12 hexadecimal"),
+        (
+            {"image": {**RELEASE, "mlflow": "latest"}},
+            "image.mlflow: 'latest' is not allowed; allowed: a version, as in",
+        ),
+        (
+            {"image": {"digest": DIGEST, "commit": COMMIT}},
+            "none; mlflow, schema, contract is missing; run `pulumi config rm --path image.commit -s dev`",
+        ),
+        ({"image": {**RELEASE, "digest": "none"}}, "allowed: these keys only with a digest"),
+        ({"soakHours": 721}, "soakHours: 721 is not allowed; allowed: a whole number from 0 to 720"),
         ({"ingress": "external"}, "ingress: 'external' is not allowed; allowed: internal, public"),
         ({"access": "oauth"}, "access: 'oauth' is not allowed; allowed: none"),
         ({"protect": "maybe"}, "protect: 'maybe' is not allowed; allowed: true, false, auto"),
@@ -109,7 +142,7 @@ def test_what_the_file_gives_wins() -> None:
 def test_a_problem_says_what_is_allowed(values: dict[str, Any], expected: str) -> None:
     found = problems(**values)
     assert any(expected in line for line in found), found
-    assert all("`pulumi " in line for line in found), "each has a command to run"
+    assert all("`pulumi " in line or "`git " in line for line in found), "each has a command to run"
 
 
 def test_all_problems_come_at_once() -> None:
