@@ -29,7 +29,6 @@ from delivery.apply.lease import leased
 from delivery.apply.record import Record, Smoke, SmokeResult
 from delivery.apply.smoke import smoke
 from delivery.outcome import CommandError, ExitCode
-from delivery.preview import base
 from delivery.preview.command import computed
 from delivery.preview.plan import FLAGS, Plan
 from delivery.preview.reasons import Verdict
@@ -37,6 +36,7 @@ from delivery.preview.report import Report, Source, report
 from delivery.preview.text import Phrase, plain
 from delivery.pulumi.engine import state_url
 from delivery.recover.engine import Engine
+from delivery.repository import Repository
 
 DriftCheck = Callable[[Engine], Sequence[str]]
 """Returns what differs on Azure and stops an `up`, a line each; none lets it go on."""
@@ -105,7 +105,7 @@ def apply(request: Request, run: Run, say: Say) -> Refused | Ended:
         say("Previewing")
         saved = folder / "plan.json"
         plan = computed(engine.run("preview", *FLAGS, "--save-plan", str(saved)), stack)
-        now = report(plan, Source(head=base.head(engine.repository), engine=version))
+        now = report(plan, Source(head=Repository(engine.repository).head(), engine=version))
         if refused := _compared(request.approval, now, engine):
             return refused
         applied = Record(

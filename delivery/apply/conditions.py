@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from delivery.outcome import CommandError
-from delivery.preview import base
 from delivery.pulumi import engine as pulumi
 from delivery.pulumi.lock import StackBusyError, living
 from delivery.recover import state as states
 from delivery.recover.engine import Engine
+from delivery.repository import Repository
 from tools.pulumi.kinds import pinned_version
 
 _MOST: Final = 5
@@ -18,13 +18,13 @@ _MOST: Final = 5
 
 def clean_commit(repository: Path) -> str:
     """Return the commit that is checked out; refuse files that differ from it, new ones too."""
-    changed = base.changed(repository)
+    changed = Repository(repository).changed()
     if changed:
         raise CommandError(
             f"checkout: got {_counted(changed, 'file')} not committed; expected a clean checkout, since what was "
             f"approved is a commit. Run: git -C {repository} status"
         )
-    return base.resolved(repository, "HEAD")
+    return Repository(repository).resolved("HEAD")
 
 
 def pinned_engine(engine: Engine) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from delivery.outcome import CommandError, ExitCode
+from delivery.repository import MissingRevisionError, Repository
 
 _VENV: Final = ".venv"
 
@@ -22,9 +22,10 @@ def checked_out(repository: Path, revision: str) -> Iterator[Path]:
 
     Raises CommandError for what is no revision.
     """
-    commit = resolved(repository, revision)
+    git = Repository(repository)
+    commit = _resolved(git, revision)
     with tempfile.TemporaryDirectory(prefix="mlflow-platform-base-") as folder:
-        archive = _git(repository, "archive", "--format=tar", commit)
+        archive = git.archive(commit)
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
         environment = repository / _VENV
@@ -33,39 +34,10 @@ def checked_out(repository: Path, revision: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def resolved(repository: Path, revision: str) -> str:
-    """The commit's whole id. Raises CommandError for what is no revision, also for what looks like an option."""
+def _resolved(git: Repository, revision: str) -> str:
     try:
-        found = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    except CommandError:
+        return git.resolved(revision)
+    except MissingRevisionError as error:
         raise CommandError(
-            f"--against: {revision!r} is no revision of this repository; give a branch, a tag or a commit, such as "
-            "HEAD or origin/main.",
-            ExitCode.USAGE,
+            f"--against: {error}; give a branch, a tag or a commit, such as HEAD or origin/main.", ExitCode.USAGE
         ) from None
-    return found.decode().strip()
-
-
-def head(repository: Path) -> str:
-    """The short id of what is checked out, with `+` where files differ from it; empty outside of a repository."""
-    try:
-        commit = _git(repository, "rev-parse", "--short", "HEAD").decode().strip()
-        return f"{commit}+" if changed(repository) else commit
-    except CommandError:
-        return ""
-
-
-def changed(repository: Path) -> list[str]:
-    """The files that differ from what is checked out, new ones too. Raises CommandError outside of a repository."""
-    lines = _git(repository, "status", "--porcelain", "-z").decode(errors="replace").split("\0")
-    return [line[3:] for line in lines if line[2:3] == " "]
-
-
-def _git(repository: Path, *arguments: str) -> bytes:
-    try:
-        done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, check=False)
-    except FileNotFoundError:
-        raise CommandError("git: the program is not found; install it, or leave --against out.") from None
-    if done.returncode != 0:
-        raise CommandError(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout

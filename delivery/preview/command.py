@@ -31,6 +31,7 @@ from delivery.preview.report import Report, Source, report
 from delivery.preview.terminal import show as show_on_terminal
 from delivery.pulumi.engine import Engine, Result, version
 from delivery.pulumi.installation import REPOSITORY, users_environment
+from delivery.repository import Repository
 from delivery.terminal import interactive, say
 
 LOCAL: Final = "local"
@@ -119,7 +120,7 @@ def show(
         engine = Engine(folder=repository, environment=users_environment(), options=("--stack", stack))
         if diff:
             return engine.show("preview", "--diff")
-        source = Source(head=base.head(repository), engine=version(engine))
+        source = Source(head=Repository(repository).head(), engine=version(engine))
         return write(engine.run("preview", *FLAGS), stack, source, written, repository)
     # A document goes to stdout alone.
     notices = sys.stdout if written.form is Form.TERMINAL else sys.stderr
@@ -130,7 +131,7 @@ def show(
         if diff:
             colour = f"--color={'always' if interactive() else 'never'}"
             return product.engine.show(*product.arguments("preview", colour, "--diff"))
-        source = Source(head=base.head(repository), against=against or "an empty subscription", offline=True)
+        source = Source(head=Repository(repository).head(), against=against or "an empty subscription", offline=True)
         return write(product.preview(*FLAGS), stack, source, written, repository)
 
 

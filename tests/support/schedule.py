@@ -45,6 +45,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/offline_azure/test_server_parameters.py": False,
     "tests/delivery/offline_azure/test_storage_accounts.py": False,
     "tests/delivery/pull_request": False,
+    "tests/delivery/promote/test_lines.py": False,
     "tests/delivery/recover/test_addresses.py": False,
     "tests/delivery/test_federation.py": False,
     "tests/delivery/recover/test_parts.py": False,

@@ -98,8 +98,8 @@ def test_what_the_file_gives_wins() -> None:
         ({"image": {"digest": "latest"}}, "image.digest: 'latest' is not allowed"),
         (
             {"image": {**RELEASE, "contract": CONTRACT + 1}},
-            f"allowed: {CONTRACT}, the contract of this program with the image's roles; deploy the image by the program "
-            f"that it is built with, `git checkout {COMMIT} -- . ':!stacks'`",
+            f"{CONTRACT}, the contract of this program with the image's roles; deploy the image by the program that it "
+            f"is built with, `git checkout {COMMIT} -- . ':!stacks'`",
         ),
         ({"image": {**RELEASE, "commit": COMMIT[:12]}}, "image.commit: '999999999999' is not allowed; allowed: 40 hex"),
         ({"image": {**RELEASE, "schema": "head"}}, "image.schema: 'head' is not allowed; allowed: 12 hexadecimal"),

@@ -1,0 +1,1 @@
+"""A release from one stack's file into the next one's."""
