@@ -49,6 +49,10 @@ class Repository:
             raise MissingRevisionError(f"{revision!r} is no revision of this repository") from None
         return found.strip()
 
+    def differs(self, commit: str, path: str) -> bool:
+        """Whether a file of the work tree is another one than in a commit, as git compares them."""
+        return self._code("diff", "--quiet", "--no-ext-diff", commit, "--", path) != 0
+
     def head(self) -> str:
         """Return the short id of what is checked out, with `+` where files differ; empty outside of a repository."""
         try:
@@ -186,8 +190,11 @@ class Repository:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a process less those that git hands to its hooks, which name another repository or index."""
-    return {name: value for name, value in environ.items() if name not in _OF_HOOKS}
+    """The variables of a process less those that git hands to its hooks, which name another repository or index.
+
+    Without optional locks nothing writes to the user's index, not even what git remembers of the files' times.
+    """
+    return {name: value for name, value in environ.items() if name not in _OF_HOOKS} | {"GIT_OPTIONAL_LOCKS": "0"}
 
 
 _OF_HOOKS: Final = frozenset(

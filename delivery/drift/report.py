@@ -9,7 +9,7 @@ from delivery.drift.keep import Keep
 from delivery.drift.lines import Drift, Line
 from delivery.drift.ways_out import WaysOut, ways_out
 from delivery.preview.findings.network import RULES, allowed
-from delivery.preview.inline import cell, phrase
+from delivery.preview.inline import cell, rendered
 from delivery.preview.text import Code, Part, Phrase, Strong, count, plain, value
 
 VERSION: Final = 1
@@ -59,7 +59,7 @@ def _blocked(drift: Drift) -> str:
 
 
 def _issue(drift: Drift, values: Mapping[str, Any]) -> Iterator[str]:
-    yield f"### {phrase(_title(drift))}"
+    yield f"### {rendered(_title(drift))}"
     yield ""
     if not drift.lines:
         yield "Azure is as the program made it."
@@ -72,7 +72,7 @@ def _issue(drift: Drift, values: Mapping[str, Any]) -> Iterator[str]:
     for number, line in enumerate(drift.lines, start=1):
         for index, (path, program, azure) in enumerate(_rows(line)):
             first = [str(number), cell(Code(line.step.name))] if index == 0 else ["", ""]
-            yield f"| {' | '.join([*first, cell(path), *(phrase(one, table=True) for one in (program, azure))])} |"
+            yield f"| {' | '.join([*first, cell(path), *(rendered(one, table=True) for one in (program, azure))])} |"
     yield ""
     yield "**Decide per line:** make Azure what the program says, or the program what Azure has."
     yield ""
@@ -80,7 +80,7 @@ def _issue(drift: Drift, values: Mapping[str, Any]) -> Iterator[str]:
     yield "|--:|---|---|"
     for number, line in enumerate(drift.lines, start=1):
         out = ways_out(drift, line, values)
-        kept = phrase(_kept(line, out.keep), table=True)
+        kept = rendered(_kept(line, out.keep), table=True)
         yield f"| {number} | {cell(Code(out.revert))} | {kept} |"
     if drift.passed:
         yield ""

@@ -179,6 +179,15 @@ def refuse(stack: str, repository: Path = REPOSITORY) -> None:
         )
 
 
+def planned(stack: str, repository: Path, *, old: Path | None, against: str) -> Plan:
+    """Return the plan of a stack of one folder, offline, over what another one brought up; None for an empty Azure.
+
+    `against` names the other in messages. Raises CommandError if that cannot be brought up.
+    """
+    with _over(stack, old, repository, against) as product:
+        return _computed(product.preview(*FLAGS), stack)
+
+
 @contextmanager
 def _compared(stack: str, against: str, repository: Path) -> Iterator[Product]:
     """The stack on an offline Azure which is empty, or on which a revision of the repository was brought up."""
@@ -187,6 +196,13 @@ def _compared(stack: str, against: str, repository: Path) -> Iterator[Product]:
         if old is not None and stack not in stacks(old):
             say(f"{against} has no stack {stack}: everything is new.", sys.stderr)
             old = None
+        yield opened.enter_context(_over(stack, old, repository, against))
+
+
+@contextmanager
+def _over(stack: str, old: Path | None, repository: Path, against: str) -> Iterator[Product]:
+    """The stack of a folder on an offline Azure, on which another folder's was brought up first."""
+    with ExitStack() as opened:
         with reported(RuntimeError, ValueError, code=ExitCode.USAGE):
             product = opened.enter_context(offline_azure(stack, old or repository))
         if old is not None:

@@ -7,7 +7,7 @@ import re
 from delivery.preview.text import Code, Link, Part, Phrase, Strong, printable
 
 
-def phrase(of: Phrase, *, table: bool = False) -> str:
+def rendered(of: Phrase, *, table: bool = False) -> str:
     """The parts one after another; `table` says that they stand in a table."""
     return "".join(cell(one) if table else part(one) for one in of)
 

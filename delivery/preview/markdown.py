@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from delivery.preview.inline import cell, part, phrase
+from delivery.preview.inline import cell, part, rendered
 from delivery.preview.reasons import Reason, Verdict
 from delivery.preview.report import Report
 from delivery.preview.text import Code, Part, Phrase, count, tally
@@ -54,7 +54,7 @@ def _head(report: Report, form: Form) -> Iterator[str]:
 
 def titled(report: Report) -> str:
     """The verdict and the headlines in one line."""
-    title = phrase(report.title)
+    title = rendered(report.title)
     match report.verdict:
         case Verdict.NO_CHANGE:
             return "no change"
@@ -88,7 +88,7 @@ def body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
         yield f"{count(report.resources, 'resource')} stay as they are. {_sentence(report.unchanged)}"
         yield ""
     elif report.unchanged:
-        yield f"**Unchanged:** {phrase(report.unchanged)}." if report.plan else phrase(report.unchanged)
+        yield f"**Unchanged:** {rendered(report.unchanged)}." if report.plan else rendered(report.unchanged)
         yield ""
     if report.changes and lists:
         total = sum(report.counts.values())
@@ -103,7 +103,7 @@ def _table(report: Report) -> Iterator[str]:
     yield "| resource | change |"
     yield "|---|---|"
     for change in report.changes:
-        yield f"| {', '.join(cell(Code(name)) for name in change.names)} | {phrase(change.what, table=True)} |"
+        yield f"| {', '.join(cell(Code(name)) for name in change.names)} | {rendered(change.what, table=True)} |"
 
 
 def _details(summary: str, lines: Iterable[str], form: Form) -> Iterator[str]:
@@ -131,13 +131,13 @@ def _foot(report: Report, form: Form) -> Iterator[str]:
 
 def _reason(reason: Reason) -> str:
     remedy = f"<br>Run: {part(Code(reason.remedy))}" if reason.remedy else ""
-    return f"{phrase(reason.phrase)}{remedy}"
+    return f"{rendered(reason.phrase)}{remedy}"
 
 
 def _line(what: Part, *cells: Phrase) -> str:
-    return " | ".join([f"| {cell(what)}", *(phrase(one, table=True) for one in cells)]) + " |"
+    return " | ".join([f"| {cell(what)}", *(rendered(one, table=True) for one in cells)]) + " |"
 
 
 def _sentence(of: Phrase) -> str:
-    text = phrase(of)
+    text = rendered(of)
     return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -1,0 +1,235 @@
+"""Promotions in real repositories with a bare remote: what is proposed, pushed, refused, and what stays as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery.outcome import CommandError, ExitCode
+from delivery.promote import command
+from delivery.promote.gates import Unknown
+from delivery.promote.promotion import Request
+from tests.delivery.promote import promoting
+from tests.delivery.promote.promoting import a_release, committed, evidence, git, set_release
+
+DEV_TO_STAGING = Request(source="dev", target="staging")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in which dev has a release and the other stacks have none."""
+    checkout = promoting.written(tmp_path)
+    set_release(checkout, "dev", a_release(checkout, "a"))
+    return checkout
+
+
+def promote(checkout: Path, request: Request = DEV_TO_STAGING, **more: Any) -> int:
+    """Promote with evidence by which dev's release passes; `more` changes the evidence."""
+    flags = {flag: more.pop(flag) for flag in ("dry_run", "as_json", "onto", "remote") if flag in more}
+    found = evidence(promoting.read_release(checkout, "dev"), **more)
+    return command.run(request, [], folder=checkout, found=found, **flags)
+
+
+def test_a_promotion_is_a_branch_with_the_releases_lines_and_nothing_else(
+    checkout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = promoting.local_state(checkout)
+    assert promote(checkout) == ExitCode.DONE
+    printed = capfd.readouterr()
+    assert promoting.remote_branches(checkout) == ["main", "promote/staging/aaaaaaaaaaaa"]
+    assert promoting.local_state(checkout) == before
+    git(checkout, "fetch", "--quiet", "origin", "promote/staging/aaaaaaaaaaaa")
+    assert git(checkout, "diff", "--numstat", "HEAD", "FETCH_HEAD") == "5\t1\tstacks/Pulumi.staging.yaml"
+    assert git(checkout, "rev-parse", "FETCH_HEAD^") == git(checkout, "rev-parse", "HEAD")
+    assert git(checkout, "log", "-1", "--format=%an: %B", "FETCH_HEAD").splitlines() == [
+        "Ada: Promote aaaaaaaaaaaa, MLflow 3.17.2 to staging",
+        "",
+        f"Release: sha256:{'a' * 64}",
+        "Release-From: dev",
+    ]
+    assert printed.out.startswith("### `staging`: `aaaaaaaaaaaa` from `dev`\n")
+    assert "Pushed branch promote/staging/aaaaaaaaaaaa to origin" in printed.err
+
+
+def test_a_dry_run_shows_the_lines_and_pushes_nothing(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert promote(checkout, dry_run=True) == ExitCode.DONE
+    err = capfd.readouterr().err
+    assert [line.split()[:2] for line in err.splitlines() if line.startswith("  ")] == [
+        ["-", "digest:"],
+        *[["+", f"{key}:"] for key in ("digest", "commit", "mlflow", "schema", "contract")],
+    ]
+    assert promoting.remote_branches(checkout) == ["main"]
+
+
+def test_without_the_remote_a_dry_run_takes_what_is_checked_out(
+    checkout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    git(checkout, "remote", "remove", "origin")
+    assert promote(checkout, dry_run=True) == ExitCode.DONE
+    assert "Taking what is checked out." in capfd.readouterr().err
+    with pytest.raises(CommandError, match="--remote: got 'origin', which git does not have here"):
+        promote(checkout)
+
+
+def test_json_has_all_of_it(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert promote(checkout, as_json=True) == ExitCode.DONE
+    document = json.loads(capfd.readouterr().out)
+    assert document["release"]["mlflow"] == "3.17.2"
+    assert document["pushed"] == git(checkout, "ls-remote", "origin", document["branch"]).split()[0]
+    assert {gate["state"] for gate in document["gates"]} == {"passed"}
+    assert document["markdown"].startswith("### ")
+
+
+def test_the_same_again_is_there_already(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert promote(checkout) == ExitCode.DONE
+    committed(checkout, "Something else on main")
+    capfd.readouterr()
+    assert promote(checkout) == ExitCode.DONE
+    assert "with this change, by Ada; nothing was pushed" in capfd.readouterr().err
+
+
+def test_another_change_under_the_branchs_name_is_refused(checkout: Path) -> None:
+    assert promote(checkout) == ExitCode.DONE
+    git(checkout, "push", "--quiet", "--force", "origin", "HEAD~1:refs/heads/promote/staging/aaaaaaaaaaaa")
+    with pytest.raises(CommandError, match=r"another change, by Ada.*git push origin --delete promote/staging/a{12}"):
+        promote(checkout)
+
+
+def test_a_stack_that_has_the_release_is_said_so(checkout: Path) -> None:
+    set_release(checkout, "staging", promoting.read_release(checkout, "dev"))
+    with pytest.raises(CommandError, match="staging has release aaaaaaaaaaaa already"):
+        promote(checkout)
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging"])
+@pytest.mark.parametrize("where", ["here", "on the remote"])
+def test_a_file_that_was_edited_is_refused(tmp_path: Path, checkout: Path, stack: str, where: str) -> None:
+    if where == "here":
+        with (checkout / "stacks" / f"Pulumi.{stack}.yaml").open("a") as file:
+            file.write("# mine\n")
+    else:
+        _edited_on_the_remote(tmp_path, checkout, stack)
+    with pytest.raises(CommandError, match=rf"Pulumi\.{stack}\.yaml: the one here differs from [0-9a-f]{{12}}"):
+        promote(checkout)
+    assert promoting.remote_branches(checkout) == ["main"]
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging"])
+def test_a_file_that_is_edited_while_the_gates_look_is_refused(tmp_path: Path, checkout: Path, stack: str) -> None:
+    def meanwhile(_: Any) -> Any:
+        _edited_on_the_remote(tmp_path, checkout, stack)
+        return promoting.report()
+
+    with pytest.raises(CommandError, match=rf"Pulumi\.{stack}\.yaml: main of origin has another one since"):
+        promote(checkout, preview=meanwhile)
+    assert promoting.remote_branches(checkout) == ["main"]
+
+
+def _edited_on_the_remote(tmp_path: Path, checkout: Path, stack: str) -> None:
+    other = tmp_path / "other"
+    git(tmp_path, "clone", "--quiet", str(tmp_path / "remote.git"), str(other))
+    with (other / "stacks" / f"Pulumi.{stack}.yaml").open("a") as file:
+        file.write("# theirs\n")
+    committed(other, "Edit")
+
+
+def test_what_else_came_to_the_remote_meanwhile_does_not_matter(tmp_path: Path, checkout: Path) -> None:
+    _edited_on_the_remote(tmp_path, checkout, "prod")
+    assert promote(checkout) == ExitCode.DONE
+
+
+def test_what_somebody_took_on_is_in_the_commit(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    unknown = {"alerts": lambda *_: Unknown("no login"), "drift": lambda *_: Unknown("no login")}
+    assert promote(checkout, **unknown) == ExitCode.FAILED
+    assert "Stopped by alerts, drift: nothing was pushed." in capfd.readouterr().err
+    assert promoting.remote_branches(checkout) == ["main"]
+    request = Request(source="dev", target="staging", accepts=["alerts", "drift", "smoke"])
+    assert promote(checkout, request, **unknown) == ExitCode.DONE
+    git(checkout, "fetch", "--quiet", "origin", "promote/staging/aaaaaaaaaaaa")
+    trailers = git(checkout, "log", "-1", "--format=%(trailers:key=Accepts,valueonly)", "FETCH_HEAD")
+    assert trailers.split() == ["alerts", "drift"]
+
+
+def test_an_emergency_skips_three_gates_and_says_why(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    reason = "Every login fails\n\nAccepts: everything\x1b[2J @all"
+    request = Request(source="dev", target="staging", emergency=reason)
+    bad = {"smoke": lambda *_: False, "alerts": lambda *_: ["x"], "updates": lambda _: [_fresh(checkout)]}
+    assert promote(checkout, request, **bad) == ExitCode.DONE
+    text = capfd.readouterr().out
+    assert re.findall(r"`(\w+)` \| \*\*skipped", text) == ["smoke", "soak", "alerts"]
+    assert "\x1b" not in text
+    git(checkout, "fetch", "--quiet", "origin", "promote/staging/aaaaaaaaaaaa")
+    trailers = git(checkout, "log", "-1", "--format=%(trailers)", "FETCH_HEAD").splitlines()
+    assert trailers[-1] == "Emergency: Every login fails Accepts: everything\\x1b[2J @all"
+    assert [line for line in trailers if line.startswith("Accepts")] == []
+
+
+def _fresh(checkout: Path) -> Any:
+    return promoting.update(promoting.read_release(checkout, "dev"), hours=0)
+
+
+def test_an_emergency_skips_no_other_gate(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from delivery.preview.reasons import Verdict
+
+    request = Request(source="dev", target="staging", emergency="x", accepts=["drift"])
+    refused = promoting.report(Verdict.NOT_COMPUTED, promoting.reasons("the engine fails"))
+    bad = {"drift": lambda _: ["tags"], "preview": lambda _: refused}
+    assert promote(checkout, request, **bad) == ExitCode.FAILED
+    assert "Stopped by drift, preview" in capfd.readouterr().err
+
+
+def test_a_setting_travels_where_it_is_asked_for(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = checkout / "stacks" / "Pulumi.dev.yaml"
+    more = (
+        "  mlflow-platform:tracking: {concurrency: 20}\n  mlflow-platform:limits: {databasePool: 3, maxInFlight: 50}\n"
+    )
+    file.write_text(file.read_text() + more)
+    committed(checkout, "Tune dev")
+    assert promote(checkout, Request(source="dev", target="staging", travels=["tracking.concurrency"])) == ExitCode.DONE
+    assert "| `tracking.concurrency` | none | `20` |" in capfd.readouterr().out
+    git(checkout, "fetch", "--quiet", "origin", "promote/staging/aaaaaaaaaaaa")
+    new = git(checkout, "show", "FETCH_HEAD:stacks/Pulumi.staging.yaml")
+    assert new.endswith("    contract: 1\n  mlflow-platform:tracking:\n    concurrency: 20")
+    assert promote(checkout, Request(source="dev", target="staging", travels=["limits"]), dry_run=True) == ExitCode.DONE
+    assert "| `limits.maxInFlight` | none | `50` |" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("location", "the region cannot change"),
+        ("network.cidr", "ranges and peers are the stack's own"),
+        ("database.sku", "its size is for the load of the stack"),
+        ("tracking.cpu", "its size is for the load of the stack"),
+        ("tags.owner", "owner, cost center"),
+        ("monitoring.emails", "mail, budget"),
+        ("github", "who deploys"),
+        ("nameGeneration", "the names of resources"),
+        ("limit", "there is no such setting"),
+        ("limits.maxBodyMib", "does not set it"),
+    ],
+)
+def test_a_setting_that_stays_is_refused_with_the_reason(checkout: Path, key: str, why: str) -> None:
+    with pytest.raises(CommandError, match=rf"--with {re.escape(key)}: .*{why}") as refused:
+        promote(checkout, Request(source="dev", target="staging", travels=[key]))
+    assert refused.value.code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("dev", "prod", "staging comes before prod.*Run: mlflow-platform promote dev staging"),
+        ("staging", "dev", "Run: mlflow-platform promote dev staging"),
+        ("dev", "dev", "got dev twice"),
+        ("dev", "qa", "stack 'qa' has no file stacks/Pulumi.qa.yaml on Azure in .*expected one of dev, prod, staging"),
+        ("local", "dev", "stack 'local' has no file"),
+        ("staging", "prod", "stacks/Pulumi.staging.yaml names no image"),
+    ],
+)
+def test_stacks_out_of_order_are_refused(checkout: Path, source: str, target: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        promote(checkout, Request(source=source, target=target))
