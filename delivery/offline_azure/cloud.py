@@ -23,6 +23,7 @@ from delivery.offline_azure import (
     defaults,
     deletion,
     faults,
+    image_imports,
     links,
     postgres,
     revisions,
@@ -44,7 +45,7 @@ GLOBALLY_UNIQUE: Final[Mapping[str, str]] = {
 }
 
 # What Azure knows of a resource beside its inputs, which an update leaves as it is.
-_NOTED: Final = ("links", "owner", "settling")
+_NOTED: Final = ("images", "links", "owner", "settling")
 
 Check = Callable[[str, Mapping[str, Json]], Sequence[str]]
 """Returns what is wrong with the inputs of a type, one line `path: reason` a fault."""
@@ -65,7 +66,7 @@ class Azure:
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
         self._cleared = threading.Event()
         empty: dict[str, Any] = {"resources": {}, "deleted": {}, "taken": {}, "faults": [], "executions": {}}
-        empty["outcomes"] = {}
+        empty |= {"outcomes": {}, "published": {}, "imports": {}}
         self._state = {**empty, **(json.loads(state.read_text()) if state.exists() else {})}
 
     @property
@@ -123,6 +124,40 @@ class Azure:
             self._state["faults"].clear()
             self._cleared.set()
             self.save()
+
+    def publish(self, image: str, *, readable: bool = True) -> None:
+        """Declare an image that can be imported: REGISTRY/REPOSITORY@DIGEST, the registry by its ARM ID or address.
+
+        Nothing else can be. `readable` says whether who deploys may read it: by a role, or since it needs no sign-in.
+        """
+        with self._lock:
+            self._state["published"][image_imports.key(image)] = readable
+            self.save()
+
+    def import_image(self, registry: str, version: str, request: Mapping[str, Any]) -> str:
+        """Accept the import of an image into a registry; return the path of the operation. Raises RefusedError."""
+        with self.called("import", type_tokens.REGISTRY, registry), self._lock:
+            published = self._state["published"]
+            if refused := image_imports.refusal(registry, version, request, published, self.resources):
+                raise refused
+            operation = image_imports.operation(registry, self.resources)
+            self._state["imports"][operation.lower()] = {"registry": registry.lower(), "request": request, "looks": 0}
+            return operation
+
+    def import_ended(self, operation: str) -> bool:
+        """Return whether an import has ended, which it has at the second look. Raises RefusedError if it failed."""
+        with self.called("get", type_tokens.REGISTRY, operation), self._lock:
+            found = self._state["imports"][operation.lower()]
+            found["looks"] += 1
+            if found["looks"] < 2:
+                return False
+            target = self._there(found["registry"])
+            image_imports.copy(found["request"], target, self._state["published"], self.resources)
+            return True
+
+    def is_import(self, path: str) -> bool:
+        """Return whether a path is that of an import's operation."""
+        return path.lower() in self._state["imports"]
 
     def take_name(self, type_token: str, name: str) -> None:
         """Make a globally unique name one that somebody else has taken."""

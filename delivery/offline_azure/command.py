@@ -10,7 +10,7 @@ import typer
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.rest import ManagementApi, identity_environment
-from delivery.outcome import ExitCode
+from delivery.outcome import ExitCode, reported
 from delivery.pulumi.installation import shell
 from delivery.terminal import say
 
@@ -22,6 +22,13 @@ def offline_azure(
         int,
         typer.Option(help="Port of the management API.", min=0, max=65535, show_default="0: a free one"),
     ] = 0,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REGISTRY/REPOSITORY@DIGEST",
+            help="An image that an `up` can import, its registry by address or ARM id. Repeatable.",
+        ),
+    ] = None,
 ) -> int:
     """Run an offline Azure for plain `pulumi` commands, until Ctrl-C.
 
@@ -30,6 +37,9 @@ def offline_azure(
     Example: mlflow-platform offline-azure --state azure.json
     """
     azure = Azure(state)
+    with reported(ValueError, code=ExitCode.USAGE):
+        for one in image or ():
+            azure.publish(one)
     server, engine_port = serve(azure, port)
     management = ManagementApi(azure, rest_port)
     variables = {

@@ -8,17 +8,21 @@ from typing import Any, Final
 
 import yaml
 
+from components.azure.image_source import ImageSource
 from delivery.offline_azure import rest
 from delivery.offline_azure.running import engine_environment
 from delivery.offline_azure.values import merged
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY, state_file
+from infra.settings.azure import ImageSettings
 from infra.settings.encryption import encrypted
 
 IMAGE: Final = "image"
 NO_DIGEST: Final = "none"
 PLACEHOLDER_DIGEST: Final = f"sha256:{'0ff11e' * 10}0ff1"
 """Stands for an image where a stack's file names none; nobody can take it for a real one."""
+
+_REPOSITORY: Final = ImageSettings.model_fields["repository"].default
 
 # How a stack keeps its secrets. Here it is an empty passphrase, since neither the stack nor its state outlives the run.
 _SECRETS_KEYS: Final = ("encryptionsalt", "encryptedkey", "secretsprovider")
@@ -63,6 +67,18 @@ class Product:
         """Return the stack's configuration without its namespace."""
         config = self._read().get("config") or {}
         return {key.removeprefix(f"{self.project}:"): value for key, value in config.items()}
+
+    @property
+    def imported_image(self) -> str | None:
+        """The image that an `up` imports, as REGISTRY/REPOSITORY@DIGEST; None if the stack's file names no source.
+
+        Raises ValueError for one that the program refuses.
+        """
+        image = self.values.get(IMAGE)
+        if not isinstance(image, Mapping) or not image.get("source"):
+            return None
+        source = ImageSource.named(str(image["source"]), str(image.get("repository") or _REPOSITORY))
+        return f"{source.words}@{image['digest']}"
 
     def configure(self, **values: Any) -> None:
         """Set values of the program's configuration: objects are merged, None removes a key."""

@@ -1,9 +1,9 @@
 """The management API for what no resource type covers, and where its tokens come from.
 
-Jobs are started and watched, apps and their revisions looked at, deleted vaults purged. Plain HTTP on 127.0.0.1; IDs
-are those of Azure, `api-version` and a bearer token are required as there. The token comes from `/msi/token`, which is
-what a managed identity asks on App Service (Microsoft Learn, "How to use managed identities for App Service", REST
-endpoint reference): `DefaultAzureCredential` takes it from there with `identity_environment`.
+Jobs are started and watched, apps and their revisions looked at, images imported, deleted vaults purged. Plain HTTP on
+127.0.0.1; IDs are those of Azure, `api-version` and a bearer token are required as there. The token comes from
+`/msi/token`, which is what a managed identity asks on App Service (Microsoft Learn, "How to use managed identities for
+App Service", REST endpoint reference): `DefaultAzureCredential` takes it from there with `identity_environment`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from delivery.azure_types.type_tokens import CONTAINER_APP, JOB
-from delivery.offline_azure import addresses, computed_outputs, executions, postgres, revisions
+from delivery.offline_azure import addresses, computed_outputs, executions, image_imports, postgres, revisions
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
 from delivery.offline_azure.values import merged
@@ -30,7 +30,13 @@ _IDENTITY_PATH: Final = "/msi/token"
 _IDENTITY_API_VERSION: Final = "2019-08-01"
 _TOKEN_SECONDS: Final = 86400
 
-Reply = tuple[int, Mapping[str, Any]]
+
+class Reply(NamedTuple):
+    """Status, body and headers of an answer."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = {}
 
 
 def identity_environment(url: str) -> dict[str, str]:
@@ -42,8 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: ManagementApi
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self._answer(lambda path: self.server.post(path))
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._answer(lambda path, version: self.server.post(path, version, sent))
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
@@ -51,23 +57,25 @@ class _Handler(BaseHTTPRequestHandler):
             query = {key: values[0] for key, values in parse_qs(address.query).items()}
             self._send(*self.server.token(query, self.headers.get("X-IDENTITY-HEADER")))
         else:
-            self._answer(lambda path: self.server.get(path))
+            self._answer(lambda path, _: self.server.get(path))
 
     def _answer(self, ask: Any) -> None:
         address = urlsplit(self.path)
         try:
             if self.headers.get("Authorization") != f"Bearer {BEARER}":
                 raise RefusedError(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
-            if "api-version" not in parse_qs(address.query):
+            if "api-version" not in (query := parse_qs(address.query)):
                 raise RefusedError(400, "MissingApiVersionParameter", "The api-version query parameter is required.")
-            status, body = ask(address.path)
+            reply = ask(address.path, query["api-version"][0])
         except RefusedError as refused:
-            status, body = refused.status, {"error": {"code": refused.code, "message": refused.message}}
-        self._send(status, body)
+            reply = Reply(refused.status, {"error": {"code": refused.code, "message": refused.message}})
+        self._send(*reply)
 
-    def _send(self, status: int, body: Mapping[str, Any]) -> None:
+    def _send(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -105,47 +113,58 @@ class ManagementApi(ThreadingHTTPServer):
     def token(self, query: Mapping[str, str], header: str | None) -> Reply:
         """Return a token of the managed identity, for Azure Resource Manager only."""
         if header != IDENTITY_HEADER:
-            return HTTPStatus.UNAUTHORIZED, {"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong."}
+            return Reply(
+                HTTPStatus.UNAUTHORIZED, {"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong."}
+            )
         if query.get("api-version") != _IDENTITY_API_VERSION:
-            return HTTPStatus.BAD_REQUEST, {
-                "statusCode": 400,
-                "message": f"api-version must be {_IDENTITY_API_VERSION}.",
-            }
+            message = f"api-version must be {_IDENTITY_API_VERSION}."
+            return Reply(HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": message})
         resource = query.get("resource", "").rstrip("/")
         if resource not in (*MANAGEMENT, self.url):
-            return HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": f"AADSTS500011: no resource '{resource}'."}
-        return HTTPStatus.OK, {
+            message = f"AADSTS500011: no resource '{resource}'."
+            return Reply(HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": message})
+        token = {
             "access_token": BEARER,
             "client_id": computed_outputs.client()["clientId"],
             "expires_on": str(int(time.time()) + _TOKEN_SECONDS),
             "resource": resource,
             "token_type": "Bearer",
         }
+        return Reply(HTTPStatus.OK, token)
 
-    def post(self, path: str) -> Reply:
-        """Start a job, or purge a deleted vault. Raises RefusedError."""
+    def post(self, path: str, version: str = "", sent: bytes = b"") -> Reply:
+        """Start a job, import an image, or purge a deleted vault. Raises RefusedError."""
         if path.lower().endswith("/start"):
             return self._start(path[: -len("/start")])
         if path.lower().endswith("/purge") and "/deletedvaults/" in path.lower():
             self.azure.purge(path.split("/")[-2])
-            return HTTPStatus.ACCEPTED, {}
+            return Reply(HTTPStatus.ACCEPTED, {})
+        if path.lower().endswith("/importimage"):
+            request = image_imports.request(sent)
+            operation = self.azure.import_image(path[: -len("/importImage")], version, request)
+            return _under_way(f"{self.url}{operation}?api-version={version}")
         raise _missing(path)
 
     def get(self, path: str) -> Reply:
-        """Return executions of a job, revisions of an app, one of either, or a resource. Raises RefusedError."""
+        """Return executions of a job, revisions of an app, one of either, or a resource. Raises RefusedError.
+
+        Of an import, nothing but whether it has ended.
+        """
+        if self.azure.is_import(path):
+            return Reply(HTTPStatus.OK, {}) if self.azure.import_ended(path) else _under_way()
         with self.azure.called("get", "", path):
             above, _, last = path.rpartition("/")
             if last.lower() == "executions" and above.lower() in self.azure.resources:
                 below = executions.of_job(self.azure.executions, above)
-                return HTTPStatus.OK, {"value": [executions.answer(one) for one in below]}
+                return Reply(HTTPStatus.OK, {"value": [executions.answer(one) for one in below]})
             if execution := self.azure.executions.get(path.lower()):
                 execution["looks"] += 1
-                return HTTPStatus.OK, executions.answer(execution)
+                return Reply(HTTPStatus.OK, executions.answer(execution))
             app, _, revision = path.partition("/revisions")
             if revision:
-                return HTTPStatus.OK, self._revisions(app, revision.strip("/"))
+                return Reply(HTTPStatus.OK, self._revisions(app, revision.strip("/")))
             if resource := self.azure.resources.get(path.lower()):
-                return HTTPStatus.OK, _resource(resource)
+                return Reply(HTTPStatus.OK, _resource(resource))
         raise _missing(path)
 
     def _start(self, path: str) -> Reply:
@@ -157,7 +176,7 @@ class ManagementApi(ThreadingHTTPServer):
             outcomes = self.azure.outcomes.get(addresses.own_name(path), [])
             execution = executions.started(job, outcomes.pop(0) if outcomes else self._outcome(job))
             self.azure.executions[execution["id"].lower()] = execution
-            return HTTPStatus.OK, {"id": execution["id"], "name": execution["name"]}
+            return Reply(HTTPStatus.OK, {"id": execution["id"], "name": execution["name"]})
 
     def _outcome(self, job: Mapping[str, Any]) -> str:
         """A job that prepares a database fails where it has no rights on it."""
@@ -175,6 +194,10 @@ class ManagementApi(ThreadingHTTPServer):
                 one["looks"] += 1
                 return revisions.answer(app["id"], history, one)
         raise _missing(f"{path}/revisions/{name}")
+
+
+def _under_way(location: str = "") -> Reply:
+    return Reply(HTTPStatus.ACCEPTED, {}, {"Retry-After": "1", **({"Location": location} if location else {})})
 
 
 def _resource(resource: Mapping[str, Any]) -> dict[str, Any]:

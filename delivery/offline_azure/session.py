@@ -16,13 +16,21 @@ from delivery.pulumi.installation import REPOSITORY
 
 @contextlib.contextmanager
 def offline(stack: str, repository: Path = REPOSITORY) -> Iterator[Product]:
-    """Yield the stack of a repository; nothing of it remains afterwards. Raises what `Product` raises."""
+    """Yield the stack of a repository; nothing of it remains afterwards. Raises what `Product` raises.
+
+    The image that its file names can be imported there, and no other one.
+    """
     with tempfile.TemporaryDirectory(prefix="mlflow-platform-offline-") as folder:
         azure = Azure(Path(folder) / "azure.json")
         server, port = serve(azure)
         management = ManagementApi(azure)
         try:
-            yield Product(Path(folder), stack, port, management.url, repository=repository)
+            product = Product(Path(folder), stack, port, management.url, repository=repository)
+            # A wrong source or digest is the program's to refuse.
+            with contextlib.suppress(ValueError):
+                if image := product.imported_image:
+                    azure.publish(image)
+            yield product
         finally:
             server.stop(None)
             management.close()

@@ -25,7 +25,12 @@ _ASPECTS: Final = (Subject.DATA, Subject.NETWORK, Subject.RIGHTS, Subject.PROTEC
 ROWS: Final = 8
 """Rows of one subject that a report shows."""
 
-_WAITS = ("RevisionReady", "JobExecution")
+_WAITS: Final = {
+    "RevisionReady": "waits for the new revision",
+    "JobExecution": "runs once",
+    "ImageImport": "imports the image",
+}
+"""What a resource that only does something does, by its type."""
 _CONFIGURATION = re.compile(r"The configuration of stack (?P<stack>\S+) cannot be used:\n(?P<problems>.*)", re.DOTALL)
 _PROBLEM = re.compile(r"^\s+- ", re.MULTILINE)
 
@@ -228,9 +233,8 @@ def _changes(plan: Plan) -> list[Change]:
 
 
 def _described(step: Step) -> Phrase:
-    if step.type.endswith(_WAITS):
-        waits = "waits for the new revision" if step.type.endswith(_WAITS[0]) else "runs once"
-        return [waits if step.op is not Op.DELETE else "delete"]
+    if does := _WAITS.get(step.type.rpartition(":")[2]):
+        return [does if step.op is not Op.DELETE else "delete"]
     found = differences(step)
     if step.op in (Op.UPDATE, Op.REPLACE) and found:
         parts: list[Part] = [Strong("replaced"), ": "] if step.op is Op.REPLACE else []

@@ -8,10 +8,11 @@ from typing import Protocol
 
 import pulumi
 
+from components.azure import arm
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
 from components.azure.log_table import CONTAINER_APPS_CONSOLE, LogTable
 from components.azure.network_plan import CONTAINER_APPS_SUBNETS, SubnetRole
-from components.compute.container_apps import arm, rendering
+from components.compute.container_apps import rendering
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
 from components.compute.container_apps.image import Image
 from components.compute.contract import Compute, Ingress

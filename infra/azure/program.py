@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
+from components.azure.image_import import ImageImport
 from components.azure.network import ZoneRole
 from components.compute.container_apps.image import Image
 from components.compute.contract import Ingress, WorkloadIdentity
@@ -14,7 +15,7 @@ from infra.azure.access import admit_workflows, grant_access
 from infra.azure.compute import KINDS
 from infra.azure.data import Data, create_data_plane
 from infra.azure.foundation import Foundation, create_foundation
-from infra.settings.azure import AzureSettings
+from infra.settings.azure import AzureSettings, ImageSettings
 from infra.settings.model import Settings
 from infra.stack import Stack
 
@@ -39,7 +40,7 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
     if azure.image.digest is not None:
         image = Image(server=data.images.login_server, repository=azure.image.repository, digest=azure.image.digest)
         platform = PlatformArgs(
-            compute=place.backend(data, image, granted),
+            compute=place.backend(data, image, [*granted, *_imported(data, azure.image)]),
             topology=_topology(settings, azure, base, data, host),
             data=[data.postgres, data.store, data.vault, *data.endpoints, *granted],
         )
@@ -55,6 +56,21 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
         **workflows,
     }
     return Stack(platform=platform, outputs=outputs)
+
+
+def _imported(data: Data, image: ImageSettings) -> list[pulumi.Resource]:
+    """Have the image in the stack's registry before anything runs it. Without a source somebody has pushed it there."""
+    if image.source is None or image.digest is None:
+        return []
+    return [
+        ImageImport(
+            "image",
+            registry_id=data.images.id,
+            repository=image.repository,
+            digest=image.digest,
+            source=image.source,
+        )
+    ]
 
 
 def _topology(

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from components.azure.artifact_store_args import Lifecycle, Redundancy
+from components.azure.image_source import ImageSource
 from components.azure.network_plan import CONTAINER_APPS_SUBNETS, plan
 from components.azure.postgres_size import (
     BACKUP_DAYS,
@@ -25,6 +26,10 @@ from infra.settings.fields import Section, Switch, Whole, bounded, checked, desc
 _NO_IMAGE = "none"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _DIGEST_WORDS = "sha256: and 64 hexadecimal digits, no tag; or none for the first `up`, before there is an image"
+_SOURCE_WORDS = (
+    "an id as in /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.ContainerRegistry/registries/NAME, or "
+    "HOST/REPOSITORY without a tag, as in ghcr.io/example/mlflow-platform"
+)
 _WORD = r"[^\s<>%&\\?/][^<>%&\\?/]{0,254}"
 _WORD_WORDS = "1 to 255 characters without <>%&\\?/"
 _NETWORK_ID = (
@@ -77,6 +82,13 @@ class TagSettings(Section):
     )
 
 
+def _check_source(value: str) -> None:
+    try:
+        ImageSource.named(value, "any")
+    except ValueError:
+        raise ValueError(_SOURCE_WORDS) from None
+
+
 def _digest(value: object) -> object:
     if value == _NO_IMAGE:
         return None
@@ -102,6 +114,13 @@ class ImageSettings(Section):
         "Digest of the image, never a tag. `none` before there is an image: then no service is created",
         _DIGEST_WORDS,
         example=_NO_IMAGE,
+    )
+    source: Annotated[str | None, checked(_check_source)] = described(
+        "From where an `up` imports the image: a registry of the tenant by its id, or a repository of a registry "
+        "that needs no sign-in. Without it the image has to be in the stack's registry already",
+        _SOURCE_WORDS,
+        example="ghcr.io/example/mlflow-platform",
+        default=None,
     )
     commit: str | None = text(
         "The commit that the image is built from", r"[0-9a-f]{40}", "40 hexadecimal digits", default=None

@@ -34,6 +34,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/offline_azure/test_budgets.py": False,
     "tests/delivery/local/test_progress.py": False,
     "tests/delivery/offline_azure/test_cloud.py": False,
+    "tests/delivery/offline_azure/test_image_imports.py": False,
     "tests/delivery/offline_azure/test_immutable.py": False,
     "tests/delivery/offline_azure/test_postgres.py": False,
     "tests/delivery/offline_azure/test_retrying.py": False,

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import pulumi
 from pulumi_azure_native import app
 
+from components.azure import arm
 from components.azure.container_apps_environment import CONSUMPTION_PROFILE
-from components.compute.container_apps import arm, rendering
+from components.compute.container_apps import rendering
 from components.compute.container_apps.image import Image
 from components.compute.container_apps.job_execution import environment_hash
 from components.compute.container_apps.resources import JobExecution, RevisionReady

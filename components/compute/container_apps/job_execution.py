@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.compute.container_apps.arm import Arm, ArmError
+from components.azure.arm import Arm, ArmError
 
 POLL_SECONDS = 5.0
 # An execution that has nothing to do, or is taken over near its end, is over soon: the waits double from here.
@@ -78,15 +78,15 @@ def start(arm: Arm, wanted: Wanted) -> str:
         return found
     deadline = arm.clock() + START_SECONDS
     while "name" not in answer.body:
-        location = answer.headers.get("location", "")
-        if not location.startswith(arm.endpoint.rstrip("/")) or arm.clock() > deadline:
+        location = arm.relative(answer.headers.get("location", ""))
+        if location is None or arm.clock() > deadline:
             # Azure accepted the start and does not say which execution it is: it is found by what it runs.
             found = under_way(arm, wanted)
             if found is None:
                 raise JobExecutionError(f"Azure accepted the start of {wanted.name} but shows no execution. {_REPEAT}")
             return found
         arm.sleep(POLL_SECONDS)
-        answer = arm.get(location.removeprefix(arm.endpoint.rstrip("/")))
+        answer = arm.get(location)
     return str(answer.body["name"])
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
+from components.azure.arm import Arm, ArmError
 from components.compute.container_apps import job_execution, revision
-from components.compute.container_apps.arm import Arm, ArmError
 from components.compute.dynamic import Provider
+
+_API_VERSION = "2025-01-01"
 
 
 class JobExecutionProvider(Provider):
@@ -47,7 +49,7 @@ class JobExecutionProvider(Provider):
             timeout_seconds=int(props["timeoutSeconds"]),
         )
         with self.message_only():
-            return props | {"execution": job_execution.run_to_end(Arm(), wanted)}
+            return props | {"execution": job_execution.run_to_end(Arm(api_version=_API_VERSION), wanted)}
 
 
 class RevisionReadyProvider(Provider):
@@ -78,7 +80,7 @@ class RevisionReadyProvider(Provider):
             scales_to_zero=bool(props["scalesToZero"]),
         )
         with self.message_only():
-            return props | {"ready": revision.wait_until_ready(Arm(), wanted)}
+            return props | {"ready": revision.wait_until_ready(Arm(api_version=_API_VERSION), wanted)}
 
 
 class JobExecution(Resource, name="JobExecution", module="container_apps"):

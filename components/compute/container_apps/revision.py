@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.compute.container_apps.arm import Arm, ArmError
+from components.azure.arm import Arm, ArmError
 
 POLL_SECONDS = 5.0
 # Beyond the startup probe's patience: scheduling a replica and pulling the image.

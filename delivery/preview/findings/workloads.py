@@ -9,21 +9,27 @@ from typing import Any
 from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
 from components.mlflow.connections import Budget
 from components.mlflow.roles import WITH_DATABASES, Role
-from delivery.preview.plan import Plan, State, Step
+from delivery.preview.plan import Op, Plan, State, Step
 from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Phrase, Strong
 
 APP = "app:ContainerApp"
+_IMPORT = ":ImageImport"
 _SERVER = "dbforpostgresql:Server"
 _POOL = "DATABASE_POOL_SIZE"
 
 
 def image(plan: Plan) -> Iterator[Found]:
-    """The image's digest where any workload gets another one."""
+    """The image's digest where any workload gets another one, and from where it is imported."""
     before, after = ({_digest(one) for one in states if _digest(one)} for states in _states(plan, APP))
-    if before == after or not after:
-        return  # or it is known only after the update, since the registry is replaced
-    yield Row(subject=Subject.IMAGE, what="image", now=_digests(before), after=_digests(after))
+    # Otherwise it is known only after the update, since the registry is replaced.
+    if before != after and after:
+        yield Row(subject=Subject.IMAGE, what="image", now=_digests(before), after=_digests(after))
+    for step in plan.of(Op.CREATE, Op.UPDATE, Op.REPLACE):
+        if step.type.endswith(_IMPORT):
+            yield Row(
+                subject=Subject.IMAGE, what="image imported first", now=_import(step.old), after=_import(step.new)
+            )
 
 
 def connections(plan: Plan) -> Iterator[Found]:
@@ -107,6 +113,12 @@ def _scale(app: State) -> Mapping[str, Any]:
 def _digest(app: State) -> str:
     images = [str(container.get("image", "")) for container in _containers(app)]
     return next((image.rpartition("@")[2] for image in images if "@" in image), "")
+
+
+def _import(inputs: Mapping[str, Any]) -> Phrase:
+    if not inputs:
+        return ["none"]
+    return [*_digests({str(inputs.get("digest", ""))}), " from ", Code(str(inputs.get("source", "")))]
 
 
 def _digests(of: set[str]) -> Phrase:

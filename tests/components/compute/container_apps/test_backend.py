@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.azure.arm import ArmError
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
-from components.compute.container_apps.arm import ArmError
 from components.compute.container_apps.job_execution import environment_hash
 from components.compute.contract import Ingress, Scale
 from components.mlflow.roles import Role

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.compute.container_apps import arm, job_execution
-from components.compute.container_apps.arm import Arm, ArmError
+from components.azure import arm
+from components.azure.arm import Arm, ArmError
+from components.compute.container_apps import job_execution
 from components.compute.container_apps.job_execution import (
     JobExecutionError,
     Wanted,
@@ -18,7 +19,7 @@ from components.compute.container_apps.job_execution import (
     under_way,
 )
 from components.compute.container_apps.resources import JobExecutionProvider
-from tests.components.compute.container_apps.arm_server import NOT_FOUND, Answer, ArmServer, Clock, client_of
+from tests.support.arm_server import NOT_FOUND, Answer, ArmServer, Clock, client_of
 
 JOB = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/jobs/prepare"
 IMAGE = "registry.azurecr.io/mlflow@sha256:1"

@@ -9,19 +9,23 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from components.compute.container_apps.arm import Arm
+from components.azure.arm import Arm
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]
 NOT_FOUND: Answer = (404, {"error": {"code": "ResourceNotFound", "message": "none"}}, {})
 
 
 class ArmServer(ThreadingHTTPServer):
-    """What it holds is a subclass's `answer`; `refusals` (method, status, headers) come before any other answer."""
+    """What it holds is a subclass's `answer`; `refusals` (method, status, headers) come before any other answer.
+
+    `calls` are the requests so far, `bodies` what was sent with each POST.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.refusals: list[tuple[str, int, dict[str, str]]] = []
         self.calls: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
 
     @property
     def url(self) -> str:
@@ -50,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.bodies.append(json.loads(sent or b"{}"))
         self._handle("POST")
 
     def do_GET(self) -> None:
@@ -93,5 +99,10 @@ class Clock:
 
 
 def client_of(server: ArmServer, clock: Clock, **changes: Any) -> Arm:
-    values: dict[str, Any] = {"token": lambda _: "token", "clock": lambda: clock.now, "sleep": clock.sleep}
+    values: dict[str, Any] = {
+        "api_version": "2025-01-01",
+        "token": lambda _: "token",
+        "clock": lambda: clock.now,
+        "sleep": clock.sleep,
+    }
     return Arm(endpoint=server.url, **(values | changes))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from components.compute.container_apps.arm import Arm
-from tests.components.compute.container_apps.arm_server import ArmServer, Clock, client_of
+from components.azure.arm import Arm
+from tests.support.arm_server import ArmServer, Clock, client_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import functools
 import os
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 ENDPOINT = "https://management.azure.com"
 ENDPOINT_VARIABLE = "ARM_ENDPOINT"
-API_VERSION = "2025-01-01"
 
 _LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -68,10 +67,13 @@ class Arm:
     """A client of one ARM endpoint. It repeats a call that failed in passing, as long as `patience` seconds allow.
 
     A POST is repeated only after an answer that says that nothing was done (409, 429, 503): a start whose answer was
-    lost may have happened. `endpoint` is by default that of this process's environment at the time; `token` gives a
-    bearer token of a scope for each call; `clock` and `sleep` are for tests.
+    lost may have happened. `api_version` is of the calls that name none themselves. An answer that contains one of the
+    texts of `final` is not repeated, whatever its status. `endpoint` is by default that of this process's environment
+    at the time; `token` gives a bearer token of a scope for each call; `clock` and `sleep` are for tests.
     """
 
+    api_version: str
+    final: Sequence[str] = ()
     endpoint: str = field(default_factory=lambda: endpoint())
     token: Callable[[str], str] = field(default_factory=lambda: default_token)
     patience: float = 300.0
@@ -81,20 +83,26 @@ class Arm:
     def get(self, path: str) -> Answer:
         return self._call("GET", path)
 
-    def post(self, path: str) -> Answer:
-        return self._call("POST", path)
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+        return self._call("POST", path, body)
 
-    def _call(self, method: str, path: str) -> Answer:
+    def relative(self, url: str) -> str | None:
+        """Return the path of a URL at this endpoint, such as a Location's; None elsewhere, where no token may go."""
+        start = self.endpoint.rstrip("/")
+        return url.removeprefix(start) if url.startswith(f"{start}/") else None
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         # Imported here: a program that only previews makes no call.
         from azure.core.exceptions import AzureError
         from azure.core.rest import HttpRequest
 
-        from components.compute.container_apps.calls import pipeline
+        from components.azure.calls import Retries, pipeline
 
-        request = HttpRequest(method, self._url(path), headers={"Content-Type": "application/json"})
+        request = HttpRequest(method, self._url(path), headers={"Content-Type": "application/json"}, json=body)
         sign = functools.partial(self.token, token_scope(self.endpoint))
+        retries = Retries(patience=self.patience, clock=self.clock, sleep=self.sleep, final=self.final)
         try:
-            with pipeline(sign=sign, patience=self.patience, clock=self.clock, sleep=self.sleep) as calls:
+            with pipeline(sign, retries) as calls:
                 response = calls.run(request).http_response
         except AzureError as error:
             raise ArmError(f"{_named(method, path)}: no answer from {self.endpoint}: {error.message}") from None
@@ -105,7 +113,7 @@ class Arm:
 
     def _url(self, path: str) -> str:
         url = self.endpoint.rstrip("/") + path
-        return url if "api-version=" in path else f"{url}?api-version={API_VERSION}"
+        return url if "api-version=" in path else f"{url}?api-version={self.api_version}"
 
 
 def default_token(scope: str) -> str:

@@ -7,7 +7,7 @@ is repeated only where nothing was done.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from azure.core.pipeline import Pipeline, PipelineRequest
@@ -32,15 +32,13 @@ _DOUBLINGS = 5
 _MOST_WAIT_SECONDS = 60
 
 
-def pipeline(
-    *, sign: Callable[[], str], patience: float, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> Pipeline[HttpRequest, HttpResponse]:
-    """Return a pipeline that repeats a call for `patience` seconds. `sign` returns the token of each attempt."""
+def pipeline(sign: Callable[[], str], retries: Retries) -> Pipeline[HttpRequest, HttpResponse]:
+    """Return a pipeline that repeats a call. `sign` returns the token of each attempt."""
     return Pipeline(
         RequestsTransport(connection_timeout=REQUEST_SECONDS, read_timeout=REQUEST_SECONDS),
         [
             RedirectPolicy(),
-            Retries(patience=patience, clock=clock, sleep=sleep),
+            retries,
             _Signed(sign),
             SensitiveHeaderCleanupPolicy(),
             HttpLoggingPolicy(),
@@ -52,20 +50,29 @@ class Retries(RetryPolicy[HttpRequest, HttpResponse]):
     """Repeats a call that failed in passing, as long as the next attempt is within `patience` seconds.
 
     A call without an answer is repeated if it is not a POST. Azure's Retry-After decides on a wait; else they double.
+    An answer that contains one of the texts of `final` is not repeated.
     """
 
-    def __init__(self, *, patience: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        *,
+        patience: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        final: Sequence[str] = (),
+    ) -> None:
         super().__init__(
             **dict.fromkeys(("retry_total", "retry_connect", "retry_read", "retry_status"), sys.maxsize),
         )
-        self._patience, self._clock, self._sleep = patience, clock, sleep
+        self._patience, self._clock, self._sleep, self._final = patience, clock, sleep, final
 
     def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
         return {**super().configure_retries(options), "deadline": self._clock() + self._patience}
 
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:  # noqa: ARG002 - azure-core's signature
         repeated = _NOTHING_DONE if response.http_request.method == "POST" else _PASSING
-        return response.http_response.status_code in repeated
+        answer = response.http_response
+        return answer.status_code in repeated and not any(text in answer.text() for text in self._final)
 
     def increment(self, settings: dict[str, Any], response: Any = None, error: Exception | None = None) -> bool:
         more = super().increment(settings, response, error)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.compute.container_apps.arm import Arm, ArmError, endpoint, token_scope
-from tests.components.compute.container_apps.arm_server import Answer, ArmServer, Clock, client_of
+from components.azure.arm import Arm, ArmError, endpoint, token_scope
+from tests.support.arm_server import Answer, ArmServer, Clock, client_of
 from tests.support.ports import free_port
 
 
@@ -48,7 +48,7 @@ def azure() -> Iterator[Echo]:
 )
 def test_the_environment_names_the_cloud(given: str, used: str, scope: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARM_ENDPOINT", given)
-    assert Arm().endpoint == endpoint() == used
+    assert Arm(api_version="1").endpoint == endpoint() == used
     assert token_scope(used) == scope
 
 
@@ -110,6 +110,7 @@ def test_a_lost_answer_is_asked_for_again_and_a_lost_start_is_reported(azure: Ec
 def test_nobody_at_the_endpoint_is_reported_after_the_patience(clock: Clock) -> None:
     port = free_port()
     nobody = Arm(
+        api_version="1",
         endpoint=f"http://127.0.0.1:{port}",
         token=lambda _: "token",
         patience=20,
