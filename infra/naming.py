@@ -110,6 +110,16 @@ class Names:
         return f"rg-{self._base}"
 
     @property
+    def identity_group(self) -> str:
+        """The group of the identities that a bootstrap stack makes for this one; no stack's own group is so named."""
+        return f"rg-identities-{self._base}"
+
+    @property
+    def state(self) -> str:
+        """The container with the stack's state, and the key that encrypts it: 3 to 63 and 1 to 127 characters."""
+        return f"pulumi-{self.stack}"
+
+    @property
     def network(self) -> str:
         """The virtual network, 2 to 64 characters."""
         return f"vnet-{self._base}"

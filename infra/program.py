@@ -6,6 +6,7 @@ import pulumi
 
 from components.mlflow.platform import Platform
 from infra import outputs
+from infra.settings.bootstrap import Bootstrap
 from infra.settings.load import load
 from infra.settings.model import Settings
 from infra.settings.problems import SettingsError
@@ -16,6 +17,9 @@ def main() -> None:
     """Create the stack. Bad configuration ends it before anything is created."""
     try:
         chosen = load()
+        if isinstance(chosen, Bootstrap):
+            _bootstrap(chosen)
+            return
         stack = _created(chosen)
     except SettingsError as error:
         # RunError is shown to the user as it is, without a traceback.
@@ -34,3 +38,10 @@ def _created(chosen: Settings) -> Stack:
     from infra.azure import program as azure
 
     return azure.create_stack(chosen, chosen.azure)
+
+
+def _bootstrap(chosen: Bootstrap) -> None:
+    from infra.azure import bootstrap
+
+    for name, value in bootstrap.create_stack(chosen).items():
+        pulumi.export(name, value)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pulumi
 
+from infra.settings.azure import TagSettings
 from infra.settings.model import Settings
 
 REQUIRED = ("owner", "cost-center", "data-classification", "environment", "managed-by")
@@ -14,15 +15,14 @@ REQUIRED = ("owner", "cost-center", "data-classification", "environment", "manag
 
 def tags(settings: Settings) -> dict[str, str]:
     """Who made it, for which environment, by which stack; on Azure also whose it is and what it may hold."""
-    made = {
-        "managed-by": "pulumi",
-        "application": "mlflow",
-        "environment": settings.profile.value,
-        "stack": settings.stack,
-    }
-    if settings.azure is None:
+    return written(settings.stack, settings.profile.value, settings.azure.tags if settings.azure else None)
+
+
+def written(stack: str, environment: str, given: TagSettings | None) -> dict[str, str]:
+    """The tags of a stack in an environment; `given` has what its file says."""
+    made = {"managed-by": "pulumi", "application": "mlflow", "environment": environment, "stack": stack}
+    if given is None:
         return made
-    given = settings.azure.tags
     return {
         **given.extra,
         **made,
@@ -36,8 +36,8 @@ def require() -> None:
     """From now on refuse every Azure resource that takes tags and lacks a required one, before it is registered."""
 
     def refuse(args: pulumi.ResourceTransformationArgs) -> None:
-        # A resource class sets every property that its type has, if only to None.
-        if not args.type_.startswith("azure-native:") or "tags" not in args.props:
+        # A resource class sets every property that its type has, if only to None. One that is looked up is not made.
+        if not args.type_.startswith("azure-native:") or "tags" not in args.props or args.opts.id is not None:
             return
         given = args.props["tags"]
         if missing := [tag for tag in REQUIRED if not (isinstance(given, Mapping) and given.get(tag))]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 from pulumi_azure_native import storage
 
-from components.azure import diagnostics
+from components.azure import diagnostics, storage_account
 from components.azure.artifact_store_args import ArtifactStoreArgs, Lifecycle, Redundancy
 from components.azure.lock import lock
 
@@ -14,9 +14,6 @@ __all__ = ["ArtifactStore", "ArtifactStoreArgs", "Lifecycle", "Redundancy"]
 _CORS_SECONDS = 3600
 # An account's categories are this one and Capacity, whose one metric Azure does not export.
 _METRICS = "Transaction"
-
-# Days, hours, minutes, seconds: a signed URL is for one transfer.
-_LONGEST_SAS = "00.02:00:00"
 
 _SKUS = {
     Redundancy.LOCAL: storage.SkuName.STANDARD_LRS,
@@ -98,41 +95,16 @@ class ArtifactStore(pulumi.ComponentResource):
         )
 
     def _account(self, name: str, args: ArtifactStoreArgs) -> storage.StorageAccount:
-        access = storage.PublicNetworkAccess.ENABLED if args.subnet_ids else storage.PublicNetworkAccess.DISABLED
-        return storage.StorageAccount(
+        return storage_account.create(
             f"{name}-account",
             account_name=args.account_name,
             resource_group_name=args.resource_group_name,
             location=args.location,
             tags=args.tags,
-            kind=storage.Kind.STORAGE_V2,
-            sku=storage.SkuArgs(name=_SKUS[args.redundancy]),
-            access_tier=storage.AccessTier.HOT,
-            allow_blob_public_access=False,
-            allow_cross_tenant_replication=False,
-            allow_shared_key_access=False,
-            allowed_copy_scope=storage.AllowedCopyScope.AAD,
-            default_to_o_auth_authentication=True,
-            # Azure logs each use of an SAS that is valid for longer (SasExpiryStatus in StorageBlobLogs). It does not
-            # block one: whether that holds for those that an identity signed is not documented.
-            sas_policy=storage.SasPolicyArgs(
-                sas_expiration_period=_LONGEST_SAS, expiration_action=storage.ExpirationAction.LOG
-            ),
-            enable_https_traffic_only=True,
-            is_hns_enabled=False,
-            is_local_user_enabled=False,
-            is_sftp_enabled=False,
-            minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
-            encryption=storage.EncryptionArgs(
-                key_source=storage.KeySource.MICROSOFT_STORAGE,
-                require_infrastructure_encryption=True,
-                services=storage.EncryptionServicesArgs(
-                    blob=storage.EncryptionServiceArgs(enabled=True, key_type=storage.KeyType.ACCOUNT)
-                ),
-            ),
+            sku=_SKUS[args.redundancy],
             # Service endpoints arrive at the public address, which the rules below open to their subnets alone.
-            public_network_access=access,
-            network_rule_set=storage.NetworkRuleSetArgs(
+            public=bool(args.subnet_ids),
+            network=storage.NetworkRuleSetArgs(
                 default_action=storage.DefaultAction.DENY,
                 # Azure's lifecycle management is one of its trusted services and would be shut out otherwise.
                 bypass=storage.Bypass.AZURE_SERVICES,

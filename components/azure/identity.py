@@ -11,6 +11,7 @@ import pulumi
 from pulumi_azure_native import managedidentity
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
+AZURE_DEVOPS_ISSUER = "https://vstoken.dev.azure.com"
 AZURE_AUDIENCE = "api://AzureADTokenExchange"
 
 _CREDENTIAL_LIMIT = 20  # of one identity, by Microsoft's "Workload identity federation considerations"
@@ -55,6 +56,28 @@ class FederatedSubject:
             label=f"github-{environment}", subject=f"repo:{repository}:environment:{environment.replace(':', '%3A')}"
         )
 
+    @classmethod
+    def azure_devops(
+        cls, *, organization: str, organization_id: str, project: str, connection: str
+    ) -> FederatedSubject:
+        """Pipelines of an Azure DevOps project that use one of its service connections, and no others.
+
+        The connection's own checks, such as approvals, stand before the sign-in. Source, Microsoft Learn: "Manually set
+        a workload identity service connection".
+        """
+        try:
+            uuid.UUID(organization_id)
+        except ValueError:
+            raise ValueError(
+                f"organization_id: {organization_id!r} is no GUID; read it as `instanceId` at "
+                f"https://dev.azure.com/{organization}/_apis/connectionData."
+            ) from None
+        return cls(
+            label=f"azure-devops-{connection}",
+            subject=f"sc://{organization}/{project}/{connection}",
+            issuer=f"{AZURE_DEVOPS_ISSUER}/{organization_id.lower()}",
+        )
+
     @property
     def credential_name(self) -> str:
         """Physical name: readable, legal, and different for two subjects (3 to 120 letters, digits, `-` and `_`)."""
@@ -65,13 +88,18 @@ class FederatedSubject:
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityArgs:
-    """`federated` decides which credentials exist and is plain. `identity_name`: 3 to 128 characters."""
+    """`federated` decides which credentials exist and is plain. `identity_name`: 3 to 128 characters.
+
+    `exists`, plain, means that another program made the identity: it is looked up by `subscription_id`, group and name.
+    """
 
     location: pulumi.Input[str]
     resource_group_name: pulumi.Input[str]
     tags: Mapping[str, str]
     identity_name: pulumi.Input[str]
     federated: Sequence[FederatedSubject] = ()
+    exists: bool = False
+    subscription_id: str = ""
 
     def __post_init__(self) -> None:
         if len(self.federated) > _CREDENTIAL_LIMIT:
@@ -107,14 +135,7 @@ class Identity(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlflow:azure:Identity", name, {}, opts)
-        identity = managedidentity.UserAssignedIdentity(
-            f"{name}-identity",
-            resource_name_=args.identity_name,
-            location=args.location,
-            resource_group_name=args.resource_group_name,
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        identity = self._found(name, args) if args.exists else self._created(name, args)
         previous: list[pulumi.Resource] = []
         for subject in args.federated:
             credential = managedidentity.FederatedIdentityCredential(
@@ -135,4 +156,25 @@ class Identity(pulumi.ComponentResource):
         self.name = identity.name
         self.register_outputs(
             {"id": self.id, "client_id": self.client_id, "principal_id": self.principal_id, "name": self.name}
+        )
+
+    def _created(self, name: str, args: IdentityArgs) -> managedidentity.UserAssignedIdentity:
+        return managedidentity.UserAssignedIdentity(
+            f"{name}-identity",
+            resource_name_=args.identity_name,
+            location=args.location,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _found(self, name: str, args: IdentityArgs) -> managedidentity.UserAssignedIdentity:
+        identifier = pulumi.Output.concat(
+            f"/subscriptions/{args.subscription_id}/resourceGroups/",
+            args.resource_group_name,
+            "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/",
+            args.identity_name,
+        )
+        return managedidentity.UserAssignedIdentity.get(
+            f"{name}-identity", identifier, opts=pulumi.ResourceOptions(parent=self)
         )

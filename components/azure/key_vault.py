@@ -13,6 +13,7 @@ from components.azure import diagnostics
 from components.azure.lock import lock
 
 SOFT_DELETE_DAYS = 90
+_KEY_BITS = 3072
 
 _VAULT_NAME = re.compile(r"(?=.{3,24}\Z)[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*\Z")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9-]{1,127}\Z")
@@ -24,8 +25,8 @@ class KeyVaultArgs:
 
     `protect` and `purge_protection` are plain: the first decides on the lock; Azure never revokes the second.
     So is the number of `subnet_ids`: the subnets with the service endpoint Microsoft.KeyVault that may reach the vault.
-    Without any, only private endpoints reach it. `workspace_id` is where logs and metrics go. Raises ValueError with
-    every problem at once.
+    Without any, only private endpoints reach it. `public`, plain too, opens its address to everybody with a role.
+    `workspace_id` is where logs and metrics go. Raises ValueError with every problem at once.
     """
 
     vault_name: pulumi.Input[str]
@@ -37,6 +38,7 @@ class KeyVaultArgs:
     protect: bool
     purge_protection: bool = True
     subnet_ids: Sequence[pulumi.Input[str]] = ()
+    public: bool = False
 
     def __post_init__(self) -> None:
         if problems := list(self._problems()):
@@ -83,6 +85,7 @@ class KeyVault(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KeyVaultArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlflow:azure:KeyVault", name, {}, opts)
+        self._own_name, self._args = name, args
         vault = keyvault.Vault(
             f"{name}-vault",
             vault_name=args.vault_name,
@@ -100,6 +103,29 @@ class KeyVault(pulumi.ComponentResource):
         self.url = pulumi.Output.concat("https://", vault.name, ".vault.azure.net/")
         self.register_outputs({"id": self.id, "name": self.name, "url": self.url})
 
+    def encryption_key(self, key_name: str) -> keyvault.Key:
+        """Create a key that encrypts and decrypts, and that nobody can take out; its id is the scope for roles on it.
+
+        It goes with its vault: Azure Resource Manager creates keys and does not delete them. Raises ValueError.
+        """
+        if not _SECRET_NAME.match(key_name):
+            raise ValueError(
+                f"key_name: {key_name!r}; Key Vault takes 1 to 127 letters, digits and hyphens. Rename it."
+            )
+        return keyvault.Key(
+            f"{self._own_name}-{key_name}",
+            key_name=key_name,
+            vault_name=self.name,
+            resource_group_name=self._args.resource_group_name,
+            tags=self._args.tags,
+            properties=keyvault.KeyPropertiesArgs(
+                kty=keyvault.JsonWebKeyType.RSA,
+                key_size=_KEY_BITS,
+                key_ops=[keyvault.JsonWebKeyOperation.ENCRYPT, keyvault.JsonWebKeyOperation.DECRYPT],
+            ),
+            opts=pulumi.ResourceOptions(parent=self, protect=self._args.protect),
+        )
+
     def secret_scope(self, secret_name: str) -> pulumi.Output[str]:
         """The scope of one secret, so that an identity can be given that secret and no other. Raises ValueError."""
         if not _SECRET_NAME.match(secret_name):
@@ -110,7 +136,9 @@ class KeyVault(pulumi.ComponentResource):
 
 
 def _properties(args: KeyVaultArgs) -> keyvault.VaultPropertiesArgs:
-    access = keyvault.PublicNetworkAccess.ENABLED if args.subnet_ids else keyvault.PublicNetworkAccess.DISABLED
+    reachable = args.public or bool(args.subnet_ids)
+    access = keyvault.PublicNetworkAccess.ENABLED if reachable else keyvault.PublicNetworkAccess.DISABLED
+    action = keyvault.NetworkRuleAction.ALLOW if args.public else keyvault.NetworkRuleAction.DENY
     return keyvault.VaultPropertiesArgs(
         tenant_id=args.tenant_id,
         sku=keyvault.SkuArgs(family=keyvault.SkuFamily.A, name=keyvault.SkuName.STANDARD),
@@ -125,7 +153,7 @@ def _properties(args: KeyVaultArgs) -> keyvault.VaultPropertiesArgs:
         # Service endpoints arrive at the public address, which the rules below open to their subnets alone.
         public_network_access=access,
         network_acls=keyvault.NetworkRuleSetArgs(
-            default_action=keyvault.NetworkRuleAction.DENY,
+            default_action=action,
             bypass=keyvault.NetworkRuleBypassOptions.NONE,
             ip_rules=[],
             virtual_network_rules=[keyvault.VirtualNetworkRuleArgs(id=subnet) for subnet in args.subnet_ids],

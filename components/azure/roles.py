@@ -28,10 +28,13 @@ class AzureRole(enum.StrEnum):
     """Built-in role definitions by id; a member's comment is the role's name on Microsoft's page."""
 
     ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"  # AcrPull
+    ACR_PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"  # AcrPush
     CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"  # Contributor
+    KEY_VAULT_CRYPTO_USER = "12338af0-0e69-4776-bea7-57ae8d297424"  # Key Vault Crypto User
     KEY_VAULT_SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"  # Key Vault Secrets Officer
     KEY_VAULT_SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"  # Key Vault Secrets User
     LOCKS_CONTRIBUTOR = "28bf596f-4eb7-45ce-b5bc-6cf482fec137"  # Locks Contributor
+    MANAGED_IDENTITY_OPERATOR = "f1a07417-d97a-45cb-824c-7a7467783830"  # Managed Identity Operator
     RBAC_ADMINISTRATOR = "f58310d9-a9f6-439a-9e8d-f62e7b41a168"  # Role Based Access Control Administrator
     READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"  # Reader
     STORAGE_BLOB_DATA_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"  # Storage Blob Data Contributor
@@ -67,14 +70,14 @@ def assign(
     subscription_id: pulumi.Input[str],
     parent: pulumi.Resource,
     condition: pulumi.Input[str] | None = None,
+    principal_type: authorization.PrincipalType = authorization.PrincipalType.SERVICE_PRINCIPAL,
 ) -> authorization.RoleAssignment:
     """Give a managed identity a role on a scope, under a name that previews and new state files agree on.
 
     A random name would make a lost or repeated assignment a conflict (RoleAssignmentExists). It takes minutes until
-    Azure honours an assignment: what depends on it must retry. The principal is always a service principal: people get
-    their rights outside of this program, and with the type given Azure does not look for an identity that is too new
-    to be found. `condition` narrows what the role allows, such as `only_these_grants`, and is no part of the name:
-    it can be changed in place.
+    Azure honours an assignment: what depends on it must retry. The principal is a service principal unless said
+    otherwise: with the type given Azure does not look for an identity that is too new to be found. `condition` narrows
+    what the role allows, such as `only_these_grants`, and is no part of the name: it can be changed in place.
     """
     stable = pulumi.Output.all(scope, principal_id).apply(lambda of: assignment_name(of[0], of[1], role))
     return authorization.RoleAssignment(
@@ -82,7 +85,7 @@ def assign(
         role_assignment_name=stable,
         scope=scope,
         principal_id=principal_id,
-        principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+        principal_type=principal_type,
         role_definition_id=role_definition_id(subscription_id, role),
         condition=condition,
         condition_version=None if condition is None else _CONDITION_VERSION,

@@ -65,6 +65,7 @@ FREE: Mapping[str, str] = {
     "azure-native:storage:BlobServiceProperties": _OF_ACCOUNT,
     "azure-native:storage:BlobContainer": _OF_ACCOUNT,
     "azure-native:storage:ManagementPolicy": _OF_ACCOUNT,
+    "azure-native:keyvault:Key": "billed with the operations of its vault",
     "azure-native:keyvault:Secret": "billed with the operations of its vault",
     "azure-native:network:VirtualNetwork": _OF_NETWORK,
     "azure-native:network:Subnet": _OF_NETWORK,

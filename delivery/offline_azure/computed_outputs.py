@@ -59,6 +59,13 @@ def _secret(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"properties": {"secretUri": uri, "secretUriWithVersion": f"{uri}/{guid(identifier, 'v').replace('-', '')}"}}
 
 
+def _key(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Microsoft.KeyVault, example "Create a key"."""
+    uri = f"https://{inputs.get('vaultName')}.vault.azure.net/keys/{own_name(identifier)}"
+    version = guid(identifier, "v").replace("-", "")
+    return {"keyUri": uri, "keyUriWithVersion": f"{uri}/{version}", "attributes": {"enabled": True}}
+
+
 def _postgres(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     mode = (inputs.get("highAvailability") or {}).get("mode")
     return {
@@ -179,6 +186,7 @@ COMPUTED: Final[Mapping[str, Answer]] = {
     "managedidentity:UserAssignedIdentity": _identity,
     "storage:StorageAccount": _account,
     "keyvault:Vault": _vault,
+    "keyvault:Key": _key,
     "keyvault:Secret": _secret,
     "applicationinsights:Workbook": _workbook,
     "dbforpostgresql:AdministratorsMicrosoftEntra": _administrator,

@@ -17,10 +17,11 @@ GO_WITH_PARENT: Final = {
     CONFIGURATION,
     DATABASE,
     "azure-native:storage:BlobServiceProperties",
+    "azure-native:keyvault:Key",
     "azure-native:keyvault:Secret",
 }
 # These have no DELETE: the provider only forgets them, and their children stay.
-ONLY_FORGOTTEN: Final = {"azure-native:storage:BlobServiceProperties"}
+ONLY_FORGOTTEN: Final = {"azure-native:storage:BlobServiceProperties", "azure-native:keyvault:Key"}
 # Azure refuses to delete these while another resource refers to them.
 KEPT_BY_REFERENCE: Final = {
     "azure-native:network:Subnet",

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from delivery.offline_azure import bootstrapped
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
@@ -18,7 +19,7 @@ from delivery.pulumi.installation import REPOSITORY
 def offline(stack: str, repository: Path = REPOSITORY) -> Iterator[Product]:
     """Yield the stack of a repository; nothing of it remains afterwards. Raises what `Product` raises.
 
-    The image that its file names can be imported there, and no other one.
+    The image that its file names can be imported there, and no other one; what a bootstrap stack makes for it is there.
     """
     with tempfile.TemporaryDirectory(prefix="mlflow-platform-offline-") as folder:
         azure = Azure(Path(folder) / "azure.json")
@@ -30,6 +31,8 @@ def offline(stack: str, repository: Path = REPOSITORY) -> Iterator[Product]:
             with contextlib.suppress(ValueError):
                 if image := product.imported_image:
                     azure.publish(image)
+            if product.values.get("bootstrappedBy"):
+                bootstrapped.provide(azure, stack, str(product.values.get("location", "westeurope")))
             yield product
         finally:
             server.stop(None)

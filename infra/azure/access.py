@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -80,7 +80,7 @@ def admit_workflows(base: Foundation, github: GithubSettings) -> dict[str, pulum
     preview = _workflow(base, "preview", github.repository, github.preview_environment)
     for holder, name, role, condition in (
         (deploy, "deploy", AzureRole.CONTRIBUTOR, None),
-        (deploy, "deploy", AzureRole.RBAC_ADMINISTRATOR, _grants_of_the_platform(base)),
+        (deploy, "deploy", AzureRole.RBAC_ADMINISTRATOR, grants_of_the_platform(base.identities)),
         (deploy, "deploy", AzureRole.LOCKS_CONTRIBUTOR, None),
         (preview, "preview", AzureRole.READER, None),
     ):
@@ -96,16 +96,16 @@ def admit_workflows(base: Foundation, github: GithubSettings) -> dict[str, pulum
     return {"deploy_client_id": deploy.client_id, "preview_client_id": preview.client_id}
 
 
-def _grants_of_the_platform(base: Foundation) -> pulumi.Output[str]:
+def grants_of_the_platform(identities: Mapping[Role, Identity]) -> pulumi.Output[str]:
     """Return the condition that admits what any stack's file can ask for: no switch in it needs an administrator.
 
-    It names principals, which Azure chooses when it creates the identities. So the first `up` writes it, and a new or
-    recreated identity needs an `up` by an administrator again: deploy cannot change its own rights.
+    It names principals, which Azure chooses when it creates the identities. So who creates them writes it, and a new or
+    recreated identity needs an administrator again: deploy cannot change its own rights.
     """
     roles: dict[str, list[AzureRole]] = {}
     for grant in grants(clients_reach_blob=True):
         roles.setdefault(grant.holder, []).append(grant.role)
-    ids = pulumi.Output.all(**{holder: base.identities[holder].principal_id for holder in Role})
+    ids = pulumi.Output.all(**{holder: identities[holder].principal_id for holder in Role})
     return ids.apply(lambda known: only_these_grants({known[holder]: given for holder, given in roles.items()}))
 
 

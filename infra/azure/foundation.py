@@ -51,13 +51,8 @@ def create_foundation(
     client = authorization.get_client_config()
     suffix = unique_suffix(client.subscription_id, settings.stack, azure.name_generation)
     names, tagged = Names(stack=settings.stack, suffix=suffix), tags(settings)
-    group = resources.ResourceGroup(
-        "group",
-        resource_group_name=names.resource_group,
-        location=azure.location,
-        tags=tagged,
-        opts=pulumi.ResourceOptions(protect=azure.protect),
-    )
+    bootstrapped = azure.bootstrapped_by is not None
+    group = _group(azure, names, tagged, client.subscription_id)
     monitoring = Monitoring(
         "monitoring",
         MonitoringArgs(
@@ -102,8 +97,10 @@ def create_foundation(
             IdentityArgs(
                 identity_name=names.identity(role),
                 location=azure.location,
-                resource_group_name=group.name,
+                resource_group_name=names.identity_group if bootstrapped else group.name,
                 tags=tagged,
+                exists=bootstrapped,
+                subscription_id=client.subscription_id,
             ),
         )
         for role in Role
@@ -126,6 +123,22 @@ def private_endpoints(azure: AzureSettings) -> Sequence[PrivateLinkGroup]:
     """Return what the network reaches by a private endpoint. The rules for the rest name its public addresses."""
     always = (PrivateLinkGroup.BLOB, PrivateLinkGroup.VAULT)
     return (*always, PrivateLinkGroup.REGISTRY) if azure.private_registry else always
+
+
+def _group(
+    azure: AzureSettings, names: Names, tagged: Mapping[str, str], subscription_id: str
+) -> resources.ResourceGroup:
+    """Make the resource group, or look up the one that the bootstrap stack has made and given rights on."""
+    if azure.bootstrapped_by is not None:
+        identifier = f"/subscriptions/{subscription_id}/resourceGroups/{names.resource_group}"
+        return resources.ResourceGroup.get("group", identifier)
+    return resources.ResourceGroup(
+        "group",
+        resource_group_name=names.resource_group,
+        location=azure.location,
+        tags=tagged,
+        opts=pulumi.ResourceOptions(protect=azure.protect),
+    )
 
 
 def _budget(azure: AzureSettings, names: Names, group: resources.ResourceGroup) -> BudgetArgs | None:

@@ -328,6 +328,14 @@ class AzureSettings(AzureDefaults):
         "Who is let in at the gateway: none lets in everybody who reaches it", default=AccessControl.NONE
     )
     github: GithubSettings | None = None
+    bootstrapped_by: str | None = text(
+        "The bootstrap stack that has made the stack's resource group and identities; without it an up makes them, "
+        "which takes an Owner",
+        r"[a-z][a-z0-9-]{0,19}",
+        "the name of a bootstrap stack of the same subscription, as in bootstrap",
+        example="bootstrap",
+        default=None,
+    )
     name_generation: str = text(
         "Changes the globally unique names, to recreate a stack whose old names are still taken. In a living stack it "
         "replaces vault, storage and database",

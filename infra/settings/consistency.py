@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -44,13 +44,29 @@ def check(problems: Problems, settings: Settings) -> None:
         return
     _release_is_whole(problems, azure.image)
     _image_fits_the_program(problems, azure.image)
-    _tags_are_free(problems, azure.tags.extra)
+    tags_are_free(problems, azure.tags.extra)
     _database_exists(problems, azure)
     _tiers_are_in_order(problems, azure)
     _budget_is_whole(problems, azure)
     if azure.github is not None:
         _workflows_can_sign_in(problems, azure.github)
+        if azure.bootstrapped_by is not None:
+            allowed = "only without bootstrappedBy, as the bootstrap stack makes the identities of workflows"
+            problems.note("github.repository", azure.github.repository, allowed, problems.remove("github"))
     _client_networks_have_names(problems, azure)
+
+
+def refuse_secrets(problems: Problems, secrets: Sequence[str]) -> None:
+    """Refuse encrypted values, alone: the messages of other problems show values. Raises SettingsError."""
+    for field in secrets:
+        problems.note(
+            field,
+            "[secret]",
+            "plain values, since each is passed on to Azure, where readers see it, and a preview's JSON shows it. "
+            "Secrets belong in the stack's Key Vault",
+            problems.remove(field),
+        )
+    problems.finish()
 
 
 def _stack_has_a_usable_name(problems: Problems, settings: Settings) -> None:
@@ -116,7 +132,8 @@ def _image_fits_the_program(problems: Problems, image: ImageSettings) -> None:
     )
 
 
-def _tags_are_free(problems: Problems, extra: Mapping[str, str]) -> None:
+def tags_are_free(problems: Problems, extra: Mapping[str, str]) -> None:
+    """Record tags that the program writes itself, and more than Azure takes."""
     if len(extra) > _MOST_EXTRA_TAGS:
         allowed = f"an object of at most {_MOST_EXTRA_TAGS} names and values"
         surplus = [path("tags", "extra", name) for name in [*extra][_MOST_EXTRA_TAGS:]]

@@ -11,6 +11,8 @@ from typing import Any
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
+from infra.settings import bootstrap
+from infra.settings.bootstrap import BOOTSTRAP, Bootstrap
 from infra.settings.encryption import encrypted
 from infra.settings.model import Settings, parse
 from infra.settings.problems import path
@@ -18,10 +20,11 @@ from infra.settings.problems import path
 _STACKS = Path(__file__).resolve().parents[2] / "stacks"
 
 
-def load() -> Settings:
+def load() -> Settings | Bootstrap:
     """Return the settings of the running program's stack. Raises SettingsError."""
     values, stack = _configuration(), pulumi.get_stack()
-    return parse(values, stack, secrets=_secrets(values, stack), checkout=_checkout())
+    reader = bootstrap.parse if values.get("profile") == BOOTSTRAP else parse
+    return reader(values, stack, secrets=_secrets(values, stack), checkout=_checkout())
 
 
 def _configuration() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from components.mlflow.roles import SERVICES, Role
 from components.mlflow.topology import Size
 from infra.settings import consistency, guardrails
 from infra.settings.azure import AzureSettings
+from infra.settings.bootstrap import BootstrapFile
 from infra.settings.fields import AUTO, Section, Whole, bounded, described, keys
 from infra.settings.local import LocalPart, LocalSettings
 from infra.settings.problems import Problems, SettingsError, path
@@ -68,7 +69,12 @@ class AzureFile(Common, AzureSettings):
     """The file of a stack on Azure."""
 
 
-KEYS: Mapping[str, FieldInfo] = {**keys(Common), **keys(LocalPart), **keys(AzureSettings)}
+KEYS: Mapping[str, FieldInfo] = {
+    **keys(Common),
+    **keys(LocalPart),
+    **keys(AzureSettings),
+    "bootstrap": keys(BootstrapFile)["bootstrap"],
+}
 """Every top-level key of a stack's file."""
 
 
@@ -95,7 +101,7 @@ def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = (),
     `secrets` are the paths of values that the stack's file encrypts. Raises SettingsError with every problem found.
     """
     problems = Problems(stack, values)
-    _refuse_secrets(problems, secrets)
+    consistency.refuse_secrets(problems, secrets)
     for key in values.keys() - KEYS.keys():
         problems.note(key, values[key], f"the keys {', '.join(KEYS)}", problems.remove(path(key)))
     # Empty objects and `auto` are the defaults of the engine's schema.
@@ -126,19 +132,6 @@ def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = (),
     return settings
 
 
-def _refuse_secrets(problems: Problems, secrets: Sequence[str]) -> None:
-    """Refuse encrypted values, alone: the messages of other problems show values."""
-    for field in secrets:
-        problems.note(
-            field,
-            "[secret]",
-            "plain values, since each is passed on to Azure, where readers see it, and a preview's JSON shows it. "
-            "Secrets belong in the stack's Key Vault",
-            problems.remove(field),
-        )
-    problems.finish()
-
-
 def _only(
     model: type[BaseModel], given: Mapping[str, Any], *, without: type[BaseModel] | None = None
 ) -> Mapping[str, Any]:
@@ -159,7 +152,8 @@ def _refuse_unused(problems: Problems, model: type[BaseModel], given: Mapping[st
     """No key that decides nothing."""
     where = "compute local" if model is AzureFile else "compute container_apps or aks"
     for key in given.keys() & KEYS.keys() - keys(model).keys():
-        problems.note(key, given[key], f"only with {where}", problems.remove(key))
+        only = "profile bootstrap" if key == "bootstrap" else where
+        problems.note(key, given[key], f"only with {only}", problems.remove(key))
 
 
 def _fitted(problems: Problems, role: Role, file: Common, given: Mapping[str, Any]) -> ServiceSize:

@@ -215,6 +215,9 @@ class _Azure(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         inputs = _as_answered(args.inputs)
+        if args.resource_id:  # what exists is looked up, in a preview too
+            name = str(args.resource_id).rsplit("/", 1)[-1]
+            return args.resource_id, {**computed_outputs.computed(args.typ, args.resource_id, inputs), "name": name}
         if self._preview or not args.custom:
             return None, inputs
         group = args.inputs.get("resourceGroupName", "none")

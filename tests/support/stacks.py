@@ -40,10 +40,14 @@ _COMPUTED: Mapping[str, Mapping[str, Any]] = {
 
 
 def configuration(stack: str, **values: Any) -> dict[str, Any]:
-    """The values of a stack's file with an image in it, and with others in their place where given."""
+    """The values of a stack's file with an image in it, and with others in their place where given.
+
+    The bootstrap stack runs no image.
+    """
     document = yaml.safe_load((REPOSITORY / "stacks" / f"Pulumi.{stack}.yaml").read_text())
     written = {key.removeprefix(f"{PROJECT}:"): value for key, value in document["config"].items()}
-    return {**written, "image": {"digest": DIGEST}, **values}
+    image = {} if written["profile"] == "bootstrap" else {"image": {"digest": DIGEST}}
+    return {**written, **image, **values}
 
 
 def graph(stack: str, *, preview: bool = False, **values: Any) -> Graph:

@@ -18,10 +18,13 @@ FEDERATION = "managedidentity:FederatedIdentityCredential"
 
 MAY: Final[Mapping[AzureRole, str]] = {
     AzureRole.ACR_PULL: "pull images",
+    AzureRole.ACR_PUSH: "push and pull images",
     AzureRole.CONTRIBUTOR: "change every resource",
+    AzureRole.KEY_VAULT_CRYPTO_USER: "encrypt and decrypt with keys",
     AzureRole.KEY_VAULT_SECRETS_OFFICER: "read, write and delete every secret",
     AzureRole.KEY_VAULT_SECRETS_USER: "read secrets",
     AzureRole.LOCKS_CONTRIBUTOR: "set and delete locks",
+    AzureRole.MANAGED_IDENTITY_OPERATOR: "run resources as identities",
     AzureRole.RBAC_ADMINISTRATOR: "grant roles",
     AzureRole.READER: "read every resource",
     AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR: "read, write and delete blobs",
@@ -35,6 +38,7 @@ _SCOPES: Final[Mapping[str, str]] = {
     "registries": "registry",
     "vaults": "vault",
     "secrets": "secret",
+    "keys": "key",
     "containers": "container",
     "storageaccounts": "account",
     "jobs": "job",

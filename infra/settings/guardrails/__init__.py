@@ -55,7 +55,7 @@ RULES: tuple[Rule, ...] = (
         reason="Azure refuses it in the middle of the first `up`.",
         remedy="Correct the name.",
         source='Microsoft Learn, "List of Azure regions"',
-        check=on_azure(names.region_is_no_misspelling),
+        check=on_azure(lambda problems, azure: names.region_is_no_misspelling(problems, azure.location)),
     ),
     Rule(
         id="protection-without-purge-protection",
@@ -85,7 +85,7 @@ RULES: tuple[Rule, ...] = (
         reason="Workflows of that repository could deploy the stack, and so come to all its data.",
         remedy="Set `github.repository` to this repository. To move a stack, run an `up` by hand.",
         source='GitHub Docs, "Security hardening with OpenID Connect"',
-        check=deployment.repository_is_this_one,
+        check=deployment.deploys_itself,
     ),
     Rule(
         id="environment-of-another-stack",
@@ -198,6 +198,15 @@ RULES: tuple[Rule, ...] = (
         check=on_azure(recovery.cannot_be_purged),
     ),
 )
+
+
+def check_bootstrap(problems: Problems, *, location: str, github: str | None, checkout: str) -> None:
+    """Record what the rules refuse that a bootstrap stack shares with the others."""
+    by_id = {rule.id: rule for rule in RULES}
+    with problems.refused_by("misspelt-region", by_id["misspelt-region"].link):
+        names.region_is_no_misspelling(problems, location)
+    with problems.refused_by("another-repository-deploys", by_id["another-repository-deploys"].link):
+        deployment.repository_is_this_one(problems, "bootstrap.github", github, checkout)
 
 
 def check(problems: Problems, settings: Settings) -> None:

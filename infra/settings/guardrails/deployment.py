@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from infra.settings.model import Settings
 
 
-def repository_is_this_one(problems: Problems, settings: Settings) -> None:
-    """Refuse another repository; their names do not differ by case on GitHub."""
+def deploys_itself(problems: Problems, settings: Settings) -> None:
+    """Refuse another repository than the one whose workflow runs the program."""
     github = settings.azure.github if settings.azure else None
-    if github is not None and settings.checkout and github.repository.lower() != settings.checkout.lower():
-        field = "github.repository"
-        allowed = f"{settings.checkout}, whose workflow runs this program"
-        problems.note(field, github.repository, allowed, problems.set(field, settings.checkout))
+    repository_is_this_one(problems, "github.repository", github.repository if github else None, settings.checkout)
+
+
+def repository_is_this_one(problems: Problems, field: str, repository: str | None, checkout: str) -> None:
+    """Refuse another repository in a field; their names do not differ by case on GitHub."""
+    if repository is not None and checkout and repository.lower() != checkout.lower():
+        allowed = f"{checkout}, whose workflow runs this program"
+        problems.note(field, repository, allowed, problems.set(field, checkout))
 
 
 def environments_are_the_stacks(problems: Problems, settings: Settings) -> None:

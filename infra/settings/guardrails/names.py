@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infra.settings import regions
-from infra.settings.azure import AzureSettings
 from infra.settings.problems import Problems
 from infra.settings.profiles import ProfileName
 
@@ -29,8 +28,8 @@ def _weaker(profile: ProfileName, than: ProfileName) -> bool:
     return _STRICTNESS.index(profile) < _STRICTNESS.index(than)
 
 
-def region_is_no_misspelling(problems: Problems, azure: AzureSettings) -> None:
+def region_is_no_misspelling(problems: Problems, location: str) -> None:
     """Refuse a region that does not exist, if it is nearly the name of one that does."""
-    if (meant := regions.meant_by(azure.location)) is not None:
+    if (meant := regions.meant_by(location)) is not None:
         allowed = f"a region of Azure, as in {meant}"
-        problems.note("location", azure.location, allowed, problems.set("location", meant))
+        problems.note("location", location, allowed, problems.set("location", meant))

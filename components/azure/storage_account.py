@@ -1,0 +1,65 @@
+"""A storage account that identities alone reach: what every account has, whatever it holds and whoever reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_azure_native import storage
+
+# Days, hours, minutes, seconds: a signed URL is for one transfer.
+_LONGEST_SAS = "00.02:00:00"
+
+
+def create(
+    name: str,
+    *,
+    account_name: pulumi.Input[str],
+    resource_group_name: pulumi.Input[str],
+    location: pulumi.Input[str],
+    tags: Mapping[str, str],
+    sku: storage.SkuName,
+    public: bool,
+    network: storage.NetworkRuleSetArgs,
+    opts: pulumi.ResourceOptions,
+) -> storage.StorageAccount:
+    """Create an account without keys, public blobs, SFTP and local users, whose blobs are encrypted twice.
+
+    `public` is plain: whether its public address answers at all, to those whom `network` admits. TLS is 1.2 or newer,
+    and nothing is replicated or copied to another tenant.
+    """
+    return storage.StorageAccount(
+        name,
+        account_name=account_name,
+        resource_group_name=resource_group_name,
+        location=location,
+        tags=tags,
+        kind=storage.Kind.STORAGE_V2,
+        sku=storage.SkuArgs(name=sku),
+        access_tier=storage.AccessTier.HOT,
+        allow_blob_public_access=False,
+        allow_cross_tenant_replication=False,
+        allow_shared_key_access=False,
+        allowed_copy_scope=storage.AllowedCopyScope.AAD,
+        default_to_o_auth_authentication=True,
+        # Azure logs each use of an SAS that is valid for longer (SasExpiryStatus in StorageBlobLogs). It does not
+        # block one: whether that holds for those that an identity signed is not documented.
+        sas_policy=storage.SasPolicyArgs(
+            sas_expiration_period=_LONGEST_SAS, expiration_action=storage.ExpirationAction.LOG
+        ),
+        enable_https_traffic_only=True,
+        is_hns_enabled=False,
+        is_local_user_enabled=False,
+        is_sftp_enabled=False,
+        minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
+        encryption=storage.EncryptionArgs(
+            key_source=storage.KeySource.MICROSOFT_STORAGE,
+            require_infrastructure_encryption=True,
+            services=storage.EncryptionServicesArgs(
+                blob=storage.EncryptionServiceArgs(enabled=True, key_type=storage.KeyType.ACCOUNT)
+            ),
+        ),
+        public_network_access=storage.PublicNetworkAccess.ENABLED if public else storage.PublicNetworkAccess.DISABLED,
+        network_rule_set=network,
+        opts=opts,
+    )

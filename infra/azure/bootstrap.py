@@ -1,0 +1,251 @@
+"""The bootstrap stack: what the other stacks stand on, and the rights by which none of them needs an Owner.
+
+It has the state and the key of every stack, the registry that images are built into, and for each stack its two
+resource groups and all its identities. They are in a group of their own, on which no stack's deploy may change
+anything: so deploy runs services as them and can neither federate them nor itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import authorization, keyvault, resources
+
+from components.azure.container_registry import ContainerRegistry, ContainerRegistryArgs
+from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.key_vault import KeyVault, KeyVaultArgs
+from components.azure.monitoring import Monitoring, MonitoringArgs
+from components.azure.roles import AzureRole, assign
+from components.azure.state_store import StateStore, StateStoreArgs
+from components.mlflow.roles import Role
+from infra.azure.access import grants_of_the_platform
+from infra.naming import Names, unique_suffix
+from infra.settings import regions
+from infra.settings.bootstrap import BOOTSTRAP, Bootstrap, subjects
+from infra.tags import REQUIRED, require_tags, written
+
+_BUILD = "build"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Base:
+    """What each stack's part takes from here."""
+
+    chosen: Bootstrap
+    subscription_id: str
+    names: Names
+    tags: Mapping[str, str]
+    group: resources.ResourceGroup
+    state: StateStore
+    vault: KeyVault
+    images: ContainerRegistry
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Right:
+    """A role on a scope; `scope` is also a word for it in the assignment's name."""
+
+    word: str
+    scope: pulumi.Input[str]
+    role: AzureRole
+    condition: pulumi.Input[str] | None = None
+
+
+def create_stack(chosen: Bootstrap) -> Mapping[str, pulumi.Input[str]]:
+    """Create the stack; return its outputs, which are never secret."""
+    require_tags(REQUIRED)
+    base = _base(chosen)
+    outputs: dict[str, pulumi.Input[str]] = {
+        "profile": BOOTSTRAP,
+        "resource_group": base.group.name,
+        "state_account": base.state.name,
+        "key_vault": base.vault.name,
+        "build_registry": base.images.login_server,
+        "build_registry_id": base.images.id,
+    }
+    _administrators(base, chosen.stack, base.vault.encryption_key(base.names.state))
+    builders = subjects(chosen.file.bootstrap, _BUILD)
+    if builders:
+        build = _identity(base, base.names, _BUILD, builders)
+        _grant(base, build, _BUILD, [_Right(word="images", scope=base.images.id, role=AzureRole.ACR_PUSH)])
+        outputs["build_client_id"] = build.client_id
+    for stack in chosen.file.bootstrap.stacks:
+        outputs |= _serve(base, stack)
+    return outputs
+
+
+def _base(chosen: Bootstrap) -> _Base:
+    file, client = chosen.file, authorization.get_client_config()
+    suffix = unique_suffix(client.subscription_id, chosen.stack, file.name_generation)
+    names, tagged = Names(stack=chosen.stack, suffix=suffix), written(chosen.stack, BOOTSTRAP, file.tags)
+    group = _group("group", names.resource_group, chosen, tagged)
+    monitoring = Monitoring(
+        "monitoring",
+        MonitoringArgs(
+            workspace_name=names.workspace,
+            action_group_name=names.action_group,
+            location=file.location,
+            resource_group_name=group.name,
+            tags=tagged,
+            sender="mlflow",
+            protect=file.protect,
+        ),
+    )
+    state = StateStore(
+        "state",
+        StateStoreArgs(
+            account_name=names.storage_account,
+            resource_group_name=group.name,
+            location=file.location,
+            tags=tagged,
+            workspace_id=monitoring.workspace_id,
+            containers=[Names(stack=each, suffix=suffix).state for each in (chosen.stack, *file.bootstrap.stacks)],
+            zone_redundant=regions.has_zones(file.location),
+            protect=file.protect,
+        ),
+    )
+    vault = KeyVault(
+        "vault",
+        KeyVaultArgs(
+            vault_name=names.key_vault,
+            resource_group_name=group.name,
+            location=file.location,
+            tags=tagged,
+            tenant_id=client.tenant_id,
+            workspace_id=monitoring.workspace_id,
+            protect=file.protect,
+            # Who runs a stack comes from anywhere, such as a hosted workflow, with a role on the stack's own key.
+            public=True,
+        ),
+    )
+    images = ContainerRegistry(
+        "images",
+        ContainerRegistryArgs(
+            registry_name=names.container_registry,
+            location=file.location,
+            resource_group_name=group.name,
+            tags=tagged,
+            workspace_id=monitoring.workspace_id,
+            protect=file.protect,
+        ),
+    )
+    return _Base(
+        chosen=chosen,
+        subscription_id=client.subscription_id,
+        names=names,
+        tags=tagged,
+        group=group,
+        state=state,
+        vault=vault,
+        images=images,
+    )
+
+
+def _serve(base: _Base, stack: str) -> dict[str, pulumi.Input[str]]:
+    """Create what a stack stands on, and grant its identities the least that they need for it."""
+    names = Names(stack=stack, suffix=base.names.suffix)
+    tagged = written(stack, stack, base.chosen.file.tags)
+    group = _group(f"{stack}-group", names.resource_group, base.chosen, tagged)
+    apart = _group(f"{stack}-identities", names.identity_group, base.chosen, tagged)
+    services = {
+        role: Identity(
+            f"{stack}-{role}",
+            IdentityArgs(
+                identity_name=names.identity(role),
+                location=base.chosen.file.location,
+                resource_group_name=apart.name,
+                tags=tagged,
+            ),
+        )
+        for role in Role
+    }
+    key = base.vault.encryption_key(names.state)
+    _administrators(base, stack, key)
+    deploy = _identity(base, names, "deploy", subjects(base.chosen.file.bootstrap, stack))
+    preview = _identity(base, names, "preview", subjects(base.chosen.file.bootstrap, f"{stack}-preview"))
+    state = base.state.container_ids[names.state]
+    condition = grants_of_the_platform(services)
+    _grant(
+        base,
+        deploy,
+        f"{stack}-deploy",
+        [
+            _Right(word="group", scope=group.id, role=AzureRole.CONTRIBUTOR),
+            _Right(word="group", scope=group.id, role=AzureRole.RBAC_ADMINISTRATOR, condition=condition),
+            _Right(word="group", scope=group.id, role=AzureRole.LOCKS_CONTRIBUTOR),
+            _Right(word="identities", scope=apart.id, role=AzureRole.MANAGED_IDENTITY_OPERATOR),
+            _Right(word="state", scope=state, role=AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR),
+            _Right(word="key", scope=key.id, role=AzureRole.KEY_VAULT_CRYPTO_USER),
+            # An import needs `read` on the source, which AcrPull lacks (Azure/acr issue 237).
+            _Right(word="images", scope=base.images.id, role=AzureRole.READER),
+        ],
+    )
+    _grant(
+        base,
+        preview,
+        f"{stack}-preview",
+        [
+            _Right(word="group", scope=group.id, role=AzureRole.READER),
+            _Right(word="identities", scope=apart.id, role=AzureRole.READER),
+            _Right(word="state", scope=state, role=AzureRole.STORAGE_BLOB_DATA_READER),
+            _Right(word="key", scope=key.id, role=AzureRole.KEY_VAULT_CRYPTO_USER),
+        ],
+    )
+    return {f"{stack}_deploy_client_id": deploy.client_id, f"{stack}_preview_client_id": preview.client_id}
+
+
+def _administrators(base: _Base, stack: str, key: keyvault.Key) -> None:
+    """Let the administrators read and write the state of a stack: they make the other things by roles of their own."""
+    state = base.state.container_ids[Names(stack=stack, suffix=base.names.suffix).state]
+    for word, scope, role in (
+        ("state", state, AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR),
+        ("key", key.id, AzureRole.KEY_VAULT_CRYPTO_USER),
+    ):
+        assign(
+            f"administrators-{stack}-{word}",
+            scope=scope,
+            principal_id=base.chosen.file.bootstrap.administrators,
+            principal_type=authorization.PrincipalType.GROUP,
+            role=role,
+            subscription_id=base.subscription_id,
+            parent=base.state if word == "state" else base.vault,
+        )
+
+
+def _group(name: str, physical: str, chosen: Bootstrap, tagged: Mapping[str, str]) -> resources.ResourceGroup:
+    return resources.ResourceGroup(
+        name,
+        resource_group_name=physical,
+        location=chosen.file.location,
+        tags=tagged,
+        opts=pulumi.ResourceOptions(protect=chosen.file.protect),
+    )
+
+
+def _identity(base: _Base, names: Names, purpose: str, federated: list[FederatedSubject]) -> Identity:
+    """Create an identity of workflows, in the group of the bootstrap stack: no stack's deploy has a right there."""
+    return Identity(
+        f"{names.stack}-{purpose}" if names.stack != base.names.stack else purpose,
+        IdentityArgs(
+            identity_name=names.delivery_identity(purpose),
+            location=base.chosen.file.location,
+            resource_group_name=base.group.name,
+            tags=base.tags,
+            federated=federated,
+        ),
+    )
+
+
+def _grant(base: _Base, holder: Identity, name: str, rights: list[_Right]) -> None:
+    for right in rights:
+        assign(
+            f"{name}-{right.word}-{right.role.name.lower().replace('_', '-')}",
+            scope=right.scope,
+            principal_id=holder.principal_id,
+            role=right.role,
+            subscription_id=base.subscription_id,
+            parent=holder,
+            condition=right.condition,
+        )
