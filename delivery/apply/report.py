@@ -13,7 +13,7 @@ from delivery.apply.difference import listed
 from delivery.apply.record import SmokeResult
 from delivery.outcome import ExitCode
 from delivery.preview.document import document as preview
-from delivery.preview.inline import phrase as rendered
+from delivery.preview.inline import rendered
 from delivery.preview.markdown import Form, markdown
 from delivery.preview.reasons import Verdict
 from delivery.preview.terminal import show as show_report

@@ -185,7 +185,7 @@ def planned(stack: str, repository: Path, *, old: Path | None, against: str) -> 
     `against` names the other in messages. Raises CommandError if that cannot be brought up.
     """
     with _over(stack, old, repository, against) as product:
-        return _computed(product.preview(*FLAGS), stack)
+        return computed(product.preview(*FLAGS), stack)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -73,7 +73,7 @@ class Stub(Engine):
         text = "  warning: old\n + tracking created\n"
         return Result(code=int(self.folder.name), out=text, text=text)
 
-    def show(self, *_: str) -> int:
+    def show(self, *_: str, stream: TextIO | None = None) -> int:  # noqa: ARG002 - as the engine's
         print("the engine's own lines")
         return int(self.folder.name)
 

@@ -97,5 +97,5 @@ def test_a_job_cannot_prepare_a_database_of_azures_own_role(
         configuration={"triggerType": "Manual", "replicaTimeout": 600},
         template={"containers": [container]},
     )
-    _, started = management.post(f"{job['id']}/start")
+    _, started, _ = management.post(f"{job['id']}/start")
     assert azure.executions[str(started["id"]).lower()]["ends"] == ends

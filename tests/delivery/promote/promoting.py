@@ -22,6 +22,7 @@ from delivery.promote.lines import changed
 from delivery.promote.release import Release
 from delivery.promote.stack_files import Files
 from delivery.repository import Repository
+from mlflow_runtime.schema import versions
 from tests.support.plane import REPOSITORY
 
 PROJECT: Final = "mlflow-platform"
@@ -82,7 +83,7 @@ def set_release(checkout: Path, stack: str, wanted: Release) -> str:
 def labels(of: Release) -> dict[str, str]:
     return {
         release.REVISION_LABEL: of.commit,
-        release.MLFLOW_LABEL: of.mlflow,
+        versions.LABEL: of.mlflow,
         runtime_contract.LABEL: str(of.contract),
     }
 

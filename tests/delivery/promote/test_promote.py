@@ -143,7 +143,7 @@ def test_what_else_came_to_the_remote_meanwhile_does_not_matter(tmp_path: Path, 
 
 
 def test_what_somebody_took_on_is_in_the_commit(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    unknown = {"alerts": lambda *_: Unknown("no login"), "drift": lambda *_: Unknown("no login")}
+    unknown: dict[str, Any] = {"alerts": lambda *_: Unknown("no login"), "drift": lambda *_: Unknown("no login")}
     assert promote(checkout, **unknown) == ExitCode.FAILED
     assert "Stopped by alerts, drift: nothing was pushed." in capfd.readouterr().err
     assert promoting.remote_branches(checkout) == ["main"]
@@ -157,7 +157,11 @@ def test_what_somebody_took_on_is_in_the_commit(checkout: Path, capfd: pytest.Ca
 def test_an_emergency_skips_three_gates_and_says_why(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
     reason = "Every login fails\n\nAccepts: everything\x1b[2J @all"
     request = Request(source="dev", target="staging", emergency=reason)
-    bad = {"smoke": lambda *_: False, "alerts": lambda *_: ["x"], "updates": lambda _: [_fresh(checkout)]}
+    bad: dict[str, Any] = {
+        "smoke": lambda *_: False,
+        "alerts": lambda *_: ["x"],
+        "updates": lambda _: [_fresh(checkout)],
+    }
     assert promote(checkout, request, **bad) == ExitCode.DONE
     text = capfd.readouterr().out
     assert re.findall(r"`(\w+)` \| \*\*skipped", text) == ["smoke", "soak", "alerts"]
@@ -177,7 +181,7 @@ def test_an_emergency_skips_no_other_gate(checkout: Path, capfd: pytest.CaptureF
 
     request = Request(source="dev", target="staging", emergency="x", accepts=["drift"])
     refused = promoting.report(Verdict.NOT_COMPUTED, promoting.reasons("the engine fails"))
-    bad = {"drift": lambda _: ["tags"], "preview": lambda _: refused}
+    bad: dict[str, Any] = {"drift": lambda _: ["tags"], "preview": lambda _: refused}
     assert promote(checkout, request, **bad) == ExitCode.FAILED
     assert "Stopped by drift, preview" in capfd.readouterr().err
 
