@@ -67,12 +67,13 @@ fuzz: toolchain ## Send wrong requests to a local stack of its own and compare w
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m tests.end_to_end.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
 
-lint: venv ## Check style, types, English and the Containerfile
+lint: venv ## Check style, types, English, the Containerfile and the workflows
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m mypy .
 	@.venv/bin/hadolint runtime/Containerfile
+	@.venv/bin/zizmor --offline --quiet .github/workflows
 	@$(VENV) tools/words.py
 
 format: venv ## Rewrite the sources in the project's style

@@ -1,4 +1,4 @@
-"""What a bootstrap stack has made for another stack, for an offline Azure on which no bootstrap stack was brought up."""
+"""What a bootstrap stack has made for another stack, for an offline Azure without the bootstrap stack itself."""
 
 from __future__ import annotations
 

@@ -1,0 +1,167 @@
+"""The workflows: what actionlint and zizmor do not see, and that each rule here finds the fault that it is for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from delivery import cli
+from delivery.offline_azure.product import stacks
+from delivery.preview.command import LOCAL
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FOLDER = REPOSITORY / ".github" / "workflows"
+SOURCES = {path.name: path.read_text() for path in sorted(FOLDER.glob("*.yml"))}
+ON_AZURE = {name for name in stacks() if name not in (LOCAL, "bootstrap")}
+PROGRAM = ".venv/bin/mlflow-platform"
+OTHER_COMMANDS = ("make toolchain", "make venv", ".ci/run")
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+WRITES = "write"
+
+
+def faults(sources: Mapping[str, str]) -> list[str]:
+    """What is wrong with the workflows, by file and job."""
+    return [fault for name, source in sources.items() for fault in _of_file(name, source)]
+
+
+def _of_file(name: str, source: str) -> Iterator[str]:
+    # YAML 1.1 takes the key `on` for a boolean.
+    document: Mapping[Any, Any] = yaml.safe_load(source)
+    triggers = document[True]
+    if document.get("permissions") != {}:
+        yield f"{name}: its jobs have rights that they do not name"
+    if "pull_request_target" in triggers or "workflow_run" in triggers:
+        yield f"{name}: starts with the rights of the repository on somebody else's code"
+    if "secrets." in source:
+        yield f"{name}: uses a secret"
+    for line in source.splitlines():
+        if "uses:" in line and "@" in line and not re.search(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line):
+            yield f"{name}: an action without its SHA and version: {line.strip()}"
+    for key, job in document["jobs"].items():
+        where = f"{name}: {key}"
+        yield from (f"{where} {fault}" for fault in _of_job(job, document))
+
+
+def _of_job(job: Mapping[str, Any], document: Mapping[Any, Any]) -> Iterator[str]:
+    rights: Mapping[str, str] = job.get("permissions") or {}
+    if "permissions" not in job:
+        yield "names no rights"
+    if "uses" in job:
+        if not str(job["uses"]).startswith("./"):
+            yield "calls a workflow of somebody else"
+        return
+    if "timeout-minutes" not in job:
+        yield "never ends"
+    steps = job["steps"]
+    writes = {right for right, level in rights.items() if level == WRITES and right != "id-token"}
+    of_pull_request = "pull_request" in document[True]
+    checkouts = [step for step in steps if str(step.get("uses", "")).startswith("actions/checkout@")]
+    bases = [(step.get("with") or {}).get("ref") == "${{ github.event.pull_request.base.sha }}" for step in checkouts]
+    if of_pull_request and writes and not all(bases):
+        yield f"runs the pull request's code with rights to write: {', '.join(sorted(writes))}"
+    if any((step.get("with") or {}).get("persist-credentials") is not False for step in checkouts):
+        yield "leaves the checkout's token on disk"
+    if rights.get("id-token") == WRITES:
+        if writes:
+            yield "signs in to Azure and writes to GitHub"
+        if "environment" not in job:
+            yield "signs in to Azure outside of an environment"
+        if of_pull_request and "head.repo.full_name == github.repository" not in str(job.get("if")):
+            yield "signs in to Azure for a fork"
+    commands = [str(step["run"]) for step in steps if "run" in step]
+    applies = any(f"{PROGRAM} up" in command for command in commands)
+    concurrency = job.get("concurrency") or document.get("concurrency") or {}
+    if applies and (concurrency.get("cancel-in-progress") is not False or "inputs.stack" not in concurrency["group"]):
+        yield "may run beside another update of the stack, or be cancelled"
+    if applies and (job.get("needs") != "plan" or not str(job["environment"]).endswith("inputs.stack }}")):
+        yield "applies without a plan and the approval of the stack's environment"
+    matrix = ((job.get("strategy") or {}).get("matrix") or {}).get("stack")
+    if matrix is not None and set(matrix) != ON_AZURE:
+        yield f"is for {', '.join(matrix)} and not for {', '.join(sorted(ON_AZURE))}"
+    for command in commands:
+        yield from _of_command(command)
+
+
+def _of_command(command: str) -> Iterator[str]:
+    if "${{" in command:
+        yield f"puts a value of GitHub's into a shell: {command}"
+    if re.search(r"&&|\|\||[;|\n]", command.strip()):
+        yield f"holds logic: {command}"
+    if command in OTHER_COMMANDS:
+        return
+    words = shlex.split(command.partition(" >>")[0])
+    if words[0] != PROGRAM:
+        yield f"runs another program than the product's: {command}"
+        return
+    try:
+        root = get_command(cli.app)
+        found = root.get_command(root.make_context("", [], resilient_parsing=True), words[1])  # type: ignore[attr-defined]
+        found.make_context(words[1], [word if word[0] != "$" else "1" for word in words[2:]])
+    except Exception as error:  # noqa: BLE001 - click has many, and each means that the command line refuses it
+        yield f"gives a command that the command line refuses: {command}: {error!r}"
+
+
+def test_the_workflows_have_no_fault() -> None:
+    assert SOURCES.keys() >= {"check.yml", "preview.yml", "deploy.yml", "deploy-stack.yml", "drift.yml"}
+    assert faults(SOURCES) == []
+
+
+MUTATIONS = [
+    ("check.yml", "  pull_request:\n", "  pull_request_target:\n", "somebody else's code"),
+    ("check.yml", "permissions: {}\n", "", "rights that they do not name"),
+    ("check.yml", "    permissions:\n      contents: read\n", "", "names no rights"),
+    ("check.yml", "          persist-credentials: false\n", "", "token on disk"),
+    ("check.yml", "@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0", "@v5", "without its SHA"),
+    ("check.yml", " # v5.0.0", "", "without its SHA"),
+    ("check.yml", "    timeout-minutes: 90\n", "", "never ends"),
+    ("check.yml", "- run: .ci/run", "- run: echo ${{ github.head_ref }}", "into a shell"),
+    ("check.yml", "- run: .ci/run", "- run: .ci/run || true", "holds logic"),
+    ("check.yml", "- run: .ci/run", "- run: pulumi up", "another program"),
+    ("check.yml", '--against "$BASE"', '--since "$BASE"', "the command line refuses"),
+    ("check.yml", "[dev, staging, prod]", "[dev, prod]", "is for dev, prod"),
+    ("check.yml", "${{ matrix.stack }}", "${{ secrets.STACK }}", "uses a secret"),
+    ("preview.yml", "          ref: ${{ github.event.pull_request.base.sha }}\n", "", "the pull request's code"),
+    ("preview.yml", "      id-token: write\n", "      id-token: write\n      checks: write\n", "writes to GitHub"),
+    ("preview.yml", "    environment: ${{ matrix.stack }}-preview\n", "", "outside of an environment"),
+    (
+        "preview.yml",
+        "    if: github.event.pull_request.head.repo.full_name == github.repository\n",
+        "",
+        "for a fork",
+    ),
+    ("deploy-stack.yml", "      cancel-in-progress: false\n", "      cancel-in-progress: true\n", "be cancelled"),
+    ("deploy-stack.yml", "group: stack-${{ inputs.stack }}", "group: deploy", "beside another update"),
+    ("deploy-stack.yml", "    needs: plan\n", "", "without a plan"),
+    (
+        "deploy-stack.yml",
+        "    environment: ${{ inputs.stack }}\n",
+        "    environment: ${{ inputs.stack }}-preview\n",
+        "approval",
+    ),
+    ("deploy.yml", "./.github/workflows/deploy-stack.yml", "evil/x/.github/workflows/y.yml@main", "somebody else"),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "fault"), MUTATIONS, ids=range(len(MUTATIONS)))
+def test_each_fault_is_found(file: str, old: str, new: str, fault: str) -> None:
+    assert old in SOURCES[file]
+    found = faults({**SOURCES, file: SOURCES[file].replace(old, new)})
+    assert any(fault in one for one in found), found
+    assert all(one.startswith(f"{file}: ") for one in found)
+
+
+def test_every_action_is_pinned() -> None:
+    used = [str(step["uses"]) for source in SOURCES.values() for step in _steps(source) if "uses" in step]
+    assert used
+    assert all(PINNED.fullmatch(one) for one in used)
+
+
+def _steps(source: str) -> list[Mapping[str, Any]]:
+    return [step for job in yaml.safe_load(source)["jobs"].values() for step in job.get("steps", ())]
