@@ -19,10 +19,20 @@ command avoids them. A message names the value, what is allowed, a command, and 
 keys and impossible combinations are refused as well ([configuration](configuration.md)), and so is every encrypted
 value.
 
-Not refused, since a stack needs it at times: `protect: false` in prod, before a `destroy` or to take away a right, and
-`network.internetOutbound` in prod, for webhooks. What compares stacks or times is not seen here either: ranges that
-overlap with another stack's, a budget below what the stack costs. A workflow of another repository is noticed where the
-program runs in a GitHub workflow that may sign in, not on a laptop."""
+A stack may break a rule for a time by a waiver in its file: who answers for it, why, and until when, at most
+180 days ahead. Every preview shows it. A waiver that has expired, or whose rule the stack no longer breaks, is refused
+like any other wrong value. Some rules cannot be waived: what they refuse fails on Azure, or reaches another stack.
+
+```sh
+pulumi config set --path waivers.prod-internet-outbound.owner ml-platform -s prod
+pulumi config set --path waivers.prod-internet-outbound.reason "webhooks call the chat of the on-call team" -s prod
+pulumi config set --path waivers.prod-internet-outbound.expires DAY -s prod
+```
+
+Not refused, since a stack needs it at times: `protect: false` in prod, before a `destroy` or to take away a right. What
+compares stacks or times is not seen here either: ranges that overlap with another stack's, a budget below the stack's
+cost. A workflow of another repository is noticed where the program runs in a GitHub workflow that may sign in, not on
+a laptop."""
 
 
 def render(rules: Sequence[Rule] = RULES) -> str:
@@ -42,3 +52,4 @@ def _lines(rules: Sequence[Rule]) -> Iterator[str]:
         yield f"- **Why:** {rule.reason}"
         yield f"- **Do:** {rule.remedy}"
         yield f"- **Source:** {rule.source}."
+        yield f"- **Waiver:** {'possible' if rule.waivable else 'not possible'}."

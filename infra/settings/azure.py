@@ -328,6 +328,11 @@ class AzureSettings(AzureDefaults):
         "Who is let in at the gateway: none lets in everybody who reaches it", default=AccessControl.NONE
     )
     github: GithubSettings | None = None
+    waivers: Mapping[str, Mapping[str, str]] = described(
+        "Guardrails that the stack may break for a time, each by its id",
+        "ids of guardrails, each an object with owner, reason and expires, a day as in 2027-02-28",
+        default={},
+    )
     bootstrapped_by: str | None = text(
         "The bootstrap stack that has made the stack's resource group and identities; without it an up makes them, "
         "which takes an Owner",

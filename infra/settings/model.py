@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, create_model
@@ -95,10 +96,18 @@ class Settings:
     checkout: str = ""
 
 
-def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = (), checkout: str = "") -> Settings:
+def parse(
+    values: Mapping[str, Any],
+    stack: str,
+    *,
+    secrets: Sequence[str] = (),
+    checkout: str = "",
+    today: date | None = None,
+) -> Settings:
     """Return the settings of configuration values without their namespace.
 
-    `secrets` are the paths of values that the stack's file encrypts. Raises SettingsError with every problem found.
+    `secrets` are the paths of values that the stack's file encrypts; `today` decides which waivers have expired
+    (default: the clock's day). Raises SettingsError with every problem found.
     """
     problems = Problems(stack, values)
     consistency.refuse_secrets(problems, secrets)
@@ -127,7 +136,7 @@ def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = (),
         checkout=checkout,
     )
     consistency.check(problems, settings)
-    guardrails.check(problems, settings)
+    guardrails.check(problems, settings, today or datetime.now(UTC).date())
     problems.finish()
     return settings
 

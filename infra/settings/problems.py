@@ -49,8 +49,16 @@ class Problems:
         self._found: list[Problem] = []
         self._rule = self._link = ""
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def apart(self) -> Problems:
+        """Return the empty problems of the same stack, to look at before they are added."""
+        return Problems(self._stack, self._values)
+
+    def add(self, others: Problems) -> None:
+        """Record those of others as well."""
+        self._found += others._found
 
     def note(self, field: str, value: object, allowed: str, remedy: str) -> None:
         """Record a value that is not allowed, the allowed ones and the remedy: a command, or words that end in one."""

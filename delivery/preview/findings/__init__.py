@@ -13,6 +13,7 @@ from delivery.preview.findings.outage import outage, static_parameters, way_back
 from delivery.preview.findings.protection import protection
 from delivery.preview.findings.refusals import pending, refusals
 from delivery.preview.findings.rights import rights
+from delivery.preview.findings.waivers import waivers
 from delivery.preview.findings.workloads import connections, image
 from delivery.preview.reasons import Finding
 
@@ -30,5 +31,6 @@ FINDINGS: Final[Sequence[Finding]] = (
     image,
     costs,
     connections,
+    waivers,
     pending,
 )

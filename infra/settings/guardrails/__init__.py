@@ -5,11 +5,21 @@ The rules run inside the program, so no flag of a command avoids them. Each subj
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
-from infra.settings.guardrails import availability, connections, deployment, exposure, names, operation, recovery
+from infra.settings.guardrails import (
+    availability,
+    connections,
+    deployment,
+    exposure,
+    names,
+    operation,
+    recovery,
+    waivers,
+)
 from infra.settings.guardrails.rule import Rule, Scope, Subject, on_azure
-from infra.settings.problems import Problems
+from infra.settings.problems import Problems, path
 
 if TYPE_CHECKING:
     from infra.settings.model import Settings
@@ -26,6 +36,7 @@ RULES: tuple[Rule, ...] = (
         remedy="Set `ingress` to internal.",
         source="Microsoft cloud security benchmark, NS-2",
         check=on_azure(exposure.public_needs_access_control),
+        waivable=False,
     ),
     Rule(
         id="public-clients-at-the-account",
@@ -36,6 +47,7 @@ RULES: tuple[Rule, ...] = (
         remedy="Set `storage.clientsReachBlob` to false, or `ingress` to internal.",
         source="[Operations](operations.md#large-artifacts)",
         check=on_azure(exposure.public_clients_reach_no_blob),
+        waivable=False,
     ),
     Rule(
         id="clients-from-everywhere",
@@ -56,6 +68,7 @@ RULES: tuple[Rule, ...] = (
         remedy="Correct the name.",
         source='Microsoft Learn, "List of Azure regions"',
         check=on_azure(lambda problems, azure: names.region_is_no_misspelling(problems, azure.location)),
+        waivable=False,
     ),
     Rule(
         id="protection-without-purge-protection",
@@ -76,6 +89,7 @@ RULES: tuple[Rule, ...] = (
         remedy="Set `profile` to the one that the name says, or rename the stack.",
         source="[Configuration](configuration.md): what each profile has",
         check=names.profile_is_the_names,
+        waivable=False,
     ),
     Rule(
         id="another-repository-deploys",
@@ -86,6 +100,7 @@ RULES: tuple[Rule, ...] = (
         remedy="Set `github.repository` to this repository. To move a stack, run an `up` by hand.",
         source='GitHub Docs, "Security hardening with OpenID Connect"',
         check=deployment.deploys_itself,
+        waivable=False,
     ),
     Rule(
         id="environment-of-another-stack",
@@ -96,6 +111,7 @@ RULES: tuple[Rule, ...] = (
         remedy="Remove the key: the stack's name is the default.",
         source='GitHub Docs, "Managing environments for deployment"',
         check=deployment.environments_are_the_stacks,
+        waivable=False,
     ),
     Rule(
         id="connections-rolling",
@@ -188,6 +204,16 @@ RULES: tuple[Rule, ...] = (
         check=on_azure(exposure.has_a_private_registry),
     ),
     Rule(
+        id="prod-internet-outbound",
+        subject=Subject.EXPOSURE,
+        scope=Scope.PROD,
+        refuses="`network.internetOutbound: true`",
+        reason="Whoever gets into a service could send data to any host.",
+        remedy="Remove the key, or waive the rule while webhooks call the internet.",
+        source="Microsoft cloud security benchmark, NS-2",
+        check=on_azure(exposure.reaches_no_internet),
+    ),
+    Rule(
         id="prod-purge-protection",
         subject=Subject.RECOVERY,
         scope=Scope.PROD,
@@ -209,9 +235,17 @@ def check_bootstrap(problems: Problems, *, location: str, github: str | None, ch
         deployment.repository_is_this_one(problems, "bootstrap.github", github, checkout)
 
 
-def check(problems: Problems, settings: Settings) -> None:
-    """Record what each rule refuses."""
+def check(problems: Problems, settings: Settings, today: date) -> None:
+    """Record what each rule refuses, unless a waiver of the stack lets it pass today."""
+    given = settings.azure.waivers if settings.azure else {}
+    lifted = waivers.read(problems, given, [rule.id for rule in RULES if rule.waivable], today)
     for rule in RULES:
+        found = problems.apart()
         if rule.applies(settings):
-            with problems.refused_by(rule.id, rule.link):
-                rule.check(problems, settings)
+            with found.refused_by(rule.id, rule.link):
+                rule.check(found, settings)
+        if rule.id not in lifted:
+            problems.add(found)
+        elif not found:
+            field = path("waivers", rule.id)
+            problems.note(field, dict(given[rule.id]), "a guardrail that the stack breaks", problems.remove(field))

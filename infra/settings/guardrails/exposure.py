@@ -49,3 +49,10 @@ def has_a_private_registry(problems: Problems, azure: AzureSettings) -> None:
     """Refuse a registry that the internet reaches."""
     if not azure.private_registry:
         problems.note("privateRegistry", "false", "true in prod", problems.remove("privateRegistry"))
+
+
+def reaches_no_internet(problems: Problems, azure: AzureSettings) -> None:
+    """Refuse services that may call any host."""
+    if azure.network.internet_outbound:
+        field = "network.internetOutbound"
+        problems.note(field, "true", "false in prod", problems.remove(field))

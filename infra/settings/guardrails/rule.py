@@ -45,7 +45,8 @@ Check = Callable[[Problems, "Settings"], None]
 class Rule:
     """`refuses` says what, `reason` why, `remedy` what to do instead; `source` is a page or a table that asks for it.
 
-    `id` names the rule in messages, and is its heading in docs/guardrails.md: a changed one breaks links.
+    `id` names the rule in messages, and is its heading in docs/guardrails.md: a changed one breaks links. `waivable`
+    says whether a stack may break it for a time: not where Azure refuses it, or where a stack would harm another.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Rule:
     remedy: str
     source: str
     check: Check
+    waivable: bool = True
 
     @property
     def link(self) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -107,7 +108,7 @@ CASES: Mapping[str, Case] = {
     "44a": Case(change={"github": {"previewEnvironment": "staging"}}, rule="environment-of-another-stack"),
     "44b": Case(change={"github": {"previewEnvironment": "prod"}}, message="must not hold the rights of a deployment"),
     "46": Case(change={"tags": {"owner": ""}}, message="tags.owner: '' is not allowed"),
-    "47": Case(change={"network": {"internetOutbound": True}}, unseen=_WAIVER),
+    "47": Case(change={"network": {"internetOutbound": True}}, rule="prod-internet-outbound"),
     **{str(number): Case(unseen=_CODE) for number in range(49, 91) if number % 3 != 0},
     "91": Case(change={"database": {"geoBackup": False}}, unseen=_LIVING),
     "92": Case(change={"database": {"highAvailability": "same-zone"}}, rule="prod-zones"),
@@ -233,6 +234,12 @@ def _sizes(role: Role, settings: Settings) -> Iterator[Mapping[str, Any]]:
 SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
 
 
+def _waived() -> Mapping[str, Mapping[str, str]]:
+    until = datetime.now(UTC).date() + timedelta(days=30)
+    reason = "webhooks call the chat of the on-call team"
+    return {"prod-internet-outbound": {"owner": "ml-platform", "reason": reason, "expires": str(until)}}
+
+
 def legitimate(stack: str) -> Iterator[Mapping[str, Any]]:
     """Yield changes that anybody may want on any stack."""
     now = parse(configuration(stack), stack)
@@ -254,7 +261,7 @@ def legitimate(stack: str) -> Iterator[Mapping[str, Any]]:
     yield {"storage": {"oldVersionsAfterDays": 60}}
     yield {"network": {"clientRanges": ["10.0.0.0/8"]}}
     yield {"network": {"clientRanges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]}}
-    yield {"network": {"internetOutbound": True}}
+    yield {"network": {"internetOutbound": True}, **({"waivers": _waived()} if stack == "prod" else {})}
     yield {"storage": {"clientsReachBlob": True}}
     yield {"monitoring": {"retentionDays": 180}}
     yield {"monitoring": {"emails": ["mlflow-on-call@example.com", "second@example.com"]}}
