@@ -27,6 +27,7 @@ IMAGE = {"digest": "sha256:" + "5" * 64}
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_life(first_up: Callable[[str], FirstUp], living: Callable[[str], Cloud], stack: str) -> None:
+    """What the stacks' files make different."""
     previewed = first_up(stack).previewed
     cloud = living(stack)
     product, azure = cloud.stack(stack), cloud.azure
@@ -34,7 +35,6 @@ def test_a_life(first_up: Callable[[str], FirstUp], living: Callable[[str], Clou
     of_azure = [name for name in previewed if not name.startswith(("mlflow-platform-", "default_"))]
     assert 0 < len(azure.resources) < len(of_azure)
     must(product.refresh("--expect-no-changes", "--diff"))
-    must(product.preview("--refresh", "--expect-no-changes", "--diff"))
 
     # A failover swaps the server's zones, and its disk grows by itself: nothing to do.
     azure.change(
@@ -45,11 +45,32 @@ def test_a_life(first_up: Callable[[str], FirstUp], living: Callable[[str], Clou
     )
     must(product.preview("--refresh", "--expect-no-changes", "--diff"))
 
-    # Another image: prepare runs, then every service rolls, and nothing of the data changes.
+    if stack in PROTECTED:
+        there = len(azure.resources)
+        # As a person does it, with the preview that comes first.
+        assert "cannot be deleted" in failed(product.run("destroy", "--yes"))
+        assert len(azure.resources) == there
+        product.configure(protect="false")
+
+    # Another image: prepare runs, then every service rolls. Nothing of the data changes, but for the locks.
+    product.configure(image=IMAGE)
+    rolled = done(product.up())
+    unprotected = {name for name in rolled if name.endswith("-lock")}
+    assert bool(unprotected) == (stack in PROTECTED)
+    assert {rolled.pop(name) for name in unprotected} <= {"deleted"}
+    assert rolled.keys() >= ROLLED
+    assert {name.removesuffix("-ready") for name in rolled} <= ROLLED
+    must(product.destroy())
+    assert azure.resources == {}
+
+
+def test_a_change_is_previewed_and_done_and_touches_nothing_else(living: Callable[[str], Cloud]) -> None:
+    """Alike in every stack, so in one of them."""
+    cloud = living("dev")
+    product, azure = cloud.stack("dev"), cloud.azure
     product.configure(image=IMAGE)
     rolled = steps(product.preview("--json"))
     assert rolled.keys() >= ROLLED
-    assert {name.removesuffix("-ready") for name in rolled} <= ROLLED
     assert done(product.up()).keys() == rolled.keys()
 
     # Somebody opens the account in the portal.
@@ -63,21 +84,6 @@ def test_a_life(first_up: Callable[[str], FirstUp], living: Callable[[str], Clou
     assert steps(product.preview("--json")) == {"tracking": "update", "tracking-ready": "update"}
     assert done(product.up("--refresh")) == dict.fromkeys(("tracking", "tracking-ready", "store-account"), "updated")
     must(product.refresh("--expect-no-changes"))
-
-    if stack in PROTECTED:
-        there = len(azure.resources)
-        # As a person does it, with the preview that comes first.
-        assert "cannot be deleted" in failed(product.run("destroy", "--yes"))
-        assert len(azure.resources) == there
-        product.configure(protect="false")
-        # It takes the locks off, and leaves nothing else to do.
-        unprotected = done(product.up())
-        assert set(unprotected.values()) == {"deleted"}
-        assert all(name.endswith("-lock") for name in unprotected)
-    else:
-        must(product.preview("--expect-no-changes"))
-    must(product.destroy())
-    assert azure.resources == {}
 
 
 def test_data_in_prod_is_not_replaced(living: Callable[[str], Cloud]) -> None:
@@ -103,10 +109,13 @@ def test_data_in_prod_is_not_replaced(living: Callable[[str], Cloud]) -> None:
     assert product.run("stack", "export").text == state
 
 
-REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"network": {"cidr": "10.99.0.0/24"}}, "NetcfgSubnetRangeOutsideVnet"),
-    ({"database": {"highAvailability": "same-zone"}}, "HighAvailabilityModeChangeNotAllowed"),
-    ({"database": {"geoBackup": True}}, "PropertyChangeNotAllowed"),
+# Of two that touch one resource Azure names the first alone.
+REFUSED: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
+    (
+        {"network": {"cidr": "10.99.0.0/24"}, "database": {"highAvailability": "same-zone"}},
+        ("NetcfgSubnetRangeOutsideVnet", "HighAvailabilityModeChangeNotAllowed"),
+    ),
+    ({"database": {"geoBackup": True}}, ("PropertyChangeNotAllowed",)),
 )
 
 
@@ -116,13 +125,14 @@ def test_what_azure_does_not_change_passes_the_preview_and_fails_the_up(living: 
     product.configure(database={"highAvailability": "zone-redundant"})
     must(product.up())
     before = product.values
-    for change, code in REFUSED:
+    for change, codes in REFUSED:
         product.configure(**change)
         must(product.preview())
-        assert f'Code="{code}"' in failed(product.up())
+        said = failed(product.up("--continue-on-error"))
+        assert [code for code in codes if f'Code="{code}"' not in said] == []
         product.configure(**dict.fromkeys(change))
         product.configure(**{key: before[key] for key in change if key in before})
-        must(product.up())
+    must(product.up())
     must(product.preview("--refresh", "--expect-no-changes"))
 
 

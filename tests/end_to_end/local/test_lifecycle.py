@@ -127,16 +127,6 @@ def test_a_roll_out_of_all_services_fails_no_request_and_loses_nothing(own_stack
     assert all(one.acknowledged > 20 for one in outcomes), outcomes
 
 
-def test_more_replicas_leave_the_others_alone(own_stack: RunningStack) -> None:
-    before = pids(own_stack)
-    # Of a service without a database: five replicas with one would need a smaller pool.
-    own_stack.configure(artifacts={"minReplicas": 3, "maxReplicas": 3})
-    own_stack.up()
-    after = pids(own_stack)
-    assert {name for name in before if before[name] != after[name]} == {"gateway"}
-    assert after.keys() - before.keys() == {"artifacts-3"}
-
-
 def test_a_stopped_process_is_drift_that_refresh_reports_and_up_repairs(own_stack: RunningStack) -> None:
     own_stack.supervisor.stop_process("registry")
     refresh = own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff")
@@ -167,8 +157,10 @@ def test_status_as_a_document_names_every_process(own_stack: RunningStack) -> No
     assert {row["name"] for row in document["processes"]} >= {*SERVICES, "postgres", "blobs", "azure"}
 
 
-def test_a_killed_engine_blocks_nothing(own_stack: RunningStack) -> None:
-    own_stack.configure(limits={"maxInFlight": 100, "maxBodyMib": 2})
+def test_a_killed_engine_blocks_nothing_and_more_replicas_leave_the_others_alone(own_stack: RunningStack) -> None:
+    before = pids(own_stack)
+    # Of a service without a database: five replicas with one would need a smaller pool.
+    own_stack.configure(artifacts={"minReplicas": 3, "maxReplicas": 3})
     update = subprocess.Popen(
         own_stack.command("up", "--no-smoke"), cwd=REPOSITORY, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -187,6 +179,9 @@ def test_a_killed_engine_blocks_nothing(own_stack: RunningStack) -> None:
     assert any(locks.rglob("*.json")), "the killed engine left its lock"
     own_stack.up()
     assert own_stack.healthy()
+    after = pids(own_stack)
+    assert {name for name in before if before[name] != after[name]} == {"gateway"}
+    assert after.keys() - before.keys() == {"artifacts-3"}
 
 
 def test_destroy_asks_first_and_then_leaves_nothing(own_stack: RunningStack) -> None:
