@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+import pytest
 
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import Product
@@ -15,6 +18,11 @@ from delivery.offline_azure.provider import serve
 from delivery.offline_azure.rest import ManagementApi
 from delivery.offline_azure.running import Result, must
 from tests.support.arm import CHECKS
+
+SLOW: Final = pytest.mark.timeout(1200)
+"""A life is ten commands of the engine, of five seconds each on two quiet cores and of a minute on busy ones."""
+
+IMAGE: Final = {"digest": "sha256:" + "5" * 64}
 
 
 @dataclass(frozen=True)
