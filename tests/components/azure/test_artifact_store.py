@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from components.azure.artifact_store import ArtifactStore, ArtifactStoreArgs, Lifecycle, Redundancy
-from tests.support.recorder import Graph, record
+from tests.support.recorder import Graph, record, shared
 from tests.support.replacements import needs_table, replacing
 
 REPLACED_BY = {
@@ -48,6 +48,7 @@ def args(**given: Any) -> ArtifactStoreArgs:
     return ArtifactStoreArgs(**{**required, **given})
 
 
+@shared
 def graph_of(given: dict[str, Any], *, preview: bool = False) -> Graph:
     return record(lambda: ArtifactStore("it", args(**given)), preview=preview)
 

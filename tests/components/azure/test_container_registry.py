@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.azure.container_registry import ContainerRegistry, ContainerRegistryArgs
-from tests.support.recorder import Graph, record
+from tests.support.recorder import Graph, record, shared
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -16,6 +16,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }
 
 
+@shared
 def graph(preview: bool, **changes: Any) -> Graph:
     values: dict[str, Any] = {
         "registry_name": "acrmlflowdev3f9a",

@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from components.azure.key_vault import KeyVault, KeyVaultArgs
-from tests.support.recorder import TENANT_ID, UNKNOWN, Graph, record
+from tests.support.recorder import TENANT_ID, UNKNOWN, Graph, record, shared
 from tests.support.replacements import needs_table, replacing
 
 REPLACED_BY = {"keyvault:Vault": {"resourceGroupName", "vaultName"}}
@@ -35,6 +35,7 @@ def args(**given: Any) -> KeyVaultArgs:
     return KeyVaultArgs(**{**required, **given})
 
 
+@shared
 def graph_of(given: dict[str, Any], *, preview: bool = False) -> Graph:
     return record(lambda: KeyVault("it", args(**given)), preview=preview)
 

@@ -12,7 +12,7 @@ import pytest
 from components.azure.alert_rule import MetricRule, QueryRule
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs, first_of_month
 from components.azure.workbook import WorkbookContent
-from tests.support.recorder import UNKNOWN, Graph, record
+from tests.support.recorder import UNKNOWN, Graph, record, shared
 
 GROUP = "/subscriptions/s/resourceGroups/rg"
 SERVER = f"{GROUP}/providers/Microsoft.DBforPostgreSQL/flexibleServers/psql"
@@ -40,6 +40,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }
 
 
+@shared
 def graph(preview: bool, **changes: Any) -> Graph:
     values: dict[str, Any] = {
         "workspace_name": "log-mlflow-dev",

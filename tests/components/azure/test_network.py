@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -13,7 +14,7 @@ import pytest
 from components.azure.network import Network, NetworkArgs, ZoneRole
 from components.azure.network_plan import DEFAULT_PREFIXES, SubnetRole
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
-from tests.support.recorder import UNKNOWN, Graph, record
+from tests.support.recorder import UNKNOWN, Graph, record, shared
 
 WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
 SCENARIOS: Mapping[str, Mapping[str, Any]] = {
@@ -39,12 +40,14 @@ def arguments(**given: Any) -> NetworkArgs:
     return NetworkArgs(**{**fixed, **own, **given})
 
 
+@shared
+def graph_of(*, preview: bool, **given: Any) -> Graph:
+    return record(lambda: Network("net", arguments(**given)), preview=preview)
+
+
 @pytest.fixture(params=[False, True], ids=["up", "preview"])
 def built(request: pytest.FixtureRequest) -> Callable[..., Graph]:
-    def build(**given: Any) -> Graph:
-        return record(lambda: Network("net", arguments(**given)), preview=request.param)
-
-    return build
+    return partial(graph_of, preview=request.param)
 
 
 def allowed(graph: Graph, subnet: str, direction: str) -> dict[str, tuple[str, str]]:

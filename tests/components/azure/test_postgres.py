@@ -19,7 +19,7 @@ from components.azure.postgres import (
     ServerSize,
     Weekday,
 )
-from tests.support.recorder import TENANT_ID, UNKNOWN, Graph, record
+from tests.support.recorder import TENANT_ID, UNKNOWN, Graph, record, shared
 from tests.support.replacements import needs_table, replacing
 
 REPLACED_BY = {
@@ -84,6 +84,7 @@ def args(**given: Any) -> PostgresArgs:
     return PostgresArgs(**{**required, "size": size, **given})
 
 
+@shared
 def graph_of(given: dict[str, Any], *, preview: bool = False) -> Graph:
     host = {"azure-native:dbforpostgresql:Server": {"fullyQualifiedDomainName": HOST}}
     return record(lambda: Postgres("it", args(**given)), preview=preview, computed=host)
