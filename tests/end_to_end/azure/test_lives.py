@@ -78,13 +78,10 @@ def test_a_change_is_previewed_and_done_and_touches_nothing_else(living: Callabl
     must(product.refresh("--expect-no-changes"))
 
 
-# Of two that touch one resource Azure names the first alone.
-REFUSED: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
-    (
-        {"network": {"cidr": "10.99.0.0/24"}, "database": {"highAvailability": "same-zone"}},
-        ("NetcfgSubnetRangeOutsideVnet", "HighAvailabilityModeChangeNotAllowed"),
-    ),
-    ({"database": {"geoBackup": True}}, ("PropertyChangeNotAllowed",)),
+REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"network": {"cidr": "10.99.0.0/24"}}, "NetcfgSubnetRangeOutsideVnet"),
+    ({"database": {"highAvailability": "same-zone"}}, "HighAvailabilityModeChangeNotAllowed"),
+    ({"database": {"geoBackup": True}}, "PropertyChangeNotAllowed"),
 )
 
 
@@ -94,11 +91,10 @@ def test_what_azure_does_not_change_passes_the_preview_and_fails_the_up(living: 
     product.configure(database={"highAvailability": "zone-redundant"})
     must(product.up())
     before = product.values
-    for change, codes in REFUSED:
+    for change, code in REFUSED:
         product.configure(**change)
         must(product.preview())
-        said = failed(product.up("--continue-on-error"))
-        assert [code for code in codes if f'Code="{code}"' not in said] == []
+        assert f'Code="{code}"' in failed(product.up())
         product.configure(**dict.fromkeys(change))
         product.configure(**{key: before[key] for key in change if key in before})
     must(product.up())
