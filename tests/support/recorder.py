@@ -26,6 +26,7 @@ from pulumi.runtime.proto import resource_pb2
 from delivery.offline_azure import computed_outputs
 from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT
 from delivery.offline_azure.values import merged
+from infra.aliases import spare_alias_urns
 
 SUBSCRIPTION_ID = SUBSCRIPTION
 TENANT_ID = TENANT
@@ -167,6 +168,7 @@ def record(
     monitor = _Monitor(answers)
 
     def run() -> None:
+        spare_alias_urns()  # as the program does
         # A stack of its own, with none of the transformations that another run put on its.
         pulumi.runtime.settings.ROOT.set(None)
         loop = asyncio.new_event_loop()
