@@ -46,6 +46,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "drift": ("delivery.drift.command:drift", "Show what differs on Azure from what the program made there."),
     "cost": ("delivery.cost.command:cost", "Show what a stack costs a month by list prices."),
     "promote": ("delivery.promote.command:promote", "Propose a release for the next stack, as a branch to review."),
+    "doctor": (
+        "delivery.doctor.command:doctor",
+        "Check what a command on a stack of Azure needs, with the command that fixes each fault.",
+    ),
     "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
     "schema": ("delivery.schema.command:schema", "Show what a change of MLflow's version does to the databases."),
     "image": ("delivery.image.command:app", "Build the image, compare two builds, or run a role from it."),

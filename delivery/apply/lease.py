@@ -122,7 +122,7 @@ def _leased_blob(there: ContainerClient, name: str, stack: str, holder: str) -> 
     except AzureError as error:
         raise CommandError(
             f"lease: the state's account answers {_first_line(error)}; expected a container that you may write to. "
-            f"Look at the sign-in and the roles: docs/azure.md#4-sign-in."
+            f"Run: mlflow-platform doctor {stack} up"
         ) from error
     ended, lost = threading.Event(), threading.Event()
     renewing = threading.Thread(target=_renew, args=(lease, ended, lost), daemon=True)

@@ -31,6 +31,8 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/cost/test_retail.py": False,
     "tests/delivery/dashboard": False,
     "tests/delivery/azure_types": False,
+    "tests/delivery/doctor": False,
+    "tests/delivery/doctor/test_doctor.py": True,
     "tests/delivery/offline_azure/test_budgets.py": False,
     "tests/delivery/local/test_progress.py": False,
     "tests/delivery/offline_azure/test_cloud.py": False,

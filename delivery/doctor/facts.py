@@ -1,0 +1,163 @@
+"""What the checks look at: gathered from the checkout, the environment, the engine and Azure, and never changed.
+
+A fact that could not be had is Missing, with the reason; it keeps no other from being gathered.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+
+from delivery.doctor.azure import Azure, signed_in
+from delivery.doctor.missing import Missing
+from delivery.offline_azure.product import stacks
+from delivery.outcome import CommandError
+from delivery.preview import base
+from delivery.pulumi.engine import state_url, version
+from delivery.recover import state as states
+from delivery.recover.engine import Engine, State
+from delivery.recover.recovery import reason
+from infra.settings.encryption import encrypted
+from infra.settings.model import Settings, parse
+from infra.settings.problems import Problem, SettingsError
+from tools.pulumi.kinds import FILES, parse_version, pinned_version
+from tools.steps import ToolError
+
+T = TypeVar("T")
+
+LOCK_FILE: Final = "requirements.txt"
+_LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+_SUBSCRIPTION: Final = "azure-native:subscriptionId"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that the checks look at. `file` is the stack's file; `packages` has what is installed of the lock file.
+
+    `problems` has all that the program refuses in the stack's settings, which are missing then. `ranges` has the
+    network of each stack whose settings can be read, `changed` the files that differ from the commit.
+    """
+
+    stack: str
+    environ: Mapping[str, str]
+    pinned: str
+    engine: str | Missing
+    companions: Sequence[str]
+    locked: Mapping[str, str]
+    packages: Mapping[str, str]
+    changed: Sequence[str] | Missing
+    file: Mapping[str, Any] | Missing
+    settings: Settings | Missing
+    problems: Sequence[Problem]
+    ranges: Mapping[str, str]
+    backend: str | Missing
+    state: State | Missing
+    lock: str | Missing | None
+    azure: Azure | Missing
+
+
+def gather(engine: Engine, *, azure: bool = True) -> Facts:
+    """Gather the facts of a stack. Without `azure` nothing is asked there."""
+    repository, environ, stack = engine.repository, engine.environment, engine.stack
+    locked = dict(_LOCKED.findall((repository / LOCK_FILE).read_text()))
+    file = _had(lambda: document(repository, stack))
+    settings: Settings | Missing = Missing("the stack's settings cannot be used")
+    problems: Sequence[Problem] = ()
+    try:
+        settings = file if isinstance(file, Missing) else settings_of(file, stack)
+    except SettingsError as error:
+        problems = error.problems
+    backend = _had(lambda: state_url(engine.pulumi))
+    state = backend if isinstance(backend, Missing) else _had(engine.state)
+    return Facts(
+        stack=stack,
+        environ=environ,
+        pinned=pinned_version(),
+        engine=_had(lambda: version(engine.pulumi)),
+        companions=[name for name in FILES if shutil.which(name, path=environ.get("PATH"))],
+        locked=locked,
+        packages=_installed(locked),
+        changed=_had(lambda: base.changed(repository)),
+        file=file,
+        settings=settings,
+        problems=problems,
+        ranges=_ranges(repository),
+        backend=backend,
+        state=state,
+        lock=state if isinstance(state, Missing) else _had(engine.lock),
+        azure=_azure(stack, file, settings, state, environ) if azure else Missing("not asked for"),
+    )
+
+
+def document(repository: Path, stack: str) -> Mapping[str, Any]:
+    """Return the stack's file. Raises CommandError if it cannot be read."""
+    path = repository / "stacks" / f"Pulumi.{stack}.yaml"
+    try:
+        found = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise CommandError(f"{path}: {error}") from None
+    if not isinstance(found, Mapping):
+        raise CommandError(f"{path}: got {type(found).__name__}; expected YAML with an object `config`")
+    return found
+
+
+def settings_of(file: Mapping[str, Any], stack: str) -> Settings:
+    """Return what a stack's file configures. Raises SettingsError with every problem, as the program does."""
+    prefix = "mlflow-platform:"
+    written = {str(key): value for key, value in (file.get("config") or {}).items()}
+    values = {key.removeprefix(prefix): value for key, value in written.items() if key.startswith(prefix)}
+    secrets = [found for key, value in values.items() for found in encrypted(value, key)]
+    return parse(values, stack, secrets=secrets)
+
+
+def newer(first: str, second: str) -> bool:
+    """Whether a version is newer than another one; one that cannot be read is not."""
+    return (parse_version(first) or (0, 0, 0)) > (parse_version(second) or (0, 0, 0))
+
+
+def _ranges(repository: Path) -> dict[str, str]:
+    found = {}
+    for stack in stacks(repository):
+        settings = _had(lambda stack=stack: settings_of(document(repository, stack), stack))  # type: ignore[misc]
+        if isinstance(settings, Settings) and settings.azure is not None:
+            found[stack] = settings.azure.network.cidr
+    return found
+
+
+def _installed(locked: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in locked:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _azure(
+    stack: str,
+    file: Mapping[str, Any] | Missing,
+    settings: Settings | Missing,
+    state: State | Missing,
+    environ: Mapping[str, str],
+) -> Azure | Missing:
+    if not isinstance(settings, Settings) or settings.azure is None or isinstance(file, Missing):
+        return Missing("the stack's settings cannot be used")
+    configured = (file.get("config") or {}).get(_SUBSCRIPTION)
+    known = None if isinstance(state, Missing) else states.subscription(state, environ)
+    first = isinstance(state, Missing) or not states.known(state)
+    return signed_in(stack, settings.azure, subscription=str(known or configured or ""), first=first, environ=environ)
+
+
+def _had(gather: Callable[[], T]) -> T | Missing:
+    try:
+        return gather()
+    except (CommandError, ToolError, OSError, ValueError) as error:
+        return Missing(reason(str(error)))

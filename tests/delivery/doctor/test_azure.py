@@ -1,0 +1,145 @@
+"""What the doctor asks Azure, of a small stand-in that knows these calls alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.components.compute.container_apps.arm_server import NOT_FOUND, Answer, ArmServer
+
+from components.azure.arm import Arm
+from delivery.doctor import azure
+from delivery.doctor.azure import NAMESPACES, allowed, ask, signed_in
+from delivery.doctor.facts import settings_of
+from delivery.doctor.missing import Missing
+from infra.settings.azure import AzureSettings
+from tests.delivery.doctor.test_checks import FILE
+
+SUBSCRIPTION = "00000000-0000-0000-0000-00000000cafe"
+ROOT = f"/subscriptions/{SUBSCRIPTION}"
+VAULT = "kv-mlflow-staging"
+
+
+class Management(ArmServer):
+    """Azure as its reference says; `answers` has more of it, by path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        edition = {"supportedServerSkus": [{"name": "Standard_D2ds_v5"}, {"name": "Standard_B2s"}]}
+        offer = {"zoneRedundantHaSupported": "Enabled", "restricted": "Disabled", "supportedServerEditions": [edition]}
+        sold_elsewhere = {
+            "restricted": "Enabled",
+            "supportedServerEditions": [{"supportedServerSkus": [{"name": "X"}]}],
+        }
+        usage = {"name": {"value": "ManagedEnvironmentCount"}, "currentValue": 3, "limit": 15}
+        rights = {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]}
+        self.answers: dict[str, dict[str, Any]] = {
+            ROOT: {"state": "Enabled", "tenantId": "tenant"},
+            **{f"{ROOT}/providers/{name}": {"registrationState": "Registered"} for name in NAMESPACES},
+            f"{ROOT}/providers/Microsoft.App/locations/westeurope/usages": {"value": [usage]},
+            f"{ROOT}/providers/Microsoft.DBforPostgreSQL/locations/westeurope/capabilities": {
+                "value": [offer, sold_elsewhere]
+            },
+            f"{ROOT}/providers/Microsoft.Authorization/permissions": {"value": [rights]},
+            **{
+                f"{ROOT}/providers/{kind.partition('/')[0]}/checkNameAvailability": {"nameAvailable": True}
+                for kind, _ in azure._CHECKED_NAMES.values()
+            },
+        }
+
+    def answer(self, method: str, path: str) -> Answer | None:
+        if (method == "POST") != path.endswith("/checkNameAvailability"):
+            return 405, {"error": {"code": "MethodNotAllowed", "message": method}}, {}
+        return (200, self.answers[path], {}) if path in self.answers else NOT_FOUND
+
+
+@pytest.fixture
+def management() -> Iterator[Management]:
+    server = Management()
+    with server.serving():
+        yield server
+
+
+@pytest.fixture
+def arm(management: Management) -> Arm:
+    return Arm(endpoint=management.url, token=lambda _: "token", patience=0)
+
+
+@pytest.fixture(scope="module")
+def settings() -> AzureSettings:
+    found = settings_of(FILE, "staging").azure
+    assert found is not None
+    return found
+
+
+def test_before_a_first_up_everything_is_asked(management: Management, arm: Arm, settings: AzureSettings) -> None:
+    found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=True)
+    assert (found.home, found.enabled, found.environments, found.zones) == ("tenant", "Enabled", (3, 15), True)
+    assert found.sizes == ["Standard_B2s", "Standard_D2ds_v5"]
+    assert found.providers == dict.fromkeys(NAMESPACES, "Registered")
+    assert (found.taken, found.deleted) == ({}, None)
+    assert not isinstance(found.actions, Missing)
+    assert allowed(found.actions, "Microsoft.App/containerApps/write")
+    assert not allowed(found.actions, "Microsoft.Authorization/locks/write")
+    assert [one for one in management.calls if not one.startswith((f"GET {ROOT}", f"POST {ROOT}"))] == []
+
+
+def test_a_name_that_is_taken_and_one_of_a_deleted_vault(
+    management: Management, arm: Arm, settings: AzureSettings
+) -> None:
+    path = f"{ROOT}/providers/Microsoft.Storage/checkNameAvailability"
+    management.answers[path] = {"nameAvailable": False, "reason": "AlreadyExists"}
+    management.answer = _any_deleted_vault(management)  # type: ignore[method-assign]
+    found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=True)
+    assert not isinstance(found.taken, Missing)
+    ((name, why),) = found.taken.items()
+    assert (name.startswith("stmlflowstaging"), why) == (True, "AlreadyExists")
+    assert str(found.deleted).startswith(VAULT)
+
+
+def _any_deleted_vault(management: Management) -> Any:
+    answer = management.answer
+    return lambda method, path: (200, {}, {}) if "/deletedVaults/" in path else answer(method, path)
+
+
+def test_a_later_up_asks_for_rights_on_the_group_and_for_no_name(
+    management: Management, arm: Arm, settings: AzureSettings
+) -> None:
+    group = f"{ROOT}/resourceGroups/rg-mlflow-staging/providers/Microsoft.Authorization/permissions"
+    management.answers[group] = {"value": [{"actions": ["*/read"], "notActions": []}]}
+    found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=False)
+    assert found.actions == [(["*/read"], [])]
+    assert [one for one in management.calls if "checkName" in one or "deleted" in one] == []
+
+
+def test_what_azure_refuses_keeps_nothing_else_from_being_known(
+    management: Management, arm: Arm, settings: AzureSettings
+) -> None:
+    management.answers.pop(ROOT)
+    management.answers[f"{ROOT}/providers/Microsoft.App/locations/westeurope/usages"] = {"value": []}
+    found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=False)
+    assert isinstance(found.home, Missing)
+    assert "404" in found.home.reason
+    assert isinstance(found.environments, Missing)
+    assert isinstance(found.actions, Missing)
+    assert found.zones is True
+
+
+def test_the_tenant_is_the_tokens_own_and_nothing_is_asked_without_a_sign_in(
+    management: Management, settings: AzureSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"tid": "tenant"}).encode()).decode().rstrip("=")
+    environ = {"ARM_ENDPOINT": management.url}
+    asked = []
+    monkeypatch.setattr(azure, "ask", lambda *_, tenant, subscription, **__: asked.append((tenant, subscription)))
+    signed_in("staging", settings, subscription="", first=True, environ=environ, token=lambda _: f"a.{claims}.b")
+    assert asked == []
+    signed_in("staging", settings, subscription="s", first=True, environ=environ, token=lambda _: f"a.{claims}.b")
+    signed_in("staging", settings, subscription="s", first=True, environ=environ, token=lambda _: "opaque")
+    assert asked == [("tenant", "s"), ("", "s")]
+    no = signed_in("staging", settings, subscription="s", first=True, environ={"ARM_ENDPOINT": "http://a"})
+    assert isinstance(no, Missing)
+    assert no.reason.startswith("not signed in: ARM_ENDPOINT")

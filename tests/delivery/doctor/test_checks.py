@@ -1,0 +1,269 @@
+"""Each check of the doctor, over facts in which all is well but one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from delivery.doctor import report
+from delivery.doctor.azure import Azure
+from delivery.doctor.checks import CHECKS, Command, Finding, Result, made
+from delivery.doctor.facts import Facts, document, settings_of
+from delivery.doctor.missing import Missing
+from delivery.outcome import ExitCode
+from delivery.pulumi.installation import REPOSITORY
+from infra.settings.problems import SettingsError
+from tests.support.advice import problem
+from tests.support.stacks import DIGEST
+from tools.pulumi.kinds import FILES
+
+CONFIG = {
+    **document(REPOSITORY, "staging")["config"],
+    "mlflow-platform:image": {"digest": DIGEST},
+    "azure-native:subscriptionId": "0",
+}
+FILE = {"config": CONFIG, "encryptedkey": "a", "secretsprovider": "azurekeyvault://kv/keys/pulumi-staging"}
+VERSION = "3.274.1"
+PROVIDER = {"type": "pulumi:providers:azure-native", "urn": "u::p", "inputs": {"version": "3.29.0"}}
+AZURE = Azure(
+    first=True,
+    location="westeurope",
+    subscription="0",
+    tenant="t",
+    home="t",
+    enabled="Enabled",
+    providers={"Microsoft.App": "Registered", "Microsoft.Storage": "Registered"},
+    environments=(0, 15),
+    sizes=["Standard_D2ds_v5"],
+    zones=True,
+    taken={},
+    deleted=None,
+    actions=[(["*"], [])],
+)
+WELL = Facts(
+    stack="staging",
+    environ={},
+    pinned=VERSION,
+    engine=VERSION,
+    companions=list(FILES),
+    locked={"pulumi-azure-native": "3.29.0"},
+    packages={"pulumi-azure-native": "3.29.0"},
+    changed=[],
+    file=FILE,
+    settings=settings_of(FILE, "staging"),
+    problems=(),
+    ranges={"dev": "10.40.0.0/24", "staging": "10.40.1.0/24"},
+    backend="azblob://staging",
+    state={"deployment": {"manifest": {"version": f"v{VERSION}"}, "resources": [PROVIDER]}},
+    lock=None,
+    azure=AZURE,
+)
+
+
+def found(facts: Facts, name: str) -> Finding:
+    return next(finding for check, finding in made(facts) if check.name == name)
+
+
+def state(**deployment: Any) -> Mapping[str, Any]:
+    return {"deployment": {"manifest": {"version": f"v{VERSION}"}, "resources": [PROVIDER], **deployment}}
+
+
+def configured(**config: Any) -> dict[str, Any]:
+    file = {**FILE, "config": {**CONFIG, **{f"mlflow-platform:{key}": value for key, value in config.items()}}}
+    return {"file": file, "settings": settings_of(file, "staging")}
+
+
+def test_where_all_is_well_nothing_is_to_be_done() -> None:
+    results = {check.name: finding for check, finding in made(WELL)}
+    assert {name: finding.what for name, finding in results.items() if finding.result is not Result.OK} == {
+        "workflow's sign-in": "not in a workflow of GitHub"
+    }
+    assert [finding.remedies for finding in results.values() if finding.remedies] == []
+    assert report.exit_code(made(WELL)) is ExitCode.DONE
+
+
+RESOURCE = {"urn": "urn::pulumi::a::store", "type": "azure-native:storage:StorageAccount"}
+WORKFLOW = {"GITHUB_ACTIONS": "true", "ACTIONS_ID_TOKEN_REQUEST_URL": "u", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
+UNWELL = [
+    ("engine", {"engine": "3.199.0"}, "failed", "3.200.0 or a later one is needed", "make engine"),
+    ("engine", {"engine": "3.275.0"}, "warning", "by 3.274.1 alone", "export PULUMI_ENGINE=official"),
+    ("engine", {"engine": Missing("no engine")}, "not checked", "no engine", ""),
+    ("language host", {"companions": FILES[:1]}, "failed", "pulumi-language-python", "make engine"),
+    ("packages", {"packages": {}}, "failed", "is missing (3.29.0 locked)", "make venv"),
+    ("checkout", {"changed": ["a.py"]}, "failed", "a.py not committed", "git status"),
+    (
+        "secrets in the environment",
+        {"environ": {"AZURE_STORAGE_KEY": "x", "ARM_CLIENT_SECRET": "y"}},
+        "failed",
+        "AZURE_STORAGE_KEY, ARM_CLIENT_SECRET set",
+        "unset AZURE_STORAGE_KEY ARM_CLIENT_SECRET",
+    ),
+    ("state's backend", {"backend": "file:///s"}, "warning", "on this machine", "pulumi login azblob://staging"),
+    ("state's backend", {"backend": "https://api.pulumi.com"}, "failed", "no lease", "pulumi login azblob://staging"),
+    ("state's backend", {"backend": Missing("no login")}, "failed", "no login", "pulumi login azblob://staging"),
+    ("state", {"state": Missing("no stack named")}, "failed", "no stack named", "pulumi stack init staging "),
+    ("lock", {"lock": "created by a@b (pid 1)"}, "failed", "a@b (pid 1)", "mlflow-platform recover staging"),
+    (
+        "interrupted operations",
+        {"state": state(pending_operations=[{"type": "creating", "resource": RESOURCE}])},
+        "failed",
+        "creating store interrupted",
+        "mlflow-platform recover staging",
+    ),
+    (
+        "deletions left over",
+        {"state": state(resources=[{**RESOURCE, "delete": True}])},
+        "warning",
+        "store left to delete",
+        "mlflow-platform preview staging",
+    ),
+    (
+        "engine of the state",
+        {"state": state(manifest={"version": "v3.300.0"})},
+        "failed",
+        "written by engine 3.300.0",
+        "git pull --ff-only && make engine",
+    ),
+    (
+        "azure-native",
+        {"state": state(resources=[{**PROVIDER, "inputs": {"version": "3.30.0"}}])},
+        "failed",
+        "the state is of 3.30.0, the lock file of 3.29.0",
+        "git pull --ff-only && make venv",
+    ),
+    ("image", configured(image={"digest": "none"}), "warning", "digest: none", "pulumi config set --path image.digest"),
+    (
+        "network ranges",
+        {"ranges": {"dev": "10.40.0.0/16"}},
+        "warning",
+        "10.40.1.0/24 overlaps 10.40.0.0/16 of dev",
+        "pulumi config set --path network.cidr 10.1.0.0/24 -s staging",
+    ),
+    (
+        "secrets provider",
+        {"changed": ["stacks/Pulumi.staging.yaml"]},
+        "failed",
+        "is not committed",
+        "git add stacks/Pulumi.staging.yaml && git commit",
+    ),
+    ("secrets provider", {"file": {}}, "warning", "names no key", "pulumi stack change-secrets-provider azurekeyvault"),
+    (
+        "subscription in the file",
+        {"file": {}},
+        "warning",
+        "names none",
+        "pulumi config set azure-native:subscriptionId",
+    ),
+    ("workflow's sign-in", {"environ": {"GITHUB_ACTIONS": "true"}}, "failed", "`id-token: write`", "git grep"),
+    ("workflow's sign-in", {"environ": WORKFLOW}, "failed", "ARM_USE_OIDC, ARM_CLIENT_ID", "gh variable list"),
+    ("sign-in", {"azure": Missing("not signed in")}, "not checked", "not signed in", "az login"),
+    ("rights", {"azure": Missing("not signed in")}, "not checked", "not signed in", ""),
+]
+
+
+def of_azure(**facts: Any) -> dict[str, Any]:
+    return {"azure": replace(AZURE, **facts)}
+
+
+UNWELL += [
+    ("subscription", of_azure(home="other"), "failed", "is of tenant other, signed in to t", "az login --tenant other"),
+    ("subscription", of_azure(enabled="Disabled"), "failed", "0 is Disabled", "az account list"),
+    ("subscription", of_azure(home=Missing("403 no")), "not checked", "403 no", ""),
+    (
+        "resource providers",
+        of_azure(providers={"Microsoft.App": "NotRegistered"}),
+        "failed",
+        "Microsoft.App not registered",
+        "az provider register --namespace Microsoft.App --wait",
+    ),
+    ("quota", of_azure(environments=(15, 15)), "failed", "15 of 15 in westeurope", "az containerapp list-usages"),
+    ("database offer", of_azure(sizes=[]), "failed", "does not offer Standard_D2ds_v5", "az postgres flexible-server"),
+    (
+        "database offer",
+        {**configured(database={"highAvailability": "zone-redundant"}), **of_azure(zones=False)},
+        "failed",
+        "no standby in another zone",
+        "az postgres flexible-server list-skus",
+    ),
+    ("global names", of_azure(deleted="kv-1"), "failed", "kv-1 is a deleted vault", "az keyvault recover --name kv-1"),
+    (
+        "global names",
+        of_azure(taken={"st1": "AlreadyExists"}),
+        "failed",
+        "st1 (AlreadyExists)",
+        "pulumi config set nameGeneration two -s staging",
+    ),
+    (
+        "rights",
+        of_azure(actions=[(["*"], ["Microsoft.Authorization/*/Write"])]),
+        "failed",
+        "Microsoft.Authorization/roleAssignments/write, Microsoft.Authorization/locks/write not allowed",
+        "az role assignment list",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "facts", "result", "what", "remedy"), UNWELL)
+def test_each_fault_is_found_with_a_command(
+    name: str, facts: dict[str, Any], result: str, what: str, remedy: str
+) -> None:
+    finding = found(replace(WELL, **facts), name)
+    assert (finding.result.value, what in finding.what) == (result, True), finding
+    assert any(one.startswith(remedy) for one in finding.remedies) if remedy else not finding.remedies, finding
+    assert [why for one in finding.remedies if (why := problem(one))] == [], "the command exists"
+
+
+def test_every_check_says_no_to_something() -> None:
+    assert {name for name, *_ in UNWELL} >= {check.name for check in CHECKS} - {"settings", "way"}
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
+
+
+def test_each_problem_of_the_settings_has_its_command() -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings_of(
+            {"config": {**CONFIG, "mlflow-platform:protect": "maybe", "mlflow-platform:access": "all"}}, "staging"
+        )
+    finding = found(replace(WELL, settings=Missing("no"), problems=refused.value.problems), "settings")
+    assert finding.result is Result.FAILED
+    assert len(finding.remedies) == len(refused.value.problems) == 2
+    assert [why for one in finding.remedies if (why := problem(one))] == []
+    assert found(replace(WELL, settings=Missing("no")), "network ranges").result is Result.NOT_CHECKED
+
+
+def test_the_way_that_a_stack_is_on() -> None:
+    assert found(WELL, "way").what.startswith("simple: an Owner runs its first up; images are pushed")
+    config = {**CONFIG, "mlflow-platform:bootstrappedBy": "bootstrap"}
+    config["mlflow-platform:image"] = {"source": "ghcr.io/example/image"}
+    finding = found(replace(WELL, file={"config": config}), "way")
+    assert (
+        finding.what == "bootstrap: bootstrap has made its group and identities; images come from ghcr.io/example/image"
+    )
+
+
+def test_a_command_has_its_own_checks() -> None:
+    names = {command: {check.name for check, _ in made(WELL, command)} for command in Command}
+    assert "rights" in names[Command.UP] - names[Command.PREVIEW]
+    assert "checkout" in names[Command.PROMOTE] - names[Command.PREVIEW]
+    assert "lock" in names[Command.RECOVER]
+    assert set.union(*names.values()) == {check.name for check in CHECKS}
+
+
+def test_the_document_and_the_screen_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = replace(WELL, engine="3.199.0", backend="file:///state\x1b[31m")
+    written = report.document("staging", "up", made(facts, Command.UP))
+    assert (written["passed"], written["command"]) == (False, "up")
+    assert written["checks"][0] == {
+        "name": "engine",
+        "result": "failed",
+        "what": "version 3.199.0; 3.200.0 or a later one is needed",
+        "why": "plans of other versions differ",
+        "remedies": ["make engine"],
+    }
+    report.show("staging", made(facts, Command.UP))
+    screen = capsys.readouterr().out
+    assert "run: make engine" in screen
+    assert "\x1b" not in screen
+    assert screen.splitlines()[-1].startswith("staging: ")
