@@ -33,7 +33,7 @@ from delivery.preview.command import computed
 from delivery.preview.plan import FLAGS, Plan
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
-from delivery.preview.text import Phrase, plain
+from delivery.preview.text import Code, Phrase
 from delivery.pulumi.engine import state_url
 from delivery.recover.engine import Engine
 from delivery.repository import Repository
@@ -68,7 +68,7 @@ class Refused:
     """Nothing was changed: the plan as it is now is another one than the approved, or one that would be refused."""
 
     now: Report
-    reason: str
+    reason: Phrase
     differences: Sequence[Difference] = ()
     cause: Phrase = ()
 
@@ -158,20 +158,22 @@ def _refuse_drift(stack: str, found: Sequence[str]) -> None:
 def _compared(approved: Approval, now: Report, engine: Engine) -> Refused | None:
     """Why the plan as it is now is not applied; None if it is the approved one, and one that can be applied."""
     if now.verdict is Verdict.NOT_COMPUTED:
-        return Refused(now=now, reason="the plan could not be computed")
+        return Refused(now=now, reason=["the plan could not be computed"])
     if approved.plan != now.plan:
         return Refused(
             now=now,
-            reason="the plan changed after its approval" if now.plan else "the program refuses the settings",
+            reason=["the plan changed after its approval" if now.plan else "the program refuses the settings"],
             differences=differences(approved, now),
             cause=cause(
                 approved, head=now.source.head, engine=now.source.engine, applied=_applied(engine, approved.plan)
             ),
         )
     if approved.engine and approved.engine != now.source.engine:
-        return Refused(now=now, reason=f"it was approved with engine {approved.engine}, this is {now.source.engine}")
+        return Refused(
+            now=now, reason=["it was approved with engine ", Code(approved.engine), f", this is {now.source.engine}"]
+        )
     if now.verdict >= Verdict.REFUSED:
-        return Refused(now=now, reason=f"its report refuses it: {plain(now.title)}")
+        return Refused(now=now, reason=["its report refuses it: ", *now.title])
     return None
 
 

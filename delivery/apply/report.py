@@ -36,7 +36,7 @@ def document(approved: Approval, found: Refused | Ended) -> dict[str, Any]:
     """All of it as one JSON document."""
     now = found.now
     common = {"version": VERSION, "stack": now.stack, "result": _result(found), "approved": approved.plan}
-    common |= {"plan": now.plan or None, "reason": _headline(found), "next": plain(_next(found))}
+    common |= {"plan": now.plan or None, "reason": plain(_headline(found)), "next": plain(_next(found))}
     if isinstance(found, Refused):
         differences = [plain(one.what) for one in found.differences]
         return {**common, "differences": differences, "cause": plain(found.cause) or None, "preview": preview(now)}
@@ -51,7 +51,7 @@ def stopped(stack: str, approved: Approval, reason: str) -> dict[str, Any]:
 
 def summary(approved: Approval, found: Refused | Ended) -> str:
     """Markdown for a job's summary: how it ended, and the report of the plan below a refusal."""
-    lines = [f"### {rendered([Code(found.now.stack)])} · {_result(found)}: {_headline(found)}", ""]
+    lines = [f"### {rendered([Code(found.now.stack)])} · {_result(found)}: {rendered(_headline(found))}", ""]
     lines += [rendered(_counts(approved, found)), ""]
     if isinstance(found, Refused) and found.differences:
         lines += ["| difference | cause |", "|---|---|"]
@@ -78,7 +78,7 @@ def show(approved: Approval, found: Refused | Ended, stream: TextIO = sys.stdout
 
 
 def _lines(approved: Approval, found: Refused | Ended) -> Iterator[str]:
-    yield f"{found.now.stack}: {_result(found)}: {_headline(found)}"
+    yield f"{found.now.stack}: {_result(found)}: {plain(_headline(found))}"
     yield f"  {plain(_counts(approved, found))}"
     if isinstance(found, Refused):
         yield from (f"  - {plain(what)}" for what in listed(found.differences, LISTED))
@@ -93,13 +93,13 @@ def _result(found: Refused | Ended) -> str:
     return "applied" if found.succeeded else "failed"
 
 
-def _headline(found: Refused | Ended) -> str:
+def _headline(found: Refused | Ended) -> Phrase:
     if isinstance(found, Refused):
         return found.reason
     if not found.succeeded:
-        return f"`pulumi up` ended with exit code {found.code}"
-    reason = f" ({found.smoke.reason})" if found.smoke.reason else ""
-    return f"smoke {found.smoke.result}{reason}"
+        return [f"`pulumi up` ended with exit code {found.code}"]
+    reason: Phrase = [" (", Code(found.smoke.reason), ")"] if found.smoke.reason else []
+    return [f"smoke {found.smoke.result}", *reason]
 
 
 def _counts(approved: Approval, found: Refused | Ended) -> Phrase:
@@ -123,7 +123,8 @@ def _next(found: Refused | Ended) -> Phrase:
                 Code(f"mlflow-platform preview {stack}"),
             ]
         if _smoke_failed(found):
-            return ["The stack is updated, and a user's day fails on it. Run: ", Code("mlflow-platform smoke URL")]
+            again = f'mlflow-platform smoke "$(pulumi stack output url -s {stack})"'
+            return ["The stack is updated, and a user's day fails on it. Run: ", Code(again)]
         return ["Nothing is to be done."]
     if found.now.verdict >= Verdict.REFUSED:
         return [found.now.next]

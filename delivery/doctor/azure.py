@@ -22,6 +22,8 @@ from infra.settings.azure import AzureSettings
 T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 20.0
+API_VERSION: Final = "2022-12-01"
+"""Of subscriptions; each other call names its own."""
 
 NAMESPACES: Final = tuple(
     f"Microsoft.{name}"
@@ -95,7 +97,7 @@ def signed_in(
         signed = token(token_scope(address))
     except ArmError as error:
         return Missing(f"not signed in: {str(error).splitlines()[0].partition(';')[0]}")
-    arm = Arm(endpoint=address, token=token, patience=PATIENCE_SECONDS)
+    arm = Arm(api_version=API_VERSION, endpoint=address, token=token, patience=PATIENCE_SECONDS)
     subscription = subscription or environ.get("ARM_SUBSCRIPTION_ID", "")
     if not subscription:
         return Missing("neither the state nor the stack's file nor ARM_SUBSCRIPTION_ID names a subscription")

@@ -19,11 +19,11 @@ from delivery.doctor.azure import Azure, signed_in
 from delivery.doctor.missing import Missing
 from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError
-from delivery.preview import base
 from delivery.pulumi.engine import state_url, version
 from delivery.recover import state as states
 from delivery.recover.engine import Engine, State
 from delivery.recover.recovery import reason
+from delivery.repository import Repository
 from infra.settings.encryption import encrypted
 from infra.settings.model import Settings, parse
 from infra.settings.problems import Problem, SettingsError
@@ -84,7 +84,7 @@ def gather(engine: Engine, *, azure: bool = True) -> Facts:
         companions=[name for name in FILES if shutil.which(name, path=environ.get("PATH"))],
         locked=locked,
         packages=_installed(locked),
-        changed=_had(lambda: base.changed(repository)),
+        changed=_had(lambda: Repository(repository).changed()),
         file=file,
         settings=settings,
         problems=problems,

@@ -26,6 +26,8 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/components/emulators/test_vault.py": False,
     "tests/components/mlflow/observability/test_kql.py": True,
     "tests/delivery/apply/test_approval.py": False,
+    "tests/delivery/apply/test_report.py": False,
+    "tests/delivery/apply/test_smoke.py": False,
     "tests/delivery/cost/test_charges.py": False,
     "tests/delivery/cost/test_components.py": False,
     "tests/delivery/cost/test_retail.py": False,

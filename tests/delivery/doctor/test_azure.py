@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.components.compute.container_apps.arm_server import NOT_FOUND, Answer, ArmServer
 
 from components.azure.arm import Arm
 from delivery.doctor import azure
-from delivery.doctor.azure import NAMESPACES, allowed, ask, signed_in
+from delivery.doctor.azure import API_VERSION, NAMESPACES, allowed, ask, signed_in
 from delivery.doctor.facts import settings_of
 from delivery.doctor.missing import Missing
 from infra.settings.azure import AzureSettings
 from tests.delivery.doctor.test_checks import FILE
+from tests.support.arm_server import NOT_FOUND, Answer, ArmServer
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000cafe"
 ROOT = f"/subscriptions/{SUBSCRIPTION}"
@@ -65,7 +65,7 @@ def management() -> Iterator[Management]:
 
 @pytest.fixture
 def arm(management: Management) -> Arm:
-    return Arm(endpoint=management.url, token=lambda _: "token", patience=0)
+    return Arm(api_version=API_VERSION, endpoint=management.url, token=lambda _: "token", patience=0)
 
 
 @pytest.fixture(scope="module")
