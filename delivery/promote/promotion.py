@@ -104,7 +104,7 @@ def _refuse_order(request: Request, files: Files, target: Stack, source: Stack |
             f"way round. Run: mlflow-platform promote {target.name} {request.source}",
             ExitCode.USAGE,
         )
-    between = [name for name in files.names() if lowest < _rank(files.stack(name)) < rank]
+    between = [name for name in files.names if lowest < _rank(files.stack(name)) < rank]
     if between:
         first = between[0]
         raise CommandError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,24 +52,26 @@ class Files:
     repository: Repository
     commit: str
 
-    @property
+    @functools.cached_property
     def project(self) -> str:
         content = self.repository.content(self.commit, "Pulumi.yaml")
         if content is None:
             raise CommandError(f"{self.commit[:12]} has no Pulumi.yaml; run this in a checkout of the platform.")
         return str(lines.loaded(content)["name"])
 
+    @functools.cached_property
     def names(self) -> list[str]:
+        """The stacks on Azure."""
         found = (_FILE.fullmatch(name) for name in self.repository.names(self.commit, _FOLDER))
         return sorted(one[1] for one in found if one and one[1] != ProfileName.LOCAL)
 
     def stack(self, name: str) -> Stack:
         """Raises CommandError if there is no such stack, or its file cannot be read."""
-        content = self.repository.content(self.commit, path(name)) if name in self.names() else None
+        content = self.repository.content(self.commit, path(name)) if name in self.names else None
         if content is None:
             raise CommandError(
                 f"stack {name!r} has no file {path(name)} on Azure in {self.commit[:12]}; expected one of "
-                f"{', '.join(self.names()) or 'none yet'}.",
+                f"{', '.join(self.names) or 'none yet'}.",
                 ExitCode.USAGE,
             )
         return Stack(name=name, content=content, values=self.values(name, content))

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import io
+import multiprocessing
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from components.mlflow import runtime_contract
+from delivery.outcome import CommandError
 from delivery.preview.reasons import Reason, Subject, Verdict
 from delivery.preview.report import Report
-from delivery.promote import release
+from delivery.promote import command, release
 from delivery.promote.evidence import Evidence
 from delivery.promote.history import Update
 from delivery.promote.lines import changed
+from delivery.promote.promotion import Request
 from delivery.promote.release import Release
 from delivery.promote.stack_files import Files
 from delivery.repository import Repository
-from mlflow_runtime.schema import versions
+from mlflow_runtime.schema.versions import LABEL as MLFLOW_LABEL
 from tests.support.plane import REPOSITORY
 
 PROJECT: Final = "mlflow-platform"
 NOW: Final = datetime.now(UTC)
 AUTHOR: Final = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+PATIENCE_SECONDS: Final = 120
 SCHEMAS: Final = {"3.16.1": "b7e2c1a4d9f3", "3.17.2": "dc11669786a5"}
 
 
@@ -83,7 +88,7 @@ def set_release(checkout: Path, stack: str, wanted: Release) -> str:
 def labels(of: Release) -> dict[str, str]:
     return {
         release.REVISION_LABEL: of.commit,
-        versions.LABEL: of.mlflow,
+        MLFLOW_LABEL: of.mlflow,
         runtime_contract.LABEL: str(of.contract),
     }
 
@@ -159,23 +164,37 @@ def local_state(checkout: Path) -> dict[str, bytes]:
     return {**files, "index": index, "branches": branches, "head": (checkout / ".git" / "HEAD").read_bytes()}
 
 
-def driver(checkout: Path) -> list[str]:
-    """The command line of a process that promotes dev's release to staging with evidence by which it passes."""
-    source = (
-        "import sys; from pathlib import Path\n"
-        "from delivery.outcome import CommandError\n"
-        "from delivery.promote import command\n"
-        "from delivery.promote.promotion import Request\n"
-        "from tests.delivery.promote import promoting\n"
-        "folder = Path(sys.argv[1])\n"
-        "wanted = promoting.read_release(folder, 'dev')\n"
-        "try:\n"
-        "    sys.exit(command.run(Request(source='dev', target='staging'), [], folder=folder, "
-        "found=promoting.evidence(wanted)))\n"
-        "except CommandError as error:\n"
-        "    sys.exit(str(error))\n"
-    )
-    return [sys.executable, "-c", source, str(checkout)]
+class Promoting:
+    """A process of its own that promotes dev's release to staging, with evidence by which it passes every gate.
+
+    It is a copy of this one, which has imported everything already.
+    """
+
+    def __init__(self, checkout: Path, output: Path, variables: Mapping[str, str] | None = None) -> None:
+        self._output = output
+        wanted = evidence(read_release(checkout, "dev"))
+        arguments = (checkout, wanted, output, dict(variables or {}))
+        self._process = multiprocessing.get_context("fork").Process(target=_promote, args=arguments)
+        self._process.start()
+
+    def ended(self) -> tuple[int | None, str]:
+        """Wait for its end; return its exit code, negative for a signal, and what it wrote to stderr."""
+        self._process.join(PATIENCE_SECONDS)
+        code = self._process.exitcode
+        if code is None:
+            self._process.kill()
+        return code, self._output.read_text()
+
+
+def _promote(checkout: Path, wanted: Evidence, output: Path, variables: Mapping[str, str]) -> None:
+    os.environ.update(variables)
+    with output.open("w", buffering=1) as said, redirect_stderr(said), redirect_stdout(io.StringIO()):
+        try:
+            code = command.run(Request(source="dev", target="staging"), [], folder=checkout, found=wanted)
+        except CommandError as error:
+            code = error.code
+            said.write(f"{error}\n")
+    os._exit(code)
 
 
 def read_release(checkout: Path, stack: str) -> Release:
@@ -183,8 +202,3 @@ def read_release(checkout: Path, stack: str) -> Release:
     found = Files(repository=Repository(checkout), commit="HEAD").stack(stack).release
     assert found is not None
     return found
-
-
-def environment(**more: str) -> Mapping[str, str]:
-    """The variables of a process that imports the repository and its tests."""
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), **more}

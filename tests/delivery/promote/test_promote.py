@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from delivery.outcome import CommandError, ExitCode
+from delivery.preview.reasons import Verdict
 from delivery.promote import command
 from delivery.promote.gates import Unknown
 from delivery.promote.promotion import Request
@@ -143,7 +144,7 @@ def test_what_else_came_to_the_remote_meanwhile_does_not_matter(tmp_path: Path, 
 
 
 def test_what_somebody_took_on_is_in_the_commit(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    unknown: dict[str, Any] = {"alerts": lambda *_: Unknown("no login"), "drift": lambda *_: Unknown("no login")}
+    unknown: dict[str, Any] = dict.fromkeys(["alerts", "drift"], lambda *_: Unknown("no login"))
     assert promote(checkout, **unknown) == ExitCode.FAILED
     assert "Stopped by alerts, drift: nothing was pushed." in capfd.readouterr().err
     assert promoting.remote_branches(checkout) == ["main"]
@@ -177,8 +178,6 @@ def _fresh(checkout: Path) -> Any:
 
 
 def test_an_emergency_skips_no_other_gate(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from delivery.preview.reasons import Verdict
-
     request = Request(source="dev", target="staging", emergency="x", accepts=["drift"])
     refused = promoting.report(Verdict.NOT_COMPUTED, promoting.reasons("the engine fails"))
     bad: dict[str, Any] = {"drift": lambda _: ["tags"], "preview": lambda _: refused}
