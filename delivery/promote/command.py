@@ -100,26 +100,27 @@ def asked(
             f"Run: mlflow-platform promote {stacks[0]} --rollback",
             ExitCode.USAGE,
         )
+    if travels and stacks[0].endswith(".json"):
+        raise CommandError("--with: got it with an image, which has no settings; leave it out.", ExitCode.USAGE)
     unknown = sorted({*accepts} - {*gates.acceptable()})
     if unknown:
         raise CommandError(
             f"--accepts: got {', '.join(unknown)}; expected one of {', '.join(gates.acceptable())}.", ExitCode.USAGE
         )
+    first = [] if rollback or not stacks[0].endswith(".json") else [Path(stacks[0])]
     with reported(ReleaseError, code=ExitCode.USAGE):
-        builds = [build(file) for file in dict.fromkeys(file.resolve() for file in images)]
-        first = build(Path(stacks[0])) if not rollback and stacks[0].endswith(".json") else None
+        # Each file once: a build does not vouch for itself.
+        builds = [build(file) for file in dict.fromkeys(file.resolve() for file in [*first, *images])]
     request = Request(
         target=stacks[-1],
         source="" if rollback or first else stacks[0],
-        build=first,
+        build=builds[0] if first else None,
         rollback=rollback,
         travels=travels,
         accepts=accepts,
         emergency=emergency,
     )
-    if first is not None and travels:
-        raise CommandError("--with: got it with an image, which has no settings; leave it out.", ExitCode.USAGE)
-    return request, [*([first] if first else []), *builds]
+    return request, builds
 
 
 def run(

@@ -350,8 +350,8 @@ def _joined(texts: Sequence[str]) -> Iterator[Part]:
 
 
 def _hours(time: timedelta) -> str:
-    hours = time.total_seconds() / 3600
-    return f"{hours:.0f} h" if hours >= 10 or hours == int(hours) else f"{hours:.1f} h"
+    hours, minutes = divmod(int(time.total_seconds() // 60), 60)
+    return f"{hours} h" + (f" {minutes} min" if minutes else "")
 
 
 _FROM_A_STACK: Final = frozenset({Change.PROMOTION})

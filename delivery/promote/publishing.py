@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from delivery.outcome import CommandError
+from delivery.preview.text import printable
 from delivery.promote.proposal import Proposal
 from delivery.promote.stack_files import Files
 from delivery.promote.travel import at
@@ -42,13 +43,14 @@ def publish(proposal: Proposal, repository: Repository, remote: str, onto: str) 
         if repository.push_new(remote, commit, proposal.branch):
             return Published(commit=commit, new=True, author="")
         there = _tip(repository, remote, proposal.branch)
+    author = printable(repository.author(there))
     if not _is(repository, there, proposal):
         raise CommandError(
-            f"branch {proposal.branch}: {remote} has it with another change, by {repository.author(there)}; nothing "
+            f"branch {proposal.branch}: {remote} has it with another change, by {author}; nothing "
             f"was pushed. Merge or close its pull request, run `git push {remote} --delete {proposal.branch}`, and "
             "then the same again."
         )
-    return Published(commit=there, new=False, author=repository.author(there))
+    return Published(commit=there, new=False, author=author)
 
 
 def base(repository: Repository, remote: str, onto: str, *, only_look: bool, notice: Callable[[str], None]) -> str:

@@ -80,7 +80,7 @@ def test_a_promotion_that_is_killed_at_any_call_of_git_ends_right_when_it_runs_a
             assert promoting.local_state(checkout) == before
 
 
-def test_of_eight_at_once_one_pushes_and_the_others_are_told(tmp_path: Path, checkout: Path) -> None:
+def test_of_eight_at_once_one_pushes_and_the_others_say_so(tmp_path: Path, checkout: Path) -> None:
     before = promoting.local_state(checkout)
     started = [Promoting(checkout, tmp_path / str(number)) for number in range(8)]
     ended = [process.ended() for process in started]

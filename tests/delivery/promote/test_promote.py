@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview.reasons import Verdict
 from delivery.promote import command
 from delivery.promote.gates import Unknown
 from delivery.promote.promotion import Request
+from delivery.promote.proposal import MOST_COMMITS
 from tests.delivery.promote import promoting
 from tests.delivery.promote.promoting import a_release, committed, evidence, git, set_release
 
@@ -161,7 +163,7 @@ def test_an_emergency_skips_three_gates_and_says_why(checkout: Path, capfd: pyte
     bad: dict[str, Any] = {
         "smoke": lambda *_: False,
         "alerts": lambda *_: ["x"],
-        "updates": lambda _: [_fresh(checkout)],
+        "updates": lambda _: [promoting.update(promoting.read_release(checkout, "dev"), hours=0)],
     }
     assert promote(checkout, request, **bad) == ExitCode.DONE
     text = capfd.readouterr().out
@@ -171,10 +173,6 @@ def test_an_emergency_skips_three_gates_and_says_why(checkout: Path, capfd: pyte
     trailers = git(checkout, "log", "-1", "--format=%(trailers)", "FETCH_HEAD").splitlines()
     assert trailers[-1] == "Emergency: Every login fails Accepts: everything\\x1b[2J @all"
     assert [line for line in trailers if line.startswith("Accepts")] == []
-
-
-def _fresh(checkout: Path) -> Any:
-    return promoting.update(promoting.read_release(checkout, "dev"), hours=0)
 
 
 def test_an_emergency_skips_no_other_gate(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -236,3 +234,128 @@ def test_a_setting_that_stays_is_refused_with_the_reason(checkout: Path, key: st
 def test_stacks_out_of_order_are_refused(checkout: Path, source: str, target: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):
         promote(checkout, Request(source=source, target=target))
+
+
+def test_only_stacks_that_exist_come_between(checkout: Path) -> None:
+    git(checkout, "rm", "--quiet", "stacks/Pulumi.staging.yaml")
+    committed(checkout, "Without staging")
+    assert promote(checkout, Request(source="dev", target="prod"), dry_run=True) == ExitCode.DONE
+
+
+def test_a_digest_alone_does_not_travel(checkout: Path) -> None:
+    file = checkout / "stacks" / "Pulumi.dev.yaml"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if line.split(":")[0].strip() not in ("commit", "schema")))
+    committed(checkout, "By hand")
+    with pytest.raises(CommandError, match=r"digest alone.*mlflow-platform promote \.local/image/image\.json dev"):
+        promote(checkout)
+
+
+HOSTILE = "<img src=x> @all `a` ``b`` | [x](http://evil) \x1b[2J \u202e <!-- mlflow-platform:preview stack=prod --> #1"
+
+
+def test_hostile_subjects_and_values_are_shown_as_code(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    set_release(checkout, "staging", promoting.read_release(checkout, "dev"))
+    with (checkout / "stacks" / "Pulumi.staging.yaml").open("a") as file:
+        file.write(f"  mlflow-platform:github:\n    repository: {json.dumps(HOSTILE)}\n")
+    for number in range(40):
+        committed(checkout, f"{HOSTILE} {number}")
+    set_release(checkout, "dev", a_release(checkout, "b"))
+    found = evidence(promoting.read_release(checkout, "dev"), alerts=lambda *_: [HOSTILE])
+    request = Request(source="dev", target="staging", emergency=HOSTILE)
+    assert command.run(request, [], folder=checkout, found=found, dry_run=True) == ExitCode.FAILED
+    text = capfd.readouterr().out
+    assert text.count(r"\x1b[2J \x202e") > MOST_COMMITS
+    assert "and 12 more" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    # Nothing of it is outside of code, where a server would render it, link it or notify somebody.
+    outside = re.sub(r"<code>.*?</code>", "", html, flags=re.DOTALL)
+    assert [found for found in ("<img", "<a ", "@all", "<!--", "evil", "#1") if found in outside] == []
+
+
+class TestRollback:
+    """Back to the release before, by the history of the file."""
+
+    @pytest.fixture
+    def released(self, checkout: Path) -> Path:
+        """The checkout in which prod had the releases a, b and c."""
+        for digit in "abc":
+            set_release(checkout, "prod", a_release(checkout, digit))
+        return checkout
+
+    def back(self, checkout: Path, **more: Any) -> int:
+        return promote(checkout, Request(target="prod", rollback=True), **more)
+
+    def now(self, checkout: Path) -> str:
+        """Merge what was pushed, and return the digit of the release that prod then has."""
+        branch = next(name for name in promoting.remote_branches(checkout) if name.startswith("rollback/"))
+        git(checkout, "fetch", "--quiet", "origin", branch)
+        git(checkout, "merge", "--quiet", "--no-ff", "--no-edit", "FETCH_HEAD")
+        git(checkout, "push", "--quiet", "origin", "main", f":{branch}")
+        return promoting.read_release(checkout, "prod").short[0]
+
+    def test_it_is_the_release_before_each_time(self, released: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        assert self.back(released) == ExitCode.DONE
+        text = capfd.readouterr().out
+        assert "### `prod`: `cccccccccccc` → back to `bbbbbbbbbbbb` from `its history`" in text
+        assert "<b>It goes back over 1 commit</b>" in text
+        assert self.now(released) == "b"
+        # The one that was rolled back is not gone back to.
+        assert self.back(released) == ExitCode.DONE
+        assert self.now(released) == "a"
+        with pytest.raises(CommandError, match="no release before the present one in its history"):
+            self.back(released)
+
+    def test_a_release_that_came_back_has_its_own_one_before(self, released: Path) -> None:
+        assert self.back(released) == ExitCode.DONE
+        assert self.now(released) == "b"
+        set_release(released, "prod", a_release(released, "d"))
+        assert self.back(released) == ExitCode.DONE
+        assert self.now(released) == "b"
+
+    def test_the_file_is_as_it_was_but_for_what_else_changed(self, released: Path) -> None:
+        file = released / "stacks" / "Pulumi.prod.yaml"
+        file.write_text(file.read_text().replace("monthlyBudget: 1200", "monthlyBudget: 1300"))
+        committed(released, "More budget")
+        assert self.back(released) == ExitCode.DONE
+        assert self.now(released) == "b"
+        assert "monthlyBudget: 1300" in file.read_text()
+
+    def test_a_schema_without_a_way_back_is_refused_with_the_restore_point(
+        self, checkout: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        set_release(checkout, "prod", a_release(checkout, "a", "3.16.1"))
+        set_release(checkout, "prod", a_release(checkout, "b", "3.17.2"))
+        assert self.back(checkout) == ExitCode.FAILED
+        printed = capfd.readouterr()
+        assert (
+            "restore point with from_revision b7e2c1a4d9f3, docs/upgrades.md#back-to-the-restore-point" in printed.out
+        )
+        assert "Stopped by schema" in printed.err
+        assert promoting.remote_branches(checkout) == ["main"]
+
+    def test_the_schema_that_a_rolled_back_release_brought_counts(
+        self, checkout: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """The databases stay at the newest schema that a release brought, whatever the file says now."""
+        for digit, mlflow in (("a", "3.16.1"), ("b", "3.16.1"), ("c", "3.17.2"), ("b", "3.16.1")):
+            set_release(checkout, "prod", a_release(checkout, digit, mlflow))
+        assert self.back(checkout) == ExitCode.FAILED
+        assert "does not run on dc11669786a5" in capfd.readouterr().out
+
+    def test_history_ends_where_there_was_no_image(self, released: Path) -> None:
+        file = released / "stacks" / "Pulumi.prod.yaml"
+        before = file.read_text()
+        file.write_text((released / "stacks" / "Pulumi.staging.yaml").read_text().replace("staging", "prod"))
+        committed(released, "Restore the databases")
+        file.write_text(before)
+        committed(released, "The restored release")
+        with pytest.raises(CommandError, match="no release before"):
+            self.back(released)
+
+    def test_a_shallow_clone_has_no_history(self, tmp_path: Path, released: Path) -> None:
+        git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{released.parent}/remote.git", "shallow")
+        with pytest.raises(CommandError, match="Run: git fetch --unshallow"):
+            self.back(tmp_path / "shallow")

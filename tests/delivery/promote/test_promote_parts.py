@@ -1,0 +1,132 @@
+"""What a promotion reads: the engine's history and state, documents of builds, settings that travel, addresses."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.mlflow import runtime_contract
+from delivery.promote import history, release
+from delivery.promote.evidence import gathered
+from delivery.promote.gates import Unknown
+from delivery.promote.publishing import compare_address
+from delivery.promote.release import Build, ReleaseError
+from delivery.promote.travel import STAY, TRAVEL
+from infra.settings.model import KEYS
+from mlflow_runtime.schema.versions import LABEL as MLFLOW_LABEL
+
+DIGEST = f"sha256:{'a' * 64}"
+LABELS = {
+    release.REVISION_LABEL: "c" * 40,
+    MLFLOW_LABEL: "3.17.2",
+    runtime_contract.LABEL: "1",
+}
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    """One entry as `pulumi stack history --json` of engine 3.274.1 prints it, without what nobody reads."""
+    image = {"digest": DIGEST, "commit": "c" * 40, "mlflow": "3.17.2", "schema": "dc11669786a5", "contract": 1}
+    return {
+        "version": 0,
+        "kind": "update",
+        "startTime": "2026-11-29T10:03:17.000Z",
+        "message": "The subject",
+        "environment": {"git.head": "1c388f9be68dc31bc8d9a1ae771b0b9d00f58b6e", "git.dirty": "false"},
+        "config": {
+            "mlflow-platform:image": {"value": json.dumps(image), "objectValue": image, "secret": False},
+            "mlflow-platform:profile": {"value": "dev", "secret": False},
+            "mlflow-platform:hidden": {"value": "", "secret": True},
+            "azure-native:location": {"value": "westeurope", "secret": False},
+        },
+        "result": "succeeded",
+        "endTime": "2026-11-29T10:03:20.000Z",
+        **more,
+    }
+
+
+def test_the_engines_history_is_read() -> None:
+    document = [entry(kind="refresh"), entry(result="failed", environment={}), entry()]
+    failed, update = history.read(document, "mlflow-platform")
+    assert (failed.result, failed.commit, failed.clean) == ("failed", "", False)
+    assert (update.succeeded, update.clean) == (True, True)
+    assert update.ended == datetime(2026, 11, 29, 10, 3, 20, tzinfo=UTC)
+    assert {*update.values} == {"image", "profile"}
+    assert update.release == Build(digest=DIGEST, labels=LABELS).release
+
+
+def test_unfinished_operations_and_deletions_are_read() -> None:
+    deployment = {
+        "pending_operations": [{"resource": {"urn": "urn:pulumi:dev::p::t::app"}, "type": "creating"}],
+        "resources": [
+            {"urn": "urn:pulumi:dev::p::t::old", "delete": True},
+            {"urn": "urn:pulumi:dev::p::t::whole"},
+        ],
+    }
+    assert history.pending({"deployment": deployment}) == ["app", "old"]
+    assert history.pending({"deployment": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({release.REVISION_LABEL: f"{'c' * 40}-changed"}, "built from files that differ from cccccccccccc; commit"),
+        ({runtime_contract.LABEL: ""}, "lacks one of the labels"),
+        ({MLFLOW_LABEL: ""}, "lacks one of the labels"),
+        ({MLFLOW_LABEL: "99.0.0"}, "the schema of MLflow 99.0.0 is not known"),
+    ],
+)
+def test_an_image_that_does_not_say_what_it_is_is_no_release(labels: dict[str, str], message: str) -> None:
+    with pytest.raises(ReleaseError, match=message):
+        _ = Build(digest=DIGEST, labels={**LABELS, **labels}).release
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"digest": 1, "labels": 2}', "\x00"])
+def test_what_is_no_document_of_an_image_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "image.json"
+    file.write_text(content)
+    with pytest.raises(ReleaseError, match=r"image\.json: got no document of an image .*expected what `make image"):
+        release.build(file)
+
+
+def test_builds_vouch_for_each_other(tmp_path: Path) -> None:
+    one, other = Build(digest=DIGEST, labels=LABELS), Build(digest=f"sha256:{'b' * 64}", labels=LABELS)
+    found = {
+        number: gathered(tmp_path, "p", builds) for number, builds in enumerate([[], [one], [one, one], [one, other]])
+    }
+    assert isinstance(found[0].labels(DIGEST), Unknown)
+    assert found[1].labels(DIGEST) == LABELS
+    assert isinstance(found[1].builds(DIGEST), Unknown)
+    assert (found[2].builds(DIGEST), found[3].builds(DIGEST)) == (2, 0)
+
+
+def test_every_setting_travels_or_stays_for_a_reason() -> None:
+    tops = {key.split(".")[0] for key in TRAVEL}
+    assert {*KEYS} - {*STAY} == tops - {*STAY} == {"limits"}
+    assert {*STAY} <= {*KEYS}
+
+
+@pytest.mark.parametrize(
+    ("address", "github", "expected"),
+    [
+        ("/srv/remote.git", "", ""),
+        ("https://user:word@github.com/acme/ml.git", "", "https://github.com/acme/ml/compare/main...a/b?expand=1"),
+        ("git@github.com:acme/ml.git", "", "https://github.com/acme/ml/compare/main...a/b?expand=1"),
+        ("git@example.com:x.git", "acme/other", "https://github.com/acme/other/compare/main...a/b?expand=1"),
+        (
+            "https://acme@dev.azure.com/acme/My%20Team/_git/ml",
+            "",
+            "https://dev.azure.com/acme/My%20Team/_git/ml/pullrequestcreate?sourceRef=a%2Fb&targetRef=main",
+        ),
+        (
+            "git@ssh.dev.azure.com:v3/acme/team/ml",
+            "",
+            "https://dev.azure.com/acme/team/_git/ml/pullrequestcreate?sourceRef=a%2Fb&targetRef=main",
+        ),
+    ],
+)
+def test_the_page_of_the_pull_request(address: str, github: str, expected: str) -> None:
+    assert compare_address(address, github, "main", "a/b") == expected
