@@ -74,7 +74,7 @@ def promote(
     Example: mlflow-platform promote dev staging --dry-run
     """
     request, builds = asked(stacks, travels or [], accepts or [], image or [], rollback=rollback, emergency=emergency)
-    return run(request, builds, remote=remote, onto=onto, dry_run=dry_run, as_json=as_json)
+    return run(request, builds, remote=remote, onto=onto, dry_run=dry_run, as_json=as_json, folder=REPOSITORY)
 
 
 def asked(
@@ -127,11 +127,11 @@ def run(
     request: Request,
     builds: list[Build],
     *,
+    folder: Path,
     remote: str = "origin",
     onto: str = "main",
     dry_run: bool = False,
     as_json: bool = False,
-    folder: Path = REPOSITORY,
     found: Evidence | None = None,
 ) -> int:
     """Write the proposal, and push it unless a gate stops it. `found` replaces what this machine can find out."""

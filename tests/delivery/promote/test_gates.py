@@ -121,7 +121,8 @@ def test_a_bad_release_is_stopped_with_what_to_do(gate: str, facts: dict[str, An
 
 @pytest.mark.parametrize(("gate", "fact"), [*sorted(UNKNOWN.items()), ("drift", "drift")])
 def test_what_nobody_looked_at_stops_until_somebody_takes_it_on(gate: str, fact: str) -> None:
-    facts = replace(GOOD, **{fact: {"dev": (), "staging": NOBODY} if fact == "drift" else NOBODY})
+    missing: dict[str, Any] = {fact: {"dev": (), "staging": NOBODY} if fact == "drift" else NOBODY}
+    facts = replace(GOOD, **missing)
     found = outcome(gate, facts)
     assert (found.state, found.stops) == (State.UNKNOWN, True)
     assert "nobody looked" in plain(found.found)
