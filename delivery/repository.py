@@ -15,9 +15,6 @@ from typing import Final
 
 from delivery.outcome import CommandError
 
-NO_COMMIT: Final = "0" * 40
-"""The id of a branch that does not exist."""
-
 
 class GitError(CommandError):
     """A command of git failed. The message is its name and what it wrote to stderr."""
@@ -37,7 +34,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class Repository:
-    """The repository that a folder belongs to; paths are relative to its top."""
+    """The repository whose top a folder is; paths are relative to it."""
 
     folder: Path
 
@@ -137,10 +134,6 @@ class Repository:
         made = self._run("commit-tree", tree, "-p", parent, "-F", "-", given=message.encode())
         return made.decode().strip()
 
-    def same_files(self, one: str, other: str) -> bool:
-        """Whether two commits have the same files."""
-        return self._tree(one) == self._tree(other)
-
     def author(self, commit: str) -> str:
         """Return who made a commit, by name."""
         return self._text("log", "-1", "--format=%an", commit).strip()
@@ -157,9 +150,6 @@ class Repository:
             raise
         # Up to date: somebody else pushed the same commit, made in the same second.
         return not any(line.startswith("=") for line in answer.splitlines())
-
-    def _tree(self, commit: str) -> str:
-        return self._text("rev-parse", f"{commit}^{{tree}}").strip()
 
     def _log(self, *arguments: str) -> list[Commit]:
         records = self._text("log", "--no-show-signature", "--format=%H%x00%s%x01", *arguments).split("\x01")

@@ -100,6 +100,8 @@ def asked(
             f"Run: mlflow-platform promote {stacks[0]} --rollback",
             ExitCode.USAGE,
         )
+    if emergency and not emergency.strip():
+        raise CommandError("--emergency: got no reason; expected one, since it is in the commit.", ExitCode.USAGE)
     if travels and stacks[0].endswith(".json"):
         raise CommandError("--with: got it with an image, which has no settings; leave it out.", ExitCode.USAGE)
     unknown = sorted({*accepts} - {*gates.acceptable()})

@@ -6,6 +6,7 @@ A fact that this machine cannot know is Unknown, with the reason: it stops the p
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,7 +104,7 @@ def _previewed(repository: Path, wanted: Preview) -> Report:
         try:
             plan = planned(wanted.stack, new, old=old, against=against)
         except CommandError as error:
-            say(f"{str(error).splitlines()[0]} Everything is new instead.")
+            say(f"{str(error).splitlines()[0]} Everything is new instead.", sys.stderr)
             against = "an empty subscription"
             plan = planned(wanted.stack, new, old=None, against=against)
     return report(plan, Source(against=against, offline=True))

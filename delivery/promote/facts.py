@@ -87,6 +87,8 @@ def _schema(files: Files, target: Stack, wanted: Release) -> Comparison | Unknow
     """Compare with the newest schema that a release brought: a rollback leaves it as it is."""
     if target.release is None:
         return None
+    if files.repository.shallow:
+        return Unknown("this is a shallow clone; run git fetch --unshallow")
     if not target.release.schema:
         return Unknown(f"{target.path} names a digest alone, without its schema")
     known = schemas.known()

@@ -17,6 +17,7 @@ from delivery.preview.text import Code, Part, Phrase, count, listed
 from delivery.promote import history
 from delivery.promote.history import Update
 from delivery.promote.release import REVISION_LABEL, Release
+from mlflow_runtime.schema import history as schemas
 from mlflow_runtime.schema.comparison import Comparison, Direction
 from mlflow_runtime.schema.versions import LABEL as MLFLOW_LABEL
 
@@ -248,7 +249,9 @@ def _drift(facts: Facts) -> Finding:
 
 
 def _label(facts: Facts) -> Finding:
-    """The image's own labels say what the stack's file says."""
+    """The image's own labels say what the stack's file says, and the schema is that of its MLflow."""
+    if another := _another_schema(facts.release):
+        return _stopped([another], "promote the release whose schema and MLflow belong together")
     if isinstance(facts.labels, Unknown):
         return _unknown(facts.labels, "give the document of the build with ", Code("--image .local/image/image.json"))
     release = facts.release
@@ -266,6 +269,14 @@ def _label(facts: Facts) -> Finding:
             ]
         return _stopped(found, "promote the release whose commit and digest belong together")
     return _passed("commit, MLflow and contract are the labels of the image")
+
+
+def _another_schema(release: Release) -> str:
+    try:
+        needed = schemas.known().head_of(release.mlflow)
+    except schemas.UnknownVersionError as error:
+        return str(error)
+    return "" if needed == release.schema else f"MLflow {release.mlflow} needs schema {needed}, not {release.schema}"
 
 
 def _ancestry(facts: Facts) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ REVISION_LABEL: Final = "org.opencontainers.image.revision"
 
 _ALGORITHM: Final = "sha256:"
 _SHORT: Final = 12
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
 class ReleaseError(ValueError):
@@ -63,12 +66,15 @@ def of(values: Mapping[str, Any]) -> Release | None:
     """Return the release in a stack's configuration (without its namespace); None if it names no image."""
     image = values.get(IMAGE)
     digest = image.get("digest") if isinstance(image, Mapping) else None
-    if not isinstance(image, Mapping) or not str(digest).startswith(_ALGORITHM):
+    if not isinstance(image, Mapping) or not _DIGEST.fullmatch(str(digest)):
         return None
-    contract = str(image.get("contract", ""))
+    commit, contract = str(image.get("commit", "")), str(image.get("contract", ""))
     return Release(
         digest=str(digest),
-        **{key: str(image.get(key, "")) for key in ("commit", "mlflow", "schema")},
+        # It becomes an argument of git.
+        commit=commit if _COMMIT.fullmatch(commit) else "",
+        mlflow=str(image.get("mlflow", "")),
+        schema=str(image.get("schema", "")),
         contract=int(contract) if contract.isdecimal() else 0,
     )
 
@@ -89,7 +95,7 @@ class Build:
             raise ReleaseError(
                 f"the image is built from files that differ from {commit[:_SHORT]}; commit, and build again"
             )
-        if not (mlflow and commit and contract.isdecimal()):
+        if not (mlflow and _COMMIT.fullmatch(commit) and contract.isdecimal()):
             wanted = f"{REVISION_LABEL}, {MLFLOW_LABEL} and {runtime_contract.LABEL}"
             raise ReleaseError(f"the image lacks one of the labels {wanted}; build it with `make image`")
         try:
@@ -104,6 +110,8 @@ def build(file: Path) -> Build:
     try:
         document = json.loads(file.read_text())
         digest, labels = str(document["digest"]), dict(document["labels"])
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(digest)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ReleaseError(
             f"{file}: got no document of an image ({type(error).__name__}); expected what `make image JSON=1` prints, "

@@ -82,6 +82,8 @@ class Files:
             config = lines.loaded(content).get("config") or {}
         except lines.EditError as error:
             raise CommandError(f"{path(name)}: {error}.") from error
+        if not isinstance(config, Mapping):
+            raise CommandError(f"{path(name)}: config is no object; write it as one.")
         return {str(key).removeprefix(f"{self.project}:"): value for key, value in config.items()}
 
     def releases(self, name: str) -> list[Release]:

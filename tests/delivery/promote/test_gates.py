@@ -73,6 +73,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("drift", {"drift": {"dev": (), "staging": ["minTls"]}}, "staging differs on Azure: minTls"),
     ("drift", {"drift": {"dev": NOBODY, "staging": ["minTls"]}}, "staging differs on Azure: minTls"),
     ("label", {"labels": {**GOOD.labels, REVISION_LABEL: "d"}}, f"{REVISION_LABEL} is d not cccc"),  # type: ignore[dict-item]
+    (
+        "label",
+        {"release": replace(RELEASE, schema="b7e2c1a4d9f3")},
+        "MLflow 3.17.2 needs schema dc11669786a5, not b7e2",
+    ),
+    ("label", {"release": replace(RELEASE, mlflow="99.0.0")}, "schema of MLflow 99.0.0 is not known"),
     ("label", {"labels": {}}, f"{runtime_contract.LABEL} is  not 1"),
     ("ancestry", {"ancestry": ["commit cccc is not on the main line"]}, "not on the main line"),
     ("provenance", {"builds": 0}, "another build of the commit has another digest"),

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
+from delivery import cli
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview.reasons import Verdict
 from delivery.promote import command
 from delivery.promote.gates import Unknown
 from delivery.promote.promotion import Request
 from delivery.promote.proposal import MOST_COMMITS
+from delivery.promote.release import Build
 from tests.delivery.promote import promoting
 from tests.delivery.promote.promoting import a_release, committed, evidence, git, set_release
 
@@ -234,6 +236,57 @@ def test_a_setting_that_stays_is_refused_with_the_reason(checkout: Path, key: st
 def test_stacks_out_of_order_are_refused(checkout: Path, source: str, target: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):
         promote(checkout, Request(source=source, target=target))
+
+
+def test_an_image_goes_to_the_first_stack(checkout: Path) -> None:
+    wanted = a_release(checkout, "e")
+    built = Build(digest=wanted.digest, labels=promoting.labels(wanted))
+    with pytest.raises(CommandError, match=r"dev comes before staging.*Run: mlflow-platform promote IMAGE dev"):
+        promote(checkout, Request(build=built, target="staging"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["dev"], "got dev; expected FROM TO"),
+        (["dev", "staging", "--rollback"], "got dev staging --rollback; expected TO"),
+        (["prod", "--rollback", "--emergency", "x"], "Run: mlflow-platform promote prod --rollback"),
+        (["dev", "staging", "--emergency", " "], "--emergency: got no reason"),
+        (["dev", "staging", "--accepts", "preview"], "--accepts: got preview; expected one of alerts, ancestry"),
+        (["image.json", "dev"], "image.json: got no document of an image"),
+        (["image.json", "dev", "--with", "limits"], "--with: got it with an image"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_wrong_usage(
+    words: list[str], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["promote", *words]) == ExitCode.USAGE
+    assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("image", ["{digest: 'sha256:../../x'}", "{digest: latest}", "[1]", "none"])
+def test_a_file_whose_release_is_none_is_refused(checkout: Path, image: str) -> None:
+    file = checkout / "stacks" / "Pulumi.dev.yaml"
+    file.write_text(f"config:\n  mlflow-platform:profile: dev\n  mlflow-platform:image: {image}\n")
+    committed(checkout, "By hand")
+    with pytest.raises(CommandError, match=r"stacks/Pulumi\.dev\.yaml names no image"):
+        command.run(DEV_TO_STAGING, [], folder=checkout, found=evidence(a_release(checkout, "a")))
+
+
+@pytest.mark.parametrize("content", ["config: [1]\n", "- 1\n", "config: {\n", "x"])
+def test_a_file_that_is_no_object_is_refused(checkout: Path, content: str) -> None:
+    (checkout / "stacks" / "Pulumi.staging.yaml").write_text(content)
+    committed(checkout, "By hand")
+    with pytest.raises(CommandError, match=r"stacks/Pulumi\.staging\.yaml: (it|config) is no"):
+        promote(checkout)
+
+
+def test_an_anchor_in_the_file_is_refused(checkout: Path) -> None:
+    file = checkout / "stacks" / "Pulumi.staging.yaml"
+    file.write_text(file.read_text().replace("owner: ml-platform", "owner: &team ml-platform"))
+    committed(checkout, "With an anchor")
+    with pytest.raises(CommandError, match=r"stacks/Pulumi\.staging\.yaml: line 5 has an anchor"):
+        promote(checkout)
 
 
 def test_only_stacks_that_exist_come_between(checkout: Path) -> None:

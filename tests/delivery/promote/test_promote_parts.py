@@ -74,6 +74,7 @@ def test_unfinished_operations_and_deletions_are_read() -> None:
     ("labels", "message"),
     [
         ({release.REVISION_LABEL: f"{'c' * 40}-changed"}, "built from files that differ from cccccccccccc; commit"),
+        ({release.REVISION_LABEL: "--upload-pack=x"}, "lacks one of the labels"),
         ({runtime_contract.LABEL: ""}, "lacks one of the labels"),
         ({MLFLOW_LABEL: ""}, "lacks one of the labels"),
         ({MLFLOW_LABEL: "99.0.0"}, "the schema of MLflow 99.0.0 is not known"),
