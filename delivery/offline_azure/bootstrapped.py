@@ -1,4 +1,4 @@
-"""What a bootstrap stack has made for another stack, for an offline Azure without the bootstrap stack itself."""
+"""What a bootstrap stack has made for another stack, on an offline Azure where no bootstrap stack was brought up."""
 
 from __future__ import annotations
 

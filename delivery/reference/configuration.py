@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from infra.settings.azure import AzureSettings
+from infra.settings.bootstrap import BootstrapFile
 from infra.settings.fields import bounds, expectation, extra, keys, section_of, span, type_name
 from infra.settings.local import LocalPart
 from infra.settings.model import Common
@@ -20,6 +21,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "Every stack": Common,
     "Stacks on one machine": LocalPart,
     "Stacks on Azure": AzureSettings,
+    "The bootstrap stack": BootstrapFile,
 }
 _INTRODUCTION = """\
 # Configuration

@@ -17,7 +17,7 @@ from delivery.cost.resources import read
 from delivery.offline_azure.running import REPOSITORY, must
 from delivery.offline_azure.session import offline
 
-STACKS: Final = ("dev", "staging", "prod")
+STACKS: Final = ("bootstrap", "dev", "staging", "prod")
 DOCUMENT = REPOSITORY / "docs" / "stacks.md"
 
 
