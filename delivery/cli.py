@@ -51,7 +51,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Check what a command on a stack of Azure needs, with the command that fixes each fault.",
     "bootstrap": (
         "delivery.bootstrap.command:bootstrap",
-        "Make the stack that the others stand on, and move its state into the account that it makes.",
+        "Make the stack that the others depend on, and move its state into the account that it makes.",
     ),
     "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
     "schema": ("delivery.schema.command:schema", "Show what a change of MLflow's version does to the databases."),

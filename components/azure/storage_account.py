@@ -25,7 +25,7 @@ def create(
 ) -> storage.StorageAccount:
     """Create an account without keys, public blobs, SFTP and local users, whose blobs are encrypted twice.
 
-    `public` is plain: whether its public address answers at all, to those whom `network` admits. TLS is 1.2 or newer,
+    `public` is plain: whether its public address answers at all, to those that `network` admits. TLS is 1.2 or newer,
     and nothing is replicated or copied to another tenant.
     """
     return storage.StorageAccount(

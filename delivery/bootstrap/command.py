@@ -1,4 +1,4 @@
-"""`mlflow-platform bootstrap`: the stack that the others stand on, from an empty subscription to its own account."""
+"""`mlflow-platform bootstrap`: the stack that the others depend on, from an empty subscription to its own account."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bootstrap(
     yes: Annotated[bool, typer.Option("--yes", help="Do not show the plan and ask first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> int:
-    """Make the stack that the others stand on, and move its state into the account that it makes.
+    """Make the stack that the others depend on, and move its state into the account that it makes.
 
     It needs Owner on the subscription, and a place in the group `bootstrap.administrators`. Each step looks whether it
     was done: whatever interrupted it, run it again. Afterwards no stack needs an Owner.

@@ -148,7 +148,7 @@ class ManagementApi(ThreadingHTTPServer):
     def get(self, path: str) -> Reply:
         """Return executions of a job, revisions of an app, one of either, or a resource. Raises RefusedError.
 
-        Of an import, nothing but whether it has ended.
+        Of an import it says only whether it has ended.
         """
         if self.azure.is_import(path):
             return Reply(HTTPStatus.OK, {}) if self.azure.import_ended(path) else _under_way()

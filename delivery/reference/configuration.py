@@ -13,7 +13,7 @@ from infra.settings.bootstrap import BootstrapFile
 from infra.settings.fields import bounds, expectation, extra, keys, section_of, span, type_name
 from infra.settings.local import LocalPart
 from infra.settings.model import Common
-from infra.settings.profiles import PROFILES
+from infra.settings.profiles import PROFILES, Profile, ProfileName
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENT = REPOSITORY / "docs" / "configuration.md"
@@ -45,28 +45,39 @@ def _lines(parts: Mapping[str, type[BaseModel]]) -> Iterator[str]:
     for title, model in parts.items():
         yield from ("", f"## {title}")
         fields = keys(model)
+        profiles = {} if model is BootstrapFile else PROFILES
         if plain := {key: info for key, info in fields.items() if section_of(info) is None}:
-            yield from _table("", plain)
+            yield from _table("", plain, profiles)
         for key, info in fields.items():
             if (section := section_of(info)) is not None:
                 yield from ("", f"### {key}")
                 if section.__doc__:
                     yield from ("", _sentence(section.__doc__.split("\n\n")[0]))
-                yield from _table(f"{key}.", keys(section))
+                yield from _table(f"{key}.", flat(section), profiles)
 
 
-def _table(prefix: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
+def flat(section: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """Return the settings of an object by their keys, those of an object inside of it too."""
+    found: dict[str, FieldInfo] = {}
+    for key, info in keys(section).items():
+        inner = section_of(info)
+        found |= {f"{prefix}{key}": info} if inner is None else flat(inner, f"{prefix}{key}.")
+    return found
+
+
+def _table(prefix: str, fields: Mapping[str, FieldInfo], profiles: Mapping[ProfileName, Profile]) -> Iterator[str]:
     yield from ("", "| key | type | default | allowed | meaning |", "|---|---|---|---|---|")
     for key, info in fields.items():
-        cells = (f"`{prefix}{key}`", type_name(info), _default(f"{prefix}{key}", info), _allowed(info), _meaning(info))
+        default = _default(f"{prefix}{key}", info, profiles)
+        cells = (f"`{prefix}{key}`", type_name(info), default, _allowed(info), _meaning(info))
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _default(key: str, info: FieldInfo) -> str:
+def _default(key: str, info: FieldInfo, profiles: Mapping[ProfileName, Profile]) -> str:
     """Return the default of a setting: one value, or one for each profile that has another."""
-    by_profile = {name: _of_profile(profile.values(), key) for name, profile in PROFILES.items()}
+    by_profile = {name: _of_profile(profile.values(), key) for name, profile in profiles.items()}
     given = {name: _value(value) for name, value in by_profile.items() if value is not None}
-    if len({*given.values()}) == 1 and len(given) in (len(PROFILES), len(PROFILES) - 1):
+    if len({*given.values()}) == 1 and len(given) in (len(profiles), len(profiles) - 1):
         return next(iter(given.values()))
     if given:
         return ", ".join(f"{name} {value}" for name, value in given.items())
@@ -86,6 +97,8 @@ def _value(value: object) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
         return f"`{value:g}`"
+    if isinstance(value, tuple) and value:
+        return f"`{', '.join(value)}`"
     return f"`{value}`" if value not in (None, "", (), {}) else "-"
 
 

@@ -1,4 +1,4 @@
-"""The bootstrap stack: what the other stacks stand on, and the rights by which none of them needs an Owner.
+"""The bootstrap stack: what the other stacks depend on, and the rights by which none of them needs an Owner.
 
 It has the state and the key of every stack, the registry that images are built into, and for each stack its two
 resource groups and all its identities. They are in a group of their own, on which no stack's deploy may change
@@ -145,7 +145,7 @@ def _base(chosen: Bootstrap) -> _Base:
 
 
 def _serve(base: _Base, stack: str) -> dict[str, pulumi.Input[str]]:
-    """Create what a stack stands on, and grant its identities the least that they need for it."""
+    """Create what a stack depends on, and grant its identities the least that they need for it."""
     names = Names(stack=stack, suffix=base.names.suffix)
     tagged = written(stack, stack, base.chosen.file.tags)
     group = _group(f"{stack}-group", names.resource_group, base.chosen, tagged)

@@ -1,4 +1,4 @@
-"""The settings of the bootstrap stack, which makes what the others stand on: state, keys, registry, identities."""
+"""The settings of the bootstrap stack, which makes what the others depend on: state, keys, registry, identities."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AzureDevOpsSettings(Section):
 
 
 class BootstrapSettings(Section):
-    """For whom the bootstrap stack makes state, keys, groups and identities."""
+    """The stacks that get state, keys, groups and identities, and who administers them."""
 
     stacks: tuple[StackName, ...] = described(
         "The stacks that it serves",
@@ -68,7 +68,7 @@ class BootstrapSettings(Section):
 class BootstrapFile(Section):
     """The file of a bootstrap stack."""
 
-    profile: Literal["bootstrap"] = described("The table of defaults to start from", example=BOOTSTRAP)
+    profile: Literal["bootstrap"] = described("What the stack is", BOOTSTRAP, example=BOOTSTRAP)
     location: str = text("The region", r"[a-z][a-z0-9]+", "a region, as in westeurope", example="westeurope")
     tags: TagSettings
     bootstrap: BootstrapSettings

@@ -10,7 +10,7 @@ from delivery import cli
 from delivery.outcome import ExitCode
 from delivery.reference import command
 from delivery.reference import configuration as reference
-from infra.settings.fields import Section, Whole, bounded, described, keys, section_of
+from infra.settings.fields import Section, Whole, bounded, described, section_of
 from infra.settings.model import KEYS
 
 
@@ -56,7 +56,7 @@ def test_no_setting_is_left_out_and_each_has_a_meaning() -> None:
     text = reference.DOCUMENT.read_text()
     for key, info in KEYS.items():
         section = section_of(info)
-        rows = {f"{key}.{name}": each for name, each in keys(section).items()} if section else {key: info}
+        rows = {f"{key}.{name}": each for name, each in reference.flat(section).items()} if section else {key: info}
         for row, each in rows.items():
             assert f"| `{row}` |" in text
             assert each.description, row

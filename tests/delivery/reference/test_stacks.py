@@ -21,7 +21,7 @@ def test_the_committed_document_is_up_to_date(plans: Mapping[str, Plan]) -> None
 def test_another_resource_changes_the_document(plans: Mapping[str, Plan]) -> None:
     dev = plans["dev"]
     more = Plan(types={**dev.types, "one-more": "azure-native:cache:Redis"}, cost=dev.cost)
-    assert "| one-more | cache:Redis | x |  |  |" in document({**plans, "dev": more})
+    assert "| one-more | cache:Redis |  | x |  |  |" in document({**plans, "dev": more})
 
 
 def test_nothing_of_a_stack_is_without_a_price(plans: Mapping[str, Plan]) -> None:

@@ -1,4 +1,4 @@
-"""The bootstrap stack's life on the offline Azure, and the first deployment of a stack that stands on it.
+"""The bootstrap stack's life on the offline Azure, and the first deployment of a stack that depends on it.
 
 A second file backend stands for the account with the state, and a passphrase for the vault's key.
 """
