@@ -1,10 +1,13 @@
 """The bootstrap stack's life on the offline Azure, and the first deployment of a stack that depends on it.
 
-A second file backend stands for the account with the state, and a passphrase for the vault's key.
+Azurite stands for the account with the state, by the engine's own azblob:// backend, and a passphrase for the vault's
+key: a sign-in by identity and a vault are out of reach here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from delivery.bootstrap.places import Here, Target
 from delivery.offline_azure.running import REPOSITORY, must
 from delivery.pulumi.engine import Engine
 from tests.end_to_end.azure.living import Cloud, failed
+from tests.support import blob_backend
 from tests.support.arm import needs_schemas
 
 pytestmark = [needs_schemas, pytest.mark.timeout(1200)]
@@ -33,12 +37,20 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def test_a_bootstrap_and_the_first_deployment_on_it(cloud: Cloud, tmp_path: Path) -> None:
+@pytest.fixture
+def blobs() -> Iterator[ExitStack]:
+    """Ends what a test enters."""
+    with ExitStack() as opened:
+        yield opened
+
+
+def test_a_bootstrap_and_the_first_deployment_on_it(cloud: Cloud, tmp_path: Path, blobs: ExitStack) -> None:
     dev, azure = cloud.stack("dev"), cloud.azure
     repository = checkout(tmp_path / "checkout")
-    target = Target(backend=f"file://{tmp_path / 'account'}", secrets_provider="passphrase")
-    (tmp_path / "account").mkdir()
-    here = Here(folder=tmp_path / "here", stack="bootstrap", repository=repository, environment=dev.environment)
+    backend = blobs.enter_context(blob_backend.served(tmp_path / "blobs", "pulumi-bootstrap"))
+    target = Target(backend=backend.url, secrets_provider="passphrase")
+    environment = {**dev.environment, **backend.environment}
+    here = Here(folder=tmp_path / "here", stack="bootstrap", repository=repository, environment=environment)
     move = Move(here=here, up=lambda at: at.pulumi.must("up", "--yes", "--skip-preview") and None, target=target)
     list(move.run())
     found = move.finished()
@@ -47,8 +59,8 @@ def test_a_bootstrap_and_the_first_deployment_on_it(cloud: Cloud, tmp_path: Path
     assert {"state_account", "key_vault", "build_registry_id", "dev_deploy_client_id", "build_client_id"} <= {*outputs}
 
     # As it is in its account: nothing to do, nothing that differs on Azure, and nothing to be destroyed.
-    environment = {**here.environment, "PULUMI_BACKEND_URL": target.backend}
-    engine = Engine(folder=repository, environment=environment, options=("--stack", "bootstrap"))
+    at = {**environment, "PULUMI_BACKEND_URL": target.backend}
+    engine = Engine(folder=repository, environment=at, options=("--stack", "bootstrap"))
     must(engine.run("preview", "--refresh", "--expect-no-changes"))
     there = dict(azure.resources)
     assert "cannot be deleted" in failed(engine.run("destroy", "--yes"))
