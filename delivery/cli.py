@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": (
         "delivery.doctor.command:doctor",
         "Check what a command on a stack of Azure needs, with the command that fixes each fault.",
+    ),
     "bootstrap": (
         "delivery.bootstrap.command:bootstrap",
         "Make the stack that the others depend on, and move its state into the account that it makes.",

@@ -35,6 +35,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/azure_types": False,
     "tests/delivery/doctor": False,
     "tests/delivery/doctor/test_doctor.py": True,
+    "tests/delivery/offline_azure/test_bootstrapped.py": False,
     "tests/delivery/offline_azure/test_budgets.py": False,
     "tests/delivery/local/test_progress.py": False,
     "tests/delivery/offline_azure/test_cloud.py": False,

@@ -119,7 +119,7 @@ def test_stack_files_hold_only_known_keys(path: Path) -> None:
     keys = {key.removeprefix(PREFIX) for key in document["config"]}
     assert keys <= schema.keys()
     values = {key: document["config"][PREFIX + key] for key in keys}
-    reader = bootstrap.parse if values["profile"] == "bootstrap" else parse
+    reader = bootstrap.parse if values["profile"] == bootstrap.BOOTSTRAP else parse
     reader(values, path.name.split(".")[1])
 
 
