@@ -32,8 +32,8 @@ class Proposal:
 
     `source` names where the release comes from: a stack, a document of an image, or the history of the file. `travels`
     has settings that come along, `differences` those by which the two stacks differ beside their profiles, as written
-    in each file. `commits` are None where git does not have them. `report` says what a preview of the target shows, `read` has
-    the files that it is made from.
+    in each file. `commits` are None where git does not have them. `report` says what a preview of the target shows,
+    `read` has the files that it is made from.
     """
 
     change: Change
