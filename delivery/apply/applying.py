@@ -26,7 +26,7 @@ from delivery.apply import conditions, record
 from delivery.apply.approval import Approval
 from delivery.apply.difference import Difference, cause, differences
 from delivery.apply.lease import leased
-from delivery.apply.record import Record, Smoke, SmokeResult
+from delivery.apply.record import Applied, Record, Smoke, SmokeResult
 from delivery.apply.smoke import smoke
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview.command import computed
@@ -34,7 +34,7 @@ from delivery.preview.plan import FLAGS, Plan
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
 from delivery.preview.text import Code, Phrase
-from delivery.pulumi.engine import state_url
+from delivery.pulumi.engine import EngineError, state_url
 from delivery.recover.engine import Engine
 from delivery.repository import Repository
 
@@ -106,7 +106,11 @@ def apply(request: Request, run: Run, say: Say) -> Refused | Ended:
         saved = folder / "plan.json"
         plan = computed(engine.run("preview", *FLAGS, "--save-plan", str(saved)), stack)
         now = report(plan, Source(head=Repository(engine.repository).head(), engine=version))
-        if refused := _compared(request.approval, now, engine):
+        last = record.last(engine.pulumi) if now.plan != request.approval.plan else None
+        if last and _is_done(last, request.approval, now):
+            say(f"Plan {last.record.plan} was applied {last.ended}, and nothing is left to change")
+            return _smoked(request, now, last.record, say)
+        if refused := _compared(request.approval, now, last):
             return refused
         applied = Record(
             stack=stack, plan=now.plan, commit=commit, image=_image(plan, project), engine=version, who=who
@@ -122,9 +126,7 @@ def apply(request: Request, run: Run, say: Say) -> Refused | Ended:
         saved.unlink()
         if code != 0:
             return Ended(now=now, record=applied, code=code, smoke=_FAILED)
-        found = smoke(request.url or _url(engine), asked=bool(request.url)) if request.smoke else _NO_SMOKE
-        record.note(engine.pulumi, found)
-        return Ended(now=now, record=applied, code=code, smoke=found)
+        return _smoked(request, now, applied, say)
 
 
 def whoever(environ: Mapping[str, str]) -> str:
@@ -146,6 +148,17 @@ def private_folder(of: str) -> Iterator[Path]:
         yield Path(folder)
 
 
+def _smoked(request: Request, now: Report, applied: Record, say: Say) -> Ended:
+    """Run the smoke program after an `up` that ended well, and note what it found of it."""
+    engine = request.engine
+    found = smoke(request.url or _url(engine), asked=bool(request.url)) if request.smoke else _NO_SMOKE
+    try:
+        record.note(engine.pulumi, found)
+    except EngineError as error:
+        say(f"What the smoke program found is not in the record: {error}")
+    return Ended(now=now, record=applied, code=0, smoke=found)
+
+
 def _refuse_drift(stack: str, found: Sequence[str]) -> None:
     if found:
         lines = "\n".join(f"  - {one}" for one in found)
@@ -155,7 +168,12 @@ def _refuse_drift(stack: str, found: Sequence[str]) -> None:
         )
 
 
-def _compared(approved: Approval, now: Report, engine: Engine) -> Refused | None:
+def _is_done(last: Applied, approved: Approval, now: Report) -> bool:
+    """Whether the approved plan is what was applied last: by an `up` that was killed before it could say so."""
+    return last.newest and last.record.plan == approved.plan and now.verdict is Verdict.NO_CHANGE
+
+
+def _compared(approved: Approval, now: Report, last: Applied | None) -> Refused | None:
     """Why the plan as it is now is not applied; None if it is the approved one, and one that can be applied."""
     if now.verdict is Verdict.NOT_COMPUTED:
         return Refused(now=now, reason=["the plan could not be computed"])
@@ -164,9 +182,7 @@ def _compared(approved: Approval, now: Report, engine: Engine) -> Refused | None
             now=now,
             reason=["the plan changed after its approval" if now.plan else "the program refuses the settings"],
             differences=differences(approved, now),
-            cause=cause(
-                approved, head=now.source.head, engine=now.source.engine, applied=_applied(engine, approved.plan)
-            ),
+            cause=cause(approved, head=now.source.head, engine=now.source.engine, applied=_when(last, approved)),
         )
     if approved.engine and approved.engine != now.source.engine:
         return Refused(
@@ -177,9 +193,8 @@ def _compared(approved: Approval, now: Report, engine: Engine) -> Refused | None
     return None
 
 
-def _applied(engine: Engine, plan: str) -> str:
-    found = record.last(engine.pulumi)
-    return f"{found.ended}, by {found.record.who}" if found and found.record.plan == plan else ""
+def _when(last: Applied | None, approved: Approval) -> str:
+    return f"{last.ended}, by {last.record.who}" if last and last.record.plan == approved.plan else ""
 
 
 def _image(plan: Plan, project: str) -> str:

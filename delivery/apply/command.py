@@ -30,8 +30,8 @@ class Form(enum.StrEnum):
     SUMMARY = "summary"
 
 
-_OF_LOCAL: Final = "of the local stack"
-_OF_AZURE: Final = "of a stack on Azure"
+_OF_LOCAL: Final = "the local stack alone"
+_OF_AZURE: Final = "a stack on Azure, which has to be named"
 
 
 def up(
@@ -121,4 +121,7 @@ def _followed(engine: Engine, what: str, arguments: tuple[str, ...], notices: Te
 def _refuse_options(whose: str, given: dict[str, object]) -> None:
     for option, value in given.items():
         if value:
-            raise CommandError(f"{option}: is {whose}; leave it out, or name another stack.", ExitCode.USAGE)
+            raise CommandError(
+                f"{option}: is for {whose}; leave it out, or name another stack. Run: mlflow-platform up --help",
+                ExitCode.USAGE,
+            )

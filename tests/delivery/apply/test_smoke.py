@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from delivery.apply import smoke as program
 from delivery.apply.record import Smoke, SmokeResult
 from delivery.apply.smoke import smoke
 
@@ -67,6 +66,6 @@ def test_the_programs_end_is_read(
         commands.append(command)
         return subprocess.CompletedProcess(command, code, printed)
 
-    monkeypatch.setattr(program.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     assert smoke(url, asked=False) == found
     assert commands[0][1:] == ["-m", "delivery", "smoke", url, "--json"]
