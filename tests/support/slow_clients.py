@@ -6,10 +6,12 @@ import contextlib
 import socket
 import threading
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Final
 
 _PIECE: Final = 1024
 _PAUSE_SECONDS: Final = 0.5
+_ESTABLISHED: Final = "01"
 
 
 def connection(port: int, request: str) -> socket.socket:
@@ -19,6 +21,13 @@ def connection(port: int, request: str) -> socket.socket:
     made.connect(("127.0.0.1", port))
     made.sendall(request.encode())
     return made
+
+
+def unsent(port: int) -> list[int]:
+    """Return the bytes that Linux holds for each connection of the server at a port (proc(5), /proc/net/tcp)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    queues = [row[4] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == _ESTABLISHED]
+    return [int(queue.partition(":")[0], 16) for queue in queues]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from werkzeug.http import parse_etags, unquote_etag
 
 from mlflow_runtime.artifacts.byte_range import OutsideError, Span, span
-from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, PIECE, TAKE_SECONDS, Blocks
+from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, FIRST_BLOCK, PIECE, TAKE_SECONDS, Blocks
 from mlflow_runtime.artifacts.repository import clear_errors
 from mlflow_runtime.middleware.load_shedding import TurnedAway, begin_transfer
 
@@ -66,7 +66,7 @@ class _Transfer(StreamingResponse):
 
 async def _pieces(blob: BlobClient, part: Span, etag: str, memory: Blocks) -> AsyncIterator[bytes]:
     at, end = part.start, part.start + part.length
-    length = DOWNLOAD_BLOCK
+    length = FIRST_BLOCK
     while at < end:
         # Comes back when the connection has room, so that who waits for a slow client holds no block.
         yield b""

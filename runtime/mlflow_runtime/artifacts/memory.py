@@ -18,6 +18,8 @@ from mlflow_runtime.responses import Failure
 MIB: Final = 1 << 20
 UPLOAD_BLOCK: Final = 4 * MIB
 DOWNLOAD_BLOCK: Final = 2 * MIB
+# A download begins with less, so that no more is read for a client that then takes nothing.
+FIRST_BLOCK: Final = MIB // 4
 
 # What a replica takes without artifacts: 190 MiB when idle, and what grows with connections and threads.
 RESERVED_MIB: Final = 256

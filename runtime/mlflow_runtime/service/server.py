@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from mlflow_runtime import logs
+from mlflow_runtime import logs, send_buffer
 from mlflow_runtime.azure import secrets
 from mlflow_runtime.database import connections
 from mlflow_runtime.environment import SettingsError
@@ -94,6 +95,12 @@ class _Server(uvicorn.Server):
         self._drain_seconds = found.drain_seconds
         self._last_seconds = found.grace_seconds - 1
         self._stopping = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and hold little of an answer for a client that takes it slowly."""
+        await super().startup(sockets)
+        for listening in (each for server in getattr(self, "servers", ()) for each in server.sockets):
+            send_buffer.bound(listening)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the stop; a second signal ends the drain."""
