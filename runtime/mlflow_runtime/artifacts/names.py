@@ -6,6 +6,7 @@ name, but for what Azure allows in none (control characters) or may take for a s
 
 from __future__ import annotations
 
+import posixpath
 import re
 import urllib.parse
 from pathlib import PurePosixPath, PureWindowsPath
@@ -43,6 +44,21 @@ def blob_name(path: str) -> str:
     """Return the name of the blob of an artifact, or the start of the names below a folder."""
     kept = _ESCAPE.sub(lambda found: f"%25{found[0][1:]}", path)
     return _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", kept)
+
+
+def file_name(path: str, root: str = "") -> str:
+    """Return the name of a file's blob below `root`. MlflowException if no file or no blob has such a name."""
+    if not posixpath.basename(path):
+        raise MlflowException(
+            f"Artifact path {path!r} must end with a file's name.", error_code=INVALID_PARAMETER_VALUE
+        )
+    name = posixpath.join(root, blob_name(path))
+    if len(name) > LONGEST:
+        raise MlflowException(
+            f"Artifact path {path!r} has {len(name)} characters; the store allows {LONGEST}. Shorten its names.",
+            error_code=INVALID_PARAMETER_VALUE,
+        )
+    return name
 
 
 def artifact_path(blob_name: str) -> str:

@@ -14,6 +14,7 @@ import posixpath
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from azure.core.exceptions import (
@@ -172,13 +173,14 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
         else:
             direct.complete(blob, upload_id, sent)
 
-    def _blob(self, local_file: str, artifact_path: str | None) -> BlobClient:
+    def blob(self, path: str) -> BlobClient:
+        """Return the client of the blob of a file below this location."""
         container, _, root, _ = self.parse_wasbs_uri(self.artifact_uri)
-        name = posixpath.join(
-            root, names.blob_name(posixpath.join(artifact_path or "", posixpath.basename(local_file)))
-        )
-        client: BlobClient = self.client.get_blob_client(container, name)
+        client: BlobClient = self.client.get_blob_client(container, names.file_name(path, root))
         return client
+
+    def _blob(self, local_file: str, artifact_path: str | None) -> BlobClient:
+        return self.blob(posixpath.join(artifact_path or "", posixpath.basename(local_file)))
 
     @_clear
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
@@ -191,13 +193,31 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
 
     def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
         """As MLflow's, which gathers the errors of all files; a full disk is OSError again, as it is for an upload."""
-        try:
+        with _full_disk_as_oserror():
             path: str = super().download_artifacts(artifact_path, dst_path)
-        except MlflowException as error:
-            if error.error_code == ErrorCode.Name(RESOURCE_EXHAUSTED):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-            raise
         return path
+
+    def download_trace_data_to_file(self, dst_path: Path) -> Path:
+        """As MLflow's, which says of every failure that the file is not there."""
+        with _full_disk_as_oserror():
+            try:
+                path: Path = super().download_trace_data_to_file(dst_path)
+            except MlflowException as error:
+                reason = error.__cause__
+                if isinstance(reason, MlflowException) and reason.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                    raise reason from None
+                raise
+        return path
+
+
+@contextmanager
+def _full_disk_as_oserror() -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_EXHAUSTED):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
 
 
 def _address_of_callers(path: str) -> str:

@@ -52,13 +52,13 @@ def install(app: FastAPI, memory: Memory) -> None:
     """Answer before MLflow's routes of the same paths."""
 
     async def get(artifact_path: str, request: Request) -> Response:
-        return await _answered(lambda: _get(artifact_path, request, memory))
+        return await answered(lambda: _get(artifact_path, request, memory))
 
     async def put(artifact_path: str, request: Request) -> Response:
-        return await _answered(lambda: _put(artifact_path, request, memory))
+        return await answered(lambda: _put(artifact_path, request, memory))
 
     async def delete(artifact_path: str) -> Response:
-        return await _answered(lambda: _delete(artifact_path))
+        return await answered(lambda: _delete(artifact_path))
 
     register_url_convertor("artifact", _Artifact())
     for path in PATHS:
@@ -113,8 +113,8 @@ async def _delete(artifact_path: str) -> Response:
     return JSONResponse({})
 
 
-async def _answered(work: Callable[[], Awaitable[Response]]) -> Response:
-    """MLflow's errors, and Azure's, as MLflow answers them."""
+async def answered(work: Callable[[], Awaitable[Response]]) -> Response:
+    """Return what `work` does; MLflow's errors, and Azure's, as MLflow answers them."""
     try:
         with blob.clear_errors():
             return await work()
@@ -124,15 +124,5 @@ async def _answered(work: Callable[[], Awaitable[Response]]) -> Response:
 
 
 def _blob(artifact_path: str) -> BlobClient:
-    path = names.safe(artifact_path)
-    if not posixpath.basename(path):
-        raise MlflowException(
-            f"Artifact path {artifact_path!r} must end with a file's name.", error_code=INVALID_PARAMETER_VALUE
-        )
-    name = names.blob_name(path)
-    if len(name) > names.LONGEST:
-        raise MlflowException(
-            f"Artifact path {path!r} has {len(name)} characters; the store allows {names.LONGEST}. Shorten its names.",
-            error_code=INVALID_PARAMETER_VALUE,
-        )
+    name = names.file_name(names.safe(artifact_path))
     return blob.service_client().get_blob_client(blob.address().container, name)

@@ -11,6 +11,7 @@ from mlflow_runtime.artifacts import routes as artifact_routes
 from mlflow_runtime.artifacts.memory import Memory
 from mlflow_runtime.database.revisions import image_revisions
 from mlflow_runtime.patches import (
+    artifact_downloads,
     artifact_locations,
     artifact_names,
     chunked_bodies,
@@ -42,5 +43,7 @@ def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
     artifact_names.install()
     error_answers.install(fastapi_app, flask_app)
     # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.
-    if settings.artifacts is not None:
+    if settings.artifacts is None:
+        artifact_downloads.install()
+    else:
         artifact_routes.install(fastapi_app, Memory.of(settings.artifacts.memory_mib))

@@ -11,6 +11,7 @@ from mlflow_runtime.metrics import spool as spool  # joins the metrics
 from mlflow_runtime.middleware import templates
 from mlflow_runtime.middleware.content_codings import ContentCodings
 from mlflow_runtime.middleware.draining import Drain, Draining
+from mlflow_runtime.middleware.file_answers import FileAnswers
 from mlflow_runtime.middleware.head_limit import HeadLimit
 from mlflow_runtime.middleware.health_routes import HealthRoutes
 from mlflow_runtime.middleware.load_shedding import Shedding
@@ -42,6 +43,8 @@ def middleware(found: Settings, drain: Drain, readiness: Readiness, template: Te
         lambda app: HeadLimit(app),
         # What goes on belongs to this role.
         lambda app: OnlyOwnRoutes(app, found.role),
+        # Inside the bound on requests: a file that is on its way is in flight no longer. Artifacts sends its own.
+        *(() if databases is None else (lambda app: FileAnswers(app),)),
         # Last: only what MLflow answers is unpacked. Artifacts keeps bodies as they come.
         *(() if found.max_body is None else (_unpacking(found.max_body),)),
     )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
-import psutil
 import psycopg2
 import pytest
 
@@ -138,23 +135,6 @@ def test_with_the_blob_store_down_artifact_calls_get_a_clear_error_and_tracking_
     assert stack.ask(f"{ARTIFACT}/x.txt").content == b"x"
 
 
-@pytest.mark.skipif(not (sys.platform == "linux" and os.geteuid() == 0), reason="mounting a small disk needs root")
-def test_a_full_spool_refuses_the_download_and_frees_itself(stack: RunningStack, experiment: str) -> None:
-    """Of a model version, which passes through registry's disk; an upload passes through none."""
-    _model_version(stack, experiment, "spooled", {"large.bin": 16 << 20, "small.bin": 1 << 20})
-    spool = stack.local.layout.spool / "registry"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(spool)], check=True)
-    try:
-        path = "/model-versions/get-artifact?name=spooled&version=1&path="
-        answer = stack.ask(f"{path}large.bin")
-        assert answer.status == 507
-        assert "spool" in answer.body["message"].lower()
-        assert psutil.disk_usage(str(spool)).used < 1 << 20
-        assert stack.ask(f"{path}small.bin").status == 200
-    finally:
-        subprocess.run(["umount", "--lazy", str(spool)], check=True)
-
-
 def test_a_hanging_replica_is_replaced(stack: RunningStack) -> None:
     # A process that never answered is given its start-up time, so the keeper must have seen this one answer.
     eventually(lambda: time.time() > _answers_since(stack, "tracking-2") + PROBE_SECONDS, what="the keeper's look")
@@ -176,18 +156,6 @@ def test_an_expired_database_token_is_refused_and_new_connections_get_a_new_one(
     fresh, _ = _database_token(stack, "mlflow-tracking")
     assert fresh != token
     _connect(stack, "mlflow-tracking", fresh).close()
-
-
-def _model_version(stack: RunningStack, experiment: str, name: str, files: Mapping[str, int]) -> None:
-    """Version 1 of a new model, with files of so many bytes."""
-    run = stack.call("runs/create", {"experiment_id": experiment})["run"]["info"]
-    path = run["artifact_uri"].removeprefix("mlflow-artifacts:/")
-    for file, size in files.items():
-        target = f"/api/2.0/mlflow-artifacts/artifacts/{path}/{file}"
-        assert stack.ask(target, method="PUT", data=bytes(size)).status == 200
-    stack.call("registered-models/create", {"name": name})
-    version = {"name": name, "source": run["artifact_uri"], "run_id": run["run_id"]}
-    stack.call("model-versions/create", version)
 
 
 def _answers_since(stack: RunningStack, process: str) -> float:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from mlflow.exceptions import MlflowException
-from mlflow.server import otel_api
+from mlflow.server import handlers, otel_api
 from mlflow.store.db import utils as mlflow_db
 from mlflow.store.tracking import sqlalchemy_store
+from mlflow.utils.uri import validate_path_is_safe
 
 from mlflow_runtime.patches import (
+    artifact_downloads,
+    artifact_names,
     chunked_bodies,
     database_errors,
     logged_model_history,
@@ -26,6 +29,10 @@ from mlflow_runtime.patches.unchanged import digest_of, is_unchanged
         (MlflowException.__init__, database_errors.READ),
         (mlflow_db._get_managed_session_maker, simultaneous_writes.READ),
         (sqlalchemy_store.SqlAlchemyStore.record_logged_model, logged_model_history.READ),
+        (handlers._send_artifact, artifact_downloads.SEND_READ),
+        (handlers._create_temp_artifact_file_response, artifact_downloads.FILE_READ),
+        (validate_path_is_safe, artifact_names.SAFE_READ),
+        (handlers._content_disposition_attachment, artifact_names.ATTACHMENT_READ),
         (otel_api.export_traces, span_exports.EXPORT_READ),
         (sqlalchemy_store.translate_span_when_storing, span_exports.TRANSLATE_READ),
     ],

@@ -28,7 +28,7 @@ from components.mlflow.observability.alerts import query_alerts
 from components.mlflow.observability.panels import PANELS
 from components.mlflow.observability.workbook import sections
 from mlflow_runtime.routes import ServiceRole
-from tests.runtime.service.test_service import new_run
+from tests.runtime.service.test_service import new_trace
 from tests.support import kusto
 from tests.support.plane import Program
 from tests.support.ports import first_of_free_ports
@@ -252,10 +252,9 @@ def tracking_on_a_full_disk(records: Records) -> Lines:
         artifacts = stack.enter_context(records.service("artifacts", []))
         tracking = stack.enter_context(records.service("tracking", lines, prefix=mount, TMPDIR=str(records.disk)))
         eventually(lambda: tracking.ready().status == 200, "tracking is ready")
-        run_id, path = new_run(tracking, f"full-{artifacts.port}")
-        target = f"/api/2.0/mlflow-artifacts/artifacts/{path}/large.bin"
-        assert artifacts.ask(target, bytes(DISK), method="PUT").status == 200
-        assert tracking.ask(f"/get-artifact?run_id={run_id}&path=large.bin").status == 507
+        trace, spans = new_trace(tracking)
+        assert artifacts.ask(f"/api/2.0/mlflow-artifacts/artifacts/{spans}", bytes(DISK), method="PUT").status == 200
+        assert tracking.ask(f"/ajax-api/2.0/mlflow/get-trace-artifact?request_id={trace}").status == 507
     return lines
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.runtime.service.test_service import new_run
+from tests.runtime.service.test_service import new_run, new_trace
 from tests.support.answer import Answer
 from tests.support.services import Platform, Service, eventually, paused
 
@@ -180,6 +180,7 @@ def test_a_container_that_is_gone_is_not_ready(shared: Platform, artifacts: Serv
 
 
 SMALL = 2 * 1024 * 1024
+TRACE = "/ajax-api/2.0/mlflow/get-trace-artifact?request_id="
 
 
 @pytest.fixture
@@ -201,15 +202,18 @@ def test_a_full_spool_is_507_and_is_emptied(
 ) -> None:
     _, start = small_disk
     tracking, artifacts = start("tracking"), start("artifacts")
-    run_id, path = new_run(services["tracking"], "spool")
-    large = os.urandom(2 * SMALL)
-    target = f"/api/2.0/mlflow-artifacts/artifacts/{path}/large.bin"
-    assert services["artifacts"].ask(target, large, method="PUT").status == 200
-    answer = tracking.ask(f"/get-artifact?run_id={run_id}&path=large.bin")
+    large, store = os.urandom(2 * SMALL), shared.blob_container()
+    trace, spans = new_trace(services["tracking"])
+    store.upload_blob(spans, large)
+    answer = tracking.ask(f"{TRACE}{trace}")
     assert answer.status == 507, answer
     assert "spool disk" in answer.body["message"]
-    assert services["artifacts"].ask(f"{target}.small", b"x" * (SMALL // 2), method="PUT").status == 200
-    assert tracking.ask(f"/get-artifact?run_id={run_id}&path=large.bin.small").status == 200
+    store.upload_blob(spans, large[: SMALL // 2], overwrite=True)
+    assert tracking.ask(f"{TRACE}{trace}").content == large[: SMALL // 2]
+    run_id, path = new_run(services["tracking"], "spool")
+    target = f"/api/2.0/mlflow-artifacts/artifacts/{path}/large.bin"
+    assert services["artifacts"].ask(target, large, method="PUT").status == 200
+    assert tracking.ask(f"/get-artifact?run_id={run_id}&path=large.bin").content == large
     # What passes through memory does not know that the disk is small.
     assert artifacts.ask(target, large, method="PUT").status == 200
     assert artifacts.ask(target).content == large

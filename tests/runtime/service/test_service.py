@@ -30,6 +30,14 @@ def new_run(tracking: Service, name: str) -> tuple[str, str]:
     return info["run_id"], info["artifact_uri"].removeprefix("mlflow-artifacts:/")
 
 
+def new_trace(tracking: Service) -> tuple[str, str]:
+    """Id of a new trace without spans, and the path in the container of the file that has them instead."""
+    started = {"experiment_id": "0", "timestamp_ms": 1, "status": "OK"}
+    info = tracking.ask("/api/2.0/mlflow/traces", started).body["trace_info"]
+    tags = {tag["key"]: tag["value"] for tag in info["tags"]}
+    return info["request_id"], f"{tags['mlflow.artifactLocation'].removeprefix('mlflow-artifacts:/')}/traces.json"
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_live_and_ready_answer_whatever_the_host(services: dict[str, Service], role: str) -> None:
     service = services[role]
