@@ -164,7 +164,7 @@ def _refuse_drift(stack: str, found: Sequence[str]) -> None:
         lines = "\n".join(f"  - {one}" for one in found)
         raise CommandError(
             f"stack {stack}: got drift that has to be decided on first; nothing was changed:\n{lines}\n"
-            f"Put it back, or into the program. Run: mlflow-platform preview {stack}"
+            f"Decide on each of them. Run: mlflow-platform drift {stack}"
         )
 
 

@@ -11,6 +11,7 @@ import typer
 
 from delivery.apply import approval, report
 from delivery.apply.applying import DriftCheck, Request, apply
+from delivery.drift.check import blocking
 from delivery.local import command as local
 from delivery.local import lifecycle, progress
 from delivery.local.configuration import CONFIG_FILE
@@ -77,7 +78,7 @@ def up(
             ExitCode.USAGE,
         )
     engine = Engine(stack=stack, config_file=None, environment=users_environment())
-    return run(engine, approved, form, smoke=not no_smoke, url=smoke_url)
+    return run(engine, approved, form, smoke=not no_smoke, url=smoke_url, drift=_drift)
 
 
 def run(engine: Engine, approved: str, form: Form, *, smoke: bool, url: str, drift: DriftCheck | None = None) -> int:
@@ -105,6 +106,10 @@ def run(engine: Engine, approved: str, form: Form, *, smoke: bool, url: str, dri
         case Form.TERMINAL:
             report.show(wanted, found)
     return report.exit_code(found)
+
+
+def _drift(engine: Engine) -> list[str]:
+    return blocking(engine.pulumi, engine.stack)
 
 
 def _followed(engine: Engine, what: str, arguments: tuple[str, ...], notices: TextIO) -> int:

@@ -26,6 +26,15 @@ def check(engine: Engine, stack: str, *, again: float = 0, sleep: Callable[[floa
     return both(first, _look(engine, stack))
 
 
+def blocking(engine: Engine, stack: str) -> list[str]:
+    """Return one line for each resource whose drift endangers data or security: updates of the stack wait for these."""
+    return [
+        f"{line.step.name}: {'; '.join([*line.dangers, *(one.path for one in line.differences)])}"
+        for line in check(engine, stack).lines
+        if line.blocks
+    ]
+
+
 def _look(engine: Engine, stack: str) -> Drift:
     result = engine.run("refresh", *DRIFT_FLAGS)
     try:

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from delivery.drift.check import blocking
 from delivery.outcome import CommandError
 from delivery.preview import base
 from delivery.preview.command import planned
@@ -65,7 +66,7 @@ def gathered(repository: Path, project: str, builds: Sequence[Build]) -> Evidenc
         builds=lambda digest: _builds(builds, digest),
         smoke=lambda stack, _: Unknown(f"no record of a smoke test of {stack}"),
         alerts=lambda _, __: _NO_AZURE,
-        drift=lambda _: _NO_AZURE,
+        drift=lambda stack: _drift(_engine(repository, stack), stack),
         in_registry=lambda _, __: _NO_AZURE,
     )
 
@@ -82,6 +83,13 @@ def _updates(engine: Engine, project: str) -> Sequence[Update] | Unknown:
 def _pending(engine: Engine) -> Sequence[str] | Unknown:
     answer = _asked(engine, "stack", "export")
     return answer if isinstance(answer, Unknown) else history.pending(answer)
+
+
+def _drift(engine: Engine, stack: str) -> Sequence[str] | Unknown:
+    try:
+        return blocking(engine, stack)
+    except CommandError as error:
+        return Unknown(str(error).splitlines()[0])
 
 
 def _asked(engine: Engine, *arguments: str) -> Any:

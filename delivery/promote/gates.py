@@ -233,19 +233,19 @@ def _alerts(facts: Facts) -> Finding:
 
 
 def _drift(facts: Facts) -> Finding:
-    """Neither stack differs on Azure from what the program makes of it."""
+    """In neither stack somebody changed on Azure what endangers data or security."""
     unknown = [fact for fact in facts.drift.values() if isinstance(fact, Unknown)]
     drifted = {stack: fact for stack, fact in facts.drift.items() if not isinstance(fact, Unknown) and fact}
     if drifted:
         stack, differences = next(iter(drifted.items()))
         return _stopped(
             [f"{stack} differs on Azure: ", *listed(differences)],
-            "undo it with ",
-            Code(f"pulumi up --refresh -s {stack}"),
+            "decide on each with ",
+            Code(f"mlflow-platform drift {stack}"),
         )
     if unknown:
-        return _unknown(unknown[0], "run ", Code(f"pulumi refresh --preview-only -s {facts.target}"), " for each stack")
-    return _passed(f"{' and '.join(facts.drift)} are as the program made them")
+        return _unknown(unknown[0], "run ", Code(f"mlflow-platform drift {facts.target}"), " for each stack")
+    return _passed(f"in {' and '.join(facts.drift)} no data and no security is at stake")
 
 
 def _label(facts: Facts) -> Finding:
