@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from delivery.apply import record
+from delivery.apply.record import SmokeResult
 from delivery.drift.check import blocking
 from delivery.outcome import CommandError
 from delivery.preview import base
@@ -22,7 +24,7 @@ from delivery.promote import history
 from delivery.promote.gates import Unknown
 from delivery.promote.history import Update
 from delivery.promote.release import Build
-from delivery.pulumi.engine import Engine
+from delivery.pulumi.engine import Engine, EngineError
 from delivery.pulumi.installation import users_environment
 from delivery.terminal import say
 
@@ -64,7 +66,7 @@ def gathered(repository: Path, project: str, builds: Sequence[Build]) -> Evidenc
         preview=lambda wanted: _previewed(repository, wanted),
         labels=lambda digest: _labels(builds, digest),
         builds=lambda digest: _builds(builds, digest),
-        smoke=lambda stack, _: Unknown(f"no record of a smoke test of {stack}"),
+        smoke=lambda stack, update: _smoke(_engine(repository, stack), stack, update),
         alerts=lambda _, __: _NO_AZURE,
         drift=lambda stack: _drift(_engine(repository, stack), stack),
         in_registry=lambda _, __: _NO_AZURE,
@@ -78,6 +80,19 @@ def _engine(repository: Path, stack: str) -> Engine:
 def _updates(engine: Engine, project: str) -> Sequence[Update] | Unknown:
     answer = _asked(engine, "stack", "history", "--json", _PAGE)
     return answer if isinstance(answer, Unknown) else history.read(answer, project)
+
+
+def _smoke(engine: Engine, stack: str, update: Update) -> bool | Unknown:
+    """What the smoke program found after an update, as `up` has recorded it."""
+    try:
+        applied = record.last(engine)
+    except EngineError as error:
+        return Unknown(str(error).splitlines()[0])
+    if applied is None or applied.smoke is None or update.message != applied.record.message():
+        return Unknown(f"no record of a smoke test of {stack}")
+    if applied.smoke.result is SmokeResult.NOT_RUN:
+        return Unknown(f"the smoke test of {stack} was not run: {applied.smoke.reason}")
+    return applied.smoke.result is SmokeResult.PASSED
 
 
 def _pending(engine: Engine) -> Sequence[str] | Unknown:

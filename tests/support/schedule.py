@@ -26,6 +26,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/components/emulators/test_vault.py": False,
     "tests/components/mlflow/observability/test_kql.py": True,
     "tests/delivery/apply/test_approval.py": False,
+    "tests/delivery/apply/test_neighbours.py": False,
     "tests/delivery/apply/test_report.py": False,
     "tests/delivery/apply/test_smoke.py": False,
     "tests/delivery/cost/test_charges.py": False,
