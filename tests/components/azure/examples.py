@@ -23,6 +23,7 @@ from components.azure.network import Network, NetworkArgs
 from components.azure.network_plan import DEFAULT_PREFIXES
 from components.azure.postgres import EntraAdministrator, HighAvailability, Postgres, PostgresArgs, ServerSize
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
+from components.azure.state_store import StateStore, StateStoreArgs
 from components.mlflow.observability import kql
 from components.mlflow.observability.alerts import database_alerts, query_alerts
 from components.mlflow.observability.workbook import content, workbook_name
@@ -50,6 +51,12 @@ def _watched() -> dict[str, Any]:
 
 def _store(name: str, **more: Any) -> ArtifactStore:
     return ArtifactStore(name, ArtifactStoreArgs(**_watched(), account_name=f"st{name}", **more))
+
+
+def _state(name: str, **more: Any) -> StateStore:
+    return StateStore(
+        name, StateStoreArgs(**_watched(), account_name=f"st{name}", containers=["pulumi-dev", "pulumi-prod"], **more)
+    )
 
 
 def _registry(name: str, **more: Any) -> ContainerRegistry:
@@ -162,6 +169,11 @@ EXAMPLES: Mapping[type[pulumi.ComponentResource], Mapping[str, Example]] = {
     KeyVault: {
         "defaults": lambda name: _vault(name, protect=False),
         "max": lambda name: _vault(name, protect=True, subnet_ids=[SUBNET]),
+        "public": lambda name: _vault(name, protect=True, public=True),
+    },
+    StateStore: {
+        "defaults": _state,
+        "max": lambda name: _state(name, zone_redundant=False, protect=False, soft_delete_days=365),
     },
     Monitoring: {
         "defaults": _monitoring,
