@@ -70,6 +70,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/runtime/azure/test_blob_address.py": False,
     "tests/runtime/metrics": False,
     "tests/runtime/middleware/test_content_codings.py": False,
+    "tests/runtime/middleware/test_file_answers.py": False,
     "tests/runtime/middleware/test_observed.py": False,
     "tests/runtime/prepare/test_databases.py": False,
     "tests/runtime/patches/test_database_errors.py": False,

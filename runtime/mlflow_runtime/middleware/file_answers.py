@@ -46,10 +46,11 @@ class FileAnswers:
         handed = _Handed()
 
         async def unless_handed(message: Message) -> None:
-            if handed.answer is None:
-                await send(message)
-            elif message["type"] == "http.response.start":
+            # A handler may still fail after it handed over: then its error is the answer.
+            if handed.answer is not None and message["type"] == "http.response.start" and message["status"] == 200:
                 handed.headers = MutableHeaders(raw=list(message["headers"]))
+            if handed.headers is None:
+                await send(message)
 
         # Threads and tasks of the application get a copy of the context, with the same object in it.
         token = _handed.set(handed)
