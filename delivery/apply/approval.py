@@ -27,7 +27,6 @@ class Approval:
     """
 
     plan: str
-    stack: str = ""
     head: str = ""
     engine: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +74,6 @@ def _of(document: Any, given: str, stack: str) -> Approval:
         raise _refused(given, "a report that was computed offline, with a made-up Azure", stack)
     return Approval(
         plan=plan,
-        stack=stack,
         head=str(source.get("head") or ""),
         engine=str(source.get("engine") or ""),
         changes=by_name(_changes(document.get("changes"))),

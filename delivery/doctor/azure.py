@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final, TypeVar
 
 from components.azure.arm import Arm, ArmError, default_token, endpoint, token_scope
@@ -136,13 +137,11 @@ def ask(arm: Arm, stack: str, settings: AzureSettings, *, subscription: str, ten
 
 
 def allowed(actions: Sequence[tuple[Sequence[str], Sequence[str]]], wanted: str) -> bool:
-    """Whether rights allow an action: one that names it, and leaves it out in the same breath by no `notActions`."""
+    """Whether rights allow an action: one of them names it and does not leave it out by `notActions`."""
     return any(_matches(given, wanted) and not _matches(without, wanted) for given, without in actions)
 
 
 def _matches(patterns: Sequence[str], wanted: str) -> bool:
-    from fnmatch import fnmatchcase
-
     return any(fnmatchcase(wanted.lower(), one.lower()) for one in patterns)
 
 
