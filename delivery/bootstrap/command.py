@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+import yaml
 
 from delivery.bootstrap.moving import Bootstrapped, Move, Step
 from delivery.bootstrap.places import Here
@@ -20,6 +21,7 @@ from delivery.pulumi.engine import EngineError
 from delivery.pulumi.installation import REPOSITORY, users_environment
 from delivery.pulumi.lock import exclusive
 from delivery.terminal import confirmed, interactive, say
+from infra.settings.bootstrap import BOOTSTRAP as PROFILE
 
 STACK: Final = "bootstrap"
 FOLDER: Final = ".bootstrap"
@@ -42,12 +44,7 @@ def bootstrap(
     """
     repository = REPOSITORY
     file = repository / "stacks" / f"Pulumi.{stack}.yaml"
-    if not file.is_file():
-        raise CommandError(
-            f"STACK: got {stack!r}, which has no file {file}; expected a bootstrap stack. "
-            "Run: mlflow-platform bootstrap",
-            ExitCode.USAGE,
-        )
+    _refuse(stack, file)
     place = (folder or repository / FOLDER).resolve()
     here = Here(folder=place, stack=stack, repository=repository, environment=users_environment())
     notices = sys.stderr if as_json else sys.stdout
@@ -61,6 +58,25 @@ def bootstrap(
         raise AssertionError("a run that ends has finished")
     say(json.dumps(document(stack, steps, found), indent=2) if as_json else text(stack, found))
     return ExitCode.DONE
+
+
+def _refuse(stack: str, file: Path) -> None:
+    """Raise CommandError for a stack that is no bootstrap stack, or whose file has the example's administrators."""
+    document = yaml.safe_load(file.read_text()) if file.is_file() else {}
+    values = {key.partition(":")[2]: value for key, value in (document.get("config") or {}).items()}
+    if values.get("profile") != PROFILE:
+        raise CommandError(
+            f"STACK: got {stack!r}, whose file {file} is missing or has another profile than {PROFILE}; expected a "
+            "bootstrap stack. Run: mlflow-platform bootstrap",
+            ExitCode.USAGE,
+        )
+    if set(str((values.get(PROFILE) or {}).get("administrators", ""))) <= {"0", "-"}:
+        raise CommandError(
+            "bootstrap.administrators: got the example's zeros; expected the id of an Entra group, which "
+            "`az ad group show --group NAME --query id` prints. Run: pulumi config set --path "
+            f"bootstrap.administrators ID -s {stack}",
+            ExitCode.USAGE,
+        )
 
 
 def perform(move: Move, tell: Callable[[str], None]) -> list[Step]:
