@@ -47,8 +47,14 @@ class Repository:
         return found.strip()
 
     def differs(self, commit: str, path: str) -> bool:
-        """Whether a file of the work tree is another one than in a commit, as git compares them."""
-        return self._code("diff", "--quiet", "--no-ext-diff", commit, "--", path) != 0
+        """Whether a file of the work tree is another one than in a commit, by what git would commit of it.
+
+        `git diff` would write to the index what it saw of the files' times.
+        """
+        if not (self.folder / path).is_file():
+            return True
+        here = self._text("hash-object", f"--path={path}", "--", path)
+        return here.strip() != self._text("rev-parse", f"{commit}:{path}").strip()
 
     def head(self) -> str:
         """Return the short id of what is checked out, with `+` where files differ; empty outside of a repository."""
