@@ -64,7 +64,7 @@ def test_a_promotion_that_is_killed_at_any_call_of_git_ends_right_when_it_runs_a
     assert promoted(checkout, counted)[0] == 0
     made = calls(tmp_path)
     # From here on it writes; the calls before only read.
-    writing = next(number for number, call in enumerate(made, 1) if " hash-object " in call)
+    writing = next(number for number, call in enumerate(made, 1) if " hash-object -w " in call)
     for number in range(1, len(made) + 1):
         for when in ("before", "after") if number >= writing else ("after",):
             if BRANCH in promoting.remote_branches(checkout):
