@@ -12,6 +12,7 @@ from delivery.outcome import CommandError, ExitCode, reported
 from delivery.promote import lines, release
 from delivery.promote.release import Release
 from delivery.repository import Repository
+from infra.settings.bootstrap import BOOTSTRAP
 from infra.settings.model import Settings, SettingsError, parse
 from infra.settings.profiles import ProfileName
 
@@ -61,9 +62,9 @@ class Files:
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """The stacks on Azure."""
+        """The stacks on Azure that run a release: the bootstrap stack runs none."""
         found = (_FILE.fullmatch(name) for name in self.repository.names(self.commit, _FOLDER))
-        return sorted(one[1] for one in found if one and one[1] != ProfileName.LOCAL)
+        return sorted(one[1] for one in found if one and one[1] not in (ProfileName.LOCAL, BOOTSTRAP))
 
     def stack(self, name: str) -> Stack:
         """Raises CommandError if there is no such stack, or its file cannot be read."""

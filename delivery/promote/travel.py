@@ -41,6 +41,9 @@ STAY: Final[Mapping[str, str]] = {
     "zoneRedundant": _PROTECTION,
     "privateRegistry": _PROTECTION,
     "soakHours": _PROTECTION,
+    "waivers": "a guardrail is waived for one stack, by whoever answers for it",
+    "bootstrap": "it is what the bootstrap stack makes for the others",
+    "bootstrappedBy": "it says where the stack's identities come from",
     "nameGeneration": "the names of resources are the stack's own",
 }
 """By the first part of a key, why what is not in TRAVEL stays."""

@@ -36,6 +36,9 @@ _HYPHENS = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 _APP = r"[a-z]([a-z0-9]|-(?!-))*[a-z0-9]"
 RULES = {
     "resource_group": Rule(1, 90, r"[\w().-]*[\w()-]"),
+    "identity_group": Rule(1, 90, r"[\w().-]*[\w()-]"),
+    # Of a container of blobs, the stricter one; a vault's key takes 1 to 127 letters, digits and hyphens.
+    "state": Rule(3, 63, r"[a-z0-9](-?[a-z0-9])*"),
     "network": Rule(2, 64, _NETWORK),
     "workspace": Rule(4, 63, _HYPHENS),
     "action_group": Rule(1, 260, r"[^:<>+/&%\\?]*[^:<>+/&%\\?. ]"),
@@ -74,6 +77,8 @@ def test_a_stack_reads_as_its_names() -> None:
     names = Names(stack="dev", suffix="x7k2q")
     assert every_name(names) == {
         "resource_group": ["rg-mlflow-dev"],
+        "identity_group": ["rg-identities-mlflow-dev"],
+        "state": ["pulumi-dev"],
         "network": ["vnet-mlflow-dev"],
         "workspace": ["log-mlflow-dev"],
         "action_group": ["ag-mlflow-dev"],

@@ -34,7 +34,7 @@ def text(content: str) -> str:
     return changed(content.encode(), RELEASE).decode()
 
 
-@pytest.mark.parametrize("stack", [name for name in stacks() if name != "local"])
+@pytest.mark.parametrize("stack", [name for name in stacks() if name not in ("local", "bootstrap")])
 def test_a_release_is_five_lines_of_the_repositorys_own_files(stack: str) -> None:
     before = (REPOSITORY / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     assert text(before) == before.replace("    digest: none\n", "".join(f"    {line}\n" for line in LINES))
