@@ -104,6 +104,10 @@ def test_a_new_value_stands_at_the_end_of_its_object(before: str, path: Path, af
         (b"config:\n  mlflow-platform:image:\n    ? digest\n    : none\n", "write its keys in lines of their own"),
         (b"config:\n  mlflow-platform:image: none\n", "config.mlflow-platform:image is no object"),
         (b"config: [1]\n", "config is no object"),
+        (
+            b"config:\n  mlflow-platform:image: {digest}\n",
+            "image.contract cannot be written into it; write",
+        ),
         (b"", "it is no object"),
         (b"- config\n", "it is no object"),
         (b"config: {\n", "it is no YAML"),

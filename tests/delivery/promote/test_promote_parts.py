@@ -14,7 +14,7 @@ from delivery.promote import history, release
 from delivery.promote.evidence import gathered
 from delivery.promote.gates import Unknown
 from delivery.promote.publishing import compare_address
-from delivery.promote.release import Build, ReleaseError
+from delivery.promote.release import Build, Release, ReleaseError
 from delivery.promote.travel import STAY, TRAVEL
 from infra.settings.model import KEYS
 from mlflow_runtime.schema.versions import LABEL as MLFLOW_LABEL
@@ -83,6 +83,12 @@ def test_unfinished_operations_and_deletions_are_read() -> None:
 def test_an_image_that_does_not_say_what_it_is_is_no_release(labels: dict[str, str], message: str) -> None:
     with pytest.raises(ReleaseError, match=message):
         _ = Build(digest=DIGEST, labels={**LABELS, **labels}).release
+
+
+def test_what_could_be_an_option_of_git_is_no_commit() -> None:
+    found = release.of({"image": {"digest": DIGEST, "commit": "--output=x", "contract": "one"}})
+    assert found == Release(digest=DIGEST)
+    assert release.of({"image": {"digest": f"{DIGEST}/../x"}}) is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"digest": 1, "labels": 2}', "\x00"])
