@@ -177,7 +177,7 @@ class Repository:
     def _start(
         self, arguments: Sequence[str], given: bytes = b"", environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        command = ["git", "-C", str(self.folder), "--literal-pathspecs", *_ONLY_LOOK, *arguments]
+        command = ["git", "-C", str(self.folder), "--literal-pathspecs", *arguments]
         variables = {**_environment(os.environ), **(environment or {})}
         try:
             return subprocess.run(command, input=given, capture_output=True, check=False, env=variables)
@@ -193,8 +193,6 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in _OF_HOOKS} | {"GIT_OPTIONAL_LOCKS": "0"}
 
 
-# `git diff` writes to the index what it saw of the files' times, optional locks or not.
-_ONLY_LOOK: Final = ("-c", "diff.autoRefreshIndex=false")
 _OF_HOOKS: Final = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
 )
