@@ -58,11 +58,12 @@ def validate(caddy: Path, config: Mapping[str, Any], env: Mapping[str, str]) -> 
 def listen(host: str, port: int) -> str:
     """Listen at an address, and return Caddy's word for the socket. Raises CaddyError if the address is in use.
 
-    Caddy has no setting for what is held of an answer for a slow client.
+    Caddy has no setting for what is held of an answer for a slow client. As with Caddy's own sockets, a gateway that
+    takes over may listen there beside the one that goes (SO_REUSEPORT).
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CaddyError(

@@ -164,6 +164,19 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path, upstreams: dict[str, list[
     assert "Address already in use; end the process" in refused.stderr
 
 
+def test_a_gateway_may_take_over_the_port_of_one_that_goes(
+    tmp_path: Path, upstreams: dict[str, list[Upstream]]
+) -> None:
+    first = Gateway(upstreams, tmp_path / "first.log")
+    first.start()
+    second = Gateway(upstreams, tmp_path / "second.log", port=first.port)
+    second.start()
+    until(lambda: second.call("GET", "/live").status == 200 and second.log(), "the second one answers too")
+    first.stop()
+    assert second.call("GET", "/live").status == 200
+    second.stop()
+
+
 def test_caddy_s_refusal_is_passed_on() -> None:
     with pytest.raises(caddy.CaddyError, match=r"Caddy does not accept .*: .*unknown module: no_such_app"):
         caddy.validate(caddy.find(), {"apps": {"no_such_app": {}}}, os.environ)
