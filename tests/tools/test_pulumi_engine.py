@@ -137,7 +137,8 @@ def test_an_interrupted_build_ends_its_compiler_and_cleans_up(
     process.send_signal(sent)
     process.communicate(timeout=60)
     assert process.returncode == code
-    assert not is_running(int(sleeper.read_text()))
+    compiler = int(sleeper.read_text())
+    wait_for(lambda: not is_running(compiler))
     assert machine.staging() == machine.finished() == []
 
 

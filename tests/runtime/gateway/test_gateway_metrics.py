@@ -16,6 +16,7 @@ from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.metrics.snapshot import since
 from tests.runtime.gateway.stack import Gateway, Upstream
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def measured(tmp_path: Path) -> Iterator[Gateway]:
         replica.start()
     gateway = Gateway(upstreams, tmp_path / "gateway.log", {"MLFLOW_RUNTIME_METRICS_PORT": str(free_port())})
     gateway.start()
+    until(lambda: metrics(gateway)[0] == 200, "the metrics are served", not_yet=(OSError,))
     yield gateway
     gateway.stop()
     for (replica,) in upstreams.values():
