@@ -82,7 +82,7 @@ def test_the_gateway_and_the_services_read_a_path_alike(gateway: Gateway, raw: s
     received = unquote(reported["path"].split("?")[0])
     # Go encodes a path again if it has characters that are not allowed, and `%2f` is then a slash.
     assert received in (path, merged(path))
-    # An artifact's name stays as it is, if it is one: an empty segment is none.
+    # An artifact's name stays as it is; a path with an empty segment has no name.
     assert received == path or role_of(received) is not ServiceRole.ARTIFACTS or not is_plain(path)
     assert is_plain(received)
     assert reported["upstream"].rpartition("-")[0] == role_of(received)
