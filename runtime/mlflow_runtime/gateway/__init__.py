@@ -20,10 +20,10 @@ def run(env: Mapping[str, str]) -> int:
     standard error.
     """
     try:
-        settings = from_environment(env)
+        config = render(from_environment(env))
         program = caddy.find()
-        caddy.validate(program, render(settings), env)
-        return caddy.execute(program, render(settings, caddy.listen(settings.host, settings.port)), env)
+        caddy.validate(program, config, env)
+        return caddy.execute(program, config, env)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2

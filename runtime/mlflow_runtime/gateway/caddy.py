@@ -5,24 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn
-
-from mlflow_runtime import send_buffer
+from typing import Any, NoReturn
 
 # Caddy's placeholders can read the environment, so it is given no more than this. SSL_CERT_FILE and SSL_CERT_DIR say
 # which authorities sign the services' certificates.
 _PASSED_ON = ("PATH", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "GOMAXPROCS", "GOMEMLIMIT")
 
 _VALIDATION_SECONDS = 30
-
-# The system allows fewer (net.core.somaxconn).
-_BACKLOG: Final = 1 << 16
 
 
 class CaddyError(RuntimeError):
@@ -53,25 +47,6 @@ def validate(caddy: Path, config: Mapping[str, Any], env: Mapping[str, str]) -> 
     )
     if result.returncode != 0:
         raise CaddyError(f"Caddy does not accept the gateway's configuration: {_last_message(result.stderr)}")
-
-
-def listen(host: str, port: int) -> str:
-    """Listen at an address, and return Caddy's word for the socket. Raises CaddyError if the address is in use.
-
-    Caddy has no setting for what is held of an answer for a slow client. As with Caddy's own sockets, a gateway that
-    takes over may listen there beside the one that goes (SO_REUSEPORT).
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise CaddyError(
-            f"The gateway cannot listen at {host}, port {port}: {reason}; end the process that uses it, or set PORT."
-        ) from error
-    send_buffer.bound(listening)
-    listening.set_inheritable(True)
-    return f"fd/{listening.detach()}"
 
 
 def execute(caddy: Path, config: Mapping[str, Any], env: Mapping[str, str]) -> NoReturn:

@@ -38,8 +38,8 @@ STALL_TIMEOUT: Final = "60s"
 LEAST_BYTES_PER_SECOND: Final = 1024
 
 
-def render(settings: Settings, listen: str | None = None) -> Json:
-    """The whole configuration, ready for `json.dumps`. `listen` is another place to listen than the settings' own."""
+def render(settings: Settings) -> Json:
+    """The whole configuration, ready for `json.dumps`."""
     return {
         # No way in but the port: no admin endpoint, nothing kept on disk, no certificate management.
         "admin": {"disabled": True, "config": {"persist": False}},
@@ -50,18 +50,15 @@ def render(settings: Settings, listen: str | None = None) -> Json:
                 "shutdown_delay": f"{settings.drain_seconds}s",
                 "grace_period": f"{settings.grace_seconds - settings.drain_seconds}s",
                 "metrics": {},
-                "servers": {
-                    "gateway": _server(settings, listen or settings.listen),
-                    **_metrics(settings.listen_for_metrics),
-                },
+                "servers": {"gateway": _server(settings), **_metrics(settings.listen_for_metrics)},
             },
         },
     }
 
 
-def _server(settings: Settings, listen: str) -> Json:
+def _server(settings: Settings) -> Json:
     return {
-        "listen": [listen],
+        "listen": [settings.listen],
         "protocols": ["h1"],
         "automatic_https": {"disable": True},
         "read_header_timeout": HEADER_TIMEOUT,

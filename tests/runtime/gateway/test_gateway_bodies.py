@@ -9,7 +9,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import pytest
 import urllib3
 
 from tests.runtime.gateway.stack import ARTIFACT_PATH, TRACKING_PATH, Gateway, Request, Seen, Upstream, tell
-from tests.support.slow_clients import connection, unsent
 from tests.support.waiting import until
 
 MIB = 1024 * 1024
@@ -224,23 +222,6 @@ def test_a_large_download_streams_through(gateway: Gateway) -> None:
     connection.close()
     assert received == size
     assert peak_memory(gateway) - before < 64 * MIB
-
-
-@on_linux
-def test_little_is_held_for_a_client_that_takes_nothing(gateway: Gateway) -> None:
-    """By the system, whose buffers are memory of the replica too."""
-    size = 32 * MIB
-    gateway.upstreams["artifacts"][0].behave = lambda request: request.reply(200, bytes(size))
-    get = f"GET {ARTIFACT_PATH} HTTP/1.1\r\nHost: {gateway.host}\r\nConnection: close\r\n\r\n"
-    with connection(gateway.port, get) as slow:
-        until(lambda: max(unsent(gateway.port)) > MIB // 8, "an answer is on its way")
-        held = [0, *unsent(gateway.port)]
-        while held[-1] > held[-2]:  # until there is no room
-            time.sleep(0.3)
-            held.append(max(unsent(gateway.port)))
-        assert held[-1] < MIB
-        slow.settimeout(60)
-        assert sum(iter(lambda: len(slow.recv(MIB)), 0)) > size
 
 
 @pytest.mark.parametrize("content_type", ["application/octet-stream", "text/event-stream"])
