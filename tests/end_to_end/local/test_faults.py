@@ -77,7 +77,9 @@ def test_a_killed_supervisor_is_back_with_everything(stack: RunningStack, experi
     before = stack.supervisor.pids()
     with light_load(stack, experiment) as load:
         os.kill(supervisor, signal.SIGKILL)
-        eventually(lambda: int(stack.local.layout.supervisor_pid.read_text()) != supervisor, what="its return")
+        # supervisord writes its file in two steps.
+        written = stack.local.layout.supervisor_pid.read_text
+        eventually(lambda: written().strip() not in ("", str(supervisor)), what="its return")
         eventually(lambda: all(stack.pid(name) != pid for name, pid in before.items()), what="a new set of processes")
         eventually(stack.healthy, what="health")
     assert load.lost() == set()
