@@ -169,10 +169,12 @@ def test_a_hanging_process_is_killed_and_back(group: ProcessGroup) -> None:
 def test_a_killed_supervisor_comes_back_with_everything(group: ProcessGroup) -> None:
     processes.apply(group)
     supervisor = Supervisor(group.layout)
-    before = int(group.layout.supervisor_pid.read_text())
+    written = group.layout.supervisor_pid.read_text
+    before = int(written())
     eventually(lambda: supervisor.states()["keeper"] == "RUNNING")
     os.kill(before, signal.SIGKILL)
-    eventually(lambda: int(group.layout.supervisor_pid.read_text()) != before and supervisor.alive())
+    # supervisord writes its file in two steps.
+    eventually(lambda: written().strip() not in ("", str(before)) and supervisor.alive())
     eventually(lambda: processes.status(group) == {"web": "running", "web-2": "running"})
     eventually(lambda: all(ask(port) for port in group.ports))
     eventually(lambda: {int(ask(port)[0]) for port in group.ports} == {supervisor.pids()[n] for n in ("web", "web-2")})
