@@ -78,7 +78,8 @@ def show(names: Sequence[str], *, again: float, as_json: bool, save: Path | None
 
 def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirmed: bool) -> int:
     """Make resources on Azure what the program says, and nothing else. Raises CommandError for one without drift."""
-    targets = [_urn(check(engine, stack), name) for name in resources]
+    found = check(engine, stack)
+    targets = [_urn(found, name) for name in resources]
     arguments = [part for urn in targets for part in ("--target", urn)]
     if engine.show("preview", "--refresh", "--diff", *arguments) != 0:
         raise CommandError("--revert: the engine could not plan it; its message is above. Nothing was changed.")

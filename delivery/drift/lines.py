@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from delivery.drift.ignored import IGNORED, Ignored
-from delivery.preview.differences import Difference
+from delivery.preview.differences import Difference, within
 from delivery.preview.differences import of as differences
 from delivery.preview.findings.costs import before_and_after
 from delivery.preview.findings.data import data
@@ -92,12 +92,10 @@ def both(first: Drift, second: Drift) -> Drift:
 
 
 def _not_left_to_azure(step: Step) -> list[Difference]:
-    return [one for one in differences(step) if not step.paths or any(_meet(one.path, path) for path in step.paths)]
+    def compared(one: Difference) -> bool:
+        return any(within(one.path, path) or within(path, one.path) for path in step.paths)
 
-
-def _meet(one: str, other: str) -> bool:
-    """Whether one path is the other or within it."""
-    return one == other or one.startswith((f"{other}.", f"{other}[")) or other.startswith((f"{one}.", f"{one}["))
+    return [one for one in differences(step) if not step.paths or compared(one)]
 
 
 def _paths(line: Line) -> tuple[str, ...]:

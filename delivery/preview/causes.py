@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from delivery.preview.differences import Difference
+from delivery.preview.differences import Difference, within
 from delivery.preview.differences import of as differences
 from delivery.preview.plan import Op, Plan, Step
 
@@ -40,7 +40,7 @@ def causes(plan: Plan) -> list[Cause]:
 
 
 def _concerns(difference: Difference, because: Sequence[str]) -> bool:
-    return any(difference.path == one or difference.path.startswith((f"{one}.", f"{one}[")) for one in because)
+    return any(within(difference.path, one) for one in because)
 
 
 def _root(step: Step, replaced: Mapping[str, Step]) -> str:

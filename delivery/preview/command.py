@@ -137,10 +137,11 @@ def show(
 
 def write(result: Result, stack: str, source: Source, written: Written, repository: Path) -> int:
     """Write the report of what the engine printed; return the exit code."""
-    plan = computed(result, stack)
+    printed, error = _printed(result)
+    plan = _plan(printed, error, stack)
     found = report(plan, source)
     if written.save is not None:
-        saved.save(written.save, stack, *_printed(result), source)
+        saved.save(written.save, stack, printed, error, source)
     if written.outputs is not None:
         with written.outputs.open("a") as file:
             file.write(f"plan={found.plan}\nchanges={sum(found.counts.values())}\n")
@@ -220,10 +221,13 @@ def _over(stack: str, old: Path | None, repository: Path, against: str) -> Itera
 
 def computed(result: Result, stack: str) -> Plan:
     """The plan in the engine's answer. Before the engine starts to plan it answers with words alone."""
-    document, error = _printed(result)
-    if document is None:
+    return _plan(*_printed(result), stack)
+
+
+def _plan(printed: dict[str, Any] | None, error: str, stack: str) -> Plan:
+    if printed is None:
         return Plan(stack=stack, steps=(), errors=(error,))
-    plan = read(document)
+    plan = read(printed)
     return plan if plan.stack else replace(plan, stack=stack)
 
 

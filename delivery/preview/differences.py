@@ -78,6 +78,11 @@ def _at(items: Sequence[Any], index: int) -> Any:
     return items[index] if index < len(items) else ABSENT
 
 
+def within(path: str, outer: str) -> bool:
+    """Whether a path is another one or leads on from it."""
+    return path == outer or path.startswith((f"{outer}.", f"{outer}["))
+
+
 def at(values: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path without lists, ABSENT where there is none."""
     value: Any = values
