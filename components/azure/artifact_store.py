@@ -5,15 +5,13 @@ from __future__ import annotations
 import pulumi
 from pulumi_azure_native import storage
 
-from components.azure import diagnostics, storage_account
+from components.azure import storage_account
 from components.azure.artifact_store_args import ArtifactStoreArgs, Lifecycle, Redundancy
 from components.azure.lock import lock
 
 __all__ = ["ArtifactStore", "ArtifactStoreArgs", "Lifecycle", "Redundancy"]
 
 _CORS_SECONDS = 3600
-# An account's categories are this one and Capacity, whose one metric Azure does not export.
-_METRICS = "Transaction"
 
 _SKUS = {
     Redundancy.LOCAL: storage.SkuName.STANDARD_LRS,
@@ -76,7 +74,7 @@ class ArtifactStore(pulumi.ComponentResource):
             # provider does not repeat.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[service, container]),
         )
-        settings = self._diagnostics(name, args, account, service)
+        settings = storage_account.log(name, account, service, workspace_id=args.workspace_id, parent=self)
         if args.protect:
             lock(f"{name}-lock", scope=account.id, parent=self, over=[container, policy, *settings])
         self.id = account.id
@@ -135,32 +133,6 @@ class ArtifactStore(pulumi.ComponentResource):
             cors=storage.CorsRulesArgs(cors_rules=_cors(args.public_origin)),
             opts=pulumi.ResourceOptions(parent=self),
         )
-
-    def _diagnostics(
-        self,
-        name: str,
-        args: ArtifactStoreArgs,
-        account: storage.StorageAccount,
-        service: storage.BlobServiceProperties,
-    ) -> list[pulumi.Resource]:
-        """The account has metrics only, its blob service the logs; the service's metrics are in the account's."""
-        return [
-            diagnostics.send(
-                f"{name}-metrics",
-                target_id=account.id,
-                workspace_id=args.workspace_id,
-                parent=self,
-                category_groups=(),
-                metrics=(_METRICS,),
-            ),
-            diagnostics.send(
-                f"{name}-logs",
-                target_id=service.id,
-                workspace_id=args.workspace_id,
-                parent=self,
-                metrics=(),
-            ),
-        ]
 
 
 def _cors(origin: pulumi.Input[str] | None) -> list[storage.CorsRuleArgs]:

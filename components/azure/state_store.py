@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import storage
 
-from components.azure import diagnostics, storage_account
+from components.azure import storage_account
 from components.azure.lock import lock
 
 # An account's categories are this one and Capacity, whose one metric Azure does not export.
-_METRICS = "Transaction"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,19 +93,7 @@ class StateStore(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=previous),
             )
             previous = [containers[container]]
-        logged = [
-            diagnostics.send(
-                f"{name}-metrics",
-                target_id=account.id,
-                workspace_id=args.workspace_id,
-                parent=self,
-                category_groups=(),
-                metrics=(_METRICS,),
-            ),
-            diagnostics.send(
-                f"{name}-logs", target_id=service.id, workspace_id=args.workspace_id, parent=self, metrics=()
-            ),
-        ]
+        logged = storage_account.log(name, account, service, workspace_id=args.workspace_id, parent=self)
         if args.protect:
             lock(f"{name}-lock", scope=account.id, parent=self, over=[*containers.values(), *logged])
         self.name = account.name

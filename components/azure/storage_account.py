@@ -7,6 +7,10 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_azure_native import storage
 
+from components.azure import diagnostics
+
+# An account's categories are this one and Capacity, whose one metric Azure does not export.
+_METRICS = "Transaction"
 # Days, hours, minutes, seconds: a signed URL is for one transfer.
 _LONGEST_SAS = "00.02:00:00"
 
@@ -63,3 +67,28 @@ def create(
         network_rule_set=network,
         opts=opts,
     )
+
+
+def log(
+    name: str,
+    account: storage.StorageAccount,
+    service: storage.BlobServiceProperties,
+    *,
+    workspace_id: pulumi.Input[str],
+    parent: pulumi.Resource,
+) -> list[pulumi.Resource]:
+    """Send metrics and logs to a workspace.
+
+    The account has metrics only, its blob service the logs; the service's metrics are in the account's.
+    """
+    return [
+        diagnostics.send(
+            f"{name}-metrics",
+            target_id=account.id,
+            workspace_id=workspace_id,
+            parent=parent,
+            category_groups=(),
+            metrics=(_METRICS,),
+        ),
+        diagnostics.send(f"{name}-logs", target_id=service.id, workspace_id=workspace_id, parent=parent, metrics=()),
+    ]
