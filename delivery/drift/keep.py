@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from delivery.offline_azure.values import merged
 from delivery.preview.differences import ABSENT, Difference
 from delivery.preview.plan import Step
 from infra.settings.model import parse
@@ -64,11 +65,10 @@ def _keys(step: Step, difference: Difference) -> tuple[str, ...] | None:
 
 
 def _with(values: Mapping[str, Any], settings: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-    changed = dict(values)
-    for (*folders, key), value in settings.items():
-        place = changed
-        for folder in folders:
-            place[folder] = dict(place.get(folder) or {})
-            place = place[folder]
-        place[key] = value
-    return changed
+    changed: Any = values
+    for keys, value in settings.items():
+        nested = value
+        for key in reversed(keys):
+            nested = {key: nested}
+        changed = merged(changed, nested)
+    return dict(changed)
