@@ -1,13 +1,10 @@
-"""The image, built once for all tests of this folder, and a data plane for the roles that run from it."""
+"""The image, built once for all tests of this folder."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,6 @@ from typing import Any
 import pytest
 
 from delivery.image.programs import find
-from tests.delivery.image.containers import ImagePlatform
 from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY
 from tools.steps import ToolError
@@ -94,23 +90,3 @@ def built_again(_builds: _Builds) -> Built:
     """Another build of the same, waited for."""
     assert _builds.second is not None
     return finished(_builds.second, _builds.first.folder.with_name("second"))
-
-
-@pytest.fixture(scope="session")
-def azurite() -> Path:
-    """The folder that holds Azurite, from the project's own installer and its cache."""
-    installer = REPOSITORY / "tools" / "azurite" / "install.py"
-    result = subprocess.run([sys.executable, installer], capture_output=True, text=True, check=True)
-    return Path(result.stdout.strip())
-
-
-@pytest.fixture
-def platform(built: Built, azurite: Path) -> Iterator[ImagePlatform]:
-    """A data plane, prepared by the image's own prepare."""
-    # Not pytest's tmp_path: its name is too long for a Unix socket on macOS.
-    folder = Path(tempfile.mkdtemp(prefix="image-"))
-    try:
-        with ImagePlatform.started(folder, azurite, built.identifier) as made:
-            yield made
-    finally:
-        shutil.rmtree(folder)
