@@ -20,8 +20,6 @@ from getpass import getuser
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from delivery.apply import conditions, record
 from delivery.apply.approval import Approval
 from delivery.apply.difference import Difference, cause, differences
@@ -35,6 +33,7 @@ from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
 from delivery.preview.text import Code, Phrase
 from delivery.pulumi.engine import EngineError, state_url
+from delivery.pulumi.project import project_name
 from delivery.recover.engine import Engine
 from delivery.repository import Repository
 
@@ -91,7 +90,7 @@ def apply(request: Request, run: Run, say: Say) -> Refused | Ended:
     """Apply the approved plan. Raises CommandError for what has to be put right first; nothing was changed then."""
     engine, stack = request.engine, request.engine.stack
     backend = state_url(engine.pulumi)
-    project = str(yaml.safe_load((engine.repository / "Pulumi.yaml").read_text())["name"])
+    project = project_name(engine.repository)
     who = whoever(engine.environment)
     holder = f"{who}, pid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     with (

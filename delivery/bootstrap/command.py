@@ -20,6 +20,7 @@ from delivery.preview.command import show as preview
 from delivery.pulumi.engine import EngineError
 from delivery.pulumi.installation import REPOSITORY, users_environment
 from delivery.pulumi.lock import exclusive
+from delivery.pulumi.project import own_values, project_name
 from delivery.terminal import confirmed, interactive, say
 from infra.settings.bootstrap import BOOTSTRAP as PROFILE
 
@@ -63,7 +64,7 @@ def bootstrap(
 def _refuse(stack: str, file: Path) -> None:
     """Raise CommandError for a stack that is no bootstrap stack, or whose file has the example's administrators."""
     document = yaml.safe_load(file.read_text()) if file.is_file() else {}
-    values = {key.partition(":")[2]: value for key, value in (document.get("config") or {}).items()}
+    values = own_values(document or {}, project_name(file.parents[1]))
     if values.get("profile") != PROFILE:
         raise CommandError(
             f"STACK: got {stack!r}, whose file {file} is missing or has another profile than {PROFILE}; expected a "

@@ -13,6 +13,7 @@ import yaml
 from delivery.outcome import CommandError
 from delivery.pulumi.engine import Engine
 from delivery.pulumi.installation import state_file
+from delivery.pulumi.project import project_name
 from delivery.recover.engine import Engine as StackEngine
 
 _SECRETS_KEYS: Final = ("encryptionsalt", "encryptedkey", "secretsprovider")
@@ -67,7 +68,7 @@ class Here:
 
     @property
     def project(self) -> str:
-        return str(yaml.safe_load((self.repository / "Pulumi.yaml").read_text())["name"])
+        return project_name(self.repository)
 
     @property
     def engine(self) -> StackEngine:

@@ -20,6 +20,7 @@ from delivery.doctor.missing import Missing
 from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError
 from delivery.pulumi.engine import state_url, version
+from delivery.pulumi.project import own_values
 from delivery.recover import state as states
 from delivery.recover.engine import Engine, State
 from delivery.recover.recovery import reason
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 LOCK_FILE: Final = "requirements.txt"
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+_PROJECT: Final = "mlflow-platform"
 _SUBSCRIPTION: Final = "azure-native:subscriptionId"
 
 
@@ -110,9 +112,7 @@ def document(repository: Path, stack: str) -> Mapping[str, Any]:
 
 def settings_of(file: Mapping[str, Any], stack: str) -> Settings:
     """Return what a stack's file configures. Raises SettingsError with every problem, as the program does."""
-    prefix = "mlflow-platform:"
-    written = {str(key): value for key, value in (file.get("config") or {}).items()}
-    values = {key.removeprefix(prefix): value for key, value in written.items() if key.startswith(prefix)}
+    values = own_values(file, _PROJECT)
     secrets = [found for key, value in values.items() for found in encrypted(value, key)]
     return parse(values, stack, secrets=secrets)
 

@@ -14,11 +14,13 @@ import yaml
 from delivery.drift.check import check
 from delivery.drift.lines import Drift
 from delivery.drift.report import document, text
+from delivery.drift.ways_out import ways_out
 from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview.command import LOCAL, refuse
-from delivery.pulumi.engine import Engine
-from delivery.pulumi.installation import REPOSITORY, users_environment
+from delivery.pulumi.engine import Engine, users_engine
+from delivery.pulumi.installation import REPOSITORY
+from delivery.pulumi.project import own_values, project_name
 from delivery.terminal import confirmed as asked
 from delivery.terminal import say
 
@@ -58,21 +60,22 @@ def drift(
                 f"Run: mlflow-platform drift {names[0]} --revert {revert[0]}",
                 ExitCode.USAGE,
             )
-        return bring_back(_engine(names[0]), names[0], revert, confirmed=yes)
+        return bring_back(users_engine(names[0]), names[0], revert, confirmed=yes)
     return show(names, again=again, as_json=as_json, save=save)
 
 
 def show(names: Sequence[str], *, again: float, as_json: bool, save: Path | None = None) -> int:
     """Print the drift of each stack; return the exit code."""
-    found = [(check(_engine(name), name, again=again), configuration(name)) for name in names]
-    printed = json.dumps([document(one, values) for one, values in found], indent=2)
+    drifts = [check(users_engine(name), name, again=again) for name in names]
+    found = [(one, ways_out(one, configuration(one.stack))) for one in drifts]
+    printed = json.dumps([document(one, out) for one, out in found], indent=2)
     if save is not None:
         save.parent.mkdir(parents=True, exist_ok=True)
         save.write_text(printed)
     if as_json:
         say(printed)
     else:
-        say("\n\n".join(text(one, values) for one, values in found))
+        say("\n\n".join(text(one, out) for one, out in found))
     return ExitCode.FAILED if any(one.lines for one, _ in found) else ExitCode.DONE
 
 
@@ -94,13 +97,9 @@ def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirme
 
 
 def configuration(stack: str, repository: Path = REPOSITORY) -> Mapping[str, Any]:
-    """The values of a stack's file without their namespace."""
+    """Return the program's values in a stack's file, without their namespace."""
     document = yaml.safe_load((repository / "stacks" / f"Pulumi.{stack}.yaml").read_text()) or {}
-    return {key.partition(":")[2]: value for key, value in (document.get("config") or {}).items()}
-
-
-def _engine(stack: str) -> Engine:
-    return Engine(folder=REPOSITORY, environment=users_environment(), options=("--stack", stack))
+    return own_values(document, project_name(repository))
 
 
 def _urn(drift: Drift, name: str) -> str:

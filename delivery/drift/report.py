@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from delivery.drift.keep import Keep
 from delivery.drift.lines import Drift, Line
-from delivery.drift.ways_out import WaysOut, ways_out
+from delivery.drift.ways_out import WaysOut
 from delivery.preview.findings.network import RULES, allowed
 from delivery.preview.inline import cell, rendered
 from delivery.preview.text import Code, Part, Phrase, Strong, count, plain, value
@@ -19,15 +19,15 @@ _DOLLAR: Final = 1
 """What changes a month's cost by less is not shown."""
 
 
-def document(drift: Drift, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole drift; `values` is the stack's configuration without its namespace."""
+def document(drift: Drift, out: Sequence[WaysOut]) -> dict[str, Any]:
+    """The whole drift, with the ways out of each line."""
     return {
         "version": VERSION,
         "stack": drift.stack,
         "blocks": drift.blocks,
         "title": plain(_title(drift)),
-        "issue": issue(drift, values),
-        "lines": [_line(line, ways_out(drift, line, values)) for line in drift.lines],
+        "issue": issue(drift, out),
+        "lines": [_line(line, ways) for line, ways in zip(drift.lines, out, strict=True)],
         "passed": [
             {"resource": one.resource, "path": one.path, "reason": one.rule.reason, "source": one.rule.source}
             for one in drift.passed
@@ -35,14 +35,14 @@ def document(drift: Drift, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def issue(drift: Drift, values: Mapping[str, Any]) -> str:
+def issue(drift: Drift, out: Sequence[WaysOut]) -> str:
     """The body of the stack's issue: what differs, and both ways out of each line."""
-    return "\n".join(_issue(drift, values)) + "\n"
+    return "\n".join(_issue(drift, out)) + "\n"
 
 
-def text(drift: Drift, values: Mapping[str, Any]) -> str:
+def text(drift: Drift, out: Sequence[WaysOut]) -> str:
     """The same for a terminal."""
-    return "\n".join(_text(drift, values))
+    return "\n".join(_text(drift, out))
 
 
 def _title(drift: Drift) -> Phrase:
@@ -58,7 +58,7 @@ def _blocked(drift: Drift) -> str:
     return f"Updates of the stack wait while {stand}: data or security is at stake."
 
 
-def _issue(drift: Drift, values: Mapping[str, Any]) -> Iterator[str]:
+def _issue(drift: Drift, out: Sequence[WaysOut]) -> Iterator[str]:
     yield f"### {rendered(_title(drift))}"
     yield ""
     if not drift.lines:
@@ -78,27 +78,25 @@ def _issue(drift: Drift, values: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "| | revert | keep |"
     yield "|--:|---|---|"
-    for number, line in enumerate(drift.lines, start=1):
-        out = ways_out(drift, line, values)
-        kept = rendered(_kept(line, out.keep), table=True)
-        yield f"| {number} | {cell(Code(out.revert))} | {kept} |"
+    for number, (line, ways) in enumerate(zip(drift.lines, out, strict=True), start=1):
+        kept = rendered(_kept(line, ways.keep), table=True)
+        yield f"| {number} | {cell(Code(ways.revert))} | {kept} |"
     if drift.passed:
         yield ""
         yield f"Azure itself writes {count(len(drift.passed), 'difference')} more, which nobody has to decide on."
 
 
-def _text(drift: Drift, values: Mapping[str, Any]) -> Iterator[str]:
+def _text(drift: Drift, out: Sequence[WaysOut]) -> Iterator[str]:
     yield plain(_title(drift))
     if drift.blocks:
         yield _blocked(drift)
-    for number, line in enumerate(drift.lines, start=1):
-        out = ways_out(drift, line, values)
+    for number, (line, ways) in enumerate(zip(drift.lines, out, strict=True), start=1):
         yield ""
         yield f"{number}. {plain([Code(line.step.name)])}"
         for path, program, azure in _rows(line):
             yield f"   {plain([path])}: {plain(program)} → {plain(azure)}"
-        yield f"   revert: {out.revert}"
-        yield f"   keep: {plain(_kept(line, out.keep))}"
+        yield f"   revert: {ways.revert}"
+        yield f"   keep: {plain(_kept(line, ways.keep))}"
     for one in drift.passed:
         yield f"passed: {plain([Code(one.resource)])} {plain([Code(one.path)])}: {one.rule.reason}"
 

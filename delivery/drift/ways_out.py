@@ -19,9 +19,13 @@ class WaysOut:
     keep: Keep | None
 
 
-def ways_out(drift: Drift, line: Line, values: Mapping[str, Any]) -> WaysOut:
-    """Return both for one line. `values` is the stack's configuration without its namespace."""
+def ways_out(drift: Drift, values: Mapping[str, Any]) -> list[WaysOut]:
+    """Return both for each line, in their order. `values` is the stack's configuration without its namespace."""
+    return [_of(drift.stack, line, values) for line in drift.lines]
+
+
+def _of(stack: str, line: Line, values: Mapping[str, Any]) -> WaysOut:
     return WaysOut(
-        revert=shlex.join(["mlflow-platform", "drift", drift.stack, "--revert", line.step.name]),
-        keep=keep(line.step, line.differences, values, drift.stack),
+        revert=shlex.join(["mlflow-platform", "drift", stack, "--revert", line.step.name]),
+        keep=keep(line.step, line.differences, values, stack),
     )

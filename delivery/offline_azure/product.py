@@ -14,6 +14,7 @@ from delivery.offline_azure.running import engine_environment
 from delivery.offline_azure.values import merged
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY, state_file
+from delivery.pulumi.project import own_values, project_name
 from infra.settings.azure import ImageSettings
 from infra.settings.encryption import encrypted
 
@@ -49,8 +50,7 @@ class Product:
         source = repository / "stacks" / f"Pulumi.{stack}.yaml"
         if not source.is_file():
             raise FileNotFoundError(f"stack {stack!r}: {source} is no file; there are {', '.join(stacks(repository))}.")
-        document = yaml.safe_load((repository / "Pulumi.yaml").read_text())
-        self.project = str(document["name"])
+        self.project = project_name(repository)
         self.environment = engine_environment(folder, provider_port) | {
             "ARM_ENDPOINT": rest_url,
             **rest.identity_environment(rest_url),
@@ -64,9 +64,8 @@ class Product:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Return the stack's configuration without its namespace."""
-        config = self._read().get("config") or {}
-        return {key.removeprefix(f"{self.project}:"): value for key, value in config.items()}
+        """Return the program's values in the stack's configuration, without their namespace."""
+        return own_values(self._read(), self.project)
 
     @property
     def imported_image(self) -> str | None:

@@ -29,8 +29,8 @@ from delivery.preview.plan import FLAGS, Plan, read
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
 from delivery.preview.terminal import show as show_on_terminal
-from delivery.pulumi.engine import Engine, Result, version
-from delivery.pulumi.installation import REPOSITORY, users_environment
+from delivery.pulumi.engine import Result, users_engine, version
+from delivery.pulumi.installation import REPOSITORY
 from delivery.repository import Repository
 from delivery.terminal import interactive, say
 
@@ -117,7 +117,7 @@ def show(
     refuse(stack, repository)
     written = written or Written()
     if not offline:
-        engine = Engine(folder=repository, environment=users_environment(), options=("--stack", stack))
+        engine = users_engine(stack, repository)
         if diff:
             return engine.show("preview", "--diff")
         source = Source(head=Repository(repository).head(), engine=version(engine))

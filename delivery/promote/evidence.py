@@ -24,8 +24,7 @@ from delivery.promote import history
 from delivery.promote.gates import Unknown
 from delivery.promote.history import Update
 from delivery.promote.release import Build
-from delivery.pulumi.engine import Engine, EngineError
-from delivery.pulumi.installation import users_environment
+from delivery.pulumi.engine import Engine, EngineError, users_engine
 from delivery.terminal import say
 
 _PAGE: Final = "--page-size=200"
@@ -61,20 +60,16 @@ class Evidence:
 def gathered(repository: Path, project: str, builds: Sequence[Build]) -> Evidence:
     """Return the evidence that this machine has: the engine as the user is signed in, and documents of builds."""
     return Evidence(
-        updates=lambda stack: _updates(_engine(repository, stack), project),
-        pending=lambda stack: _pending(_engine(repository, stack)),
+        updates=lambda stack: _updates(users_engine(stack, repository), project),
+        pending=lambda stack: _pending(users_engine(stack, repository)),
         preview=lambda wanted: _previewed(repository, wanted),
         labels=lambda digest: _labels(builds, digest),
         builds=lambda digest: _builds(builds, digest),
-        smoke=lambda stack, update: _smoke(_engine(repository, stack), stack, update),
+        smoke=lambda stack, update: _smoke(users_engine(stack, repository), stack, update),
         alerts=lambda _, __: _NO_AZURE,
-        drift=lambda stack: _drift(_engine(repository, stack), stack),
+        drift=lambda stack: _drift(users_engine(stack, repository), stack),
         in_registry=lambda _, __: _NO_AZURE,
     )
-
-
-def _engine(repository: Path, stack: str) -> Engine:
-    return Engine(folder=repository, environment=users_environment(), options=("--stack", stack))
 
 
 def _updates(engine: Engine, project: str) -> Sequence[Update] | Unknown:

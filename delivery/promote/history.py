@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from delivery.promote import release
 from delivery.promote.release import Release
+from delivery.pulumi.project import own_values
 
 UPDATE: Final = "update"
 SUCCEEDED: Final = "succeeded"
@@ -45,7 +46,7 @@ class Update:
 
 def read(document: Sequence[Mapping[str, Any]], project: str) -> list[Update]:
     """Return the updates of a history, newest first, without what only reads."""
-    found = [_update(entry, f"{project}:") for entry in document]
+    found = [_update(entry, project) for entry in document]
     return [one for one in found if one.kind not in _READING]
 
 
@@ -67,7 +68,7 @@ def pending(export: Mapping[str, Any]) -> list[str]:
     return sorted({str(one.get("urn", "")).rpartition("::")[2] for one in [*operations, *deletions]})
 
 
-def _update(entry: Mapping[str, Any], namespace: str) -> Update:
+def _update(entry: Mapping[str, Any], project: str) -> Update:
     environment = entry.get("environment") or {}
     ended = entry.get("endTime")
     return Update(
@@ -77,16 +78,8 @@ def _update(entry: Mapping[str, Any], namespace: str) -> Update:
         ended=datetime.fromisoformat(ended) if ended else None,
         commit=str(environment.get("git.head", "")),
         clean=environment.get("git.dirty") == "false",
-        values=_values(entry.get("config") or {}, namespace),
+        values={key: _value(one) for key, one in own_values(entry, project).items() if not one.get("secret")},
     )
-
-
-def _values(config: Mapping[str, Mapping[str, Any]], namespace: str) -> dict[str, Any]:
-    return {
-        key.removeprefix(namespace): _value(value)
-        for key, value in config.items()
-        if key.startswith(namespace) and not value.get("secret")
-    }
 
 
 def _value(entry: Mapping[str, Any]) -> Any:

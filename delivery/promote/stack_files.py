@@ -11,6 +11,7 @@ from typing import Any, Final
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.promote import lines, release
 from delivery.promote.release import Release
+from delivery.pulumi.project import own_values
 from delivery.repository import Repository
 from infra.settings.bootstrap import BOOTSTRAP
 from infra.settings.model import Settings, SettingsError, parse
@@ -80,12 +81,12 @@ class Files:
     def values(self, name: str, content: bytes) -> dict[str, Any]:
         """Return what a stack's file says, without the namespace."""
         try:
-            config = lines.loaded(content).get("config") or {}
+            document = lines.loaded(content)
         except lines.EditError as error:
             raise CommandError(f"{path(name)}: {error}.") from error
-        if not isinstance(config, Mapping):
+        if not isinstance(document.get("config") or {}, Mapping):
             raise CommandError(f"{path(name)}: config is no object; write it as one.")
-        return {str(key).removeprefix(f"{self.project}:"): value for key, value in config.items()}
+        return own_values(document, self.project)
 
     def releases(self, name: str) -> list[Release]:
         """Return the releases of a stack's file, the present one first, back to where it named no image."""

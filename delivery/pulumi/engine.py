@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO, TypeVar
 
 from delivery.outcome import CommandError
+from delivery.pulumi.installation import REPOSITORY, users_environment
 
 Ended = TypeVar("Ended")
 Child = TypeVar("Child", subprocess.Popen[str], subprocess.Popen[bytes])
@@ -122,6 +123,11 @@ class Engine:
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return ["pulumi", *arguments, *self.options, "--non-interactive"]
+
+
+def users_engine(stack: str, repository: Path = REPOSITORY) -> Engine:
+    """Return the engine for the commands on a repository's stack, in the environment of this machine's user."""
+    return Engine(folder=repository, environment=users_environment(), options=("--stack", stack))
 
 
 def version(engine: Engine) -> str:

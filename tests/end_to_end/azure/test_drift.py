@@ -180,17 +180,18 @@ def test_what_differs_is_found_and_each_line_has_both_ways_out(living: Callable[
     assert {call["operation"] for call in azure.calls()[len(before) :]} <= {"read"}
 
     values = product.values
-    kept = ways_out(found, line(found, "gateway"), values).keep
+    keeps = {line.step.name: out.keep for line, out in zip(found.lines, ways_out(found, values), strict=True)}
+    kept = keeps["gateway"]
     assert kept is not None
     assert not kept.refused
-    refused = ways_out(found, line(found, "tracking"), values).keep
+    refused = keeps["tracking"]
     assert refused is not None
     assert [one.field for one in refused.refused] == ["limits.databasePool"]
-    assert ways_out(found, line(found, "store-account"), values).keep is None
+    assert keeps["store-account"] is None
 
     # To keep: each command's value, by the program, makes what is on Azure.
     for name in ("gateway", "artifacts", "monitoring-workspace", "postgres-server"):
-        keep = ways_out(found, line(found, name), values).keep
+        keep = keeps[name]
         assert keep is not None, name
         assert not keep.refused, keep
         for command in keep.commands:
