@@ -1,0 +1,84 @@
+"""Where the state is, who works on it, and what earlier updates have left in it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from delivery.doctor.checks.check import Finding, failed, ok, some, warning
+from delivery.doctor.facts import Facts, newer
+from delivery.doctor.missing import Missing, known
+from delivery.pulumi.lock import living
+from delivery.recover import state as states
+
+_AZURE_NATIVE: Final = "pulumi-azure-native"
+
+
+def backend(facts: Facts) -> Finding:
+    if isinstance(facts.backend, Missing):
+        return failed(facts.backend.reason, f"pulumi login azblob://{facts.stack}")
+    url = facts.backend
+    if url.startswith("azblob://"):
+        return ok(url)
+    if url.startswith("file://"):
+        return warning(f"{url}: on this machine alone, for trying", f"pulumi login azblob://{facts.stack}")
+    return failed(f"{url}: there is no lease beside it", f"pulumi login azblob://{facts.stack}")
+
+
+def state_is_there(facts: Facts) -> Finding:
+    known(facts.backend)
+    if isinstance(facts.state, Missing):
+        return failed(
+            facts.state.reason,
+            f"pulumi stack init {facts.stack} "
+            f"--secrets-provider azurekeyvault://VAULT.vault.azure.net/keys/pulumi-{facts.stack}",
+        )
+    return ok("can be read")
+
+
+def lock(facts: Facts) -> Finding:
+    held = known(facts.lock)
+    if not held:
+        return ok("free")
+    if pid := living(held):
+        return failed(f"`pulumi` with pid {pid} works on it on this machine; wait until it has ended")
+    return failed(f"{held}; if nothing works on it any more, recover", f"mlflow-platform recover {facts.stack}")
+
+
+def operations(facts: Facts) -> Finding:
+    found = [f"{one.operation} {one.name}" for one in states.pending(known(facts.state))]
+    if found:
+        return failed(f"{some(found)} interrupted", f"mlflow-platform recover {facts.stack}")
+    return ok("no operation was interrupted")
+
+
+def deletions(facts: Facts) -> Finding:
+    resources = (known(facts.state).get("deployment") or {}).get("resources") or ()
+    found = [str(one["urn"]).rpartition("::")[2] for one in resources if one.get("delete")]
+    if found:
+        return warning(
+            f"{some(found)} left to delete by a failed update; the next one tries it again",
+            f"mlflow-platform preview {facts.stack}",
+        )
+    return ok("none is left over")
+
+
+def writer(facts: Facts) -> Finding:
+    manifest = (known(facts.state).get("deployment") or {}).get("manifest") or {}
+    wrote, own = str(manifest.get("version", "")).removeprefix("v"), known(facts.engine)
+    if newer(wrote, own):
+        return failed(f"the state was written by engine {wrote}, this is {own}", "git pull --ff-only && make engine")
+    return ok(f"written by engine {wrote}" if wrote else "empty")
+
+
+def azure_native(facts: Facts) -> Finding:
+    locked = facts.locked.get(_AZURE_NATIVE, "")
+    resources = (known(facts.state).get("deployment") or {}).get("resources") or ()
+    used = {
+        str(one.get("inputs", {}).get("version", ""))
+        for one in resources
+        if one.get("type") == "pulumi:providers:azure-native"
+    }
+    later = [version for version in sorted(used) if newer(version, locked)]
+    if later:
+        return failed(f"the state is of {some(later)}, the lock file of {locked}", "git pull --ff-only && make venv")
+    return ok(f"{locked}, not older than in the state")

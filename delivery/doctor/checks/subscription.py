@@ -1,0 +1,94 @@
+"""What Azure answers about the subscription, its region, and the rights of who is signed in."""
+
+from __future__ import annotations
+
+from components.azure.postgres_size import HighAvailability
+from delivery.doctor.azure import allowed
+from delivery.doctor.checks.check import Finding, Result, azure_settings, failed, ok, some
+from delivery.doctor.facts import Facts
+from delivery.doctor.missing import Missing, known
+
+
+def signed_in(facts: Facts) -> Finding:
+    if isinstance(facts.azure, Missing):
+        return Finding(result=Result.NOT_CHECKED, what=facts.azure.reason, remedies=["az login"])
+    return ok(f"tenant {facts.azure.tenant or 'unknown'}")
+
+
+def subscription(facts: Facts) -> Finding:
+    azure = known(facts.azure)
+    home = known(azure.home)
+    if azure.tenant and home != azure.tenant:
+        return failed(
+            f"{azure.subscription} is of tenant {home}, signed in to {azure.tenant}", f"az login --tenant {home}"
+        )
+    if azure.enabled != "Enabled":
+        return failed(f"{azure.subscription} is {azure.enabled}", "az account list --all --output table")
+    return ok(f"{azure.subscription} of tenant {home}")
+
+
+def providers(facts: Facts) -> Finding:
+    azure = known(facts.azure)
+    found = known(azure.providers)
+    missing = [name for name, state in found.items() if state != "Registered"]
+    if missing:
+        return failed(
+            f"{some(missing)} not registered", *(f"az provider register --namespace {one} --wait" for one in missing)
+        )
+    return ok(f"all {len(found)} are registered")
+
+
+def environments(facts: Facts) -> Finding:
+    azure = known(facts.azure)
+    used, limit = known(azure.environments)
+    said = f"{used} of {limit} in {azure.location}"
+    if azure.first and used >= limit:
+        return failed(
+            f"{said}: no more can be made", f"az containerapp list-usages --location {azure.location} --output table"
+        )
+    return ok(said)
+
+
+def database(facts: Facts) -> Finding:
+    azure, wanted = known(facts.azure), azure_settings(facts)
+    show = f"az postgres flexible-server list-skus --location {azure.location} --output table"
+    if wanted.database.sku not in known(azure.sizes):
+        return failed(f"{azure.location} does not offer {wanted.database.sku} to this subscription", show)
+    if wanted.database.high_availability is HighAvailability.ZONE_REDUNDANT and azure.zones is False:
+        return failed(f"{azure.location} offers no standby in another zone", show)
+    return ok(f"{azure.location} offers {wanted.database.sku}")
+
+
+def names(facts: Facts) -> Finding:
+    azure = known(facts.azure)
+    deleted, taken = known(azure.deleted), known(azure.taken)
+    if deleted:
+        return failed(
+            f"{deleted} is a deleted vault that keeps its name",
+            f"az keyvault recover --name {deleted} --location {azure.location}",
+        )
+    if taken:
+        return failed(
+            some([f"{name} ({why})" for name, why in taken.items()]),
+            f"pulumi config set nameGeneration two -s {facts.stack}",
+        )
+    return ok("free" if azure.first else "made by an earlier up")
+
+
+def rights(facts: Facts) -> Finding:
+    azure = known(facts.azure)
+    wanted = ["Microsoft.App/containerApps/write"]
+    if azure.first:
+        wanted += [
+            "Microsoft.Resources/subscriptions/resourceGroups/write",
+            "Microsoft.Authorization/roleAssignments/write",
+            "Microsoft.Authorization/locks/write",
+        ]
+    missing = [one for one in wanted if not allowed(known(azure.actions), one)]
+    if missing:
+        return failed(
+            f"{some(missing)} not allowed",
+            "az role assignment list --include-inherited --all --output table "
+            '--assignee "$(az ad signed-in-user show --query id --output tsv)"',
+        )
+    return ok("those of a first up" if azure.first else "those of a later up")
