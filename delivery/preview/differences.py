@@ -83,9 +83,11 @@ def within(path: str, outer: str) -> bool:
     return path == outer or path.startswith((f"{outer}.", f"{outer}["))
 
 
-def at(values: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path without lists, ABSENT where there is none."""
+def at(values: Mapping[str, Any], path: str, otherwise: Any = ABSENT) -> Any:
+    """The value at a dotted path without lists, `otherwise` where there is none."""
     value: Any = values
     for key in path.split("."):
-        value = value.get(key, ABSENT) if isinstance(value, Mapping) else ABSENT
+        if not isinstance(value, Mapping) or key not in value:
+            return otherwise
+        value = value[key]
     return value

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from delivery.preview.reasons import Reason, Row
+from delivery.preview.reasons import Fixed, Reason, Row
 from delivery.preview.report import Report
 from delivery.preview.text import plain
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the document's shape; it rises when a key changes its meaning or goes away."""
 
 
@@ -22,7 +22,7 @@ def document(report: Report) -> dict[str, Any]:
         "next": report.next,
         "plan": report.plan or None,
         "reasons": [_reason(one) for one in report.reasons],
-        "fixedOnceCreated": [_row(one) for one in report.fixed],
+        "fixedOnceCreated": [_fixed(one) for one in report.fixed],
         "rows": [_row(one) for one in report.rows],
         "unchanged": plain(report.unchanged),
         "changes": [{"resources": list(one.names), "change": plain(one.what)} for one in report.changes],
@@ -49,6 +49,10 @@ def _reason(reason: Reason) -> dict[str, Any]:
         "remedy": reason.remedy or None,
         "resource": reason.urn.rpartition("::")[2] or None,
     }
+
+
+def _fixed(one: Fixed) -> dict[str, Any]:
+    return {"setting": plain([one.setting]), "value": plain(one.value), "later": plain(one.later)}
 
 
 def _row(row: Row) -> dict[str, Any]:

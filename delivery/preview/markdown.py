@@ -77,7 +77,7 @@ def body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
         yield ""
         yield "| setting | value | to change it later |"
         yield "|---|---|---|"
-        yield from (_line(row.what, row.after, row.now) for row in report.fixed)
+        yield from (_line(one.setting, one.value, one.later) for one in report.fixed)
         yield ""
     if report.rows:
         yield "| | now | after |"

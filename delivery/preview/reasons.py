@@ -28,7 +28,6 @@ class Verdict(enum.IntEnum):
 class Subject(enum.StrEnum):
     """What a reason is about, in the order in which a report tells it."""
 
-    FIXED = "fixed once created"
     DATA = "data resources"
     REFUSAL = "refusals of Azure"
     OUTAGE = "outages"
@@ -60,11 +59,7 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table of what is now and what is after. Its subject counts as changed.
-
-    Of `Subject.FIXED` it is a line of the table of what cannot be changed later: `after` is the value, `now` what a
-    later change takes.
-    """
+    """One line of the table of what is now and what is after. Its subject counts as changed."""
 
     subject: Subject
     what: Part
@@ -72,7 +67,24 @@ class Row:
     after: Phrase
 
 
-Found = Reason | Row
+@dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """One line of the table of what a first deployment decides for good; `later` is what a change of it takes."""
+
+    setting: Part
+    value: Phrase
+    later: Phrase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """What a subject amounts to, in words; a report names it where nothing of that subject changes."""
+
+    subject: Subject
+    words: str
+
+
+Found = Reason | Row | Fixed | Figure
 
 
 class Finding(Protocol):

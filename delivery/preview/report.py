@@ -12,11 +12,9 @@ from delivery.preview.causes import causes
 from delivery.preview.differences import ABSENT, Difference
 from delivery.preview.differences import of as differences
 from delivery.preview.findings import FINDINGS
-from delivery.preview.findings.costs import before_and_after, span
-from delivery.preview.findings.workloads import need
 from delivery.preview.fingerprint import fingerprint, parts
 from delivery.preview.plan import Op, Plan, Step, is_unknown
-from delivery.preview.reasons import Reason, Row, Subject, Verdict, sequence
+from delivery.preview.reasons import Figure, Fixed, Found, Reason, Row, Subject, Verdict, sequence
 from delivery.preview.text import Code, Part, Phrase, Strong, count, tally, value
 
 _ASPECTS: Final = (Subject.DATA, Subject.NETWORK, Subject.RIGHTS, Subject.PROTECTION, Subject.IMAGE)
@@ -70,7 +68,7 @@ class Report:
     title: Sequence[Part]
     reasons: Sequence[Reason]
     rows: Sequence[Row]
-    fixed: Sequence[Row]
+    fixed: Sequence[Fixed]
     unchanged: Phrase
     changes: Sequence[Change]
     counts: Mapping[str, int]
@@ -101,7 +99,8 @@ def report(plan: Plan, source: Source | None = None) -> Report:
     source = source or Source()
     if plan.errors:
         return _not_planned(plan, source)
-    reasons, rows = sequence([found for finding in FINDINGS for found in finding(plan)])
+    found = [one for finding in FINDINGS for one in finding(plan)]
+    reasons, rows = sequence(found)
     changes = plan.changes
     verdict = Verdict.NO_CHANGE if not (changes or reasons) else Verdict.ROUTINE
     verdict = max([verdict, *(reason.verdict for reason in reasons)])
@@ -110,9 +109,9 @@ def report(plan: Plan, source: Source | None = None) -> Report:
         verdict=verdict,
         title=_title(plan, reasons),
         reasons=reasons,
-        rows=_cut([row for row in rows if row.subject is not Subject.FIXED]),
-        fixed=[row for row in rows if row.subject is Subject.FIXED],
-        unchanged=_unchanged(plan, reasons, rows),
+        rows=_cut(rows),
+        fixed=[one for one in found if isinstance(one, Fixed)],
+        unchanged=_unchanged(plan, found),
         changes=_changes(plan),
         counts=_counts(changes),
         resources=len([step for step in plan.steps if step.op not in (Op.DELETE, Op.PENDING)]),
@@ -207,16 +206,13 @@ def _counts(changes: Sequence[Step]) -> dict[str, int]:
     return {op.value: found[op.value] for op in Op if found[op.value]}
 
 
-def _unchanged(plan: Plan, reasons: Sequence[Reason], rows: Sequence[Row]) -> Phrase:
-    touched = {reason.subject for reason in reasons} | {row.subject for row in rows}
+def _unchanged(plan: Plan, found: Sequence[Found]) -> Phrase:
+    touched = {one.subject for one in found if isinstance(one, Reason | Row)}
     same = [aspect.value for aspect in _ASPECTS if aspect not in touched]
-    parts: list[Part] = [", ".join(same)] if same and plan.changes and not plan.empty_before else []
-    if Subject.COST not in touched:
-        parts += [". Cost " if parts else "cost ", f"{span(before_and_after(plan)[1])} USD a month"]
-    found = need(plan)
-    if found is not None and Subject.CONNECTIONS not in touched:
-        parts += [". Connections " if parts else "connections ", f"{found.budget.total:,} of {found.available:,}"]
-    return parts
+    parts = [", ".join(same)] if same and plan.changes and not plan.empty_before else []
+    figures = [one for one in found if isinstance(one, Figure) and one.subject not in touched]
+    parts += [f"{one.subject.value} {one.words}" for one in figures]
+    return [". ".join([*parts[:1], *(f"{part[:1].upper()}{part[1:]}" for part in parts[1:])])] if parts else []
 
 
 def _changes(plan: Plan) -> list[Change]:

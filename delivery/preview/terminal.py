@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from delivery.preview.reasons import Row, Verdict
+from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report
 from delivery.preview.text import Code, Link, Part, Phrase, Strong, count, plain, printable, tally
 from delivery.preview.text import listed as some
@@ -41,10 +41,12 @@ def show(report: Report, *, changes: bool = False, stream: TextIO | None = None)
     if report.fixed:
         console.print()
         console.print("  fixed once created, check these now", style="bold")
-        console.print(_rows([(row.what, row.after, row.now) for row in report.fixed], "value", "to change it later"))
+        console.print(
+            _rows([(one.setting, one.value, one.later) for one in report.fixed], "value", "to change it later")
+        )
     if report.rows:
         console.print()
-        console.print(_rows([_now_and_after(row) for row in report.rows], "now", "after"))
+        console.print(_rows([(row.what, row.now, row.after) for row in report.rows], "now", "after"))
     console.print()
     for line in _summary(report, listed=changes):
         console.print(Padding(line, (0, 0, 0, 2)))
@@ -63,10 +65,6 @@ def _numbered(report: Report) -> Table:
             text.append("\nrun: ").append(printable(reason.remedy), style="cyan")
         table.add_row(str(number), text)
     return table
-
-
-def _now_and_after(row: Row) -> tuple[Part, Phrase, Phrase]:
-    return row.what, row.now, row.after
 
 
 def _rows(rows: Sequence[tuple[Part, Phrase, Phrase]], *columns: str) -> Padding:

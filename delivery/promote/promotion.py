@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from delivery.outcome import CommandError, ExitCode, reported
+from delivery.preview.differences import at
 from delivery.promote import facts, gates, lines, release
 from delivery.promote.evidence import Evidence, Preview
 from delivery.promote.gates import Change
 from delivery.promote.proposal import Proposal
 from delivery.promote.release import Build, Release
 from delivery.promote.stack_files import Files, Stack
-from delivery.promote.travel import at, travelling
+from delivery.promote.travel import travelling
 from delivery.repository import Commit, Repository
 from infra.settings.profiles import ProfileName
 
@@ -76,7 +77,7 @@ def propose(request: Request, files: Files, evidence: Evidence, *, now: datetime
         outcomes=gates.judge(found, accepted=request.accepts, emergency=bool(request.emergency)),
         report=[report.verdict.words, *([": ", *report.title] if report.title else [])],
         commits=_commits(files.repository, target.release, wanted, rollback=request.rollback),
-        travels={key: (at(target.values, key), value) for key, value in travels.items()},
+        travels={key: (at(target.values, key, None), value) for key, value in travels.items()},
         differences=_differences(source.values, values) if source else {},
         emergency=request.emergency,
         read={one.path: one.content for one in (target, source) if one is not None},

@@ -9,10 +9,10 @@ from typing import Final
 from urllib.parse import quote
 
 from delivery.outcome import CommandError
+from delivery.preview.differences import at
 from delivery.preview.text import printable
 from delivery.promote.proposal import Proposal
 from delivery.promote.stack_files import Files
-from delivery.promote.travel import at
 from delivery.repository import GitError, Repository
 
 
@@ -69,7 +69,7 @@ def base(repository: Repository, remote: str, onto: str, *, only_look: bool, not
 
 def link(proposal: Proposal, files: Files, remote: str, onto: str) -> str:
     """Return where the pull request is opened, on GitHub or Azure DevOps; empty for another server."""
-    github = at(files.stack(proposal.target).values, "github.repository")
+    github = at(files.stack(proposal.target).values, "github.repository", None)
     return compare_address(files.repository.address(remote) or "", str(github or ""), onto, proposal.branch)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from components.mlflow.roles import SERVICES
+from delivery.preview.differences import at
 from infra.settings.fields import keys
 from infra.settings.model import KEYS, LimitSettings
 
@@ -62,7 +63,7 @@ def travelling(wanted: Iterable[str], values: Mapping[str, Any], stack: str) -> 
     problems: list[str] = []
     for key in wanted:
         named = [each for each in TRAVEL if each == key or (key == "limits" and each.startswith("limits."))]
-        given = {each: value for each in named if (value := at(values, each)) is not None}
+        given = {each: value for each in named if (value := at(values, each, None)) is not None}
         found |= given
         if not named:
             problems.append(_stays(key))
@@ -70,14 +71,6 @@ def travelling(wanted: Iterable[str], values: Mapping[str, Any], stack: str) -> 
             problems.append(f"--with {key}: stacks/Pulumi.{stack}.yaml does not set it; expected a value to take along")
     if problems:
         raise TravelError("\n".join(problems))
-    return found
-
-
-def at(values: Mapping[str, Any], key: str) -> Any:
-    """Return the value at a key with dots; None if it is not there."""
-    found: Any = values
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
     return found
 
 

@@ -9,7 +9,7 @@ from delivery.cost.estimate import Estimate, estimate
 from delivery.cost.load import IDLE, WORKING
 from delivery.cost.resources import read
 from delivery.preview.plan import Plan, State, Step
-from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
+from delivery.preview.reasons import Figure, Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Strong, count
 
 WORTH_A_DECISION: Final = 1.25
@@ -30,6 +30,7 @@ def costs(plan: Plan) -> Iterator[Found]:
             after=[f"{count(len(after.not_priced), 'resource')}: ", Code(names)],
         )
     if abs(before.idle_usd - after.idle_usd) < _CENT and abs(before.load_usd - after.load_usd) < _CENT:
+        yield Figure(subject=Subject.COST, words=f"{span(after)} USD a month")
         return
     yield Row(
         subject=Subject.COST,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from delivery.preview.differences import ABSENT, at
+from delivery.preview.differences import at
 from delivery.preview.plan import Op, Plan, physical_name
-from delivery.preview.reasons import Found, Row, Subject
+from delivery.preview.reasons import Fixed, Found
 from delivery.preview.text import Code, Phrase, listed, value
 
 _MOVE: Final = "a second stack, and move the data"
@@ -37,17 +37,16 @@ def fixed(plan: Plan) -> Iterator[Found]:
     if not plan.empty_before:
         return
     for setting, kind, path, later in _FIXED:
-        found = [at(step.new, path) for step in plan.of(Op.CREATE) if step.kind == kind]
-        known = [one for one in found if one is not ABSENT and one is not None]
+        found = [at(step.new, path, None) for step in plan.of(Op.CREATE) if step.kind == kind]
+        known = [one for one in found if one is not None]
         if known:
-            yield Row(subject=Subject.FIXED, what=Code(setting), now=[later], after=_shown(known[0]))
+            yield Fixed(setting=Code(setting), value=_shown(known[0]), later=[later])
     names = sorted(physical_name(step.kind, step.new) for step in plan.of(Op.CREATE) if step.kind in _GLOBAL)
     if names:
-        yield Row(
-            subject=Subject.FIXED,
-            what="globally unique names",
-            now=[Code("nameGeneration"), ", and the data is lost"],
-            after=listed(names),
+        yield Fixed(
+            setting="globally unique names",
+            value=listed(names),
+            later=[Code("nameGeneration"), ", and the data is lost"],
         )
 
 

@@ -10,7 +10,7 @@ from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
 from components.mlflow.connections import Budget
 from components.mlflow.roles import WITH_DATABASES, Role
 from delivery.preview.plan import Op, Plan, State, Step
-from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
+from delivery.preview.reasons import Figure, Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Phrase, Strong
 
 APP = "app:ContainerApp"
@@ -37,7 +37,10 @@ def connections(plan: Plan) -> Iterator[Found]:
     old, new = (
         _need(states, servers) for states, servers in zip(_states(plan, APP), _states(plan, _SERVER), strict=True)
     )
-    if new is None or old == new:
+    if new is None:
+        return
+    if old == new:
+        yield Figure(subject=Subject.CONNECTIONS, words=f"{new.budget.total:,} of {new.available:,}")
         return
     yield Row(
         subject=Subject.CONNECTIONS,
@@ -64,11 +67,6 @@ class Need:
 
     budget: Budget
     available: int
-
-
-def need(plan: Plan) -> Need | None:
-    """The connections after the update; None where no service runs."""
-    return _need(_states(plan, APP)[1], _states(plan, _SERVER)[1])
 
 
 def _states(plan: Plan, kind: str) -> tuple[list[State], list[State]]:
