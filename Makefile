@@ -71,7 +71,7 @@ lint: venv ## Check style, types, English, the Containerfile and the workflows
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
-	@$(VENV) -m mypy .
+	@$(VENV) -m mypy --num-workers 2 .
 	@.venv/bin/hadolint runtime/Containerfile
 	@.venv/bin/zizmor --offline --quiet .github/workflows
 	@$(VENV) tools/words.py
