@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from delivery.drift.lines import Drift, both
 from delivery.drift.lines import drift as found
@@ -35,15 +36,20 @@ def blocking(engine: Engine, stack: str) -> list[str]:
     ]
 
 
-def _look(engine: Engine, stack: str) -> Drift:
+def refreshed(engine: Engine, stack: str) -> dict[str, Any]:
+    """Return the engine's document of what Azure has. Raises CommandError where it prints none."""
     result = engine.run("refresh", *DRIFT_FLAGS)
     try:
-        plan = read(json.loads(result.out))
-    except ValueError:
+        return dict(json.loads(result.out))
+    except (ValueError, TypeError):
         raise CommandError(
             f"drift: the engine could not look at stack {stack}. `mlflow-platform recover {stack}` solves what a "
             f"killed update left; a missing login or right is named below.\n{result.text.strip()}"
         ) from None
+
+
+def _look(engine: Engine, stack: str) -> Drift:
+    plan = read(refreshed(engine, stack))
     if plan.errors:
         raise CommandError(f"drift: the engine could not look at stack {stack}.\n{plan.errors[0]}")
     return replace(found(plan), stack=stack)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from delivery.drift.beside import beside, looked
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product, stacks
 from delivery.offline_azure.session import offline as offline_azure
 from delivery.outcome import CommandError, ExitCode, reported
@@ -65,6 +66,9 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --form json.")] = False,
     changes: Annotated[bool, typer.Option("--changes", help="List every resource that changes.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="The engine's own output, with every property.")] = False,
+    no_drift: Annotated[
+        bool, typer.Option("--no-drift", help="Do not look for what differs on Azure already.")
+    ] = False,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the plan to a file too, for `mlflow-platform report`.")
     ] = None,
@@ -75,8 +79,9 @@ def preview(
     """Show what an update of a stack would do on Azure, the worst first.
 
     With --offline no subscription and no login are needed: the report is of a first deployment, or, with --against, of
-    what changed since that revision. Without it, the engine compares with Azure as you are signed in. It fails where
-    the update would be refused or the plan could not be computed.
+    what changed since that revision. Without it, the engine compares with Azure as you are signed in, and looks there
+    for drift, which is named as not from this change. It fails where the update would be refused or the plan could not
+    be computed.
 
     Example: mlflow-platform preview prod --offline --against HEAD
     """
@@ -87,7 +92,7 @@ def preview(
             ExitCode.USAGE,
         )
     written = Written(form=Form.JSON if as_json else form, changes=changes, save=save, outputs=outputs)
-    return show(stack, written, offline=offline, against=against, diff=diff)
+    return show(stack, written, offline=offline, against=against, diff=diff, drift=not no_drift)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +116,13 @@ def show(
     offline: bool,
     against: str = "",
     diff: bool = False,
+    drift: bool = True,
     repository: Path = REPOSITORY,
 ) -> int:
-    """Write the report of a repository's stack; return the exit code. Raises CommandError for no such stack."""
+    """Write the report of a repository's stack; return the exit code. Raises CommandError for no such stack.
+
+    `drift` also looks for what differs on Azure already. Offline nothing does: all of it was brought up just now.
+    """
     refuse(stack, repository)
     written = written or Written()
     if not offline:
@@ -121,7 +130,9 @@ def show(
         if diff:
             return engine.show("preview", "--diff")
         source = Source(head=Repository(repository).head(), engine=version(engine))
-        return write(engine.run("preview", *FLAGS), stack, source, written, repository)
+        result = engine.run("preview", *FLAGS)
+        found = looked(engine, stack) if drift and result.code == 0 else None
+        return write(result, stack, source, written, repository, drift=found)
     # A document goes to stdout alone.
     notices = sys.stdout if written.form is Form.TERMINAL else sys.stderr
     say(_NOTICE, notices)
@@ -135,13 +146,21 @@ def show(
         return write(product.preview(*FLAGS), stack, source, written, repository)
 
 
-def write(result: Result, stack: str, source: Source, written: Written, repository: Path) -> int:
-    """Write the report of what the engine printed; return the exit code."""
+def write(
+    result: Result,
+    stack: str,
+    source: Source,
+    written: Written,
+    repository: Path,
+    *,
+    drift: Mapping[str, Any] | None = None,
+) -> int:
+    """Write the report of what the engine printed; return the exit code. `drift` is what `looked` has returned."""
     printed, error = _printed(result)
     plan = _plan(printed, error, stack)
-    found = report(plan, source)
+    found = report(plan, source, None if drift is None else beside(drift, plan))
     if written.save is not None:
-        saved.save(written.save, stack, printed, error, source)
+        saved.save(written.save, stack, printed, error, source, drift)
     if written.outputs is not None:
         with written.outputs.open("a") as file:
             file.write(f"plan={found.plan}\nchanges={sum(found.counts.values())}\n")

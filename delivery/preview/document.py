@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from delivery.preview.reasons import Fixed, Reason, Row
-from delivery.preview.report import Report
+from delivery.preview.report import Beside, Report
 from delivery.preview.text import plain
 
 VERSION: Final = 2
@@ -26,6 +26,7 @@ def document(report: Report) -> dict[str, Any]:
         "rows": [_row(one) for one in report.rows],
         "unchanged": plain(report.unchanged),
         "changes": [{"resources": list(one.names), "change": plain(one.what)} for one in report.changes],
+        "beside": _beside(report.beside),
         "counts": dict(report.counts),
         "resources": report.resources,
         "unknowns": report.unknowns,
@@ -37,6 +38,17 @@ def document(report: Report) -> dict[str, Any]:
             "offline": report.source.offline,
         },
         "parts": dict(report.parts),
+    }
+
+
+def _beside(found: Beside | None) -> dict[str, Any] | None:
+    """Return what differs on Azure already, None where nobody looked."""
+    if found is None:
+        return None
+    return {
+        "lines": [plain(line) for line in found.lines],
+        "blocking": list(found.blocking),
+        "error": found.error or None,
     }
 
 

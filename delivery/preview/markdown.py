@@ -90,6 +90,11 @@ def body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
     elif report.unchanged:
         yield f"**Unchanged:** {rendered(report.unchanged)}." if report.plan else rendered(report.unchanged)
         yield ""
+    if report.beside is not None and (report.beside.lines or report.beside.error):
+        yield rendered(report.beside.title(report.stack))
+        yield ""
+        yield from (f"- {rendered(line)}" for line in report.beside.shown)
+        yield ""
     if report.changes and lists:
         total = sum(report.counts.values())
         yield from _details(f"{count(total, 'change')}: {tally(report.counts)}", _table(report), form)

@@ -15,7 +15,7 @@ from delivery.preview.findings import FINDINGS
 from delivery.preview.fingerprint import fingerprint, parts
 from delivery.preview.plan import Op, Plan, Step, is_unknown
 from delivery.preview.reasons import Figure, Fixed, Found, Reason, Row, Subject, Verdict, sequence
-from delivery.preview.text import Code, Part, Phrase, Strong, count, tally, value
+from delivery.preview.text import Code, Part, Phrase, Strong, count, listed, tally, value
 
 _ASPECTS: Final = (Subject.DATA, Subject.NETWORK, Subject.RIGHTS, Subject.PROTECTION, Subject.IMAGE)
 """What a report names as unchanged where nothing of it differs; cost and connections come with their figures."""
@@ -55,12 +55,41 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What differs on Azure already and is not from the plan: a line for each resource, the dangerous ones first.
+
+    Updates of the stack wait for those that are `blocking`, by name. `error` says why nobody could look.
+    """
+
+    lines: Sequence[Phrase] = ()
+    blocking: Sequence[str] = ()
+    error: str = ""
+
+    def title(self, stack: str) -> Phrase:
+        """What it is, and what the reader does about it."""
+        if self.error:
+            return [Strong("Drift is not known:"), " ", Code(self.error)]
+        number = len(self.lines)
+        differ = f"{count(number, 'resource')} {'differs' if number == 1 else 'differ'} on Azure"
+        title: list[Part] = [Strong(f"Not from this change: {differ}.")]
+        if self.blocking:
+            title += [" Updates wait until somebody has decided on ", *listed(self.blocking), "."]
+        return [*title, " Both ways out: ", Code(f"mlflow-platform drift {stack}")]
+
+    @property
+    def shown(self) -> Sequence[Phrase]:
+        """At most ROWS of the lines; a last one counts the others."""
+        more = len(self.lines) - ROWS
+        return [*self.lines[:ROWS], [f"and {more} more"]] if more > 0 else self.lines
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """What is reported of one stack's plan, the worst first.
 
     `title` are the headlines; `unchanged` says in one line what stays; `plan` is the fingerprint, empty where no plan
     could be computed, and `parts` has the fingerprint of each resource by its urn. `counts` has the number of resources
-    by what happens to them.
+    by what happens to them. `beside` has the drift, None where nobody looked for it; it is no part of the plan.
     """
 
     stack: str
@@ -77,6 +106,7 @@ class Report:
     plan: str
     source: Source = field(default_factory=Source)
     parts: Mapping[str, str] = field(default_factory=dict)
+    beside: Beside | None = None
 
     @property
     def next(self) -> str:
@@ -94,8 +124,8 @@ class Report:
                 return "Nothing here needs a decision."
 
 
-def report(plan: Plan, source: Source | None = None) -> Report:
-    """Look at a plan under every aspect."""
+def report(plan: Plan, source: Source | None = None, beside: Beside | None = None) -> Report:
+    """Look at a plan under every aspect. `beside` is the drift that somebody has looked for."""
     source = source or Source()
     if plan.errors:
         return _not_planned(plan, source)
@@ -119,6 +149,7 @@ def report(plan: Plan, source: Source | None = None) -> Report:
         plan=fingerprint(plan),
         source=source,
         parts=parts(plan),
+        beside=beside,
     )
 
 
@@ -233,15 +264,20 @@ def _described(step: Step) -> Phrase:
         return [does if step.op is not Op.DELETE else "delete"]
     found = differences(step)
     if step.op in (Op.UPDATE, Op.REPLACE) and found:
-        parts: list[Part] = [Strong("replaced"), ": "] if step.op is Op.REPLACE else []
-        for index, difference in enumerate(found[:_MOST]):
-            parts += ["; " if index else "", Code(difference.path), ": ", *_both(difference)]
-        return [*parts, f" and {len(found) - _MOST} more"] if len(found) > _MOST else parts
+        return [*([Strong("replaced"), ": "] if step.op is Op.REPLACE else []), *each(found, most=_MOST)]
     return [step.op.value, " ", Code(step.kind)] if step.op is Op.CREATE else [step.op.value]
 
 
 _MOST: Final = 6
 """Differences of one resource that a report shows."""
+
+
+def each(found: Sequence[Difference], *, most: int) -> list[Part]:
+    """Return the differences of one resource in words; beyond `most` how many more there are."""
+    parts: list[Part] = []
+    for index, difference in enumerate(found[:most]):
+        parts += ["; " if index else "", Code(difference.path), ": ", *_both(difference)]
+    return [*parts, f" and {len(found) - most} more"] if len(found) > most else parts
 
 
 def _both(difference: Difference) -> list[Part]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from delivery.drift.beside import beside
 from delivery.preview.plan import Plan, PlanError, read
-from delivery.preview.report import Source
+from delivery.preview.report import Beside, Source
 
 VERSION: Final = 1
 LARGEST: Final = 64 * 1024 * 1024
@@ -23,15 +24,26 @@ STACK: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 _LONGEST_SOURCE: Final = 200
 
 
-def save(file: Path, stack: str, printed: Mapping[str, Any] | None, error: str, source: Source) -> None:
-    """Write what the engine printed, or the error that it ended with."""
+def save(
+    file: Path,
+    stack: str,
+    printed: Mapping[str, Any] | None,
+    error: str,
+    source: Source,
+    drift: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what the engine printed, or the error that it ended with.
+
+    `drift` is what `looked` has returned, None where nobody looked.
+    """
     document = {"version": VERSION, "stack": stack, "source": asdict(source), "preview": printed, "error": error}
+    document["drift"] = drift
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document))
 
 
-def load(file: Path) -> tuple[Plan, Source]:
-    """Read it again. Raises PlanError for any other file; nothing in it is trusted."""
+def load(file: Path) -> tuple[Plan, Source, Beside | None]:
+    """Read it again, with the drift beside the plan. Raises PlanError for any other file; nothing in it is trusted."""
     if file.stat().st_size > LARGEST:
         raise PlanError(f"{file.name}: got {file.stat().st_size:,} bytes; expected at most {LARGEST:,}.")
     try:
@@ -45,16 +57,19 @@ def load(file: Path) -> tuple[Plan, Source]:
         raise PlanError(f"{file.name}: expected the name of a stack in `stack`, of lower-case letters, digits and -.")
     source = _source(document.get("source"))
     if document.get("preview") is None:
-        return Plan(stack=stack, steps=(), errors=(str(document.get("error") or "the engine said nothing"),)), source
+        error = str(document.get("error") or "the engine said nothing")
+        return Plan(stack=stack, steps=(), errors=(error,)), source, None
     try:
         plan = read(document["preview"])
-    except PlanError:
-        raise
+        if plan.stack not in ("", stack):
+            raise PlanError(f"`stack` is {stack}, and the plan is of {plan.stack!r}.")
+        plan = replace(plan, stack=stack)
+        drift = document.get("drift")
+        return plan, source, None if drift is None else beside(drift, plan)
+    except PlanError as error:
+        raise PlanError(f"{file.name}: {error}") from None
     except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
-        raise PlanError(f"{file.name}: `preview` is not what the engine prints: {error!r}.") from error
-    if plan.stack not in ("", stack):
-        raise PlanError(f"{file.name}: `stack` is {stack}, and the plan is of {plan.stack!r}.")
-    return Plan(stack=stack, steps=plan.steps, errors=plan.errors, config=plan.config), source
+        raise PlanError(f"{file.name}: this is not what the engine prints: {error!r}.") from error
 
 
 def _source(given: object) -> Source:

@@ -80,11 +80,11 @@ def _read(files: Sequence[Path]) -> tuple[list[Report], list[str]]:
     unread: list[str] = []
     for file in files:
         try:
-            plan, source = load(file)
+            plan, source, beside = load(file)
         except PlanError as error:
             unread.append(str(error))
         else:
-            found.append(reported(plan, source))
+            found.append(reported(plan, source, beside))
     return found, unread
 
 
