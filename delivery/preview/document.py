@@ -8,7 +8,7 @@ from delivery.preview.reasons import Fixed, Reason, Row
 from delivery.preview.report import Beside, Report
 from delivery.preview.text import plain
 
-VERSION: Final = 2
+VERSION: Final = 1
 """Of the document's shape; it rises when a key changes its meaning or goes away."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from delivery.preview.text import Code, Link, Part, Phrase, Strong, printable
+from delivery.preview.text import Code, Part, Phrase, Strong, printable
 
 
 def rendered(of: Phrase, *, table: bool = False) -> str:
@@ -24,8 +24,6 @@ def part(of: Part) -> str:
             return code(words)
         case Strong(words=words):
             return f"**{words.strip()}**" + (" " if words.endswith(" ") else "")
-        case Link(words=words, page=page):
-            return f"[{words}](../{page})"
         case _:
             return of
 

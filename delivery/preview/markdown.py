@@ -72,6 +72,8 @@ def body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
         for number, reason in enumerate(report.reasons, start=1):
             yield f"{'> ' if alert else ''}{number}. {_reason(reason)}"
         yield ""
+        yield f"**Next:** {report.next}"
+        yield ""
     if report.fixed:
         yield "**Fixed once created. Check these now:**"
         yield ""

@@ -117,7 +117,7 @@ class Report:
             case Verdict.REFUSED:
                 return "Change what is refused, then preview again."
             case Verdict.DECIDE:
-                return "Decide whether each numbered reason is meant."
+                return "Decide whether each numbered reason is meant, and approve the plan only if it is."
             case Verdict.NO_CHANGE:
                 return "Nothing is to be done."
             case _:

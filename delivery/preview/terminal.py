@@ -13,7 +13,7 @@ from rich.text import Text
 
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report
-from delivery.preview.text import Code, Link, Part, Phrase, Strong, count, plain, printable, tally
+from delivery.preview.text import Code, Part, Phrase, Strong, count, printable, tally
 from delivery.preview.text import listed as some
 
 _STYLES: Final = {
@@ -110,8 +110,6 @@ def _text(phrase: Phrase) -> Text:
                 found.append(words, style="bold")
             case Code(value=words):
                 found.append(printable(words), style="cyan")
-            case Link():
-                found.append(plain([part]))
             case _:
                 found.append(part)
     return found

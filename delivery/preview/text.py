@@ -36,17 +36,9 @@ class Strong:
     words: str
 
 
-@dataclass(frozen=True)
-class Link:
-    """Words of ours with a page of the repository's docs behind them, such as `docs/azure.md#recover`."""
-
-    words: str
-    page: str
-
-
 # A digest by its first digits, an id of Azure by its last type and name.
 _SHORTENED: Final = re.compile(
-    r"sha256:(?P<digest>[0-9a-f]{8})[0-9a-f]{56}|/subscriptions/[^\s\"]*/(?P<id>[^/\s\"]+/[^/\s\"]+)"
+    r"sha256:(?P<digest>[0-9a-f]{8})[0-9a-f]{56}|/subscriptions/[^\s\"']*/(?P<id>[^/\s\"']+/[^/\s\"',;]+)"
 )
 
 
@@ -54,7 +46,12 @@ def _short(found: re.Match[str]) -> str:
     return f"sha256:{found['digest']}…" if found["digest"] else f"…/{found['id']}"
 
 
-Part = str | Code | Strong | Link
+def shortened(text: str) -> str:
+    """A text of somebody else with its digests and ids of Azure in short."""
+    return _SHORTENED.sub(_short, text)
+
+
+Part = str | Code | Strong
 Phrase = Sequence[Part]
 
 
@@ -72,7 +69,7 @@ def shown(of: Any) -> str:
     text = of if isinstance(of, str) else json.dumps(of, sort_keys=True, default=str)
     if isinstance(of, float) and of.is_integer():
         text = str(int(of))
-    text = _SHORTENED.sub(_short, " ".join(text.split()))
+    text = shortened(" ".join(text.split()))
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
@@ -105,8 +102,6 @@ def _words(part: Part) -> str:
             return printable(words)
         case Strong(words=words):
             return words
-        case Link(words=words, page=page):
-            return f"{words} ({page})"
         case _:
             return part
 

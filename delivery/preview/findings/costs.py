@@ -21,6 +21,7 @@ _CENT = 0.005
 def costs(plan: Plan) -> Iterator[Found]:
     """The month's cost where it changes, with each line that does; and what has no price."""
     before, after = before_and_after(plan)
+    yield from _budget(plan, before, after)
     if {one.resource for one in after.not_priced} != {one.resource for one in before.not_priced}:
         names = ", ".join(one.resource for one in after.not_priced[:6])
         yield Row(
@@ -49,6 +50,31 @@ def costs(plan: Plan) -> Iterator[Found]:
                 f" when idle, +{after.load_usd - before.load_usd:,.0f} at load.",
             ],
         )
+
+
+def _budget(plan: Plan, before: Estimate, after: Estimate) -> Iterator[Found]:
+    """A budget that the estimate exceeds from now on: its notices would come each month, and soon nobody reads them."""
+    for step in plan.steps:
+        now, was = step.new.get("amount"), step.old.get("amount")
+        if step.kind != "consumption:Budget" or now is None or now >= after.load_usd:
+            continue
+        if was is not None and was < before.load_usd:
+            continue
+        yield Reason(
+            subject=Subject.COST,
+            verdict=Verdict.DECIDE,
+            headline="costs more than its budget",
+            phrase=[
+                Strong("The estimate exceeds the budget"),
+                f" of {now:,.0f} USD a month{'' if now < after.idle_usd else ' at load'}: {span(after)}.",
+            ],
+            remedy=f"pulumi config set --path monitoring.monthlyBudget {_next_hundred(after.load_usd)} -s {plan.stack}",
+            urn=step.urn,
+        )
+
+
+def _next_hundred(amount: float) -> int:
+    return (int(amount) // 100 + 1) * 100
 
 
 def before_and_after(plan: Plan) -> tuple[Estimate, Estimate]:

@@ -11,7 +11,7 @@ from delivery.preview.findings.protection import LOCK
 from delivery.preview.findings.rights import ASSIGNMENT
 from delivery.preview.plan import Op, Plan, Step
 from delivery.preview.reasons import Found, Reason, Subject, Verdict
-from delivery.preview.text import Code, Link, Phrase, Strong, count, listed
+from delivery.preview.text import Code, Phrase, Strong, count, listed, shortened
 
 
 def refusals(plan: Plan) -> Iterator[Found]:
@@ -23,7 +23,14 @@ def refusals(plan: Plan) -> Iterator[Found]:
         refused = updates.refusal(versionless(step.type), step.before.id, step.old, step.new, living)
         if refused is not None:
             yield _refusal(
-                step, [Strong("Azure will refuse"), " the change of ", Code(step.name), ": ", Code(refused.message)]
+                step,
+                [
+                    Strong("Azure will refuse"),
+                    " the change of ",
+                    Code(step.name),
+                    ": ",
+                    Code(shortened(refused.message)),
+                ],
             )
     for step, lock in _locked(plan):
         yield _refusal(
@@ -32,11 +39,12 @@ def refusals(plan: Plan) -> Iterator[Found]:
                 Strong("Azure will refuse"),
                 " to delete ",
                 Code(step.name),
+                *([", which an earlier update left,"] if step.op is Op.PENDING else []),
                 " while the lock ",
                 Code(lock.name),
-                " exists. Take the lock off before: ",
-                Link("steps", "docs/azure.md#change-it"),
-                ".",
+                " exists. Take the lock off before, as ",
+                Code("docs/azure.md#change-it"),
+                " says.",
             ],
         )
     protected = [step for step in plan.of(Op.REPLACE, Op.DELETE) if step.protected]
@@ -55,8 +63,13 @@ def refusals(plan: Plan) -> Iterator[Found]:
 
 
 def pending(plan: Plan) -> Iterator[Found]:
-    """Deletions that an earlier update left: the next one tries them again, and a preview says `no change`."""
-    steps = plan.of(Op.PENDING)
+    """Deletions that an earlier update left: the next one tries them again, and a preview says `no change`.
+
+    The engine has no other way to end them: it deletes them first in each update, until one succeeds. Those under a
+    lock are reported as refusals.
+    """
+    locked = {step.urn for step, _ in _locked(plan)}
+    steps = [step for step in plan.of(Op.PENDING) if step.urn not in locked]
     if steps:
         yield Reason(
             subject=Subject.STATE,
@@ -65,9 +78,9 @@ def pending(plan: Plan) -> Iterator[Found]:
             phrase=[
                 "An earlier update failed before it deleted ",
                 *listed(step.name for step in steps),
-                " on Azure. The next update tries it again, and fails again where the reason still stands.",
+                " on Azure. This update deletes it first, and fails again while what stopped it is there, such as a "
+                "lock or a missing right: the output of the failed update names it.",
             ],
-            remedy=f"mlflow-platform recover {plan.stack}",
             urn=steps[0].urn,
         )
 
@@ -88,13 +101,13 @@ def _refusal(step: Step, phrase: Phrase) -> Reason:
 
 
 def _locked(plan: Plan) -> Iterator[tuple[Step, Step]]:
-    """Assignments of roles that go while a lock at or above their scope stays, each with that lock.
+    """Assignments of roles that go, or should have gone, while a lock at or above their scope stays, with that lock.
 
     Other resources under a lock are the protected ones, which the engine refuses already, or their children, which a
     replacement of these takes along.
     """
     locks = [step for step in plan.steps if step.kind == LOCK and step.before and step.op in (Op.SAME, Op.UPDATE)]
-    for step in plan.of(Op.DELETE, Op.REPLACE):
+    for step in plan.of(Op.DELETE, Op.REPLACE, Op.PENDING):
         if step.kind == ASSIGNMENT:
             lock = next((lock for lock in locks if _under(_scope(step.old), _scope(lock.old))), None)
             if lock is not None:

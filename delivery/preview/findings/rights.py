@@ -32,6 +32,14 @@ MAY: Final[Mapping[AzureRole, str]] = {
     AzureRole.STORAGE_BLOB_DELEGATOR: "sign addresses of blobs for others",
 }
 
+# Which role allows all that another one does. Microsoft Learn, "Azure built-in roles".
+_INCLUDES: Final[Mapping[AzureRole, frozenset[AzureRole]]] = {
+    AzureRole.ACR_PUSH: frozenset({AzureRole.ACR_PULL}),
+    AzureRole.CONTRIBUTOR: frozenset({AzureRole.READER, AzureRole.MANAGED_IDENTITY_OPERATOR}),
+    AzureRole.KEY_VAULT_SECRETS_OFFICER: frozenset({AzureRole.KEY_VAULT_SECRETS_USER}),
+    AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR: frozenset({AzureRole.STORAGE_BLOB_DATA_READER}),
+}
+
 # The last two parts of a scope's ARM id, in words. Others are reported by their type and name.
 _SCOPES: Final[Mapping[str, str]] = {
     "resourcegroups": "group",
@@ -52,7 +60,6 @@ class Grant:
     """One right: who has it, what it allows, on what, and whether a condition narrows it."""
 
     who: str
-    role: str
     may: str
     kind: str
     on: str
@@ -87,12 +94,10 @@ def rights(plan: Plan) -> Iterator[Found]:
 
 def grant(state: State, plan: Plan) -> Grant:
     """The right that an assignment is, or was."""
-    role = str(state.inputs.get("roleDefinitionId", "")).rpartition("/")[2].lower()
-    known = next((one for one in AzureRole if one.value == role), None)
+    known = _role(state)
     kind, on = _place(state, plan)
     return Grant(
         who=_holder(state, plan),
-        role=known.name.lower().replace("_", " ") if known else role,
         may=MAY[known] if known else "",
         kind=kind,
         on=on,
@@ -127,12 +132,13 @@ def _assignment(step: Step, plan: Plan) -> Iterator[Found]:
     before = grant(step.before, plan) if step.before else None
     after = grant(step.after, plan) if step.after else None
     if after is not None:
+        headline, words = _named(step)
         yield Reason(
             subject=Subject.RIGHTS,
             verdict=Verdict.DECIDE,
-            headline="grants a right" if before is None else "changes a right",
+            headline=headline,
             phrase=[
-                Strong("A right is granted: " if before is None else "A right changes: "),
+                Strong(words),
                 *after.phrase(),
                 *([". Until now: ", *before.phrase()] if before else []),
                 ".",
@@ -146,6 +152,35 @@ def _assignment(step: Step, plan: Plan) -> Iterator[Found]:
         now=before.phrase() if before else ["none"],
         after=after.phrase() if after else ["none"],
     )
+
+
+def _named(step: Step) -> tuple[str, str]:
+    """A headline and the first words for an assignment that comes or changes."""
+    if step.before is None or step.after is None:
+        return "grants a right", "A right is granted: "
+    if _wider(step.before, step.after):
+        return "widens a right", "A right becomes wider: "
+    return "changes a right", "A right changes: "
+
+
+def _wider(before: State, after: State) -> bool:
+    """Whether somebody may do all that was allowed, and more: by the role, the scope or a condition that goes."""
+    old, new = _role(before), _role(after)
+    includes = old is not None and new is not None and old in _INCLUDES.get(new, ())
+    scopes = [str(state.inputs.get("scope", "")).lower().rstrip("/") for state in (before, after)]
+    conditions = [state.inputs.get("condition") for state in (before, after)]
+    same_or_more = (
+        before.inputs.get("principalId") == after.inputs.get("principalId"),
+        includes or before.inputs.get("roleDefinitionId") == after.inputs.get("roleDefinitionId"),
+        scopes[0] == scopes[1] or scopes[0].startswith(f"{scopes[1]}/"),
+        conditions[1] in (None, conditions[0]),
+    )
+    return all(same_or_more)
+
+
+def _role(state: State) -> AzureRole | None:
+    role = str(state.inputs.get("roleDefinitionId", "")).rpartition("/")[2].lower()
+    return next((one for one in AzureRole if one.value == role), None)
 
 
 def _condition(step: Step) -> Phrase:

@@ -143,10 +143,33 @@ def test_an_update_that_azure_refuses_is_described_with_azures_reason() -> None:
     assert "Storage cannot be reduced" in said(found, Subject.REFUSAL)[0]
 
 
-def test_what_an_earlier_update_left_is_described_with_the_command() -> None:
-    found = of(step("delete-replaced", ASSIGNMENT, "identity-tracking-artifacts", {"scope": _CONTAINER_ID}))
+def test_what_an_earlier_update_left_is_described_with_what_ends_it() -> None:
+    left = step("delete-replaced", ASSIGNMENT, "identity-tracking-artifacts", {"scope": _CONTAINER_ID})
+    found = of(left)
     assert found.verdict is Verdict.DECIDE
-    assert found.reasons[0].remedy == "mlflow-platform recover prod"
+    assert (
+        "This update deletes it first, and fails again while what stopped it is there" in said(found, Subject.STATE)[0]
+    )
+    locked = of(left, same(LOCK, "store-lock", {"scope": _ACCOUNT_ID, "level": "CanNotDelete"}))
+    assert said(locked, Subject.STATE) == []
+    assert said(locked, Subject.REFUSAL) == [
+        "Azure will refuse to delete identity-tracking-artifacts, which an earlier update left, while the lock "
+        "store-lock exists. Take the lock off before, as docs/azure.md#change-it says."
+    ]
+
+
+def test_a_budget_below_the_estimate_is_described_once() -> None:
+    small, large = ({"sku": {"name": f"Standard_D{n}ds_v5"}, "storage": {"storageSizeGB": 128}} for n in (2, 16))
+    made = step("create", "consumption:Budget", "budget", None, {"amount": 100})
+    found = of(made, same(SERVER, "server", small))
+    assert said(found, Subject.COST) == ["The estimate exceeds the budget of 100 USD a month: 160 to 160."]
+    assert found.reasons[0].remedy == "pulumi config set --path monitoring.monthlyBudget 200 -s prod"
+    kept = same("consumption:Budget", "budget", {"amount": 200})
+    grown = of(kept, step("update", SERVER, "server", small, large))
+    assert any("exceeds the budget of 200" in text for text in said(grown, Subject.COST))
+    # What exceeded it before is no news, and what fits is none.
+    for amount, server in ((100, same(SERVER, "server", small)), (200, same(SERVER, "server", small))):
+        assert said(of(same("consumption:Budget", "budget", {"amount": amount}), server), Subject.COST) == []
 
 
 @pytest.mark.parametrize("role", sorted(AzureRole))
@@ -160,6 +183,35 @@ def test_a_role_that_goes_needs_no_decision() -> None:
     found = of(TRACKING, STORE, assignment("delete", AzureRole.READER))
     assert found.verdict is Verdict.ROUTINE
     assert rows(found, Subject.RIGHTS) == [("right", "tracking may read every resource on container mlflow", "none")]
+
+
+WIDER = [
+    (AzureRole.STORAGE_BLOB_DATA_READER, AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR),
+    (AzureRole.KEY_VAULT_SECRETS_USER, AzureRole.KEY_VAULT_SECRETS_OFFICER),
+    (AzureRole.ACR_PULL, AzureRole.ACR_PUSH),
+    (AzureRole.READER, AzureRole.CONTRIBUTOR),
+]
+
+
+@pytest.mark.parametrize(("narrow", "wide"), WIDER)
+def test_a_right_that_becomes_wider_is_described_as_such(narrow: AzureRole, wide: AzureRole) -> None:
+    def found(old: AzureRole, new: AzureRole, before: str, after: str) -> Report:
+        inputs = {"principalId": "p", "roleDefinitionId": f"/x/{old.value}", "scope": before}
+        return of(TRACKING, STORE, assignment("replace", new, after, before=inputs, reasons=["roleAssignmentName"]))
+
+    by_role = found(narrow, wide, _CONTAINER_ID, _CONTAINER_ID)
+    assert plain(by_role.title) == "widens a right"
+    assert said(by_role, Subject.RIGHTS) == [
+        f"A right becomes wider: tracking may {MAY[wide]} on container mlflow. Until now: tracking may {MAY[narrow]} "
+        "on container mlflow."
+    ]
+    assert plain(found(narrow, narrow, _CONTAINER_ID, _GROUP_ID).title) == "widens a right"
+    assert plain(found(wide, narrow, _CONTAINER_ID, _CONTAINER_ID).title) == "changes a right"
+    assert plain(found(narrow, narrow, _GROUP_ID, _CONTAINER_ID).title) == "changes a right"
+    unknown = found(wide, narrow, _CONTAINER_ID, UNKNOWN)
+    assert said(unknown, Subject.RIGHTS)[0].startswith(
+        f"A right changes: tracking may {MAY[narrow]} on resource contai"
+    )
 
 
 def test_an_unknown_role_is_described_as_unknown() -> None:
@@ -184,6 +236,7 @@ def test_a_dropped_condition_is_a_changed_right() -> None:
     after = {key: value for key, value in before.items() if key != "condition"}
     found = of(step("update", ASSIGNMENT, "identity-deploy-rbac", before, after))
     assert "Its condition changes from only these to none." in said(found, Subject.RIGHTS)[0]
+    assert plain(found.title) == "widens a right"
 
 
 def test_another_repository_that_may_sign_in_is_described() -> None:

@@ -113,7 +113,7 @@ def test_the_forms_say_the_same() -> None:
     assert "**REFUSED**" in devops
     assert "<details open>" in markdown(found, Form.SUMMARY)
     text = document(found)
-    assert (text["verdict"], text["stack"], text["version"]) == ("refused", "prod", 2)
+    assert (text["verdict"], text["stack"], text["version"]) == ("refused", "prod", 1)
     assert text["reasons"][0]["subject"] == "data resources"
     assert text["reasons"][0]["resource"] == "server"
     assert json.loads(json.dumps(text)) == text
