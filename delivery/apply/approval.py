@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from delivery.outcome import CommandError, ExitCode
+from delivery.preview import saved
 from delivery.preview.document import VERSION
+from delivery.preview.document import document as of_report
 from delivery.preview.fingerprint import LENGTH
+from delivery.preview.plan import PlanError
+from delivery.preview.report import report
 
 LARGEST_MIB: Final = 16
 """Of a file with a report; one of a first deployment has 0.1."""
@@ -34,7 +38,7 @@ class Approval:
 
 
 def read(given: str, stack: str) -> Approval:
-    """Return the approval for a stack in a fingerprint, or in a file with the JSON of `preview`.
+    """Return the approval for a stack in a fingerprint, or in a file of `preview --json` or `preview --save`.
 
     Raises CommandError for anything else: a fingerprint is never completed, cut or guessed.
     """
@@ -49,6 +53,11 @@ def read(given: str, stack: str) -> Approval:
         document = json.loads(path.read_bytes())
     except ValueError:
         raise _refused(given, "a file that is not JSON", stack) from None
+    if isinstance(document, Mapping) and saved.PRINTED in document:
+        try:
+            document = of_report(report(*saved.load(path)))
+        except PlanError as error:
+            raise _refused(given, f"no saved plan: {str(error).removesuffix('.')}", stack) from None
     return _of(document, given, stack)
 
 
@@ -93,6 +102,6 @@ def _changes(listed: object) -> list[tuple[str, str]]:
 def _refused(given: str, what: str, stack: str) -> CommandError:
     return CommandError(
         f"--approved: got {given!r}, {what}; expected the plan's {LENGTH} hexadecimal digits as `preview` prints them, "
-        f"or a file with its JSON. Run: mlflow-platform preview {stack}",
+        f"or a file of its --json or --save. Run: mlflow-platform preview {stack}",
         ExitCode.USAGE,
     )

@@ -42,7 +42,8 @@ def up(
     approved: Annotated[
         str | None,
         typer.Option(
-            metavar="PLAN", help="On Azure: the approved plan, as `preview` prints it, or a file with its JSON."
+            metavar="PLAN",
+            help="On Azure: the approved plan, as `preview` prints it, or a file of `preview --json` or `--save`.",
         ),
     ] = None,
     config_file: ConfigFile = CONFIG_FILE,

@@ -1,6 +1,7 @@
 """A plan as a file: what the engine printed, and where it comes from. Whoever reads it makes the report himself.
 
 So a job that runs the code of a pull request hands over data only, and the report is made by the base branch's code.
+`up --approved` takes the same file, so that a refusal can show in what the plan differs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from delivery.preview.plan import Plan, PlanError, read
 from delivery.preview.report import Beside, Source
 
 VERSION: Final = 1
+PRINTED: Final = "preview"
+"""The key of what the engine printed."""
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes. A first deployment, with every property twice, takes 5 MB."""
 
@@ -36,7 +39,7 @@ def save(
 
     `drift` is what `looked` has returned, None where nobody looked.
     """
-    document = {"version": VERSION, "stack": stack, "source": asdict(source), "preview": printed, "error": error}
+    document = {"version": VERSION, "stack": stack, "source": asdict(source), PRINTED: printed, "error": error}
     document["drift"] = drift
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document))
@@ -56,11 +59,11 @@ def load(file: Path) -> tuple[Plan, Source, Beside | None]:
     if not isinstance(stack, str) or STACK.fullmatch(stack) is None:
         raise PlanError(f"{file.name}: expected the name of a stack in `stack`, of lower-case letters, digits and -.")
     source = _source(document.get("source"))
-    if document.get("preview") is None:
+    if document.get(PRINTED) is None:
         error = str(document.get("error") or "the engine said nothing")
         return Plan(stack=stack, steps=(), errors=(error,)), source, None
     try:
-        plan = read(document["preview"])
+        plan = read(document[PRINTED])
         if plan.stack not in ("", stack):
             raise PlanError(f"`stack` is {stack}, and the plan is of {plan.stack!r}.")
         plan = replace(plan, stack=stack)
@@ -74,5 +77,5 @@ def load(file: Path) -> tuple[Plan, Source, Beside | None]:
 
 def _source(given: object) -> Source:
     values = given if isinstance(given, Mapping) else {}
-    texts = {key: str(values.get(key) or "")[:_LONGEST_SOURCE] for key in ("head", "base", "against")}
+    texts = {key: str(values.get(key) or "")[:_LONGEST_SOURCE] for key in ("head", "base", "against", "engine")}
     return Source(**texts, offline=values.get("offline") is True)

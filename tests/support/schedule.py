@@ -45,7 +45,6 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/offline_azure/test_postgres.py": False,
     "tests/delivery/offline_azure/test_retrying.py": False,
     "tests/delivery/offline_azure/test_rules.py": False,
-    "tests/delivery/preview/test_beside.py": False,
     "tests/delivery/preview/test_findings.py": False,
     "tests/delivery/preview/test_forms.py": False,
     "tests/delivery/preview/test_plan.py": False,

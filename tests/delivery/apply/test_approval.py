@@ -16,6 +16,7 @@ from delivery.outcome import CommandError, ExitCode
 from delivery.preview.document import document
 from delivery.preview.plan import read
 from delivery.preview.report import Report, Source, report
+from delivery.preview.saved import save
 from delivery.preview.text import plain
 from tests.support.previews import preview, same, step
 
@@ -75,6 +76,24 @@ def test_another_file_is_no_report(text: str, why: str, tmp_path: Path) -> None:
     file = tmp_path / "approved.json"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(CommandError, match=why):
+        approval.read(str(file), "prod")
+
+
+def test_a_saved_plan_says_as_much_as_its_report(tmp_path: Path) -> None:
+    printed = preview(same(ACCOUNT, "store"), tags("one", "b"), tags("two", "b"))
+    file = tmp_path / "plan.json"
+    save(file, "prod", printed, "", Source(head="abc", engine="3.274.1"))
+    assert approval.read(str(file), "prod") == of(APPROVED, tmp_path)
+    with pytest.raises(CommandError, match="a report of stack 'prod'"):
+        approval.read(str(file), "dev")
+    save(file, "prod", printed, "", Source(offline=True))
+    with pytest.raises(CommandError, match="computed offline"):
+        approval.read(str(file), "prod")
+    save(file, "prod", None, "no login", Source())
+    with pytest.raises(CommandError, match="a report without a plan"):
+        approval.read(str(file), "prod")
+    file.write_text('{"version": 1, "stack": "prod", "preview": 7}')
+    with pytest.raises(CommandError, match=r"no saved plan: .*no preview of the engine"):
         approval.read(str(file), "prod")
 
 
