@@ -56,7 +56,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
     "schema": ("delivery.schema.command:schema", "Show what a change of MLflow's version does to the databases."),
-    "image": ("delivery.image.command:app", "Build the image, compare two builds, or run a role from it."),
+    "image": ("delivery.image.command:app", "Build the image, compare two builds, push one, or run a role from it."),
     "reference": (
         "delivery.reference.command:reference",
         "Write docs/configuration.md, docs/guardrails.md and docs/stacks.md from the program.",

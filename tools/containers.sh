@@ -1,8 +1,8 @@
 #!/bin/sh
-# Debian's buildah, podman, runc and debootstrap for the image, where one is missing and this user may install them.
+# Debian's programs for the image, or those that are named, where one is missing and this user may install them.
 set -eu
 missing=
-for program in buildah podman runc debootstrap; do
+for program in ${*:-buildah podman runc skopeo debootstrap}; do
     # Debian keeps some of them in /usr/sbin, which is not on every user's PATH.
     PATH="$PATH:/usr/sbin:/sbin" command -v "$program" > /dev/null || missing="$missing $program"
 done
@@ -14,4 +14,3 @@ fi
 apt-get update -qq > /dev/null
 # shellcheck disable=SC2086 # a list of words
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing > /dev/null
-buildah --version

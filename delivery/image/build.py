@@ -1,8 +1,7 @@
 """Build the image from the checkout into an OCI layout, and say what it is.
 
 The same checkout, base and index of packages give the same digest: files have one fixed time, and nothing of the
-machine gets in. The layout is what a registry is given (`skopeo copy --preserve-digests oci:FOLDER docker://…`), so the
-digest here is the digest there.
+machine gets in. The layout is what `registry.push` copies byte by byte, so the digest here is the digest there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""`mlflow-platform image`: build the image, compare two builds, run a role from it."""
+"""`mlflow-platform image`: build the image, compare two builds, push one to a registry, run a role from it."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,9 @@ import typer
 
 from delivery.image import build as builder
 from delivery.image import compare as comparison
-from delivery.image import container, context
+from delivery.image import container, context, layout, registry
 from delivery.outcome import EXIT_CODES, CommandError, ExitCode
+from delivery.promote.release import REVISION_LABEL
 from delivery.terminal import say
 from tools.steps import Report, ToolError
 
@@ -25,7 +27,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 @app.callback(epilog=EXIT_CODES)
 def image() -> None:
-    """Build the image, compare two builds, or run a role from it.
+    """Build the image, compare two builds, push one to a registry, or run a role from it.
 
     Example: mlflow-platform image build --json
     """
@@ -59,13 +61,42 @@ def compare(first: _Build, second: _Build) -> int:
 
     Example: mlflow-platform image compare first second
     """
-    with _steps():
-        found = comparison.differences(first / "layout", second / "layout")
-    for line in found:
-        say(line)
-    if found:
-        raise CommandError(f"image: {len(found)} differences. Equal commits, bases and locks give equal images")
+    _refuse_differences(first, second)
     say("the same image")
+    return ExitCode.DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def push(
+    builds: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="What `image build --output FOLDER` wrote, once or by several machines."),
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="HOST/REPOSITORY", help="The repository of a registry.")],
+    tag: Annotated[str, typer.Option(help="Its tag there.", show_default="the commit")] = "",
+    outputs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append `name` and `digest`, as to GitHub's GITHUB_OUTPUT.")
+    ] = None,
+) -> int:
+    """Push a build to a registry and print its name with the digest, which is that of the build.
+
+    Of several builds nothing is pushed unless they are the same image. An Azure registry is signed in to as you are
+    signed in to Azure, another one as podman or docker are.
+
+    Example: mlflow-platform image push .local/image --to NAME.azurecr.io/mlflow-platform
+    """
+    first = builds[0]
+    for other in builds[1:]:
+        _refuse_differences(first, other)
+    with _steps() as report:
+        place = registry.Place.named(to)
+        image = layout.read(first / "layout")
+        new = registry.push(first / "layout", place, tag or _revision(image))
+        report(f"{'pushed to' if new else 'already in'} {place}")
+    if outputs is not None:
+        with outputs.open("a") as file:
+            file.write(f"name={place}\ndigest={image.digest}\n")
+    say(f"{place}@{image.digest}")
     return ExitCode.DONE
 
 
@@ -87,6 +118,27 @@ def run(
     """
     with _steps():
         container.replace_this_process(reference, arguments, name=name, memory_mib=memory)
+
+
+def _refuse_differences(first: Path, second: Path) -> None:
+    """Print in what two builds differ. Raises CommandError if they do."""
+    with _steps():
+        found = comparison.differences(first / "layout", second / "layout")
+    for line in found:
+        say(line)
+    if found:
+        raise CommandError(f"image: {len(found)} differences. Equal commits, bases and locks give equal images")
+
+
+def _revision(image: layout.Image) -> str:
+    """The commit that an image is built from. Raises ToolError where there is none, or files differed from it."""
+    revision = str((image.config.get("config", {}).get("Labels") or {}).get(REVISION_LABEL, ""))
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise ToolError(
+            f"got an image of revision {revision or 'none'!r}; expected one that is built from a commit. Commit, run "
+            "`make image`, and push again"
+        )
+    return revision
 
 
 @contextmanager
