@@ -52,6 +52,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/offline_azure/test_server_parameters.py": False,
     "tests/delivery/offline_azure/test_storage_accounts.py": False,
     "tests/delivery/pull_request": False,
+    "tests/delivery/pull_request/test_killed_anywhere.py": True,
     "tests/delivery/promote/test_gates.py": False,
     "tests/delivery/promote/test_lines.py": False,
     "tests/delivery/promote/test_promote_parts.py": False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -27,6 +27,8 @@ class Stored:
     calls: list[str] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
     """Statuses that the next calls are answered with."""
+    watch: Callable[[str], None] = lambda _: None
+    """Called around the work of each call, with "before" and "after"."""
 
     def add_comment(self, pull_request: int, body: str, author: str = BOT) -> dict[str, Any]:
         number = 1000 + sum(len(found) for found in self.comments.values())
@@ -73,7 +75,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(422, {"message": "body is too long"})
         else:
             query = {key: values[0] for key, values in parse_qs(address.query).items()}
-            self._send(*self._route(address.path.removeprefix(f"/repos/{REPOSITORY}"), query, body))
+            self.stored.watch("before")
+            answer = self._route(address.path.removeprefix(f"/repos/{REPOSITORY}"), query, body)
+            self.stored.watch("after")
+            # Nobody may be there any more to hear it.
+            with suppress(ConnectionError):
+                self._send(*answer)
 
     def _route(self, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         routes: dict[str, Callable[[int], tuple[int, Any]]] = {
