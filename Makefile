@@ -1,8 +1,8 @@
 # Every target's one-line description is the text behind its `##`; `make help` prints them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy status dashboard logs smoke env image preview recover test test-quick test-upgrade fuzz \
-	lint format lock toolchain venv engine
+.PHONY: help up down destroy status dashboard logs smoke env image preview recover test test-quick test-upgrade test-aks \
+	fuzz kubernetes kubernetes-programs lint format lock toolchain venv engine
 
 # Any Python from 3.11 on; it only makes the virtual environment.
 PYTHON ?= python3
@@ -53,7 +53,7 @@ recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says wha
 
 test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest -n 3 $(SHARED) --budgets --durations=10 $(TESTS)
+	@$(VENV) -m pytest -n 3 $(SHARED) --budgets --durations=10 -m "not kubernetes" $(TESTS)
 
 test-quick: venv ## Run the tests that start no process: no engine, no database, no gateway (under two minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
@@ -62,6 +62,14 @@ test-quick: venv ## Run the tests that start no process: no engine, no database,
 test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version beside a client that keeps logging (minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m tests.end_to_end.upgrade
+
+test-aks: toolchain kubernetes-programs ## Run the tests on a real Kubernetes; the first run builds it (20 minutes)
+	@$(PYTHON) tools/venv.py --dev > /dev/null
+	@$(VENV) -m pytest -n 2 $(SHARED) --budgets --durations=10 -m kubernetes $(TESTS)
+
+kubernetes: venv kubernetes-programs ## Start a real Kubernetes with simulated nodes until Ctrl-C; prints its KUBECONFIG
+	@$(PYTHON) tools/venv.py --dev > /dev/null
+	@$(VENV) -m tests.support.kubernetes
 
 fuzz: toolchain ## Send wrong requests to a local stack of its own and compare with stock MLflow (SECONDS=300, SEED, JSON=1)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
@@ -93,3 +101,6 @@ venv:
 
 engine:
 	@$(PYTHON) tools/pulumi/engine.py > /dev/null
+
+kubernetes-programs:
+	@$(PYTHON) tools/kubernetes/programs.py > /dev/null

@@ -6,9 +6,9 @@ import functools
 import gc
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -16,6 +16,9 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support import schedule
 from tests.support.ports import first_of_free_ports as first_of_free_ports
 from tests.support.process_guard import allowing_processes, refusing_processes
+
+if TYPE_CHECKING:
+    from tests.support.kubernetes.control_plane import ControlPlane
 
 if threading.current_thread() is threading.main_thread():
     # In the background of a shell SIGINT is ignored, and children inherit that: no process could be interrupted.
@@ -28,6 +31,18 @@ def free_ports() -> Callable[[int], int]:
     return first_of_free_ports
 
 
+@pytest.fixture(scope="session")
+def kubernetes() -> Iterator[ControlPlane]:
+    """A real Kubernetes with an administrator; the tests that ask for it share it, each in namespaces of its own."""
+    from tests.support.kubernetes.control_plane import control_plane
+    from tools.kubernetes import programs
+
+    if names := programs.missing():
+        pytest.fail(f"Kubernetes: {', '.join(names)} not built yet. Run: make test-aks", pytrace=False)
+    with control_plane(programs.cached()) as plane:
+        yield plane
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--budgets", action="store_true", help="print the seconds of each line of .ci/budgets")
 
@@ -37,9 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start processes, and put the longest group first."""
     seconds = _budgets()
     for item in items:
+        assert isinstance(item, pytest.Function)
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has an address in its id, so workers differ in it; give it `ids`.")
-        if schedule.starts_processes(_file(item)):
+        if schedule.KUBERNETES in item.fixturenames:
+            item.add_marker(schedule.KUBERNETES)
+        if schedule.starts_processes(_file(item)) or item.get_closest_marker(schedule.KUBERNETES):
             item.add_marker(schedule.PROCESSES)
     groups = {_file(item): schedule.group(_file(item), seconds) for item in items}
     ranks = {name: rank for rank, name in enumerate(schedule.order(groups.values(), seconds))}

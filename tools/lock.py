@@ -28,7 +28,12 @@ _ENVIRONMENT = (
     ("requirements-local.in", "requirements-local.txt"),
     ("requirements-dev.in", "requirements-dev.txt"),
 )
-_ALONE = (("tools/uv.in", "tools/uv.txt"), ("tools/pulumi/go.in", "tools/pulumi/go.txt"))
+_ALONE = (
+    ("tools/uv.in", "tools/uv.txt"),
+    ("tools/go.in", "tools/go.txt"),
+    ("tools/kubernetes/etcd.in", "tools/kubernetes/etcd.txt"),
+    ("tools/kubernetes/kubectl.in", "tools/kubernetes/kubectl.txt"),
+)
 _OPTIONS = (
     "--universal",
     "--generate-hashes",

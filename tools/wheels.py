@@ -25,9 +25,7 @@ def unpacked(requirements: Path, *, essential: str, report: Report) -> Path:
 
     `essential` is the file inside that is wanted, by relative name.
     """
-    pins = requirements.read_bytes()
     name = requirements.stem
-    directory = cache.root() / name / f"{cache.digest([pins, sys.platform, os.uname().machine])}"
 
     def make(staging: Path) -> None:
         run(
@@ -42,7 +40,13 @@ def unpacked(requirements: Path, *, essential: str, report: Report) -> Path:
             child.rename(staging / child.name)
         (staging / "wheels").rmdir()
 
-    return cache.ensure(directory, make, essential=[essential], report=report)
+    return cache.ensure(directory(requirements), make, essential=[essential], report=report)
+
+
+def directory(requirements: Path) -> Path:
+    """Where the wheels of that file are, or would be, in the cache."""
+    digest = cache.digest([requirements.read_bytes(), sys.platform, os.uname().machine])
+    return cache.root() / requirements.stem / digest
 
 
 _INSTALL = ("install", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile", "--no-input")

@@ -17,6 +17,9 @@ EACH_FILE: Final = "/*"
 PROCESSES: Final = "processes"
 """The marker of tests that may start processes; `make test-quick` leaves them out."""
 
+KUBERNETES: Final = "kubernetes"
+"""The marker of tests that need a real Kubernetes, and the fixture that gives it: `make test-aks` runs them alone."""
+
 STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests": True,
     "tests/components": False,

@@ -16,7 +16,9 @@ PAIRS = {
     "requirements-local.txt": "requirements-local.in",
     "requirements-dev.txt": "requirements-dev.in",
     "tools/uv.txt": "tools/uv.in",
-    "tools/pulumi/go.txt": "tools/pulumi/go.in",
+    "tools/go.txt": "tools/go.in",
+    "tools/kubernetes/etcd.txt": "tools/kubernetes/etcd.in",
+    "tools/kubernetes/kubectl.txt": "tools/kubernetes/kubectl.in",
 }
 
 
