@@ -33,13 +33,16 @@ def free_ports() -> Callable[[int], int]:
 
 @pytest.fixture(scope="session")
 def kubernetes() -> Iterator[ControlPlane]:
-    """A real Kubernetes with an administrator; the tests that ask for it share it, each in namespaces of its own."""
+    """A real Kubernetes, and `alice` of the group `team` beside its administrator.
+
+    The tests that ask for it share it, each in namespaces of its own.
+    """
     from tests.support.kubernetes.control_plane import control_plane
     from tools.kubernetes import programs
 
     if names := programs.missing():
         pytest.fail(f"Kubernetes: {', '.join(names)} not built yet. Run: make test-aks", pytrace=False)
-    with control_plane(programs.cached()) as plane:
+    with control_plane(programs.cached(), users={"alice": ["team"]}) as plane:
         yield plane
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.conftest import CHECKOUT, Tool, is_running, stub, wait_for
+from tools import wheels
 from tools.kubernetes import programs
 
 BUILT = [*programs.SERVERS, "kwok", "pulumi-resource-kubernetes"]
@@ -54,7 +55,7 @@ class Machine:
 
     def put_wheel(self, name: str, essential: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(self.folder / "cache"))
-        directory = programs.wheels.directory(CHECKOUT / "tools" / "kubernetes" / f"{name}.txt")
+        directory = wheels.directory(CHECKOUT / "tools" / "kubernetes" / f"{name}.txt")
         stub(directory / essential, "exit 0")
         (directory / "complete.json").write_text(json.dumps({essential: (directory / essential).stat().st_size}))
 

@@ -28,7 +28,7 @@ _REMEDY = (
 def cached() -> Engine:
     """Where the built engine is, or would be, in the cache."""
     version = pinned_version()
-    recipe = [*golang.pins([_ENGINE, _LANGUAGE]), *golang.RECIPE, platform_name(), *_SCRIPTS]
+    recipe: list[str | bytes] = [*golang.pins([_ENGINE, _LANGUAGE]), *golang.RECIPE, platform_name(), *_SCRIPTS]
     directory = cache.root() / "pulumi" / f"{version}-{cache.digest(recipe)}"
     return Engine(directory=directory, version=version, source="build")
 
