@@ -20,6 +20,7 @@ from components.azure.private_endpoint import PrivateLinkGroup
 _POSTGRES_ZONE_SUFFIX = ".postgres.database.azure.com"
 
 _DELEGATIONS = {
+    SubnetRole.AKS_API: "Microsoft.ContainerService/managedClusters",
     SubnetRole.CONTAINER_APPS: "Microsoft.App/environments",
     SubnetRole.POSTGRES: "Microsoft.DBforPostgreSQL/flexibleServers",
 }

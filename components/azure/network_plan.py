@@ -2,12 +2,14 @@
 
 A subnet in use cannot be moved or resized, so a plan must not change under those that exist. Every subnet gets the
 lowest free range that suits its size, in the order of `SubnetRole`: what is asked for later in that order never moves
-what comes before. Data comes first, because it lives longest; a change of the compute backend moves compute only.
+what comes before. A subnet that is not asked for has its range reserved all the same: whichever backend comes or goes,
+no subnet of another one moves.
 
 Sources on Microsoft Learn, for the smallest sizes and the ranges that are refused: "Virtual network configuration"
 (Container Apps: /27 with workload profiles, which is the only kind planned for here: the /23 environments without them
 are legacy and know neither a NAT gateway nor routes), "Networking overview using VNet integration" (PostgreSQL flexible
-server: /28), "Azure Virtual Network FAQ" (Azure keeps five addresses of each subnet).
+server: /28), "API Server VNet Integration" (AKS: /28 for the API server), "Azure Virtual Network FAQ" (Azure keeps five
+addresses of each subnet).
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class SubnetRole(enum.StrEnum):
     PRIVATE_ENDPOINTS = "private-endpoints"
     CONTAINER_APPS = "container-apps"
     AKS_NODES = "aks-nodes"
-    AKS_PODS = "aks-pods"
+    AKS_API = "aks-api"
+    AKS_INGRESS = "aks-ingress"
 
 
 DEFAULT_PREFIXES: Mapping[SubnetRole, int] = {
@@ -37,7 +40,8 @@ DEFAULT_PREFIXES: Mapping[SubnetRole, int] = {
     # the two subnets above it takes the same /25 that a /27 would.
     SubnetRole.CONTAINER_APPS: 26,
     SubnetRole.AKS_NODES: 26,
-    SubnetRole.AKS_PODS: 24,
+    SubnetRole.AKS_API: 28,
+    SubnetRole.AKS_INGRESS: 28,
 }
 """Prefix lengths that are used where the caller gives none."""
 
@@ -49,12 +53,23 @@ CONTAINER_APPS_SUBNETS: Mapping[SubnetRole, int] = MappingProxyType(
 )
 """The subnets of a network whose services run on Container Apps."""
 
+AKS_SUBNETS: Mapping[SubnetRole, int] = DEFAULT_PREFIXES
+"""The subnets of a network whose services run on AKS: every one, so that a stack that comes from Container Apps loses
+none. A subnet's service link can outlive its environment by days, and Azure then refuses to delete it."""
+
+AKS_POD_RANGE = IPv4Network("100.64.0.0/16")
+"""Addresses of pods, outside of the virtual network: each node takes a /24 of it, so it is enough for 256 nodes."""
+
+AKS_SERVICE_RANGE = IPv4Network("100.65.0.0/20")
+"""Addresses of Kubernetes' services, which no packet on the network ever has."""
+
 _SMALLEST: Mapping[SubnetRole, int] = {
     SubnetRole.POSTGRES: 28,
     SubnetRole.PRIVATE_ENDPOINTS: 29,
     SubnetRole.CONTAINER_APPS: 27,
     SubnetRole.AKS_NODES: 28,
-    SubnetRole.AKS_PODS: 28,
+    SubnetRole.AKS_API: 28,
+    SubnetRole.AKS_INGRESS: 29,
 }
 
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
@@ -86,16 +101,19 @@ class NetworkPlan:
 def plan(cidr: str, prefixes: Mapping[SubnetRole, int]) -> NetworkPlan:
     """Give every subnet its range. `prefixes` says which subnets there are, with their prefix lengths.
 
-    Raises ValueError for a CIDR that is malformed, public, reserved by Container Apps or too small (the message names
-    the smallest prefix that fits), and for a subnet smaller than its service takes.
+    Raises ValueError for a CIDR that is malformed, public, reserved by Container Apps, used by a cluster's pods or
+    services, or too small (the message names the smallest prefix that fits), and for a subnet smaller than its service
+    takes.
     """
     network = _network(cidr)
     wanted = {role: prefixes[role] for role in SubnetRole if role in prefixes}
     for role, prefix in wanted.items():
         if not 8 <= prefix <= _SMALLEST[role]:
             raise ValueError(f"prefix of subnet {role}: /{prefix} was given; allowed are /8 to /{_SMALLEST[role]}.")
-    offsets = _offsets(list(wanted.values()))
-    end = max((offset + _size(prefix) for offset, prefix in zip(offsets, wanted.values(), strict=True)), default=1)
+    if SubnetRole.AKS_NODES in wanted:
+        _check_cluster(network)
+    offsets = _offsets({role: prefixes.get(role, DEFAULT_PREFIXES[role]) for role in SubnetRole})
+    end = max((offsets[role] + _size(prefix) for role, prefix in wanted.items()), default=1)
     if end > network.num_addresses:
         needs = ", ".join(f"{role} /{prefix}" for role, prefix in wanted.items())
         raise ValueError(
@@ -105,10 +123,7 @@ def plan(cidr: str, prefixes: Mapping[SubnetRole, int]) -> NetworkPlan:
     first = int(network.network_address)
     return NetworkPlan(
         cidr=network,
-        subnets={
-            role: IPv4Network((first + offset, prefix))
-            for offset, (role, prefix) in zip(offsets, wanted.items(), strict=True)
-        },
+        subnets={role: IPv4Network((first + offsets[role], prefix)) for role, prefix in wanted.items()},
     )
 
 
@@ -127,15 +142,24 @@ def _network(cidr: str) -> IPv4Network:
     return network
 
 
-def _offsets(prefixes: list[int]) -> list[int]:
+def _check_cluster(network: IPv4Network) -> None:
+    """A pod would not find a host whose address is also a pod's or a service's."""
+    if taken := [str(own) for own in (AKS_POD_RANGE, AKS_SERVICE_RANGE) if network.overlaps(own)]:
+        raise ValueError(
+            f"cidr: {network} overlaps {', '.join(taken)}, which the pods and services of the cluster have; choose "
+            "another range."
+        )
+
+
+def _offsets(prefixes: Mapping[SubnetRole, int]) -> Mapping[SubnetRole, int]:
     """Where each block begins within the network: the lowest aligned place that the earlier ones leave free."""
-    taken: list[range] = []
-    for prefix in prefixes:
-        size = _size(prefix)
-        starts = sorted({0, *(-(-block.stop // size) * size for block in taken)})
-        start = next(s for s in starts if all(s + size <= block.start or block.stop <= s for block in taken))
-        taken.append(range(start, start + size))
-    return [block.start for block in taken]
+    taken: dict[SubnetRole, range] = {}
+    for role, prefix in prefixes.items():
+        size, blocks = _size(prefix), taken.values()
+        starts = sorted({0, *(-(-block.stop // size) * size for block in blocks)})
+        start = next(s for s in starts if all(s + size <= block.start or block.stop <= s for block in blocks))
+        taken[role] = range(start, start + size)
+    return {role: block.start for role, block in taken.items()}
 
 
 def _size(prefix: int) -> int:

@@ -3,7 +3,9 @@
 Sources on Microsoft Learn: "Secure a virtual network in Azure Container Apps with network security groups" (workload
 profiles), "Endpoint reference for Azure Container Registry" (layers come from Azure Storage, unless the registry has
 private endpoints), "Networking overview using VNet integration" (PostgreSQL flexible server: ports 5432 and 6432 within
-its subnet, Storage for the log archive, Entra for sign-in), "Virtual network service tags".
+its subnet, Storage for the log archive, Entra for sign-in), "Virtual network service tags", "Azure CNI Overlay
+networking" (node to node, node to pod, pod to pod), "API Server VNet Integration" (nodes and load balancer to the API
+server), "Load balancer floating IP" (a packet to a Kubernetes load balancer keeps the frontend's address).
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import network
 
-from components.azure.network_plan import NetworkPlan, SubnetRole
+from components.azure.network_plan import AKS_POD_RANGE, NetworkPlan, SubnetRole
 from components.azure.private_endpoint import PrivateLinkGroup
 
-COMPUTE = (SubnetRole.CONTAINER_APPS, SubnetRole.AKS_NODES, SubnetRole.AKS_PODS)
-"""Subnets in which our own processes run."""
+COMPUTE = (SubnetRole.CONTAINER_APPS, SubnetRole.AKS_NODES)
+"""Subnets from whose addresses our own processes call. A pod leaves its cluster with the address of its node."""
 
-_AKS = (SubnetRole.AKS_NODES, SubnetRole.AKS_PODS)
+_PODS = str(AKS_POD_RANGE)
+_API_PORTS = ("443", "4443")
+_API_PROBE_PORT = ("9988",)
 _POSTGRES_PORTS = ("5432",)
 _STANDBY_PORTS = (*_POSTGRES_PORTS, "6432")  # within its subnet, where Azure asks for PgBouncer's port too
 _HTTPS = ("443",)
@@ -70,16 +74,21 @@ def rules(role: SubnetRole, plan: NetworkPlan, traffic: Traffic) -> list[network
     compute = {other: str(plan.subnets[other]) for other in COMPUTE if other in plan.subnets}
     clients = (*traffic.clients,) or ServiceTag.VIRTUAL_NETWORK
     listed: list[_Rule] = []
-    if role in COMPUTE:
-        listed += [
-            _Rule("clients", _IN, _TCP, clients, own, _client_ports(role)),
-            _Rule("load-balancer", _IN, _TCP, ServiceTag.LOAD_BALANCER, own, _probe_ports(role)),
-        ]
-    if role in _AKS:
-        # Nodes and pods talk both ways. Outbound stays open: AKS needs names, which only a firewall can tell apart.
-        listed += [_Rule(f"from-{other}", _IN, _EVERY, compute[other], own) for other in _AKS if other in compute]
+    if role is SubnetRole.AKS_NODES:
+        listed += _into_nodes(own, plan, clients)
+        # Outbound stays open: AKS needs names, which only a firewall can tell apart.
         return _finished(listed, deny=(_IN,))
+    if role is SubnetRole.AKS_API:
+        listed += _into_api_server(own, plan, clients)
+        return _finished(listed, deny=(_IN,))
+    if role is SubnetRole.AKS_INGRESS:
+        listed.append(_Rule("clients", _IN, _TCP, clients, own, _HTTPS))
     if role is SubnetRole.CONTAINER_APPS:
+        listed += [
+            # 31443 is where the environment's edge proxy listens behind its load balancer. Plain HTTP stays closed.
+            _Rule("clients", _IN, _TCP, clients, own, (*_HTTPS, "31443")),
+            _Rule("load-balancer", _IN, _TCP, ServiceTag.LOAD_BALANCER, own, ("30000-32767",)),
+        ]
         listed += [_Rule("itself", way, _EVERY, own, own) for way in (_IN, _OUT)]
         listed += _outbound_of_services(own, plan, traffic)
     if role is SubnetRole.POSTGRES:
@@ -103,6 +112,36 @@ class _Rule:
     destination: pulumi.Input[str]
     ports: tuple[str, ...] = _ANY
     access: network.SecurityRuleAccess = network.SecurityRuleAccess.ALLOW
+
+
+def _into_nodes(own: str, plan: NetworkPlan, clients: str | tuple[str, ...]) -> list[_Rule]:
+    """What reaches nodes, and pods by them. Who may call whom among the pods is the cluster's network policies'."""
+    found = [
+        _Rule("load-balancer", _IN, _TCP, ServiceTag.LOAD_BALANCER, own),
+        _Rule("node-to-node", _IN, _EVERY, own, own),
+        _Rule("node-to-pod", _IN, _EVERY, own, _PODS),
+        _Rule("pod-to-pod", _IN, _EVERY, _PODS, _PODS),
+    ]
+    if ingress := plan.subnets.get(SubnetRole.AKS_INGRESS):
+        # A packet that comes by the load balancer still has the frontend's address.
+        found.append(_Rule("clients", _IN, _TCP, clients, str(ingress), _HTTPS))
+    if api := plan.subnets.get(SubnetRole.AKS_API):
+        # Logs, exec and probes of the kubelet; webhooks of the system's pods.
+        found += [
+            _Rule(f"api-server-to-{name}", _IN, _TCP, str(api), to) for name, to in (("node", own), ("pod", _PODS))
+        ]
+    return found
+
+
+def _into_api_server(own: str, plan: NetworkPlan, clients: str | tuple[str, ...]) -> list[_Rule]:
+    """Who deploys and the cluster's administrators are among the clients."""
+    found = [
+        _Rule("clients", _IN, _TCP, clients, own, _HTTPS),
+        _Rule("load-balancer", _IN, _TCP, ServiceTag.LOAD_BALANCER, own, _API_PROBE_PORT),
+    ]
+    if nodes := plan.subnets.get(SubnetRole.AKS_NODES):
+        found.append(_Rule("from-nodes", _IN, _TCP, str(nodes), own, _API_PORTS))
+    return found
 
 
 def _outbound_of_services(own: str, plan: NetworkPlan, traffic: Traffic) -> list[_Rule]:
@@ -136,15 +175,6 @@ def _in_region(region: pulumi.Input[str]) -> pulumi.Input[str]:
 
 def _to(tag: ServiceTag, own: str) -> _Rule:
     return _Rule(f"to-{tag}", _OUT, _TCP, own, tag.value, _HTTPS)
-
-
-def _client_ports(role: SubnetRole) -> tuple[str, ...]:
-    # 31443 is where the environment's edge proxy listens behind its load balancer. Plain HTTP stays closed.
-    return ("443", "31443") if role is SubnetRole.CONTAINER_APPS else _HTTPS
-
-
-def _probe_ports(role: SubnetRole) -> tuple[str, ...]:
-    return ("30000-32767",) if role is SubnetRole.CONTAINER_APPS else _ANY
 
 
 def _finished(

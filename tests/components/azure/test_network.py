@@ -128,7 +128,9 @@ def test_no_group_lets_the_internet_in_and_each_ends_with_a_refusal(built: Calla
             assert all((part in rule) != (plural in rule) for rule in rules)  # Azure takes one of the two, never none
         last = [rule for rule in rules if rule["priority"] == 4096]
         assert {rule["access"] for rule in last} == {"Deny"}
-        assert {rule["direction"] for rule in last} == ({"Inbound"} if "aks" in name else {"Inbound", "Outbound"})
+        assert {rule["direction"] for rule in last} == (
+            {"Inbound"} if name in ("net-aks-nodes-rules", "net-aks-api-rules") else {"Inbound", "Outbound"}
+        )
         inbound = [rule for rule in rules if rule["direction"] == "Inbound" and rule["access"] == "Allow"]
         assert not {rule.get("sourceAddressPrefix") for rule in inbound} & {"*", "Internet", "0.0.0.0/0"}
 
@@ -143,6 +145,41 @@ def test_the_database_takes_its_ports_from_compute_only(built: Callable[..., Gra
 def test_endpoints_answer_compute_and_call_nobody(built: Callable[..., Graph]) -> None:
     assert allowed(built(), "private-endpoints", "Inbound") == {"from-container-apps-inbound": ("10.20.0.64/26", "443")}
     assert allowed(built(), "private-endpoints", "Outbound") == {}
+
+
+def flows(graph: Graph, subnet: str) -> dict[str, tuple[str, str, str]]:
+    """What may enter a subnet: name to (source, destination, ports)."""
+    rules = {rule["name"]: rule for rule in graph.inputs(f"net-{subnet}-rules")["securityRules"]}
+    entering = allowed(graph, subnet, "Inbound")
+    return {name: (peer, rules[name]["destinationAddressPrefix"], ports) for name, (peer, ports) in entering.items()}
+
+
+def test_a_cluster_whose_pods_have_addresses_of_their_own_works_behind_its_groups(built: Callable[..., Graph]) -> None:
+    """Node to node, node to pod and pod to pod: behind a refusal of all else, a cluster without them is broken."""
+    graph = built(subnets=dict(DEFAULT_PREFIXES), client_ranges=("10.9.0.0/24", "10.10.0.0/16"))
+    nodes, pods, api, ingress = "10.20.0.128/26", "100.64.0.0/16", "10.20.0.16/28", "10.20.0.192/28"
+    clients = "10.9.0.0/24,10.10.0.0/16"
+    assert flows(graph, "aks-nodes") == {
+        "clients-inbound": (clients, ingress, "443"),
+        "load-balancer-inbound": ("AzureLoadBalancer", nodes, "*"),
+        "node-to-node-inbound": (nodes, nodes, "*"),
+        "node-to-pod-inbound": (nodes, pods, "*"),
+        "pod-to-pod-inbound": (pods, pods, "*"),
+        "api-server-to-node-inbound": (api, nodes, "*"),
+        "api-server-to-pod-inbound": (api, pods, "*"),
+    }
+    assert flows(graph, "aks-api") == {
+        "clients-inbound": (clients, api, "443"),
+        "load-balancer-inbound": ("AzureLoadBalancer", api, "9988"),
+        "from-nodes-inbound": (nodes, api, "443,4443"),
+    }
+    assert flows(graph, "aks-ingress") == {"clients-inbound": (clients, ingress, "443")}
+    # Pods call with the address of their node.
+    assert flows(graph, "postgres")["from-aks-nodes-inbound"] == (nodes, "10.20.0.0/28", "5432")
+    assert flows(graph, "private-endpoints")["from-aks-nodes-inbound"] == (nodes, "10.20.0.32/27", "443")
+    assert graph.inputs("net-aks-api")["delegations"] == [
+        {"name": "service", "serviceName": "Microsoft.ContainerService/managedClusters"}
+    ]
 
 
 HUB = "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub"
@@ -215,7 +252,7 @@ def test_only_the_given_ranges_call_the_gateway(built: Callable[..., Graph]) -> 
 def test_a_fixed_address_serves_compute_alone(built: Callable[..., Graph], protect: bool) -> None:
     graph = built(fixed_outbound_address=True, protect=protect, cidr="10.20.0.0/22", subnets=dict(DEFAULT_PREFIXES))
     served = {name for name in graph.of_type("azure-native:network:Subnet") if "natGateway" in graph.inputs(name)}
-    assert served == {"net-container-apps", "net-aks-nodes", "net-aks-pods"}
+    assert served == {"net-container-apps", "net-aks-nodes"}
     address = graph.inputs("net-outbound-address")
     assert (address["publicIPAllocationMethod"], address["sku"]["name"]) == ("Static", "Standard")
     assert graph.options("net-outbound-address").protect is protect

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from components.azure.network_plan import DEFAULT_PREFIXES, SubnetRole, plan
+from components.azure.network_plan import AKS_SUBNETS, CONTAINER_APPS_SUBNETS, DEFAULT_PREFIXES, SubnetRole, plan
+from infra.settings.profiles import PROFILES
 
 sizes = st.dictionaries(st.sampled_from(list(SubnetRole)), st.integers(19, 27), min_size=1)
 
@@ -66,6 +67,58 @@ def test_the_defaults_of_container_apps_fit_a_25() -> None:
         "private-endpoints": "10.20.0.32/27",
         "container-apps": "10.20.0.64/26",
     }
+
+
+# Written down from the plans of the stacks before there were subnets for AKS: in use, none of them can move.
+STACKS_OF_CONTAINER_APPS = {
+    "10.40.0.0/24": {
+        "postgres": "10.40.0.0/28",
+        "private-endpoints": "10.40.0.32/27",
+        "container-apps": "10.40.0.64/26",
+    },
+    "10.40.1.0/24": {
+        "postgres": "10.40.1.0/28",
+        "private-endpoints": "10.40.1.32/27",
+        "container-apps": "10.40.1.64/26",
+    },
+    "10.40.2.0/24": {
+        "postgres": "10.40.2.0/28",
+        "private-endpoints": "10.40.2.32/27",
+        "container-apps": "10.40.2.64/26",
+    },
+}
+
+
+def test_stacks_on_container_apps_have_the_ranges_that_they_have() -> None:
+    cidrs = [profile.azure.network.cidr for profile in PROFILES.values() if profile.azure]
+    found = {cidr: plan(cidr, CONTAINER_APPS_SUBNETS).subnets for cidr in cidrs}
+    written = {cidr: {role.value: str(of) for role, of in subnets.items()} for cidr, subnets in found.items()}
+    assert written == STACKS_OF_CONTAINER_APPS
+
+
+def test_aks_finds_its_place_in_the_same_24_and_moves_nothing() -> None:
+    planned = {role.value: str(of) for role, of in plan("10.40.0.0/24", AKS_SUBNETS).subnets.items()}
+    assert planned == STACKS_OF_CONTAINER_APPS["10.40.0.0/24"] | {
+        "aks-nodes": "10.40.0.128/26",
+        "aks-api": "10.40.0.16/28",
+        "aks-ingress": "10.40.0.192/28",
+    }
+
+
+@pytest.mark.parametrize("left", SubnetRole)
+def test_a_subnet_that_is_left_out_moves_no_other(left: SubnetRole) -> None:
+    whole = plan("10.0.0.0/8", DEFAULT_PREFIXES).subnets
+    without = plan("10.0.0.0/8", {role: size for role, size in DEFAULT_PREFIXES.items() if role is not left}).subnets
+    assert without == {role: of for role, of in whole.items() if role is not left}
+
+
+@pytest.mark.parametrize(
+    ("cidr", "says"), [("100.64.3.0/24", "overlaps 100.64.0.0/16"), ("100.65.8.0/24", "overlaps 100.65.0.0/20")]
+)
+def test_a_network_with_the_addresses_of_pods_or_services_is_refused(cidr: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        plan(cidr, AKS_SUBNETS)
+    assert plan(cidr, CONTAINER_APPS_SUBNETS)
 
 
 @pytest.mark.parametrize(
