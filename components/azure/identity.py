@@ -78,6 +78,17 @@ class FederatedSubject:
             issuer=f"{AZURE_DEVOPS_ISSUER}/{organization_id.lower()}",
         )
 
+    @classmethod
+    def service_account(
+        cls, *, issuer: pulumi.Input[str], namespace: str, account: str, cluster: str
+    ) -> FederatedSubject:
+        """Pods of a Kubernetes cluster that run as one account of a namespace. `cluster` names the credential.
+
+        A cluster beside it, with the same account, gets a credential of its own. Source, Microsoft Learn: "Use
+        Microsoft Entra Workload ID with AKS".
+        """
+        return cls(label=f"{cluster}-{account}", subject=f"system:serviceaccount:{namespace}:{account}", issuer=issuer)
+
     @property
     def credential_name(self) -> str:
         """Physical name: readable, legal, and different for two subjects (3 to 120 letters, digits, `-` and `_`)."""
@@ -135,28 +146,34 @@ class Identity(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlflow:azure:Identity", name, {}, opts)
+        self._own_name, self._args = name, args
+        self._credentials: list[pulumi.Resource] = []
         identity = self._found(name, args) if args.exists else self._created(name, args)
-        previous: list[pulumi.Resource] = []
-        for subject in args.federated:
-            credential = managedidentity.FederatedIdentityCredential(
-                f"{name}-{subject.credential_name}",
-                federated_identity_credential_resource_name=subject.credential_name,
-                resource_name_=identity.name,
-                resource_group_name=args.resource_group_name,
-                issuer=subject.issuer,
-                subject=subject.subject,
-                audiences=[subject.audience],
-                # One after the other: Azure refuses two writes to the credentials of one identity at the same time.
-                opts=pulumi.ResourceOptions(parent=self, depends_on=previous),
-            )
-            previous = [credential]
         self.id = identity.id
         self.client_id = identity.client_id
         self.principal_id = identity.principal_id
         self.name = identity.name
+        for subject in args.federated:
+            self.federate(subject)
         self.register_outputs(
             {"id": self.id, "client_id": self.client_id, "principal_id": self.principal_id, "name": self.name}
         )
+
+    def federate(self, subject: FederatedSubject) -> managedidentity.FederatedIdentityCredential:
+        """Let a subject act as the identity: for one whose issuer comes later than the identity, such as a cluster."""
+        credential = managedidentity.FederatedIdentityCredential(
+            f"{self._own_name}-{subject.credential_name}",
+            federated_identity_credential_resource_name=subject.credential_name,
+            resource_name_=self.name,
+            resource_group_name=self._args.resource_group_name,
+            issuer=subject.issuer,
+            subject=subject.subject,
+            audiences=[subject.audience],
+            # One after the other: Azure refuses two writes to the credentials of one identity at the same time.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=self._credentials[-1:]),
+        )
+        self._credentials.append(credential)
+        return credential
 
     def _created(self, name: str, args: IdentityArgs) -> managedidentity.UserAssignedIdentity:
         return managedidentity.UserAssignedIdentity(

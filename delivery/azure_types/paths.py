@@ -34,6 +34,9 @@ _PATHS: Final[Mapping[str, str]] = {
     "containerservice:AgentPool": (
         "Microsoft.ContainerService/managedClusters/{resourceName}/agentPools/{agentPoolName}"
     ),
+    "containerservice:MaintenanceConfiguration": (
+        "Microsoft.ContainerService/managedClusters/{resourceName}/maintenanceConfigurations/{configName}"
+    ),
     "containerservice:ManagedCluster": "Microsoft.ContainerService/managedClusters/{resourceName}",
     "dbforpostgresql:AdministratorsMicrosoftEntra": (
         "Microsoft.DBforPostgreSQL/flexibleServers/{serverName}/administrators/{objectId}"

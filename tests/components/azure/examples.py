@@ -12,6 +12,8 @@ from typing import Any
 
 import pulumi
 
+from components.azure.aks_cluster import AksCluster, AksClusterArgs, ClusterIdentities, Maintenance
+from components.azure.aks_node_pool import NodePool
 from components.azure.artifact_store import ArtifactStore, ArtifactStoreArgs, Redundancy
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
 from components.azure.container_registry import ContainerRegistry, ContainerRegistryArgs
@@ -117,6 +119,28 @@ def _environment(name: str, **more: Any) -> ContainerAppsEnvironment:
     return ContainerAppsEnvironment(name, ContainerAppsEnvironmentArgs(**args))
 
 
+def _cluster(name: str, **more: Any) -> AksCluster:
+    identity = f"{PROVIDERS}/Microsoft.ManagedIdentity/userAssignedIdentities"
+    args: dict[str, Any] = {
+        **_watched(),
+        "cluster_name": f"aks-{name}",
+        "kubernetes_version": "1.36",
+        "subscription_id": SUBSCRIPTION_ID,
+        "tenant_id": TENANT_ID,
+        **{f"{role}_subnet_id": f"{NETWORK}/subnets/aks-{role}s-{name}" for role in ("node", "api", "ingress")},
+        "identities": ClusterIdentities(
+            control_plane_id=f"{identity}/id-{name}-cluster",
+            control_plane_principal_id="11111111-2222-3333-4444-555555555555",
+            kubelet_id=f"{identity}/id-{name}-nodes",
+            kubelet_client_id="21111111-2222-3333-4444-555555555555",
+            kubelet_principal_id="31111111-2222-3333-4444-555555555555",
+        ),
+        "system": NodePool(name="system"),
+        **more,
+    }
+    return AksCluster(name, AksClusterArgs(**args))
+
+
 def _budget(name: str) -> BudgetArgs:
     return BudgetArgs(name=f"budget-{name}", scope=GROUP, amount=200)
 
@@ -148,7 +172,20 @@ _EVERYTHING_OF_A_SERVER = {
 }
 _SUBJECTS = [FederatedSubject.github_environment("acme/mlflow", stack) for stack in ("prod", "prod-preview")]
 
+_EVERYTHING_OF_A_CLUSTER = {
+    "system": NodePool(name="system", minimum=3, maximum=3, zones=("1", "2", "3")),
+    "workloads": [NodePool(name="work", vm_size="Standard_D4ads_v5", minimum=3, maximum=12, zones=("1", "2", "3"))],
+    "maintenance": Maintenance(hour=20),
+    "nat_gateway": True,
+    "protect": True,
+}
+
 EXAMPLES: Mapping[type[pulumi.ComponentResource], Mapping[str, Example]] = {
+    AksCluster: {
+        "defaults": _cluster,
+        "max": lambda name: _cluster(name, **_EVERYTHING_OF_A_CLUSTER),
+        "public": lambda name: _cluster(name, private=False, authorized_ranges=("20.1.2.3/32",), uptime_sla=False),
+    },
     ArtifactStore: {
         "defaults": lambda name: _store(name, protect=False),
         "max": lambda name: _store(name, **_EVERYTHING_OF_A_STORE),

@@ -89,3 +89,29 @@ def test_a_colon_cannot_pass_for_another_environment() -> None:
 def test_what_would_open_too_much_or_could_not_work_is_refused(make: Callable[[], object], says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         make()
+
+
+def test_a_clusters_pods_sign_in_by_the_issuer_that_comes_later() -> None:
+    """One credential for each cluster: the pods of the next one sign in while those of the previous one still run."""
+
+    def program() -> None:
+        made = Identity("one", arguments())
+        for cluster in ("aks-dev-blue", "aks-dev-green"):
+            made.federate(
+                FederatedSubject.service_account(
+                    issuer=f"https://issuer/{cluster}", namespace="shop", account="api", cluster=cluster
+                )
+            )
+
+    graph = record(program, preview=False)
+    first, second = graph.of_type("azure-native:managedidentity:FederatedIdentityCredential")
+    assert graph.inputs(first)["subject"] == graph.inputs(second)["subject"] == "system:serviceaccount:shop:api"
+    assert [graph.inputs(name)["issuer"] for name in (first, second)] == [
+        "https://issuer/aks-dev-blue",
+        "https://issuer/aks-dev-green",
+    ]
+    names = [graph.inputs(name)["federatedIdentityCredentialResourceName"] for name in (first, second)]
+    assert names[0].startswith("aks-dev-blue-api-")
+    assert names[1].startswith("aks-dev-green-api-")
+    # Azure refuses two writes to one identity's credentials at the same time.
+    assert first in graph.dependencies(second)

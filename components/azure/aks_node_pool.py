@@ -1,0 +1,63 @@
+"""The size of a cluster's node pools, checked before anything is made. Pure.
+
+Sources, Microsoft Learn: "Use ephemeral OS disks with AKS" (the disk fits the size's temporary storage), "Dadsv5
+series" (sizes and temporary storage), "Create node pools for a cluster in AKS" (names), "Use system node
+pools in AKS" (system pools: at least two cores, no B series).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
+_MOST_NODES = 100
+
+# Temporary storage in GiB, on which the OS disk is. Of B series the processor's credits run out under load.
+_TEMPORARY_GIB: Mapping[str, int] = {
+    "Standard_D2ads_v5": 75,
+    "Standard_D4ads_v5": 150,
+    "Standard_D8ads_v5": 300,
+    "Standard_D16ads_v5": 600,
+}
+# Images and emptyDir share the OS disk: as large as AKS makes one by itself, where that fits.
+_WANTED_GIB = 128
+_LEFT_GIB = 11
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePool:
+    """Between `minimum` and `maximum` nodes of one size; the cluster's autoscaler chooses. All of it is plain.
+
+    `name`: 1 to 12 lower-case letters and digits. `zones` spread the nodes, none where the region has no zones. Another
+    `vm_size` recreates the pool. Raises ValueError.
+    """
+
+    name: str
+    vm_size: str = "Standard_D2ads_v5"
+    minimum: int = 2
+    maximum: int = 3
+    zones: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"NodePool.name: got {self.name!r}; expected 1 to 12 lower-case letters and digits, a letter first. "
+                "Choose another."
+            )
+        if self.vm_size not in _TEMPORARY_GIB:
+            raise ValueError(
+                f"NodePool.vm_size: got {self.vm_size!r}; expected one of {', '.join(_TEMPORARY_GIB)}, which hold "
+                "their OS disk themselves. Choose one of them."
+            )
+        if not 1 <= self.minimum <= self.maximum <= _MOST_NODES:
+            raise ValueError(
+                f"NodePool.minimum, maximum: got {self.minimum} and {self.maximum}; expected 1 to {_MOST_NODES}, the "
+                "minimum no larger than the maximum. Correct them."
+            )
+
+    @property
+    def os_disk_gib(self) -> int:
+        """The size of the OS disk, which is on the node itself and goes with it."""
+        return min(_WANTED_GIB, _TEMPORARY_GIB[self.vm_size] - _LEFT_GIB)
