@@ -229,8 +229,7 @@ class AksCluster(pulumi.ComponentResource):
         self.id = cluster.id
         self.name = cluster.name
         # With the id, which no preview of a new cluster knows: of the profile it knows the input alone, without a URL.
-        known = cluster.id.apply(lambda _: cluster.oidc_issuer_profile)
-        self.issuer = known.apply(lambda profile: str(profile.issuer_url))
+        self.issuer = cluster.id.apply(lambda _: cluster.oidc_issuer_profile.apply(_issuer))
         self.register_outputs({"id": self.id, "name": self.name, "issuer": self.issuer})
 
     def _rights(self, name: str, args: AksClusterArgs) -> list[pulumi.Resource]:
@@ -253,6 +252,11 @@ class AksCluster(pulumi.ComponentResource):
             )
             for key, (scope, role) in scopes.items()
         ]
+
+
+def _issuer(profile: aks.outputs.ManagedClusterOIDCIssuerProfileResponse | None) -> str:
+    """Optional in the SDK: a cluster that has its issuer switched off has none."""
+    return str(profile and profile.issuer_url)
 
 
 def _check_range(given: str) -> None:

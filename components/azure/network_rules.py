@@ -115,7 +115,7 @@ class _Rule:
 
 
 def _into_nodes(own: str, plan: NetworkPlan, clients: str | tuple[str, ...]) -> list[_Rule]:
-    """What reaches nodes, and pods by them. Who may call whom among the pods is the cluster's network policies'."""
+    """What reaches nodes, and pods by them. Calls between pods are the matter of network policies in the cluster."""
     found = [
         _Rule("load-balancer", _IN, _TCP, ServiceTag.LOAD_BALANCER, own),
         _Rule("node-to-node", _IN, _EVERY, own, own),

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from components.azure.aks_cluster import Maintenance
+from components.azure.aks_cluster import AksCluster, Maintenance
 from components.azure.aks_node_pool import NodePool
 from components.azure.roles import AzureRole
-from tests.components.azure.examples import EXAMPLES, NETWORK, AksCluster, _cluster
+from tests.components.azure.examples import EXAMPLES, NETWORK, _cluster
 from tests.support.recorder import Graph, record, shared
 
 

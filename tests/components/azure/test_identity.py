@@ -92,7 +92,7 @@ def test_what_would_open_too_much_or_could_not_work_is_refused(make: Callable[[]
 
 
 def test_a_clusters_pods_sign_in_by_the_issuer_that_comes_later() -> None:
-    """One credential for each cluster: the pods of the next one sign in while those of the previous one still run."""
+    """One credential for each cluster: the pods of the next one sign in beside those of the previous one."""
 
     def program() -> None:
         made = Identity("one", arguments())
