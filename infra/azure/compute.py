@@ -14,8 +14,8 @@ from components.azure.log_table import CONTAINER_APPS_CONSOLE, LogTable
 from components.azure.network_plan import CONTAINER_APPS_SUBNETS, SubnetRole
 from components.compute.container_apps import rendering
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
-from components.compute.container_apps.image import Image
 from components.compute.contract import Compute, Ingress
+from components.compute.image import Image
 from components.mlflow.roles import Role
 from infra.azure.data import Data
 from infra.azure.foundation import Foundation

@@ -6,23 +6,19 @@ import pulumi
 
 from components.azure.image_import import ImageImport
 from components.azure.network import ZoneRole
-from components.compute.container_apps.image import Image
-from components.compute.contract import Ingress, WorkloadIdentity
+from components.compute.contract import WorkloadIdentity
+from components.compute.image import Image
 from components.mlflow.platform import PlatformArgs
-from components.mlflow.topology import DataAddresses, Topology
+from components.mlflow.topology import DataAddresses
 from infra import tags
 from infra.azure.access import admit_workflows, grant_access
 from infra.azure.compute import KINDS
 from infra.azure.data import Data, create_data_plane
-from infra.azure.foundation import Foundation, create_foundation
+from infra.azure.foundation import create_foundation
+from infra.azure.services import POSTGRES_PORT, SSLMODE, topology
 from infra.settings.azure import AzureSettings, ImageSettings
 from infra.settings.model import Settings
 from infra.stack import Stack
-
-# Each container has a network of its own.
-_PORT = 8080
-_METRICS_PORT = 8081
-_POSTGRES_PORT = 5432
 
 
 def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
@@ -41,7 +37,25 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
         image = Image(server=data.images.login_server, repository=azure.image.repository, digest=azure.image.digest)
         platform = PlatformArgs(
             compute=place.backend(data, image, [*granted, *_imported(data, azure.image)]),
-            topology=_topology(settings, azure, base, data, host),
+            topology=topology(
+                settings,
+                identities={
+                    role: WorkloadIdentity(
+                        name=base.names.identity(role),
+                        client_id=identity.client_id,
+                        principal_id=identity.principal_id,
+                    )
+                    for role, identity in base.identities.items()
+                },
+                data=DataAddresses(
+                    database_host=pulumi.Output.concat(data.postgres.host, f":{POSTGRES_PORT}"),
+                    sslmode=SSLMODE,
+                    blob_container_url=data.store.container_url,
+                    key_vault_url=data.vault.url,
+                ),
+                host=host,
+                clients_reach_blob=azure.storage.clients_reach_blob,
+            ),
             data=[data.postgres, data.store, data.vault, *data.endpoints, *granted],
         )
     outputs = {
@@ -71,29 +85,3 @@ def _imported(data: Data, image: ImageSettings) -> list[pulumi.Resource]:
             source=image.source,
         )
     ]
-
-
-def _topology(
-    settings: Settings, azure: AzureSettings, base: Foundation, data: Data, host: pulumi.Output[str]
-) -> Topology:
-    return Topology(
-        sizes=settings.sizes,
-        ports=dict.fromkeys(settings.sizes, _PORT),
-        identities={
-            role: WorkloadIdentity(
-                name=base.names.identity(role), client_id=identity.client_id, principal_id=identity.principal_id
-            )
-            for role, identity in base.identities.items()
-        },
-        data=DataAddresses(
-            database_host=pulumi.Output.concat(data.postgres.host, f":{_POSTGRES_PORT}"),
-            sslmode="verify-full",
-            blob_container_url=data.store.container_url,
-            key_vault_url=data.vault.url,
-        ),
-        public_hosts=[host],
-        ingress=Ingress.PUBLIC,
-        limits=settings.limits,
-        clients_reach_blob=azure.storage.clients_reach_blob,
-        gateway_metrics_port=_METRICS_PORT,
-    )

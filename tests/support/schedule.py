@@ -23,6 +23,7 @@ KUBERNETES: Final = "kubernetes"
 STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests": True,
     "tests/components": False,
+    "tests/components/compute/aks/test_flows.py": True,
     "tests/components/compute/local": True,
     "tests/components/emulators": True,
     "tests/components/emulators/test_identities.py": False,
@@ -56,6 +57,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/offline_azure/test_storage_accounts.py": False,
     "tests/delivery/pull_request": False,
     "tests/delivery/pull_request/test_killed_anywhere.py": True,
+    "tests/delivery/kubernetes": False,
     "tests/delivery/promote/test_gates.py": False,
     "tests/delivery/promote/test_lines.py": False,
     "tests/delivery/promote/test_promote_parts.py": False,

@@ -19,6 +19,7 @@ PAIRS = {
     "tools/go.txt": "tools/go.in",
     "tools/kubernetes/etcd.txt": "tools/kubernetes/etcd.in",
     "tools/kubernetes/kubectl.txt": "tools/kubernetes/kubectl.in",
+    "tools/policies.txt": "tools/policies.in",
 }
 
 

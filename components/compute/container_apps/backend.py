@@ -12,10 +12,10 @@ from pulumi_azure_native import app
 from components.azure import arm
 from components.azure.container_apps_environment import CONSUMPTION_PROFILE
 from components.compute.container_apps import rendering
-from components.compute.container_apps.image import Image
 from components.compute.container_apps.job_execution import environment_hash
 from components.compute.container_apps.resources import JobExecution, RevisionReady
 from components.compute.contract import Deployment, Ingress, JobSpec, Scale, ServiceSpec, Upstream
+from components.compute.image import Image
 
 _HTTPS = 443
 # Microsoft Learn, "Naming rules and restrictions for Azure resources": containerApps and jobs, 2 to 32 characters.

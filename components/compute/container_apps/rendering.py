@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_azure_native import app
 
-from components.compute.container_apps.image import Image
 from components.compute.contract import Ingress, JobSpec, Probe, ServiceSpec
+from components.compute.image import Image
 
 COMMAND = "mlflow-runtime"
 SPOOL_PATH = "/spool"

@@ -11,11 +11,15 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.compute.contract import Compute, JobSpec, Scale, ServiceSpec, WorkloadIdentity
+from components.compute.aks.backend import AksCompute, AksComputeArgs
+from components.compute.aks.namespace import namespace_objects
+from components.compute.aks.rendering import job_objects, service_objects
+from components.compute.contract import Compute, JobSpec, Scale, ServiceSpec, Upstream, WorkloadIdentity
 from components.compute.local.backend import LocalCompute, LocalComputeArgs
 from components.compute.local.jobs import Job
 from components.mlflow.roles import BACKENDS, Role
 from components.mlflow.topology import DataAddresses, Size, Topology, identity_name
+from tests.components.compute.aks.places import place
 from tests.components.compute.container_apps.specs import COMPUTED
 from tests.components.compute.container_apps.specs import compute as container_apps
 from tests.support.recorder import Graph, record
@@ -134,6 +138,99 @@ def test_a_gateway_takes_its_upstreams_from_the_backend() -> None:
     )
 
 
+def pod(role: Role) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a Deployment or Job runs for a role: the pod and its one container."""
+    if role is Role.PREPARE:
+        objects = job_objects(TOPOLOGY.prepare(), place())
+    else:
+        objects = service_objects(TOPOLOGY.service(role, OWN_MACHINE), place())
+    spec = objects["run" if role is Role.PREPARE else "pods"]["spec"]["template"]["spec"]
+    (only,) = spec["containers"]
+    return spec, only
+
+
+# How a pod comes to a token: Azure's other platforms give an endpoint that the identity's client knows by itself.
+TOKEN = {"AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST", "AZURE_FEDERATED_TOKEN_FILE"}
+
+
+@pytest.mark.parametrize("role", [*BACKENDS, Role.PREPARE])
+def test_a_pod_runs_what_a_container_app_runs(role: Role) -> None:
+    (spec, inside), app = pod(role), container(role)
+    assert (inside["command"], inside["args"], inside["image"]) == (app["command"], app["args"], app["image"])
+    own = {name: value for name, value in environment(inside).items() if name not in PLATFORM | TOKEN}
+    assert own == {name: value for name, value in environment(app).items() if name not in PLATFORM}
+    assert environment(inside)["AZURE_CLIENT_ID"] == f"{role}-client"
+    assert spec["serviceAccountName"] == role.value
+    limits = inside["resources"]["limits"]
+    assert (limits["cpu"], limits["memory"]) == ("500m", app["resources"]["memory"])
+
+
+@pytest.mark.parametrize("role", BACKENDS)
+def test_a_pod_is_asked_and_ended_as_a_container_app_is(role: Role) -> None:
+    (spec, inside), app = pod(role), rendered(container_apps(), role)["template"]
+    port = TOPOLOGY.ports[role]
+    assert [each["containerPort"] for each in inside["ports"]] == [port]
+    assert environment(inside)["PORT"] == environment(app["containers"][0])["PORT"] == str(port)
+    drain = "MLFLOW_RUNTIME_DRAIN_SECONDS"
+    assert environment(inside)[drain] == environment(app["containers"][0])[drain]
+    for name, theirs in zip(("startup", "liveness", "readiness"), app["containers"][0]["probes"], strict=True):
+        ours = inside[f"{name}Probe"]
+        assert ours["httpGet"]["path"] == theirs["httpGet"]["path"]
+        # Container Apps counts to ten at most, and so asks less often where more failures are borne with.
+        patience = [each["periodSeconds"] * each["failureThreshold"] for each in (ours, theirs)]
+        assert patience[0] == patience[1]
+        assert ours["timeoutSeconds"] == theirs["timeoutSeconds"]
+    assert spec["terminationGracePeriodSeconds"] == app["terminationGracePeriodSeconds"]
+
+
+class Cluster(pulumi.ProviderResource):
+    def __init__(self) -> None:
+        super().__init__("kubernetes", "cluster", {})
+
+
+def test_a_cluster_gets_the_objects_as_they_are_rendered() -> None:
+    """And in an order in which none is there before the one that it needs."""
+    nightly = replace(TOPOLOGY.prepare(), name="nightly", schedule="30 2 * * *")
+    service = TOPOLOGY.service(Role.TRACKING, OWN_MACHINE)
+
+    def program() -> None:
+        backend = AksCompute("compute", AksComputeArgs(provider=Cluster(), place=place()))
+        parent = Parent()
+        backend.run_service(service, parent=parent, depends_on=backend.run_job(nightly, parent=parent).resources)
+
+    graph = record(program, preview=False)
+    for start, objects in (
+        ("tracking", service_objects(service, place())),
+        ("nightly", job_objects(nightly, place())),
+        ("compute", namespace_objects(place())),
+    ):
+        for key, found in objects.items():
+            assert graph.inputs(f"{start}-{key}") == found
+    assert graph.type("tracking-pods") == "kubernetes:apps/v1:Deployment"
+    assert graph.type("compute-namespace") == "kubernetes:core/v1:Namespace"
+    assert {"tracking-budget", "nightly-run", "compute-admission-binding"} <= graph.dependencies("tracking-pods")
+    # The scaler chooses between its bounds; nothing else of what is there is ignored.
+    ignored = {name: graph.options(name).ignore_changes for name in graph.names}
+    assert {name: given for name, given in ignored.items() if given} == {"tracking-pods": ("spec.replicas",)}
+
+
+def test_a_cluster_leads_to_ready_pods_by_itself() -> None:
+    found: list[Upstream] = []
+
+    def program() -> None:
+        backend = AksCompute("compute", AksComputeArgs(provider=Cluster(), place=place()))
+        found.append(backend.upstream("tracking", 5000, Scale(minimum=1, maximum=2)))
+
+    record(program, preview=True)
+    (upstream,) = found
+    assert (upstream.addresses, upstream.tls, upstream.host, upstream.watched) == (
+        ["tracking.mlflow-dev.svc.cluster.local:5000"],
+        False,
+        None,
+        True,
+    )
+
+
 def run(backend: Compute, *specs: ServiceSpec | JobSpec) -> Graph:
     def program() -> None:
         parent = Parent()
@@ -216,7 +313,7 @@ def roles_asked_for(source: str) -> list[str]:
 ROLE_NAMES = [role.value for role in Role]
 
 
-@pytest.mark.parametrize("backend", ["local", "container_apps"])
+@pytest.mark.parametrize("backend", ["aks", "container_apps", "local"])
 def test_no_backend_asks_which_role_it_runs(backend: str) -> None:
     modules = sorted((REPOSITORY / "components" / "compute" / backend).rglob("*.py"))
     assert len(modules) > 5

@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
-from components.compute.container_apps.image import Image
 from components.compute.contract import Ingress, JobSpec, Probe, Probes, Scale, ServiceSpec, WorkloadIdentity
+from components.compute.image import Image
 from components.mlflow.roles import Role
 
 DIGEST = "sha256:" + "a" * 64

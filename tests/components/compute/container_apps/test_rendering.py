@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.compute.container_apps import rendering
-from components.compute.container_apps.image import Image
 from components.compute.contract import Ingress, Probe, Probes, Scale
+from components.compute.image import Image
 from tests.components.compute.container_apps.specs import DIGEST, IMAGE, service
 
 LIVE = Probe(path="/live")

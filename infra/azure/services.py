@@ -1,0 +1,41 @@
+"""What runs on Azure, on whichever backend: the topology of a stack's settings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.compute.contract import Ingress, WorkloadIdentity
+from components.mlflow.roles import Role
+from components.mlflow.topology import DataAddresses, Topology
+from infra.settings.model import Settings
+
+POSTGRES_PORT = 5432
+SSLMODE = "verify-full"
+
+# Each container has a network of its own.
+_PORT = 8080
+_METRICS_PORT = 8081
+
+
+def topology(
+    settings: Settings,
+    *,
+    identities: Mapping[Role, WorkloadIdentity],
+    data: DataAddresses,
+    host: pulumi.Input[str],
+    clients_reach_blob: bool,
+) -> Topology:
+    """Return the services, whose gateway is called by the name `host`."""
+    return Topology(
+        sizes=settings.sizes,
+        ports=dict.fromkeys(settings.sizes, _PORT),
+        identities=identities,
+        data=data,
+        public_hosts=[host],
+        ingress=Ingress.PUBLIC,
+        limits=settings.limits,
+        clients_reach_blob=clients_reach_blob,
+        gateway_metrics_port=_METRICS_PORT,
+    )
