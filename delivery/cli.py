@@ -57,6 +57,14 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
     "schema": ("delivery.schema.command:schema", "Show what a change of MLflow's version does to the databases."),
     "image": ("delivery.image.command:app", "Build the image, compare two builds, push one, or run a role from it."),
+    "manifests": (
+        "delivery.kubernetes.command:manifests",
+        "Write the objects that a stack would be in a Kubernetes cluster, as YAML.",
+    ),
+    "kubernetes-token": (
+        "delivery.kubernetes.token:kubernetes_token",
+        "Print a token for an AKS cluster, as kubectl and Pulumi ask for it.",
+    ),
     "reference": (
         "delivery.reference.command:reference",
         "Write docs/configuration.md, docs/guardrails.md and docs/stacks.md from the program.",

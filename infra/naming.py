@@ -140,6 +140,16 @@ class Names:
         return f"cae-{self._base}"
 
     @property
+    def namespace(self) -> str:
+        """The namespace in a cluster, 1 to 63 characters."""
+        return self._base
+
+    @property
+    def gateway_host(self) -> str:
+        """The name of the gateway of a cluster, in a private DNS zone of this name: 1 to 63 characters a label."""
+        return f"{self._base}.internal"
+
+    @property
     def budget(self) -> str:
         """The stack's budget, 1 to 63 characters."""
         return self._base

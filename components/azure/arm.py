@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, TokenCredential
     from azure.core.rest import HttpResponse
 
 ENDPOINT = "https://management.azure.com"
@@ -118,16 +119,21 @@ class Arm:
 
 def default_token(scope: str) -> str:
     """A token of whoever runs the program: a workflow's federated identity, a managed one, or `az login`."""
+    return str(default_access(scope).token)
+
+
+def default_access(scope: str) -> AccessToken:
+    """A token with the time at which it ends, in seconds since 1970. Raises ArmError."""
     from azure.core.exceptions import ClientAuthenticationError
 
     try:
-        return str(_credential().get_token(scope).token)
+        return _credential().get_token(scope)
     except ClientAuthenticationError as error:
         raise ArmError(f"Nobody is signed in to Azure; run `az login` or set AZURE_*. {error.message}") from None
 
 
 @functools.cache
-def _credential() -> Any:
+def _credential() -> TokenCredential:
     """One for the process: it keeps its token until that is near its end."""
     # Imported here: a program that only previews does not need it.
     from azure.identity import DefaultAzureCredential

@@ -1,0 +1,1 @@
+"""What the command line does around clusters: tokens for kubectl and Pulumi, and manifests to look at."""
