@@ -85,7 +85,8 @@ def _compute_fits_the_profile(problems: Problems, profile: ProfileName, compute:
         allowed = "local with profile local, container_apps or aks with dev, staging and prod"
         problems.note("compute", str(compute), allowed, remedy)
     elif compute not in _AVAILABLE:
-        problems.note("compute", str(compute), f"{', '.join(_AVAILABLE)} in this version", remedy)
+        there = "for aks there are components and `mlflow-platform manifests`, see docs/choosing-compute.md"
+        problems.note("compute", str(compute), f"{', '.join(_AVAILABLE)} in this version; {there}", remedy)
 
 
 def _sizes_of_container_apps(problems: Problems, sizes: Mapping[Role, Size]) -> None:

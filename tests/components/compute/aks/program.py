@@ -1,0 +1,86 @@
+"""The platform in a cluster that is there, as a Pulumi program: for the real engine and the real provider.
+
+Its configuration: `kubeconfig` (a file), `namespace`, `digest`, `cpu` of tracking, and `pods`, an object that says what
+becomes of a workload's pods (the value of kwok's annotation, by the workload's name).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes
+
+from components.compute.aks import rendering
+from components.compute.aks.backend import AksCompute, AksComputeArgs
+from components.compute.aks.quantities import quota_of
+from components.compute.contract import Addresses, Ingress, JobSpec, Probe, Scale, ServiceSpec
+from components.mlflow.platform import Platform, PlatformArgs
+from components.mlflow.roles import Role
+from components.mlflow.topology import Size, Topology
+from tests.components.compute.aks.places import place
+from tests.components.compute.container_apps.specs import IMAGE
+from tests.components.compute.test_same_services_everywhere import TOPOLOGY
+
+ANNOTATION = "kwok.mlflow-platform/pod"
+# Nodes are there, and no image is pulled: what is not ready by then never is.
+_PULL_SECONDS = 5
+
+
+class Impatient(Topology):
+    """The platform's services, which are given up within seconds."""
+
+    def service(self, role: Role, compute: Addresses) -> ServiceSpec:
+        return _soon(super().service(role, compute))
+
+    def gateway(self, compute: Addresses) -> ServiceSpec:
+        return _soon(super().gateway(compute))
+
+    def prepare(self) -> JobSpec:
+        return replace(super().prepare(), timeout_seconds=60)
+
+
+def _soon(spec: ServiceSpec) -> ServiceSpec:
+    return replace(spec, probes=replace(spec.probes, startup=Probe(path="/live", period=2, failures=10)))
+
+
+def main() -> None:
+    config = pulumi.Config()
+    rendering.PULL_SECONDS = _PULL_SECONDS
+    tracking = Size(
+        cpu=float(config.get("cpu") or 0.5), memory_mib=1024, spool_mib=512, scale=Scale(minimum=2, maximum=3)
+    )
+    given = {field: getattr(TOPOLOGY, field) for field in TOPOLOGY.__dataclass_fields__}
+    topology = Impatient(**given | {"ingress": Ingress.PUBLIC, "sizes": {**TOPOLOGY.sizes, Role.TRACKING: tracking}})
+    pods: Mapping[str, str] = config.get_object("pods") or {}
+    pulumi.runtime.register_resource_transform(lambda args: _with_annotation(args, pods))
+    provider = pulumi_kubernetes.Provider(
+        "cluster",
+        kubeconfig=Path(config.require("kubeconfig")).read_text(),
+        cluster_identifier="the-cluster",
+        enable_server_side_apply=True,
+    )
+    here = place(
+        namespace=config.require("namespace"),
+        image=replace(IMAGE, digest=config.require("digest")),
+        quota=quota_of(topology.sizes.values(), [topology.prepare()]),
+    )
+    compute = AksCompute("compute", AksComputeArgs(provider=provider, place=here))
+    platform = Platform("mlflow", PlatformArgs(compute=compute, topology=topology))
+    pulumi.export("url", platform.url)
+
+
+def _with_annotation(
+    args: pulumi.ResourceTransformArgs, pods: Mapping[str, str]
+) -> pulumi.ResourceTransformResult | None:
+    props: dict[str, Any] = dict(args.props)
+    said = pods.get(str((props.get("metadata") or {}).get("labels", {}).get("app.kubernetes.io/name")))
+    if said is None or not args.type_.endswith((":Deployment", ":Job")):
+        return None
+    template = props["spec"]["template"]
+    metadata = {**template["metadata"], "annotations": {ANNOTATION: said}}
+    changed = {**props, "spec": {**props["spec"], "template": {**template, "metadata": metadata}}}
+    return pulumi.ResourceTransformResult(props=changed, opts=args.opts)

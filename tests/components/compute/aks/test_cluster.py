@@ -1,0 +1,170 @@
+"""The backend's objects on a real API server, put there by the real engine and the real provider."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.compute.aks.namespace import namespace_objects
+from components.compute.aks.rendering import service_objects
+from delivery.pulumi.engine import Result
+from tests.components.compute.aks.places import place
+from tests.components.compute.container_apps.specs import DIGEST, IMAGE, service
+from tests.support.engine import Program
+from tests.support.kubernetes.control_plane import ControlPlane
+
+NEXT = "sha256:" + "b" * 64
+PROGRAM = "from tests.components.compute.aks.program import main\n\nmain()\n"
+NOBODY = 9  # a port on which no Azure listens: the program asks none
+
+
+@pytest.fixture
+def program(kubernetes: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
+    written = Program.written(tmp_path, PROGRAM, NOBODY)
+    path = os.pathsep.join([kubernetes.path, written.environment["PATH"]])
+    found = replace(written, environment={**written.environment, "PATH": path})
+    namespace = f"mlflow-{request.node.name.replace('_', '-')[-40:].strip('-')}"
+    found.configure(kubeconfig=str(kubernetes.kubeconfig()), namespace=namespace, digest=DIGEST)
+    yield found
+    with contextlib.suppress(AssertionError):
+        found.destroy()
+
+
+def done(result: Result) -> None:
+    assert result.code == 0, result.text
+
+
+def namespace_of(program: Program) -> str:
+    return program.engine.must("config", "get", "namespace", "--stack=test").out.strip()
+
+
+def changes(program: Program) -> dict[str, str]:
+    """What a preview would do to which resource, by its name."""
+    document = json.loads(program.preview("--json").out)
+    return {step["urn"].split("::")[-1]: step["op"] for step in document["steps"] if step["op"] != "same"}
+
+
+def pods(kubernetes: ControlPlane, namespace: str, name: str) -> list[dict[str, Any]]:
+    found = kubernetes.get("pods", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")["items"]
+    return [pod for pod in found if pod["metadata"].get("deletionTimestamp") is None]
+
+
+def ready(pod: dict[str, Any]) -> bool:
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+
+
+def test_a_life(kubernetes: ControlPlane, program: Program) -> None:
+    namespace = namespace_of(program)
+    done(program.up())
+    labels = kubernetes.get("namespace", namespace)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert [ready(pod) for pod in pods(kubernetes, namespace, "tracking")] == [True, True]
+    zones = {pod["spec"]["nodeName"].split("-")[1] for pod in pods(kubernetes, namespace, "tracking")}
+    assert len(zones) == 2
+    address = kubernetes.get("service", "gateway", "-n", namespace)["status"]["loadBalancer"]["ingress"]
+    assert [each["ip"] for each in address] == ["10.40.0.196"]
+    assert program.preview("--expect-no-changes").code == 0
+    # One setting changes what it is a setting of, and nothing else.
+    program.configure(cpu="0.25")
+    assert changes(program) == {"compute-quota": "update", "tracking-pods": "update"}
+    done(program.up())
+    assert program.preview("--expect-no-changes").code == 0
+    # What somebody changes by hand is found.
+    kubernetes.kubectl("set", "env", "deployment/tracking", "-n", namespace, "MLFLOW_RUNTIME_MAX_IN_FLIGHT=9")
+    found = program.run("refresh", "--preview-only", "--expect-no-changes", "--stack=test")
+    assert found.code != 0
+    assert "tracking-pods" in found.text
+    done(program.destroy())
+    assert namespace not in kubernetes.kubectl("get", "namespaces", "-o", "name")
+    assert namespace not in kubernetes.kubectl("get", "validatingadmissionpolicies", "-o", "name")
+
+
+def test_a_revision_that_is_never_ready_stops_and_says_why(kubernetes: ControlPlane, program: Program) -> None:
+    namespace = namespace_of(program)
+    done(program.up())
+    program.configure(digest=NEXT, pods={"tracking": "unready"})
+    failed = program.up()
+    assert failed.code != 0
+    assert "tracking" in failed.text
+    running = pods(kubernetes, namespace, "tracking")
+    # The previous revision serves with all of its pods; of the new one there is the one pod that was tried.
+    previous = [pod for pod in running if pod["spec"]["containers"][0]["image"].endswith(DIGEST)]
+    assert [ready(pod) for pod in previous] == [True, True]
+    assert len(running) == 3
+    # The gateway comes after the services: it is untouched.
+    (gateway,) = pods(kubernetes, namespace, "gateway")
+    assert gateway["spec"]["containers"][0]["image"].endswith(DIGEST)
+
+
+def test_a_failing_prepare_stops_before_any_service_changes(kubernetes: ControlPlane, program: Program) -> None:
+    namespace = namespace_of(program)
+    done(program.up())
+    before = kubernetes.get("deployments", "-n", namespace)["items"]
+    program.configure(digest=NEXT, pods={"prepare": "failed"})
+    failed = program.up()
+    assert failed.code != 0
+    assert "prepare" in failed.text
+    after = kubernetes.get("deployments", "-n", namespace)["items"]
+    generations = [
+        {each["metadata"]["name"]: each["metadata"]["generation"] for each in found} for found in (before, after)
+    ]
+    assert generations[0] == generations[1]
+
+
+@pytest.fixture(scope="module")
+def closed(kubernetes: ControlPlane) -> str:
+    """A namespace of a stack, without its workloads."""
+    here = place(namespace="mlflow-closed")
+    kubernetes.apply(*namespace_objects(here).values())
+    kubernetes.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "tracking", "namespace": here.namespace}}
+    )
+    return here.namespace
+
+
+def pod(namespace: str, **changes: Any) -> dict[str, Any]:
+    """A pod as the backend renders it, with another value for a field of its container."""
+    spec = service_objects(service(), place(namespace=namespace))["pods"]["spec"]["template"]["spec"]
+    container = {**spec["containers"][0], **changes}
+    metadata = {"name": "tracking", "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**spec, "containers": [container]}}
+
+
+SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"securityContext": {**SECURITY, "privileged": True}}, "violates PodSecurity"),
+        ({"securityContext": {**SECURITY, "runAsUser": 0}}, "violates PodSecurity"),
+        ({"securityContext": {**SECURITY, "allowPrivilegeEscalation": True}}, "violates PodSecurity"),
+        ({"securityContext": {**SECURITY, "capabilities": {"add": ["SYS_ADMIN"]}}}, "violates PodSecurity"),
+        ({"securityContext": {**SECURITY, "seccompProfile": {"type": "Unconfined"}}}, "violates PodSecurity"),
+        ({"image": "registry.azurecr.io/mlflow-platform:latest"}, "each by its digest"),
+        ({"image": IMAGE.reference.replace("registry", "other")}, "expected only those of the stack's registry"),
+        ({"resources": {"requests": {"cpu": "64"}, "limits": {"cpu": "64"}}}, "exceeded quota"),
+    ],
+    ids=["privileged", "root", "escalation", "capability", "seccomp", "tag", "registry", "quota"],
+)
+def test_a_pod_that_breaks_a_rule_is_refused(kubernetes: ControlPlane, closed: str, changes: Any, says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        kubernetes.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod(closed, **changes)))
+
+
+def test_the_pod_as_it_is_rendered_is_admitted(kubernetes: ControlPlane, closed: str) -> None:
+    assert "created" in kubernetes.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod(closed)))
+
+
+def test_no_address_on_the_internet_is_admitted(kubernetes: ControlPlane, closed: str) -> None:
+    spec = {"type": "LoadBalancer", "selector": {"a": "b"}, "ports": [{"port": 443}]}
+    public = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": closed}, "spec": spec}
+    with pytest.raises(AssertionError, match="load balancer: expected the annotation"):
+        kubernetes.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(public))
