@@ -264,7 +264,8 @@ def _described(step: Step) -> Phrase:
         return [does if step.op is not Op.DELETE else "delete"]
     found = differences(step)
     if step.op in (Op.UPDATE, Op.REPLACE) and found:
-        return [*([Strong("replaced"), ": "] if step.op is Op.REPLACE else []), *each(found, most=_MOST)]
+        parts: list[Part] = [Strong("replaced"), ": "] if step.op is Op.REPLACE else []
+        return parts + each(found, most=_MOST)
     return [step.op.value, " ", Code(step.kind)] if step.op is Op.CREATE else [step.op.value]
 
 

@@ -50,8 +50,8 @@ def show(report: Report, *, changes: bool = False, stream: TextIO | None = None)
     if report.beside is not None and (report.beside.lines or report.beside.error):
         console.print()
         console.print(Padding(_text(report.beside.title(report.stack)), (0, 0, 0, 2)))
-        for line in report.beside.shown:
-            console.print(Padding(_text(line), (0, 0, 0, 4)))
+        for one in report.beside.shown:
+            console.print(Padding(_text(one), (0, 0, 0, 4)))
     console.print()
     for line in _summary(report, listed=changes):
         console.print(Padding(line, (0, 0, 0, 2)))

@@ -121,8 +121,8 @@ def _previewed(repository: Path, wanted: Preview) -> Report:
         against = wanted.commit[:12]
         try:
             plan = planned(wanted.stack, new, old=old, against=against)
-        except CommandError as error:
-            say(f"{str(error).splitlines()[0]} Everything is new instead.", sys.stderr)
+        except CommandError:
+            say(f"{against} cannot be brought up offline: the preview shows everything as new.", sys.stderr)
             against = "an empty subscription"
             plan = planned(wanted.stack, new, old=None, against=against)
     return report(plan, Source(against=against, offline=True))
