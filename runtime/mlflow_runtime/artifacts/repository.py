@@ -47,6 +47,8 @@ from mlflow_runtime.artifacts import parts as of_service
 from mlflow_runtime.azure import identity
 from mlflow_runtime.azure.blob_address import BlobAddress
 from mlflow_runtime.metrics.azure import MeasuredTransport
+from mlflow_runtime.reasons import first_line
+from mlflow_runtime.responses import Failure, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,6 +210,29 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
                     raise reason from None
                 raise
         return path
+
+    def download_trace_attachment_to_file(self, path: str, dst_path: Path) -> Path:
+        """As MLflow's. A full disk is an error that its handler lets through: of an OSError that makes a bare 500."""
+        try:
+            with _full_disk_as_oserror():
+                found: Path = super().download_trace_attachment_to_file(path, dst_path)
+        except OSError as error:
+            failure = failure_of(error)
+            if failure is None:
+                raise
+            raise _AnsweredError(failure, error) from error
+        return found
+
+
+class _AnsweredError(MlflowException):  # type: ignore[misc]  # MLflow publishes no types
+    """A failure as MLflow's error, with the status that none of its codes has."""
+
+    def __init__(self, failure: Failure, error: Exception) -> None:
+        super().__init__(f"{failure.message} ({first_line(error)})", error_code=ErrorCode.Value(failure.code))
+        self._status = failure.status
+
+    def get_http_status_code(self) -> int:
+        return self._status
 
 
 @contextmanager

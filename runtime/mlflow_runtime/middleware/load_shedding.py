@@ -5,7 +5,8 @@ comes too late to be of use. Those beyond the bound are answered at once with 50
 spread its retries.
 
 A transfer of an artifact lasts as long as its client likes, in memory that has a bound of its own, so it is in flight
-only until it begins to move bytes.
+only until it begins to move bytes. Any other answer of a known length is in flight until the server has all of it: what
+clients have not taken of such answers has a bound for the replica, and only beyond that they keep their places.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from mlflow_runtime.routes import LIVE_PATH, METRICS_PATH, READY_PATH
 NEVER_SHED: Final = frozenset({LIVE_PATH, READY_PATH, METRICS_PATH})
 
 LINGER_SECONDS: Final = 5
+
+HELD_BYTES: Final = 64 << 20
+"""What clients of a replica have not taken yet of whole answers whose requests are in flight no longer."""
 
 _LEAVE: Final = "mlflow_runtime.leave_in_flight"
 
@@ -62,6 +66,7 @@ class Shedding:
         self._app = app
         self._limit = limit
         self._in_flight = 0
+        self._held = 0
         http.LIMIT.set(limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,21 +85,42 @@ class Shedding:
                 inside = False
                 self._count(-1)
 
+        length: int | None = None
+        sent = held = 0
+
         async def until_answered(message: Message) -> None:
+            nonlocal length, sent, held
+            if message["type"] == "http.response.start":
+                length = _length(message)
             await send(message)
+            if message["type"] != "http.response.body":
+                return
+            sent += len(message.get("body", b""))
             # Not when the application is done with it: by then the client may have sent its next one.
-            if message["type"] == "http.response.body" and not message.get("more_body", False):
+            if not message.get("more_body", False):
+                leave()
+            elif inside and sent == length and self._held + sent <= HELD_BYTES:
+                # The server takes the next message, the end, only when the client has taken most of these.
+                held = sent
+                self._held += held
                 leave()
 
         try:
             scope[_LEAVE] = leave
             await self._app(scope, receive, until_answered)
         finally:
+            self._held -= held
             leave()
 
     def _count(self, change: int) -> None:
         self._in_flight += change
         http.IN_FLIGHT.set(self._in_flight)
+
+
+def _length(start: Message) -> int | None:
+    """How long an answer will be, if its head says so."""
+    found = dict(start.get("headers", ())).get(b"content-length", b"")
+    return int(found) if found.isdigit() else None
 
 
 def overloaded(limit: int) -> Failure:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
 from azure.core.rest import HttpRequest
@@ -82,3 +86,17 @@ def test_another_container_is_refused() -> None:
     ):
         with pytest.raises(MlflowException, match="outside of this platform's container"):
             get_artifact_repository(foreign)
+
+
+def test_a_full_disk_under_an_attachment_is_507(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(AzureBlobArtifactRepository, "_download_file", full)
+    with pytest.raises(MlflowException, match="larger spool disk") as raised:
+        BlobArtifactRepository(WASBS).download_trace_attachment_to_file(
+            "11111111-1111-4111-8111-111111111111", tmp_path / "attached"
+        )
+    assert raised.value.get_http_status_code() == 507
+    assert raised.value.error_code == "RESOURCE_EXHAUSTED"
+    assert "No space left on device" in str(raised.value)

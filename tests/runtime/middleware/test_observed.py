@@ -199,6 +199,46 @@ def test_a_transfer_is_in_flight_until_it_begins() -> None:
     asyncio.run(serve())
 
 
+def test_a_whole_answer_that_its_client_takes_slowly_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the bridge to Flask sends it: all of it, and then the end, which waits for the client."""
+    monkeypatch.setattr(load_shedding, "HELD_BYTES", 20)
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]}
+    parts = [{"type": "http.response.body", "body": b"five5", "more_body": True}] * 2
+    end = {"type": "http.response.body", "body": b"", "more_body": False}
+
+    async def serve() -> None:
+        taken = asyncio.Event()
+
+        async def slowly(message: Message) -> None:
+            if message.get("body") == b"":
+                await taken.wait()
+
+        async def app(asked: Scope, receive: Receive, send: Send) -> None:
+            if asked["path"] != "/large":
+                await PlainTextResponse("ok")(asked, receive, send)
+                return
+            for message in (start, *parts, end):
+                await send(message)
+
+        async def nothing() -> Message:
+            raise AssertionError
+
+        shedding = Shedding(app, 1)
+        large = [asyncio.create_task(shedding(scope("/large"), nothing, slowly)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert (await ask(shedding, scope()))[0] == 200
+        # What the replica holds for slow clients has a bound: from there on they keep their places.
+        large.append(asyncio.create_task(shedding(scope("/large"), nothing, slowly)))
+        await asyncio.sleep(0)
+        assert (await ask(shedding, scope()))[0] == 503
+        taken.set()
+        await asyncio.gather(*large)
+        assert (await ask(shedding, scope()))[0] == 200
+
+    asyncio.run(serve())
+    assert b"mlflow_http_requests_in_flight 0.0" in exposition()
+
+
 def test_one_that_is_turned_away_is_seen_like_any_other(log: list[dict[str, Any]]) -> None:
     app = observed(Shedding(PlainTextResponse("ok"), 0))
     status, headers, body = asyncio.run(ask(app, scope(headers=[(b"x-request-id", b"away")])))

@@ -205,9 +205,12 @@ def test_a_full_spool_is_507_and_is_emptied(
     large, store = os.urandom(2 * SMALL), shared.blob_container()
     trace, spans = new_trace(services["tracking"])
     store.upload_blob(spans, large)
-    answer = tracking.ask(f"{TRACE}{trace}")
-    assert answer.status == 507, answer
-    assert "spool disk" in answer.body["message"]
+    attached = "11111111-1111-4111-8111-111111111111"
+    store.upload_blob(f"{spans.rpartition('/')[0]}/attachments/{attached}", large)
+    for asked in (f"{TRACE}{trace}", f"{TRACE}{trace}&path={attached}"):
+        answer = tracking.ask(asked)
+        assert answer.status == 507, answer
+        assert "spool disk" in answer.body["message"]
     store.upload_blob(spans, large[: SMALL // 2], overwrite=True)
     assert tracking.ask(f"{TRACE}{trace}").content == large[: SMALL // 2]
     run_id, path = new_run(services["tracking"], "spool")
