@@ -22,6 +22,7 @@ from delivery.offline_azure import (
     computed_outputs,
     defaults,
     deletion,
+    exclusive,
     faults,
     image_imports,
     links,
@@ -30,7 +31,6 @@ from delivery.offline_azure import (
     rules,
     sdk_types,
     server_parameters,
-    storage_accounts,
     updates,
 )
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
@@ -61,7 +61,7 @@ class Azure:
         self, state: Path, *, checks: Sequence[Check] = (), now: Callable[[], datetime] = budgets.utc_now
     ) -> None:
         self._file, self._lock, self._now = state, threading.RLock(), now
-        self._accounts = storage_accounts.Exclusive()
+        self._exclusive = exclusive.Exclusive()
         self._checks = (*checks, sdk_types.violations)
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
         self._cleared = threading.Event()
@@ -187,8 +187,8 @@ class Azure:
     def create(self, type_token: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """Create a resource (PUT). Raises RefusedError, or HalfDoneError if its provisioning failed."""
         identifier = addresses.address(type_token, inputs)
-        account = storage_accounts.account(type_token, identifier, inputs)
-        with self.called("create", type_token, identifier) as fault, self._accounts.operation(account), self._lock:
+        held = exclusive.held(type_token, identifier, inputs)
+        with self.called("create", type_token, identifier) as fault, self._exclusive.operation(held), self._lock:
             self.check(type_token, inputs)
             self._check_place(type_token, identifier, inputs)
             self._check_beside(type_token, identifier, inputs)
@@ -206,8 +206,8 @@ class Azure:
 
     def update(self, type_token: str, identifier: str, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """Update an existing resource (PUT). Raises RefusedError."""
-        account = storage_accounts.account(type_token, identifier, inputs)
-        with self.called("update", type_token, identifier), self._accounts.operation(account), self._lock:
+        held = exclusive.held(type_token, identifier, inputs)
+        with self.called("update", type_token, identifier), self._exclusive.operation(held), self._lock:
             self.check(type_token, inputs)
             old = self._there(identifier)
             if refused := updates.refusal(type_token, identifier, old["inputs"], inputs, self.resources):
@@ -225,10 +225,10 @@ class Azure:
     def delete(self, type_token: str, identifier: str) -> None:
         """Delete a resource. A resource that does not exist is a success, as on Azure. Raises RefusedError."""
         inputs = self.resources.get(identifier.lower(), {}).get("inputs", {})
-        account = storage_accounts.account(type_token, identifier, inputs)
+        held = exclusive.held(type_token, identifier, inputs)
         with (
             self.called("delete", type_token, identifier) as fault,
-            self._accounts.operation(account),
+            self._exclusive.operation(held),
             self._lock,
         ):
             if identifier.lower() not in self.resources:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from delivery.azure_types.type_tokens import SERVER, short
 from delivery.offline_azure import sdk_types
 from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT, own_name
+from delivery.offline_azure.server_parameters import PARAMETERS, Kind
 from delivery.offline_azure.values import merged, ordered
 
 Answer = Callable[[str, Mapping[str, Any]], dict[str, Any]]
@@ -20,7 +21,22 @@ _MADE: Final = "2026-01-01T00:00:00Z"
 # These keep their state inside of `properties` (REST reference, "Vaults - Get", "Resource Groups - Get").
 _STATE_INSIDE: Final = ("keyvault:Vault", "resources:ResourceGroup")
 # Where Azure keeps the second copy of a region's data (Microsoft Learn, "Azure paired regions").
-_PAIRED: Final = {"westeurope": "northeurope", "northeurope": "westeurope"}
+_PAIRS: Final = (
+    ("australiaeast", "australiasoutheast"),
+    ("canadacentral", "canadaeast"),
+    ("centralus", "eastus2"),
+    ("eastasia", "southeastasia"),
+    ("eastus", "westus"),
+    ("francecentral", "francesouth"),
+    ("germanywestcentral", "germanynorth"),
+    ("japaneast", "japanwest"),
+    ("northeurope", "westeurope"),
+    ("norwayeast", "norwaywest"),
+    ("swedencentral", "swedensouth"),
+    ("switzerlandnorth", "switzerlandwest"),
+    ("uksouth", "ukwest"),
+)
+_PAIRED: Final = {**dict(_PAIRS), **{second: first for first, second in _PAIRS}}
 
 
 def guid(identifier: Any, of: str) -> str:
@@ -88,15 +104,17 @@ def _registry(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameter(identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Microsoft.DBforPostgreSQL, example "Update the value assigned to a specific server parameter"."""
-    name = own_name(identifier)
+    name, value = own_name(identifier), inputs.get("value")
+    default, kind = PARAMETERS.get(name, (None, Kind.DYNAMIC))
     return {
-        "dataType": "Boolean" if inputs.get("value") in ("on", "off") else "String",
-        "defaultValue": inputs.get("value"),
+        "dataType": "Boolean" if value in ("on", "off") else "String",
+        # The size of the server decides some.
+        "defaultValue": value if default is None else default,
         "description": name,
         "documentationLink": f"https://www.postgresql.org/docs/current/runtime-config.html#{name}",
-        "isConfigPendingRestart": False,
-        "isDynamicConfig": True,
-        "isReadOnly": False,
+        "isConfigPendingRestart": kind is Kind.STATIC and value != default,
+        "isDynamicConfig": kind is Kind.DYNAMIC,
+        "isReadOnly": kind is Kind.READ_ONLY,
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from delivery.azure_types.type_tokens import short
 from delivery.offline_azure.errors import RefusedError
 from delivery.offline_azure.values import is_type
+from infra.settings import regions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +196,8 @@ _CHOICES: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
     # "Storage options in Azure Database for PostgreSQL", "High availability".
     "dbforpostgresql:Server": {
         "storage.storageSizeGB": (32, 64, 128, 256, 512, 1024, 2048, 4095, 4096, 8192, 16384, 32767),
+        # "Supported versions of PostgreSQL in Azure Database for PostgreSQL".
+        "version": ("13", "14", "15", "16", "17", "18"),
         # The SDK's own default is "": Azure chooses.
         "availabilityZone": ("", "1", "2", "3"),
         "highAvailability.standbyAvailabilityZone": ("", "1", "2", "3"),
@@ -228,9 +231,45 @@ _CODES: Final[Mapping[str, str]] = {
 }
 
 
+# "Use tags to organize your Azure resources", limitations.
+_MOST_TAGS: Final = 50
+_LONGEST_TAG_VALUE: Final = 256
+_LONGEST_TAG_NAME: Final = 512
+_LONGEST_TAG_NAME_OF: Final = {"storage:StorageAccount": 128}
+_NOT_IN_TAG_NAMES: Final = "<>%&\\?/"
+
+
+def _tags(kind: str, tags: Any) -> RefusedError | None:
+    if not isinstance(tags, Mapping):
+        return None
+    longest = _LONGEST_TAG_NAME_OF.get(kind, _LONGEST_TAG_NAME)
+    if len(tags) > _MOST_TAGS:
+        return RefusedError(400, "TooManyTags", f"There are {len(tags)} tags; a resource has at most {_MOST_TAGS}.")
+    for name, value in tags.items():
+        if not name or any(one in _NOT_IN_TAG_NAMES or ord(one) < ord(" ") for one in name):
+            message = f"The tag name '{name}' is empty, or has one of the characters {_NOT_IN_TAG_NAMES}."
+            return RefusedError(400, "InvalidTagNameCharacters", message)
+        if len(name) > longest or len(str(value)) > _LONGEST_TAG_VALUE:
+            message = (
+                f"The tag '{name[:40]}' is too long: names have {longest} characters, values {_LONGEST_TAG_VALUE}."
+            )
+            return RefusedError(400, "InvalidTagLength", message)
+    return None
+
+
+def _location(kind: str, location: Any) -> RefusedError | None:
+    """Microsoft Learn, "List of Azure regions"; the display names of regions are accepted too."""
+    if not isinstance(location, str) or location.replace(" ", "").lower() in (*regions.KNOWN, "global"):
+        return None
+    message = f"The provided location '{location}' is not available for resource type '{kind}'."
+    return RefusedError(400, "LocationNotAvailableForResourceType", message)
+
+
 def refusal(type_token: str, inputs: Mapping[str, Any]) -> RefusedError | None:
     """Return why Azure refuses a value of a request, the first such; None if it accepts them all."""
     kind = short(type_token)
+    if refused := _location(kind, inputs.get("location")) or _tags(kind, inputs.get("tags")):
+        return refused
     name = _NAMES.get(kind)
     if name is not None and isinstance(inputs.get(name.field), str):
         given = inputs[name.field]

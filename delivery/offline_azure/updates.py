@@ -185,6 +185,13 @@ def _address(update: Update) -> Iterator[Problem]:
         yield "ResourceAvailabilityZonesCannotBeModified", message
 
 
+def _network(update: Update) -> Iterator[Problem]:
+    """As at its creation beside the subnets that there are: see `networks.network`."""
+    found = networks.network(update.identifier, update.new, update.resources)
+    if found is not None:
+        yield found.code, found.message
+
+
 def _subnet(update: Update) -> Iterator[Problem]:
     """Microsoft Learn, "Add, change, or delete a virtual network subnet": neither range nor delegation of one in use
     changes."""
@@ -228,6 +235,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "network:PrivateEndpoint": _endpoint,
     "network:PublicIPAddress": _address,
     "network:Subnet": _subnet,
+    "network:VirtualNetwork": _network,
     "storage:BlobContainer": _container,
     "storage:StorageAccount": _account,
 }

@@ -54,7 +54,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/preview/test_plan.py": False,
     "tests/delivery/preview/test_recordings.py": False,
     "tests/delivery/offline_azure/test_server_parameters.py": False,
-    "tests/delivery/offline_azure/test_storage_accounts.py": False,
+    "tests/delivery/offline_azure/test_exclusive.py": False,
     "tests/delivery/pull_request": False,
     "tests/delivery/pull_request/test_killed_anywhere.py": True,
     "tests/delivery/kubernetes": False,

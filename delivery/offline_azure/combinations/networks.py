@@ -6,10 +6,12 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from delivery.offline_azure.combinations.rule import Problem, ip_range
 from delivery.offline_azure.limits import at
+
+_TAG: Final = r"[A-Za-z][A-Za-z0-9]*(\.[A-Za-z0-9]+)?"
 
 
 def network(inputs: Mapping[str, Any]) -> Iterator[Problem]:
@@ -26,7 +28,8 @@ def network(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def security_group(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    """Microsoft Learn, "Azure network security groups overview": priorities are of one rule in each direction."""
+    """Microsoft Learn, "Azure network security groups overview": a priority is of one rule in each direction, and a
+    service tag is the only prefix of its side."""
     rules = inputs.get("securityRules") or []
     for field, code in (("name", "SecurityRuleDuplicateName"), ("priority", "SecurityRuleConflict")):
         counted = Counter(
@@ -42,9 +45,29 @@ def security_group(inputs: Mapping[str, Any]) -> Iterator[Problem]:
                 if rule.get(f"{side}{field}") and rule.get(many):
                     message = f"The rule '{rule.get('name')}' has both '{side}{field}' and '{many}'."
                     yield "SecurityRuleParameterConflict", message
+            prefixes = [*at(rule, f"{side}AddressPrefix"), *(rule.get(f"{side}AddressPrefixes") or [])]
+            for prefix in prefixes:
+                if not _is_prefix(str(prefix)):
+                    message = f"Security rule has invalid Address prefix. Value provided: {prefix}"
+                    yield "SecurityRuleInvalidAddressPrefix", message
+            tags = [prefix for prefix in prefixes if re.fullmatch(_TAG, str(prefix))]
+            if len(prefixes) > 1 and tags:
+                message = f"The rule '{rule.get('name')}' has the service tag {tags[0]} beside other prefixes."
+                yield "SecurityRuleServiceTagNotAlone", message
         for ports in (*at(rule, "destinationPortRange"), *(rule.get("destinationPortRanges") or [])):
             if ports != "*" and not _is_port_range(str(ports)):
                 yield "SecurityRuleInvalidPortRange", f"The port range '{ports}' is invalid."
+
+
+def _is_prefix(text: str) -> bool:
+    """A service tag, `*`, an address, or a range that is written by its first address."""
+    if text == "*" or re.fullmatch(_TAG, text):
+        return True
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_port_range(text: str) -> bool:

@@ -140,7 +140,18 @@ def test_a_server_is_answered_in_full(azure: Azure) -> None:
         value="on",
     )
     assert parameter["isReadOnly"] is parameter["isConfigPendingRestart"] is False
-    assert {"defaultValue", "dataType", "documentationLink"} <= parameter.keys()
+    assert {"dataType", "documentationLink"} <= parameter.keys()
+    assert parameter["defaultValue"] == "off"
+    static = answer(
+        azure,
+        "dbforpostgresql:Configuration",
+        **IN_GROUP,
+        serverName="psql-one",
+        configurationName="autovacuum_max_workers",
+        value="5",
+    )
+    assert static["isConfigPendingRestart"] is True
+    assert (static["isDynamicConfig"], static["defaultValue"]) == (False, "3")
 
 
 def test_a_server_without_a_zone_is_in_one_that_azure_chose(azure: Azure) -> None:

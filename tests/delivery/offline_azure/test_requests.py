@@ -222,7 +222,11 @@ ACCEPTED: dict[str, list[dict[str, Any]]] = {
     ],
     "monitor:MetricAlert": [metric_alert(), metric_alert(windowSize="PT12H"), metric_alert(windowSize="Pt15m")],
     "monitor:ScheduledQueryRule": [query_rule(), query_rule(windowSize="P2D", criteria={"allOf": []})],
-    "network:NetworkSecurityGroup": [security_group(100, 4096)],
+    "network:NetworkSecurityGroup": [
+        security_group(100, 4096),
+        security_group(100, sourceAddressPrefix="Storage.WestEurope"),
+        security_group(100, sourceAddressPrefix=None, sourceAddressPrefixes=["10.0.0.0/8", "192.168.1.4"]),
+    ],
     "network:PublicIPAddress": [public_address(), public_address(zones=None)],
     "network:VirtualNetwork": [network("10.0.0.0/24", "10.1.0.0/16")],
     "storage:BlobServiceProperties": [service(), service(restorePolicy={"enabled": True, "days": 29})],
@@ -308,6 +312,21 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("keyvault:Vault", vault(enableSoftDelete=False), "BadRequest"),
     ("managedidentity:FederatedIdentityCredential", credential(audiences=["a", "b"]), "BadRequest"),
     ("managedidentity:FederatedIdentityCredential", credential(issuer="http://example.com"), "BadRequest"),
+    ("app:ContainerApp", app(tags={"a?b": "c"}), "InvalidTagNameCharacters"),
+    ("storage:StorageAccount", account(tags={"n" * 129: "c"}), "InvalidTagLength"),
+    ("keyvault:Vault", {**vault(), "tags": {"name": "v" * 257}}, "InvalidTagLength"),
+    ("resources:ResourceGroup", {**PLACED, "tags": {str(n): "v" for n in range(51)}}, "TooManyTags"),
+    ("resources:ResourceGroup", {**PLACED, "location": "westeurop"}, "LocationNotAvailableForResourceType"),
+    ("dbforpostgresql:Server", server(version="12"), "InvalidParameterValue"),
+    *(
+        ("network:NetworkSecurityGroup", security_group(100, sourceAddressPrefix=prefix), "InvalidAddressPrefix")
+        for prefix in ("10.0.0.5/8", "10.0.0.0/33", "not a tag")
+    ),
+    (
+        "network:NetworkSecurityGroup",
+        security_group(100, sourceAddressPrefix=None, sourceAddressPrefixes=["VirtualNetwork", "10.0.0.0/8"]),
+        "SecurityRuleServiceTagNotAlone",
+    ),
     ("monitor:ActionGroup", action_group(groupShortName="much-too-long"), "ActionGroupShortNameInvalid"),
     ("monitor:ActionGroup", action_group(emailReceivers=[{"name": "a", "emailAddress": "a"}]), "InvalidEmail"),
     ("monitor:DiagnosticSetting", setting(target="vault", logs=category("Nothing")), "BadRequest"),
