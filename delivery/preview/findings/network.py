@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from delivery.preview.plan import Op, Plan, Step
@@ -35,29 +35,42 @@ def _rules(step: Step, own: set[str]) -> Iterator[Found]:
         if was == now:
             continue
         yield Row(subject=Subject.NETWORK, what=Code(f"{step.name} {name}"), now=allowed(was), after=allowed(now))
-        gained = sorted(set(_addresses(now)) - set(_addresses(was)) - own)
-        if not gained or (now or {}).get("direction") != "Inbound":
-            continue
+        inbound = (now or {}).get("direction") == "Inbound"
+        reached, reached_before = (_both(rule, _SIDES[inbound]) if rule else [] for rule in (now, was))
+        gained = sorted(set(reached) - set(reached_before) - own)
         outside = [address for address in gained if _public(address)]
+        # Which other parts of the network a service may call is the program's own.
+        if not (gained if inbound else outside):
+            continue
         yield Reason(
             subject=Subject.NETWORK,
             verdict=Verdict.DECIDE,
-            headline="opens the network to the internet" if outside else "opens the network",
+            headline=_headline(inbound=inbound, outside=bool(outside)),
             phrase=[
                 Strong("Network."),
                 " The rule ",
                 Code(name),
                 " of ",
                 Code(step.name),
-                " lets in ",
+                " lets in " if inbound else " lets out to ",
                 *listed(gained),
                 *([": ", *listed(outside), " reach beyond private networks"] if outside else []),
                 ". Until now: ",
-                *(listed(_addresses(was)) or ["nobody"]),
+                *(listed(reached_before) or ["nobody" if inbound else "none of them"]),
                 ".",
             ],
             urn=step.urn,
         )
+
+
+_SIDES: Final = {True: "sourceAddressPrefix", False: "destinationAddressPrefix"}
+"""By whether a rule is of calls from outside, where it says who is outside."""
+
+
+def _headline(*, inbound: bool, outside: bool) -> str:
+    if not inbound:
+        return "lets services out to the internet"
+    return "opens the network to the internet" if outside else "opens the network"
 
 
 def _allowed(inputs: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -80,10 +93,6 @@ def allowed(rule: Mapping[str, Any] | None) -> Phrase:
         " port ",
         *listed(ports),
     ]
-
-
-def _addresses(rule: Mapping[str, Any] | None) -> Sequence[str]:
-    return _both(rule, "sourceAddressPrefix") if rule else ()
 
 
 def _both(rule: Mapping[str, Any], field: str) -> list[str]:
@@ -109,7 +118,8 @@ def first_exposure(plan: Plan) -> int:
         for step in plan.of(Op.CREATE)
         if step.kind == RULES
         for rule in _allowed(step.new).values()
-        if rule.get("direction") == "Inbound" and any(_public(address) for address in _addresses(rule))
+        if rule.get("direction") == "Inbound"
+        and any(_public(address) for address in _both(rule, "sourceAddressPrefix"))
     )
 
 

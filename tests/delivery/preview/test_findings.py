@@ -167,7 +167,7 @@ def test_a_budget_below_the_estimate_is_described_once() -> None:
     kept = same("consumption:Budget", "budget", {"amount": 200})
     grown = of(kept, step("update", SERVER, "server", small, large))
     assert any("exceeds the budget of 200" in text for text in said(grown, Subject.COST))
-    # What exceeded it before is no news, and what fits is none.
+    # An estimate that exceeded it before is not reported again, nor one that fits.
     for amount, server in ((100, same(SERVER, "server", small)), (200, same(SERVER, "server", small))):
         assert said(of(same("consumption:Budget", "budget", {"amount": amount}), server), Subject.COST) == []
 
@@ -274,6 +274,17 @@ def test_who_is_let_in_is_described(address: str, headline: str) -> None:
     found = of(rules(after=[rule("clients", sourceAddressPrefixes=[address])]))
     assert plain(found.title) == headline
     assert f"lets in {address}" in said(found, Subject.NETWORK)[0]
+
+
+def test_who_is_let_out_to_the_internet_is_described() -> None:
+    def out(address: str) -> dict[str, Any]:
+        return rule("out", direction="Outbound", sourceAddressPrefix="10.0.0.0/24", destinationAddressPrefix=address)
+
+    found = of(rules(after=[out("Internet")]))
+    assert plain(found.title) == "lets services out to the internet"
+    assert "lets out to Internet" in said(found, Subject.NETWORK)[0]
+    assert said(of(rules(after=[out("Storage.westeurope")])), Subject.NETWORK) == []
+    assert said(of(rules(out("Internet"), after=[out("Storage.westeurope")])), Subject.NETWORK) == []
 
 
 def test_a_rule_that_denies_or_follows_the_own_range_needs_no_decision() -> None:
