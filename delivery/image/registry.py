@@ -1,7 +1,7 @@
 """A registry of images, reached by skopeo: an image is pushed to it by its digest, and looked up there.
 
-An Azure registry takes a token of the caller's identity for one of its own (Azure/acr, docs/AAD-OAuth.md), which goes to
-skopeo in a file that only this user can read. For another registry skopeo has the sign-in that podman or docker made.
+An Azure registry takes a token of the caller's identity for one of its own (Azure/acr, docs/AAD-OAuth.md), which goes
+to skopeo in a file that only this user can read. Another registry is signed in to as podman or docker are.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SCOPE: Final = "https://containerregistry.azure.net/.default"
 _NO_USER: Final = "00000000-0000-0000-0000-000000000000"
 """The name that goes with a token of the registry."""
 
+_SIGN_IN: Final = "config.json"
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 _ADDRESS: Final = re.compile(
     r"(?P<host>(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|localhost)(?::[0-9]+)?)/(?P<path>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
@@ -104,14 +105,26 @@ def look_up(place: Place, digest: str, *, token: Token | None = None) -> Found |
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A place, signed in to: `sign_in` has skopeo's arguments for it."""
+    """A place, signed in to: `folder` has the sign-in as docker keeps it, None for the machine's own."""
 
     place: Place
-    sign_in: Sequence[str]
+    folder: Path | None = None
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables by which programs that know docker's sign-in find this one."""
+        return {"DOCKER_CONFIG": str(self.folder)} if self.folder else {}
+
+    @property
+    def sign_in(self) -> Sequence[str]:
+        """The arguments by which skopeo finds it."""
+        return ("--authfile", str(self.folder / _SIGN_IN)) if self.folder else ()
 
     def look(self, reference: str) -> Found | None:
         """Return the image of a `:tag` or `@digest`; None if there is none."""
-        done = self._skopeo("inspect", f"--tls-verify={self.place.tls}", "--no-tags", *self.sign_in, self._url(reference))
+        done = self._skopeo(
+            "inspect", f"--tls-verify={self.place.tls}", "--no-tags", *self.sign_in, self._url(reference)
+        )
         if done.returncode == 0:
             answer: Any = json.loads(done.stdout)
             return Found(digest=str(answer["Digest"]), labels=answer.get("Labels") or {})
@@ -123,7 +136,13 @@ class Session:
         """Copy the image of an OCI layout here, byte by byte."""
         source, target = f"oci:{folder}", self._url(f":{tag}")
         done = self._skopeo(
-            "copy", "--quiet", "--preserve-digests", f"--dest-tls-verify={self.place.tls}", *self.sign_in, source, target
+            "copy",
+            "--quiet",
+            "--preserve-digests",
+            f"--dest-tls-verify={self.place.tls}",
+            *self.sign_in,
+            source,
+            target,
         )
         if done.returncode != 0:
             raise ToolError(f"{self.place}:{tag} was not pushed: {_last(done.stderr)}")
@@ -147,15 +166,15 @@ def signed_in(place: Place, *, token: Token | None = None, exchange: str = "") -
     registry the machine's own sign-in is used.
     """
     if not exchange and not AZURE.fullmatch(place.host):
-        yield Session(place=place, sign_in=())
+        yield Session(place=place)
         return
     password = _registry_token(place.host, exchange or f"https://{place.host}", token or _identity)
     with tempfile.TemporaryDirectory(prefix="mlflow-platform-registry-") as folder:
-        file = Path(folder) / "auth.json"
+        file = Path(folder) / _SIGN_IN
         auth = base64.b64encode(f"{_NO_USER}:{password}".encode()).decode()
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
             json.dump({"auths": {place.host: {"auth": auth}}}, made)
-        yield Session(place=place, sign_in=("--authfile", str(file)))
+        yield Session(place=place, folder=file.parent)
 
 
 def _registry_token(host: str, address: str, token: Token) -> str:

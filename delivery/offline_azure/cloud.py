@@ -17,6 +17,7 @@ from typing import Any, Final
 from delivery.azure_types import type_tokens
 from delivery.offline_azure import (
     addresses,
+    alerts,
     bodies,
     budgets,
     computed_outputs,
@@ -66,7 +67,7 @@ class Azure:
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
         self._cleared = threading.Event()
         empty: dict[str, Any] = {"resources": {}, "deleted": {}, "taken": {}, "faults": [], "executions": {}}
-        empty |= {"outcomes": {}, "published": {}, "imports": {}}
+        empty |= {"outcomes": {}, "published": {}, "imports": {}, "alerts": []}
         self._state = {**empty, **(json.loads(state.read_text()) if state.exists() else {})}
 
     @property
@@ -158,6 +159,18 @@ class Azure:
     def is_import(self, path: str) -> bool:
         """Return whether a path is that of an import's operation."""
         return path.lower() in self._state["imports"]
+
+    def fire(self, rule: str, *, severity: str = "Sev2", at: datetime | None = None) -> None:
+        """Have an alert rule fire now, or at another time, and be resolved meanwhile. Raises KeyError for no rule."""
+        with self._lock:
+            self._state["alerts"].append(alerts.fired(self.resources[rule.lower()], at or self._now(), severity))
+            self.save()
+
+    def alerts(self, scope: str, query: Mapping[str, str]) -> tuple[list[Any], int | None]:
+        """Return a page of the alerts of a resource group, and where the next one begins. Raises RefusedError."""
+        with self.called("list", alerts.PATH, scope), self._lock:
+            self._there(scope.lower())
+            return alerts.listed(self._state["alerts"], scope, query, self._now())
 
     def take_name(self, type_token: str, name: str) -> None:
         """Make a globally unique name one that somebody else has taken."""

@@ -1,9 +1,9 @@
 """The management API for what no resource type covers, and where its tokens come from.
 
-Jobs are started and watched, apps and their revisions looked at, images imported, deleted vaults purged. Plain HTTP on
-127.0.0.1; IDs are those of Azure, `api-version` and a bearer token are required as there. The token comes from
-`/msi/token`, which is what a managed identity asks on App Service (Microsoft Learn, "How to use managed identities for
-App Service", REST endpoint reference): `DefaultAzureCredential` takes it from there with `identity_environment`.
+Jobs are started and watched, apps and their revisions looked at, images imported, alerts listed, deleted vaults purged.
+Plain HTTP on 127.0.0.1; IDs are those of Azure, `api-version` and a bearer token are required as there. The token comes
+from `/msi/token`, which is what a managed identity asks on App Service (Microsoft Learn, "How to use managed identities
+for App Service", REST endpoint reference): `DefaultAzureCredential` takes it from there with `identity_environment`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from delivery.azure_types.type_tokens import CONTAINER_APP, JOB
-from delivery.offline_azure import addresses, computed_outputs, executions, image_imports, postgres, revisions
+from delivery.offline_azure import addresses, alerts, computed_outputs, executions, image_imports, postgres, revisions
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
 from delivery.offline_azure.values import merged
@@ -53,9 +53,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(address.query).items()}
         if address.path == _IDENTITY_PATH:
-            query = {key: values[0] for key, values in parse_qs(address.query).items()}
             self._send(*self.server.token(query, self.headers.get("X-IDENTITY-HEADER")))
+        elif address.path.lower().endswith(alerts.PATH):
+            self._answer(lambda path, _: self.server.alerts(path, query))
         else:
             self._answer(lambda path, _: self.server.get(path))
 
@@ -166,6 +168,14 @@ class ManagementApi(ThreadingHTTPServer):
             if resource := self.azure.resources.get(path.lower()):
                 return Reply(HTTPStatus.OK, _resource(resource))
         raise _missing(path)
+
+    def alerts(self, path: str, query: Mapping[str, str]) -> Reply:
+        """Return a page of the alerts that fired in a scope. Raises RefusedError."""
+        found, rest = self.azure.alerts(path[: -len(alerts.PATH)], query)
+        body: dict[str, Any] = {"value": found}
+        if rest is not None:
+            body["nextLink"] = f"{self.url}{path}?{urlencode({**query, '$skiptoken': str(rest)})}"
+        return Reply(HTTPStatus.OK, body)
 
     def _start(self, path: str) -> Reply:
         """Start an execution, which is Running at the first GET and has ended at the second."""

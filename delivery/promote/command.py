@@ -12,6 +12,7 @@ import typer
 
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.promote import evidence, gates, promotion, publishing
+from delivery.promote import images as pushed_images
 from delivery.promote.evidence import Evidence
 from delivery.promote.promotion import Request
 from delivery.promote.proposal import Proposal, document, markdown
@@ -21,8 +22,10 @@ from delivery.promote.stack_files import Files
 from delivery.pulumi.installation import REPOSITORY
 from delivery.repository import Repository
 from delivery.terminal import say
+from tools.steps import ToolError
 
 _STACKS: Final = "FROM TO"
+_DIGEST_AT: Final = "@sha256:"
 
 
 def promote(
@@ -30,8 +33,8 @@ def promote(
         list[str],
         typer.Argument(
             metavar=_STACKS,
-            help="Two stacks, such as dev staging. FROM may be the document of a build, .local/image/image.json, for "
-            "the first stack. With --rollback, TO alone.",
+            help="Two stacks, such as dev staging. For the first stack FROM is an image: the document of a build, "
+            ".local/image/image.json, or what `image push` prints. With --rollback, TO alone.",
         ),
     ],
     travels: Annotated[
@@ -64,6 +67,10 @@ def promote(
     remote: Annotated[str, typer.Option(help="The remote that gets the branch.")] = "origin",
     onto: Annotated[str, typer.Option(help="The branch that stacks are deployed from.")] = "main",
     as_json: Annotated[bool, typer.Option("--json", help="Print a document for programs.")] = False,
+    summary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append the text, and where to go on, as to GitHub's GITHUB_STEP_SUMMARY."),
+    ] = None,
 ) -> int:
     """Propose a release for the next stack, as a branch to review.
 
@@ -74,7 +81,16 @@ def promote(
     Example: mlflow-platform promote dev staging --dry-run
     """
     request, builds = asked(stacks, travels or [], accepts or [], image or [], rollback=rollback, emergency=emergency)
-    return run(request, builds, remote=remote, onto=onto, dry_run=dry_run, as_json=as_json, folder=REPOSITORY)
+    return run(
+        request,
+        builds,
+        remote=remote,
+        onto=onto,
+        dry_run=dry_run,
+        as_json=as_json,
+        summary=summary,
+        folder=REPOSITORY,
+    )
 
 
 def asked(
@@ -102,27 +118,39 @@ def asked(
         )
     if emergency and not emergency.strip():
         raise CommandError("--emergency: got no reason; expected one, since it is in the commit.", ExitCode.USAGE)
-    if travels and stacks[0].endswith(".json"):
+    # A workflow hands over an empty text where its form was left empty.
+    travels, accepts = ([word for given in many for word in given.split()] for many in (travels, accepts))
+    if travels and _is_image(stacks[0]):
         raise CommandError("--with: got it with an image, which has no settings; leave it out.", ExitCode.USAGE)
     unknown = sorted({*accepts} - {*gates.acceptable()})
     if unknown:
         raise CommandError(
             f"--accepts: got {', '.join(unknown)}; expected one of {', '.join(gates.acceptable())}.", ExitCode.USAGE
         )
-    first = [] if rollback or not stacks[0].endswith(".json") else [Path(stacks[0])]
+    image = _is_image(stacks[0]) and not rollback
+    pushed = _DIGEST_AT in stacks[0]
     with reported(ReleaseError, code=ExitCode.USAGE):
+        given = [Path(stacks[0]), *images] if image and not pushed else images
         # Each file once: a build does not vouch for itself.
-        builds = [build(file) for file in dict.fromkeys(file.resolve() for file in [*first, *images])]
+        builds = [build(file) for file in dict.fromkeys(file.resolve() for file in given)]
+    if image and pushed:
+        with reported(ReleaseError, ToolError):
+            builds = [pushed_images.build(stacks[0]), *builds]
     request = Request(
         target=stacks[-1],
-        source="" if rollback or first else stacks[0],
-        build=builds[0] if first else None,
+        source="" if rollback or image else stacks[0],
+        build=builds[0] if image else None,
         rollback=rollback,
         travels=travels,
         accepts=accepts,
         emergency=emergency,
     )
     return request, builds
+
+
+def _is_image(text: str) -> bool:
+    """Whether FROM names an image: a file, or a name with a digest."""
+    return text.endswith(".json") or _DIGEST_AT in text
 
 
 def run(
@@ -134,13 +162,14 @@ def run(
     onto: str = "main",
     dry_run: bool = False,
     as_json: bool = False,
+    summary: Path | None = None,
     found: Evidence | None = None,
 ) -> int:
     """Write the proposal, and push it unless a gate stops it. `found` replaces what this machine can find out."""
     repository = Repository(folder)
     commit = publishing.base(repository, remote, onto, only_look=dry_run, notice=_notice)
     files = Files(repository=repository, commit=commit)
-    source = found or evidence.gathered(folder, files.project, builds)
+    source = found or evidence.gathered(folder, files.project, builds, request.target)
     proposal = promotion.propose(request, files, source, now=datetime.now(UTC))
     _notice(f"{proposal.path}:")
     for line in proposal.diff:
@@ -154,7 +183,11 @@ def run(
     else:
         sys.stdout.write(markdown(proposal))
         sys.stdout.flush()
-    _notice(_ending(proposal, published, address, remote))
+    ending = _ending(proposal, published, address, remote)
+    if summary is not None:
+        with summary.open("a") as file:
+            file.write(f"{ending}\n\n{markdown(proposal)}\n")
+    _notice(ending)
     return ExitCode.FAILED if proposal.stopped else ExitCode.DONE
 
 

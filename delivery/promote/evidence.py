@@ -1,4 +1,4 @@
-"""Where the facts come from that git does not have: the engine, documents of builds, and an offline preview.
+"""Where the facts come from that git does not have: the engine, Azure, a registry, and an offline preview.
 
 A fact that this machine cannot know is Unknown, with the reason: it stops the promotion until a person accepts it.
 """
@@ -6,29 +6,39 @@ A fact that this machine cannot know is Unknown, with the reason: it stops the p
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from components.azure.arm import Arm, ArmError
+from components.azure.image_source import ImageSource
 from delivery.apply import record
 from delivery.apply.record import SmokeResult
+from delivery.doctor.facts import document, settings_of
 from delivery.drift.check import blocking
+from delivery.image.registry import Place
+from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError
 from delivery.preview import base
 from delivery.preview.command import planned
 from delivery.preview.report import Report, Source, report
-from delivery.promote import history
+from delivery.promote import alerts, history, images
 from delivery.promote.gates import Unknown
 from delivery.promote.history import Update
 from delivery.promote.release import Build
 from delivery.pulumi.engine import Engine, EngineError, users_engine
+from delivery.recover import state as states
 from delivery.terminal import say
+from infra.settings.problems import SettingsError
+
+T = TypeVar("T")
 
 _PAGE: Final = "--page-size=200"
-_NO_AZURE: Final = Unknown("only Azure knows, and nothing asks it here")
 _FEWEST_BUILDS: Final = 2
 
 
@@ -57,19 +67,46 @@ class Evidence:
     in_registry: Callable[[str, str], bool | Unknown]
 
 
-def gathered(repository: Path, project: str, builds: Sequence[Build]) -> Evidence:
-    """Return the evidence that this machine has: the engine as the user is signed in, and documents of builds."""
+def gathered(repository: Path, project: str, builds: Sequence[Build], target: str = "") -> Evidence:
+    """Return the evidence that this machine can have: by the engine and by Azure, as the user is signed in.
+
+    What no document of `builds` says of an image, its registry does: the one that the target's file names.
+    """
     return Evidence(
-        updates=lambda stack: _updates(users_engine(stack, repository), project),
-        pending=lambda stack: _pending(users_engine(stack, repository)),
+        updates=lambda stack: _updates(_engine(repository, stack), project),
+        pending=lambda stack: _pending(_engine(repository, stack)),
         preview=lambda wanted: _previewed(repository, wanted),
-        labels=lambda digest: _labels(builds, digest),
-        builds=lambda digest: _builds(builds, digest),
-        smoke=lambda stack, update: _smoke(users_engine(stack, repository), stack, update),
-        alerts=lambda _, __: _NO_AZURE,
-        drift=lambda stack: _drift(users_engine(stack, repository), stack),
-        in_registry=lambda _, __: _NO_AZURE,
+        labels=lambda digest: _or(_labels(builds, digest), lambda: images.labels(_place(repository, target), digest)),
+        builds=lambda digest: _or(
+            _builds(builds, digest), lambda: images.attested(_place(repository, target), digest, os.environ)
+        ),
+        smoke=lambda stack, update: _smoke(_engine(repository, stack), stack, update),
+        alerts=lambda stack, since: _alerts(_engine(repository, stack), since),
+        drift=lambda stack: _drift(_engine(repository, stack), stack),
+        in_registry=lambda stack, digest: images.there(_place(repository, stack), digest),
     )
+
+
+def _or(found: T | None, otherwise: Callable[[], T | Unknown]) -> T | Unknown:
+    return otherwise() if found is None else found
+
+
+def _engine(repository: Path, stack: str) -> Engine:
+    engine = users_engine(stack, repository)
+    url = environ_backend(engine.environment, stack, stacks(repository))
+    return replace(engine, environment={**engine.environment, "PULUMI_BACKEND_URL": url}) if url else engine
+
+
+def environ_backend(environment: Mapping[str, str], stack: str, every: Iterable[str]) -> str:
+    """Return where a stack's state is: each has a container of its own, and PULUMI_BACKEND_URL names one stack's.
+
+    Empty where the variable is not set; as it is where the container is no stack's.
+    """
+    url = environment.get("PULUMI_BACKEND_URL", "")
+    found = re.fullmatch(r"azblob://(?P<before>pulumi-|)(?P<stack>[a-z0-9-]+?)(?P<after>[/?].*|)", url)
+    if found is None or found["stack"] not in every:
+        return url
+    return f"azblob://{found['before']}{stack}{found['after']}"
 
 
 def _updates(engine: Engine, project: str) -> Sequence[Update] | Unknown:
@@ -93,6 +130,39 @@ def _smoke(engine: Engine, stack: str, update: Update) -> bool | Unknown:
 def _pending(engine: Engine) -> Sequence[str] | Unknown:
     answer = _asked(engine, "stack", "export")
     return answer if isinstance(answer, Unknown) else history.pending(answer)
+
+
+def _alerts(engine: Engine, since: datetime) -> Sequence[str] | Unknown:
+    outputs, state = _asked(engine, "stack", "output", "--json"), _asked(engine, "stack", "export")
+    for answer in (outputs, state):
+        if isinstance(answer, Unknown):
+            return answer
+    subscription, group = states.subscription(state, engine.environment), outputs.get("resource_group")
+    if not (subscription and group):
+        return Unknown("the stack's state names no subscription and no resource group")
+    try:
+        arm = Arm(api_version=alerts.API_VERSION, patience=alerts.PATIENCE_SECONDS)
+        return alerts.fired(arm, subscription, str(group), since, datetime.now(UTC))
+    except ArmError as error:
+        return Unknown(str(error).splitlines()[0])
+
+
+def _place(repository: Path, stack: str) -> Place | Unknown:
+    """Where a stack's image comes from: what its file names, else the stack's own registry."""
+    try:
+        found = settings_of(document(repository, stack), stack).azure
+    except (CommandError, SettingsError) as error:
+        return Unknown(str(error).splitlines()[0])
+    if found is None:
+        return Unknown(f"stack {stack} is not on Azure")
+    if found.image.source is not None:
+        return images.place(ImageSource.named(found.image.source, found.image.repository))
+    outputs = _asked(_engine(repository, stack), "stack", "output", "--json")
+    if isinstance(outputs, Unknown):
+        return outputs
+    if not outputs.get("registry"):
+        return Unknown(f"stack {stack} has no registry yet, and its file names no image.source")
+    return Place(host=str(outputs["registry"]), path=found.image.repository)
 
 
 def _drift(engine: Engine, stack: str) -> Sequence[str] | Unknown:
@@ -128,12 +198,12 @@ def _previewed(repository: Path, wanted: Preview) -> Report:
     return report(plan, Source(against=against, offline=True))
 
 
-def _labels(builds: Sequence[Build], digest: str) -> Mapping[str, str] | Unknown:
-    return next((one.labels for one in builds if one.digest == digest), Unknown("no document of its build is given"))
+def _labels(builds: Sequence[Build], digest: str) -> Mapping[str, str] | None:
+    return next((one.labels for one in builds if one.digest == digest), None)
 
 
-def _builds(builds: Sequence[Build], digest: str) -> int | Unknown:
-    """How many of the given builds have the digest, 0 where one of them has another."""
+def _builds(builds: Sequence[Build], digest: str) -> int | None:
+    """How many of the given builds have the digest, 0 where one of them has another. None if they are too few."""
     if len(builds) < _FEWEST_BUILDS:
-        return Unknown("nobody but its builder vouches for the digest")
+        return None
     return len(builds) if all(one.digest == digest for one in builds) else 0

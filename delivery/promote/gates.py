@@ -292,7 +292,11 @@ def _ancestry(facts: Facts) -> Finding:
 def _provenance(facts: Facts) -> Finding:
     if isinstance(facts.builds, Unknown):
         return _unknown(
-            facts.builds, "build the commit on another machine, and give both documents with ", Code("--image")
+            facts.builds,
+            "have the workflow ",
+            Code("image"),
+            " build the commit, or build it on another machine and give both documents with ",
+            Code("--image"),
         )
     if not facts.builds:
         return _stopped(["another build of the commit has another digest"], Code("mlflow-platform image compare A B"))
@@ -301,10 +305,14 @@ def _provenance(facts: Facts) -> Finding:
 
 def _registry(facts: Facts) -> Finding:
     if isinstance(facts.in_registry, Unknown):
-        return _unknown(facts.in_registry, "look for the digest in the registry of ", Code(facts.target))
+        return _unknown(facts.in_registry, "look for the digest where the images of ", Code(facts.target), " come from")
     if not facts.in_registry:
-        return _stopped([f"the registry of {facts.target} does not have the digest"], "import the image first")
-    return _passed("the registry has the digest")
+        return _stopped(
+            [f"the registry that the images of {facts.target} come from does not have the digest"],
+            "push it with ",
+            Code("mlflow-platform image push"),
+        )
+    return _passed("the registry that the images come from has the digest")
 
 
 def _schema(facts: Facts) -> Finding:

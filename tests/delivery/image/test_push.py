@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
-import io
 import json
-import subprocess
-import tarfile
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,103 +15,16 @@ from urllib.parse import parse_qs
 import pytest
 
 from delivery.image import command, registry
-from delivery.image.programs import find
 from delivery.image.registry import Place
 from delivery.outcome import CommandError
 from delivery.promote.release import REVISION_LABEL
-from tests.support.plane import REPOSITORY
 from tests.support.ports import first_of_free_ports
-from tests.support.services import eventually
+from tests.support.registries import COMMIT, build, serving, stored
 from tools.steps import ToolError
 
-COMMIT = "c" * 40
-OCI = "application/vnd.oci.image"
 IDENTITY, REGISTRY_TOKEN = "token-of-the-identity", "registry-token"
 # The line of `htpasswd -B` for the name that goes with a token of an Azure registry, and REGISTRY_TOKEN.
 USERS = "00000000-0000-0000-0000-000000000000:$2b$05$abcdefghijklmnopqrstuuWe9O2EmrUpl5vYQmnPMAxa7nycxj1Xm\n"
-SBOM = "usr/share/sbom/mlflow-runtime.cdx.json"
-
-
-def build(folder: Path, *, revision: str = COMMIT, package: str = "1") -> str:
-    """Write a build's folder with a small image, as `image build` does; return its digest."""
-    blobs = folder / "layout" / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-
-    def blob(kind: str, content: bytes) -> dict[str, Any]:
-        digest = hashlib.sha256(content).hexdigest()
-        (blobs / digest).write_bytes(content)
-        return {"mediaType": f"{OCI}.{kind}", "digest": f"sha256:{digest}", "size": len(content)}
-
-    bill = json.dumps({"components": [{"purl": f"pkg:pypi/alpha@{package}", "version": package}]}).encode()
-    with io.BytesIO() as buffer:
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            member = tarfile.TarInfo(SBOM)
-            member.size = len(bill)
-            archive.addfile(member, io.BytesIO(bill))
-        layer = buffer.getvalue()
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Labels": {REVISION_LABEL: revision}},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-    }
-    manifest = {
-        "schemaVersion": 2,
-        "config": blob("config.v1+json", json.dumps(config).encode()),
-        "layers": [blob("layer.v1.tar+gzip", gzip.compress(layer, mtime=0))],
-    }
-    entry = blob("manifest.v1+json", json.dumps(manifest).encode())
-    (folder / "layout" / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    (folder / "layout" / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
-    return str(entry["digest"])
-
-
-@contextmanager
-def serving(folder: Path, users: str = "") -> Iterator[str]:
-    """Yield the address of a registry. `users` are those who may sign in, by htpasswd; without them everybody may."""
-    subprocess.run([REPOSITORY / "tools" / "containers.sh", "skopeo", "docker-registry"], check=False)
-    try:
-        program, _ = find("docker-registry"), find("skopeo")
-    except ToolError as error:
-        pytest.skip(str(error))
-    folder.mkdir()
-    port = first_of_free_ports(1)
-    config: dict[str, Any] = {
-        "version": 0.1,
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-    }
-    if users:
-        (folder / "users").write_text(users)
-        config["auth"] = {"htpasswd": {"realm": "registry", "path": str(folder / "users")}}
-    (folder / "config.yml").write_text(json.dumps(config))
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([program, "serve", folder / "config.yml"], stdout=log, stderr=log)
-    try:
-        eventually(lambda: answers(f"127.0.0.1:{port}"), "the registry answers")
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def answers(host: str) -> bool:
-    try:
-        urllib.request.urlopen(f"http://{host}/v2/", timeout=5)
-    except urllib.error.HTTPError as refused:
-        return refused.code == 401
-    except OSError:
-        return False
-    return True
-
-
-def stored(host: str, path: str, reference: str) -> bytes:
-    """The manifest that a registry has, as it has it."""
-    asked = urllib.request.Request(f"http://{host}/v2/{path}/manifests/{reference}")
-    asked.add_header("Accept", f"{OCI}.manifest.v1+json")
-    with urllib.request.urlopen(asked, timeout=5) as answer:
-        return bytes(answer.read())
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +68,7 @@ def test_a_commit_has_one_image(host: str, tmp_path: Path) -> None:
 
 def test_an_image_of_no_commit_needs_a_commit(tmp_path: Path) -> None:
     build(tmp_path / "build", revision=f"{COMMIT}-changed")
-    with pytest.raises(CommandError, match="of revision 'c+-changed'; expected one that is built from a commit"):
+    with pytest.raises(CommandError, match=r"of revision 'c+-changed'; expected one that is built from a commit"):
         command.push([tmp_path / "build"], to="127.0.0.1:9/mlflow")
 
 
@@ -182,7 +88,10 @@ class _Exchange(BaseHTTPRequestHandler):
     """Exchanges the identity's token, as an Azure registry does."""
 
     def do_POST(self) -> None:
-        form = {key: values[0] for key, values in parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()).items()}
+        form = {
+            key: values[0]
+            for key, values in parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()).items()
+        }
         good = self.path == "/oauth2/exchange" and {**form, "service": ""} == {
             "grant_type": "access_token",
             "service": "",
@@ -212,12 +121,14 @@ def test_an_azure_registry_is_signed_in_to_by_a_token_of_its_own(tmp_path: Path)
     try:
         with serving(tmp_path / "closed", USERS) as host:
             place = Place.named(f"{host}/mlflow")
-            with pytest.raises(ToolError, match="unauthorized|authentication required"):
+            with pytest.raises(ToolError, match=r"unauthorized|authentication required"):
                 registry.look_up(place, digest)
             with registry.signed_in(place, token=token, exchange=address) as session:
                 session.copy(tmp_path / "build" / "layout", "first")
                 found = session.look(f"@{digest}")
-                file = Path(session.sign_in[1])
+                assert session.folder is not None
+                file = session.folder / "config.json"
+                assert session.sign_in == ("--authfile", str(file))
                 assert file.stat().st_mode & 0o777 == 0o600
                 auth = json.loads(file.read_text())["auths"][host]["auth"]
                 assert base64.b64decode(auth).decode().endswith(f":{REGISTRY_TOKEN}")

@@ -82,7 +82,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("label", {"labels": {}}, f"{runtime_contract.LABEL} is  not 1"),
     ("ancestry", {"ancestry": ["commit cccc is not on the main line"]}, "not on the main line"),
     ("provenance", {"builds": 0}, "another build of the commit has another digest"),
-    ("registry", {"in_registry": False}, "the registry of staging does not have the digest"),
+    ("registry", {"in_registry": False}, "the registry that the images of staging come from does not have the digest"),
     ("schema", {"schema": compared("3.17.2", "3.16.1")}, "needs an older schema than the target has"),
     ("schema", {"schema": compared("3.16.1", "3.17.2")}, "no way back by digest: b7e2c1a4d9f3 does not run on"),
     ("guardrails", {"problems": ["a: 1 is not allowed", "b"]}, "a: 1 is not allowed; b"),

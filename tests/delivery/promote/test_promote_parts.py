@@ -11,7 +11,7 @@ import pytest
 
 from components.mlflow import runtime_contract
 from delivery.promote import history, release
-from delivery.promote.evidence import gathered
+from delivery.promote.evidence import environ_backend, gathered
 from delivery.promote.gates import Unknown
 from delivery.promote.publishing import compare_address
 from delivery.promote.release import Build, Release, ReleaseError
@@ -108,6 +108,21 @@ def test_builds_vouch_for_each_other(tmp_path: Path) -> None:
     assert found[1].labels(DIGEST) == LABELS
     assert isinstance(found[1].builds(DIGEST), Unknown)
     assert (found[2].builds(DIGEST), found[3].builds(DIGEST)) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("azblob://pulumi-dev?storage_account=st1", "azblob://pulumi-prod?storage_account=st1"),
+        ("azblob://staging", "azblob://prod"),
+        ("azblob://state/dev", "azblob://state/dev"),
+        ("azblob://pulumi-other", "azblob://pulumi-other"),
+        ("file:///srv/state", "file:///srv/state"),
+        ("", ""),
+    ],
+)
+def test_each_stack_has_a_state_of_its_own(url: str, expected: str) -> None:
+    assert environ_backend({"PULUMI_BACKEND_URL": url} if url else {}, "prod", ["dev", "staging", "prod"]) == expected
 
 
 def test_every_setting_travels_or_stays_for_a_reason() -> None:
