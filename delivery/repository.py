@@ -5,6 +5,7 @@ Nothing here touches the work tree, the index of the user or a branch of the che
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import tempfile
@@ -178,7 +179,7 @@ class Repository:
         self, arguments: Sequence[str], given: bytes = b"", environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         command = ["git", "-C", str(self.folder), "--literal-pathspecs", *arguments]
-        variables = {**_environment(os.environ), **(environment or {})}
+        variables = {**_environment(os.environ), **_sign_in(os.environ), **(environment or {})}
         try:
             return subprocess.run(command, input=given, capture_output=True, check=False, env=variables)
         except FileNotFoundError:
@@ -191,6 +192,24 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     Without optional locks nothing writes to the user's index, not even what git remembers of the files' times.
     """
     return {name: value for name, value in environ.items() if name not in _OF_HOOKS} | {"GIT_OPTIONAL_LOCKS": "0"}
+
+
+def _sign_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which git is signed in to a workflow's own server, with the token of the step.
+
+    So the token is in no file and on no command line (git-config, GIT_CONFIG_COUNT; GitHub Docs, "Authenticating as an
+    installation": the name that goes with a token).
+    """
+    server, token = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_TOKEN", "")
+    if not (server.startswith("https://") and token):
+        return {}
+    count = int(environ.get("GIT_CONFIG_COUNT") or 0)
+    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": str(count + 1),
+        f"GIT_CONFIG_KEY_{count}": f"http.{server}/.extraheader",
+        f"GIT_CONFIG_VALUE_{count}": f"Authorization: Basic {basic}",
+    }
 
 
 _OF_HOOKS: Final = frozenset(

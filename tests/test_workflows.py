@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.main import get_command
 
-from delivery import cli
 from delivery.offline_azure.product import stacks
 from delivery.preview.command import LOCAL
+from tests.support.command_line import parse
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / ".github" / "workflows"
@@ -24,6 +23,11 @@ PROGRAM = ".venv/bin/mlflow-platform"
 OTHER_COMMANDS = ("make toolchain", "make venv", ".ci/run")
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 WRITES = "write"
+TRIGGERS = {"pull_request", "push", "schedule", "workflow_call", "workflow_dispatch"}
+RUNNER = "ubuntu-24.04"
+OF_PULL_REQUEST = "${{ github.event.pull_request.base.sha }}"
+DEFAULT_BRANCH = "${{ github.event.repository.default_branch }}"
+FEWEST_BUILDS = 2
 
 
 def faults(sources: Mapping[str, str]) -> list[str]:
@@ -37,13 +41,15 @@ def _of_file(name: str, source: str) -> Iterator[str]:
     triggers = document[True]
     if document.get("permissions") != {}:
         yield f"{name}: its jobs have rights that they do not name"
-    if "pull_request_target" in triggers or "workflow_run" in triggers:
-        yield f"{name}: starts with the rights of the repository on somebody else's code"
+    if others := sorted({*([triggers] if isinstance(triggers, str) else triggers)} - TRIGGERS):
+        yield f"{name}: starts with the rights of the repository on somebody else's code: {', '.join(others)}"
     if "secrets." in source:
         yield f"{name}: uses a secret"
     for line in source.splitlines():
         if "uses:" in line and "@" in line and not re.search(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line):
             yield f"{name}: an action without its SHA and version: {line.strip()}"
+        if "uses:" in line and "@" in line and not re.search(r"uses: actions/(?!github-script)", line):
+            yield f"{name}: an action that runs somebody else's code, or a script in YAML: {line.strip()}"
     for key, job in document["jobs"].items():
         where = f"{name}: {key}"
         yield from (f"{where} {fault}" for fault in _of_job(job, document))
@@ -51,25 +57,28 @@ def _of_file(name: str, source: str) -> Iterator[str]:
 
 def _of_job(job: Mapping[str, Any], document: Mapping[Any, Any]) -> Iterator[str]:
     rights: Mapping[str, str] = job.get("permissions") or {}
-    if "permissions" not in job:
+    if not isinstance(job.get("permissions"), Mapping):
         yield "names no rights"
+        return
     if "uses" in job:
         if not str(job["uses"]).startswith("./"):
             yield "calls a workflow of somebody else"
         return
     if "timeout-minutes" not in job:
         yield "never ends"
+    if job.get("runs-on") != RUNNER:
+        yield "runs on a machine that is kept between jobs"
     steps = job["steps"]
     writes = {right for right, level in rights.items() if level == WRITES and right != "id-token"}
     of_pull_request = "pull_request" in document[True]
     checkouts = [step for step in steps if str(step.get("uses", "")).startswith("actions/checkout@")]
-    bases = [(step.get("with") or {}).get("ref") == "${{ github.event.pull_request.base.sha }}" for step in checkouts]
-    if of_pull_request and writes and not all(bases):
+    refs = {(step.get("with") or {}).get("ref") for step in checkouts}
+    if of_pull_request and writes and refs != {OF_PULL_REQUEST}:
         yield f"runs the pull request's code with rights to write: {', '.join(sorted(writes))}"
     if any((step.get("with") or {}).get("persist-credentials") is not False for step in checkouts):
         yield "leaves the checkout's token on disk"
     if rights.get("id-token") == WRITES:
-        if writes:
+        if writes and (of_pull_request or refs != {DEFAULT_BRANCH}):
             yield "signs in to Azure and writes to GitHub"
         if "environment" not in job:
             yield "signs in to Azure outside of an environment"
@@ -77,16 +86,23 @@ def _of_job(job: Mapping[str, Any], document: Mapping[Any, Any]) -> Iterator[str
             yield "signs in to Azure for a fork"
     commands = [str(step["run"]) for step in steps if "run" in step]
     applies = any(f"{PROGRAM} up" in command for command in commands)
+    if any("continue-on-error" in one for one in (job, *steps)):
+        yield "goes on after a failure"
     concurrency = job.get("concurrency") or document.get("concurrency") or {}
+    reads = str(job.get("environment", "-preview")).endswith("-preview")
+    if not reads and concurrency.get("cancel-in-progress") is not False:
+        yield "may be cancelled while it changes something"
     if applies and (concurrency.get("cancel-in-progress") is not False or "inputs.stack" not in concurrency["group"]):
         yield "may run beside another update of the stack, or be cancelled"
-    if applies and (job.get("needs") != "plan" or not str(job["environment"]).endswith("inputs.stack }}")):
+    if applies and (job.get("needs") != "plan" or not str(job.get("environment")).endswith("inputs.stack }}")):
         yield "applies without a plan and the approval of the stack's environment"
     matrix = ((job.get("strategy") or {}).get("matrix") or {}).get("stack")
     if matrix is not None and set(matrix) != ON_AZURE:
         yield f"is for {', '.join(matrix)} and not for {', '.join(sorted(ON_AZURE))}"
     for command in commands:
         yield from _of_command(command)
+    if any("attest" in str(step.get("uses")) for step in steps) and not any(" image push " in one for one in commands):
+        yield "attests what it has not pushed"
 
 
 def _of_command(command: str) -> Iterator[str]:
@@ -100,16 +116,21 @@ def _of_command(command: str) -> Iterator[str]:
     if words[0] != PROGRAM:
         yield f"runs another program than the product's: {command}"
         return
+    if words[1] == "up" and "--approved" not in words:
+        yield f"applies what nobody approved: {command}"
+    if words[1:3] == ["image", "push"] and len(words[3 : words.index("--to")]) < FEWEST_BUILDS:
+        yield f"publishes what one machine alone has built: {command}"
     try:
-        root = get_command(cli.app)
-        found = root.get_command(root.make_context("", [], resilient_parsing=True), words[1])  # type: ignore[attr-defined]
-        found.make_context(words[1], [word if word[0] != "$" else "1" for word in words[2:]])
+        parse(words[1:])
     except Exception as error:  # noqa: BLE001 - click has many, and each means that the command line refuses it
         yield f"gives a command that the command line refuses: {command}: {error!r}"
 
 
 def test_the_workflows_have_no_fault() -> None:
-    assert SOURCES.keys() >= {"check.yml", "preview.yml", "deploy.yml", "deploy-stack.yml", "drift.yml"}
+    assert SOURCES.keys() >= {
+        *("check.yml", "preview.yml", "deploy.yml", "deploy-stack.yml", "drift.yml"),
+        *("image.yml", "promote.yml"),
+    }
     assert faults(SOURCES) == []
 
 
@@ -146,6 +167,40 @@ MUTATIONS = [
         "approval",
     ),
     ("deploy.yml", "./.github/workflows/deploy-stack.yml", "evil/x/.github/workflows/y.yml@main", "somebody else"),
+    ("check.yml", "  pull_request:\n", "  issue_comment:\n", "somebody else's code: issue_comment"),
+    ("check.yml", "  pull_request:\n", "  workflow_run:\n", "somebody else's code: workflow_run"),
+    ("check.yml", "    permissions:\n      contents: read\n", "    permissions: write-all\n", "names no rights"),
+    ("check.yml", "uses: actions/checkout@", "uses: evil/checkout@", "somebody else's code, or a script"),
+    ("check.yml", "uses: actions/checkout@", "uses: actions/github-script@", "a script in YAML"),
+    ("check.yml", "runs-on: ubuntu-24.04", "runs-on: self-hosted", "kept between jobs"),
+    (
+        "check.yml",
+        "    timeout-minutes: 90\n",
+        "    timeout-minutes: 90\n    continue-on-error: true\n",
+        "after a failure",
+    ),
+    ("deploy-stack.yml", "--approved .local/plan.json", "", "nobody approved"),
+    (
+        "deploy-stack.yml",
+        "      - id: plan\n",
+        "      - id: plan\n        continue-on-error: true\n",
+        "after a failure",
+    ),
+    ("deploy-stack.yml", "    environment: ${{ inputs.stack }}\n", "", "outside of an environment"),
+    ("image.yml", ".local/images/image-first .local/images/image-second", ".local/images/image-first", "one machine"),
+    ("image.yml", "    environment: build\n", "", "outside of an environment"),
+    ("image.yml", f"          ref: {DEFAULT_BRANCH}\n", "", "signs in to Azure and writes to GitHub"),
+    ("image.yml", "cancel-in-progress: false", "cancel-in-progress: true", "while it changes something"),
+    ("image.yml", "      - id: push\n        run: ", "      - id: push\n        name: ", "has not pushed"),
+    ("image.yml", "image push ", "image publish ", "the command line refuses"),
+    ("image.yml", "  workflow_dispatch:\n", "  pull_request:\n", "signs in to Azure for a fork"),
+    ("promote.yml", f"          ref: {DEFAULT_BRANCH}\n", "", "signs in to Azure and writes to GitHub"),
+    ("promote.yml", f"ref: {DEFAULT_BRANCH}", "ref: ${{ inputs.from }}", "signs in to Azure and writes to GitHub"),
+    ("promote.yml", "    environment: promote\n", "", "outside of an environment"),
+    ("promote.yml", "cancel-in-progress: false", "cancel-in-progress: true", "while it changes something"),
+    ("promote.yml", '"$FROM"', '"${{ inputs.from }}"', "into a shell"),
+    ("promote.yml", "          persist-credentials: false\n", "", "token on disk"),
+    ("promote.yml", "${{ github.token }}", "${{ secrets.APP_KEY }}", "uses a secret"),
 ]
 
 

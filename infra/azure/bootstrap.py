@@ -27,7 +27,7 @@ from infra.settings import regions
 from infra.settings.bootstrap import BOOTSTRAP, Bootstrap, subjects
 from infra.tags import written
 
-_BUILD = "build"
+_BUILD, _PROMOTE = "build", "promote"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +72,14 @@ def create_stack(chosen: Bootstrap) -> Mapping[str, pulumi.Input[str]]:
         build = _identity(base, base.names, _BUILD, builders)
         _grant(base, build, _BUILD, [_Right(word="images", scope=base.images.id, role=AzureRole.ACR_PUSH)])
         outputs["build_client_id"] = build.client_id
+    promoters = subjects(chosen.file.bootstrap, _PROMOTE)
+    promote = _identity(base, base.names, _PROMOTE, promoters) if promoters else None
+    if promote is not None:
+        # Labels and digests of images are no part of Reader.
+        _grant(base, promote, _PROMOTE, [_Right(word="images", scope=base.images.id, role=AzureRole.ACR_PULL)])
+        outputs["promote_client_id"] = promote.client_id
     for stack in chosen.file.bootstrap.stacks:
-        outputs |= _serve(base, stack)
+        outputs |= _serve(base, stack, promote)
     return outputs
 
 
@@ -144,8 +150,8 @@ def _base(chosen: Bootstrap) -> _Base:
     )
 
 
-def _serve(base: _Base, stack: str) -> dict[str, pulumi.Input[str]]:
-    """Create what a stack depends on, and grant its identities the least that they need for it."""
+def _serve(base: _Base, stack: str, promote: Identity | None) -> dict[str, pulumi.Input[str]]:
+    """Create what a stack depends on, and grant its identities, and that of promotions, the least that they need."""
     names = Names(stack=stack, suffix=base.names.suffix)
     tagged = written(stack, stack, base.chosen.file.tags)
     group = _group(f"{stack}-group", names.resource_group, base.chosen, tagged)
@@ -183,17 +189,16 @@ def _serve(base: _Base, stack: str) -> dict[str, pulumi.Input[str]]:
             _Right(word="images", scope=base.images.id, role=AzureRole.READER),
         ],
     )
-    _grant(
-        base,
-        preview,
-        f"{stack}-preview",
-        [
-            _Right(word="group", scope=group.id, role=AzureRole.READER),
-            _Right(word="identities", scope=apart.id, role=AzureRole.READER),
-            _Right(word="state", scope=state, role=AzureRole.STORAGE_BLOB_DATA_READER),
-            _Right(word="key", scope=key.id, role=AzureRole.KEY_VAULT_CRYPTO_USER),
-        ],
-    )
+    reads = [
+        _Right(word="group", scope=group.id, role=AzureRole.READER),
+        _Right(word="identities", scope=apart.id, role=AzureRole.READER),
+        _Right(word="state", scope=state, role=AzureRole.STORAGE_BLOB_DATA_READER),
+        _Right(word="key", scope=key.id, role=AzureRole.KEY_VAULT_CRYPTO_USER),
+    ]
+    _grant(base, preview, f"{stack}-preview", reads)
+    if promote is not None:
+        # A promotion compares two stacks.
+        _grant(base, promote, f"promote-{stack}", reads)
     return {f"{stack}_deploy_client_id": deploy.client_id, f"{stack}_preview_client_id": preview.client_id}
 
 

@@ -56,7 +56,7 @@ class BootstrapSettings(Section):
         example="00000000-0000-0000-0000-000000000000",
     )
     github: str | None = text(
-        "The GitHub repository whose workflows sign in, in the environments STACK, STACK-preview and build",
+        "The GitHub repository whose workflows sign in, in the environments STACK, STACK-preview, build and promote",
         _REPOSITORY,
         "owner/name, as GitHub shows it",
         example="example/mlflow-platform",

@@ -61,6 +61,10 @@ def of_stack(stack: str) -> set[tuple[str, AzureRole, str]]:
         (preview, AzureRole.READER, identities),
         (preview, AzureRole.STORAGE_BLOB_DATA_READER, state),
         (preview, AzureRole.KEY_VAULT_CRYPTO_USER, key),
+        ("promote", AzureRole.READER, group),
+        ("promote", AzureRole.READER, identities),
+        ("promote", AzureRole.STORAGE_BLOB_DATA_READER, state),
+        ("promote", AzureRole.KEY_VAULT_CRYPTO_USER, key),
     }
 
 
@@ -69,6 +73,7 @@ def test_everybody_has_the_least_rights_and_no_more() -> None:
         ("administrators", AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR, "state-pulumi-bootstrap"),
         ("administrators", AzureRole.KEY_VAULT_CRYPTO_USER, "vault-pulumi-bootstrap"),
         ("build", AzureRole.ACR_PUSH, "images-registry"),
+        ("promote", AzureRole.ACR_PULL, "images-registry"),
     }
     assert rights(graph("bootstrap")) == own.union(*(of_stack(stack) for stack in SERVED))
 
@@ -123,6 +128,7 @@ def test_workflows_sign_in_from_the_environments_of_their_stack_alone() -> None:
         "dev": "id-mlflow-dev-deploy",
         "dev-preview": "id-mlflow-dev-preview",
         "build": "id-mlflow-bootstrap-build",
+        "promote": "id-mlflow-bootstrap-promote",
     }
     of_github = {
         (holder, GITHUB_ISSUER, f"repo:example/mlflow-platform:environment:{environment}")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from typer.main import get_command
+
+from delivery import cli
 
 PROGRAM: Final = str(Path(sys.executable).with_name("mlflow-platform"))
 
@@ -12,3 +16,19 @@ PROGRAM: Final = str(Path(sys.executable).with_name("mlflow-platform"))
 def mlflow_platform(*arguments: str) -> list[str]:
     """A command of the console script in this environment."""
     return [PROGRAM, *arguments]
+
+
+def parse(words: list[str]) -> None:
+    """Have the command line read a command without running it; a word from a shell's variable is taken for 1.
+
+    Raises what click raises for what it refuses.
+    """
+    command: Any = get_command(cli.app)
+    context = command.make_context("", [], resilient_parsing=True)
+    rest = [word if word[0] != "$" else "1" for word in words]
+    while rest and hasattr(command, "get_command"):
+        name, *rest = rest
+        command = command.get_command(context, name)
+        command = command.load() if hasattr(command, "load") else command
+        nested = hasattr(command, "get_command")
+        context = command.make_context(name, [] if nested else rest, parent=context, resilient_parsing=nested)
