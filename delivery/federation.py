@@ -25,6 +25,9 @@ from delivery.outcome import CommandError
 AUDIENCE: Final = "api://AzureADTokenExchange"
 TOKEN_FILE: Final = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105 - a variable's name
 
+# What AzureCLI@2 sets with `addSpnToEnvironment` (Azure Pipelines, "AzureCLI@2").
+_CLIENT_OF_CONNECTION: Final = "servicePrincipalId"
+_TENANT_OF_CONNECTION: Final = "tenantId"
 _SECONDS: Final = 30
 _SHORTEST_WAIT: Final = 5.0
 _HALF: Final = 0.5
@@ -59,7 +62,7 @@ class Request:
 
 def request(environ: Mapping[str, str]) -> Request | None:
     """The call that the running workflow offers, None elsewhere, and where no identity of Azure is named."""
-    if not environ.get("AZURE_CLIENT_ID") or environ.get(TOKEN_FILE):
+    if not _client(environ) or environ.get(TOKEN_FILE):
         return None
     if environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"):
         return Request(
@@ -68,12 +71,13 @@ def request(environ: Mapping[str, str]) -> Request | None:
             bearer=environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""),
             field="value",
         )
-    if environ.get("SYSTEM_OIDCREQUESTURI") and environ.get("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"):
+    # Only a step that is given the job's token may ask for new ones.
+    if environ.get("SYSTEM_ACCESSTOKEN") and environ.get("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"):
         connection = environ["AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"]
         return Request(
             method="POST",
-            url=f"{environ['SYSTEM_OIDCREQUESTURI']}?api-version=7.1&serviceConnectionId={connection}",
-            bearer=environ.get("SYSTEM_ACCESSTOKEN", ""),
+            url=f"{environ.get('SYSTEM_OIDCREQUESTURI', '')}?api-version=7.1&serviceConnectionId={connection}",
+            bearer=environ["SYSTEM_ACCESSTOKEN"],
             field="oidcToken",
         )
     return None
@@ -117,17 +121,20 @@ def signed_in(environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
     Sets AZURE_FEDERATED_TOKEN_FILE, and for the Azure provider ARM_USE_OIDC, ARM_CLIENT_ID and ARM_TENANT_ID where they
     are absent. Raises CommandError where the service sends no token.
     """
-    found = request(environ)
-    if found is None:
+    found, given = request(environ), _given(environ)
+    if found is None and not given:
         yield
         return
     before = dict(environ)
     with tempfile.TemporaryDirectory(prefix="mlflow-platform-sign-in-") as folder:
-        file = TokenFile(path=Path(folder) / "token", ask=found.ask)
+        file = TokenFile(path=Path(folder) / "token", ask=found.ask if found else lambda: given)
         file.write()
         ended = threading.Event()
         keeper = threading.Thread(target=file.keep, args=(ended.wait,), daemon=True)
-        keeper.start()
+        if found:
+            keeper.start()
+        environ.setdefault("AZURE_CLIENT_ID", _client(environ))
+        environ.setdefault("AZURE_TENANT_ID", environ.get(_TENANT_OF_CONNECTION, ""))
         environ[TOKEN_FILE] = str(file.path)
         for name, value in _of_the_provider(environ, file.path).items():
             environ.setdefault(name, value)
@@ -135,9 +142,23 @@ def signed_in(environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
             yield
         finally:
             ended.set()
-            keeper.join(_SECONDS)
+            if found:
+                keeper.join(_SECONDS)
             environ.clear()
             environ.update(before)
+
+
+def _client(environ: Mapping[str, str]) -> str:
+    """The identity that is named, or that of the service connection whose task runs this."""
+    return environ.get("AZURE_CLIENT_ID") or environ.get(_CLIENT_OF_CONNECTION, "")
+
+
+def _given(environ: Mapping[str, str]) -> str:
+    """The token that AzureCLI@2 hands over with `addSpnToEnvironment`; empty elsewhere.
+
+    It can be exchanged for some minutes only: enough for a command that signs in at its start and ends within the hour.
+    """
+    return environ.get("idToken", "") if _client(environ) and not environ.get(TOKEN_FILE) else ""
 
 
 def _of_the_provider(environ: Mapping[str, str], file: Path) -> dict[str, str]:

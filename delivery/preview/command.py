@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -161,9 +162,14 @@ def write(
     found = report(plan, source, None if drift is None else beside(drift, plan))
     if written.save is not None:
         saved.save(written.save, stack, printed, error, source, drift)
+    outputs = {"plan": found.plan, "changes": sum(found.counts.values())}
     if written.outputs is not None:
         with written.outputs.open("a") as file:
-            file.write(f"plan={found.plan}\nchanges={sum(found.counts.values())}\n")
+            file.writelines(f"{name}={value}\n" for name, value in outputs.items())
+    if os.environ.get("TF_BUILD"):
+        # Azure Pipelines, "Logging commands": a step's outputs are what it says.
+        for name, value in outputs.items():
+            say(f"##vso[task.setvariable variable={name};isOutput=true]{value}", sys.stderr)
     match written.form:
         case Form.TERMINAL:
             show_on_terminal(found, changes=written.changes)

@@ -36,9 +36,9 @@ def marker(stack: str, form: Form = Form.COMMENT) -> str:
     return f"[//]: # ({text})" if form is Form.AZURE_DEVOPS else f"<!-- {text} -->"
 
 
-def markdown(report: Report, form: Form = Form.COMMENT) -> str:
+def markdown(report: Report, form: Form = Form.COMMENT, *, lists: bool = True) -> str:
     """The report in a form. Where a comment would be too long it loses the list of changes, never a reason."""
-    text = _text(report, form, lists=True)
+    text = _text(report, form, lists=lists)
     return text if form is Form.SUMMARY or len(text) <= LONGEST_COMMENT else _text(report, form, lists=False)
 
 

@@ -1,8 +1,9 @@
-"""`mlflow-platform report`: what other jobs computed, written to GitHub as one comment or as each stack's issue."""
+"""`mlflow-platform report`: what other jobs computed, as one comment of a pull request or as each stack's issue."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,8 +18,8 @@ from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report
 from delivery.preview.report import report as reported
 from delivery.preview.saved import load
-from delivery.pull_request import drift_issue
-from delivery.pull_request.comment import MARKER, comment
+from delivery.pull_request import azure_devops, drift_issue
+from delivery.pull_request.comment import MARKER, comment, thread
 from delivery.pull_request.github import GitHub, from_environment
 from delivery.terminal import say
 
@@ -47,12 +48,16 @@ def report(
     if issues:
         return write_issues(files, from_environment())
     found, unread = _read(files)
-    text = comment(found, unread, head)
-    if pull_request:
+    refused = bool(unread) or any(one.verdict >= Verdict.REFUSED for one in found)
+    pipeline = azure_devops.from_environment(os.environ)
+    text = thread(found, unread, head) if pipeline else comment(found, unread, head)
+    if pull_request and pipeline:
+        active = refused or any(one.verdict >= Verdict.DECIDE for one in found)
+        say(pipeline.put_thread(pull_request, text, active=active), sys.stderr)
+    elif pull_request:
         say(from_environment().put_comment(pull_request, MARKER, text), sys.stderr)
     sys.stdout.write(text)
     sys.stdout.flush()
-    refused = unread or any(one.verdict >= Verdict.REFUSED for one in found)
     return ExitCode.FAILED if refused else ExitCode.DONE
 
 
@@ -65,7 +70,8 @@ def write_issues(files: Sequence[Path], github: GitHub) -> int:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    # Azure DevOps puts each job's files into a folder of its own.
+    files = sorted([*folder.glob("*.json"), *folder.glob("plan-*/*.json")]) if folder.is_dir() else []
     if not files or len(files) > MOST_FILES:
         raise CommandError(
             f"FOLDER: got {folder} with {len(files)} JSON files; expected 1 to {MOST_FILES}, each of "

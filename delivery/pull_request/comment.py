@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from delivery.preview.inline import cell, code, part
-from delivery.preview.markdown import LONGEST_COMMENT, Form, body, titled
+from delivery.preview.markdown import LONGEST_COMMENT, Form, body, markdown, titled
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report
 from delivery.preview.text import Code, count
@@ -40,6 +40,19 @@ def comment(reports: Sequence[Report], unread: Sequence[str] = (), head: str = "
         sections.pop()
         text = _whole(ordered, unread, head, [*sections, _LEFT_OUT])
     return text
+
+
+def thread(reports: Sequence[Report], unread: Sequence[str] = (), head: str = "") -> str:
+    """The text of the thread on Azure DevOps, whose Markdown folds nothing and has no alerts; as long as a comment."""
+    ordered = sorted(reports, key=lambda one: (-one.verdict, one.stack))
+    for lists in (True, False):
+        sections = [markdown(one, Form.AZURE_DEVOPS, lists=lists) for one in ordered if one.verdict > Verdict.NO_CHANGE]
+        names = [f"**{code(name)}**\n" for name in unread]
+        lines = [f"## Deployment preview: {_verdict(ordered, unread)}", "", *names, *sections]
+        text = "\n".join([*lines, f"Head {part(Code(head))}" if head else ""]).rstrip() + "\n"
+        if len(text) <= LONGEST_COMMENT:
+            return text
+    return text[:LONGEST_COMMENT].rpartition("\n")[0] + f"\n\n{_LEFT_OUT}\n"
 
 
 def _whole(reports: Sequence[Report], unread: Sequence[str], head: str, sections: Sequence[str]) -> str:

@@ -157,6 +157,26 @@ def test_a_command_of_azure_devops_is_signed_in(service: Service) -> None:
     assert service.asked == [f"POST /oidctoken?api-version=7.1&serviceConnectionId=connection Bearer {BEARER}"]
 
 
+def test_a_task_of_azure_devops_without_the_jobs_token_has_the_connections(service: Service) -> None:
+    connection = {"servicePrincipalId": "client", "tenantId": "tenant", "idToken": token(4e9)}
+    environ = {
+        **connection,
+        "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID": "connection",
+        "SYSTEM_OIDCREQUESTURI": service.url,
+    }
+    before = dict(environ)
+    with signed_in(environ):
+        assert Path(environ[TOKEN_FILE]).read_text() == token(4e9)
+        assert (environ["AZURE_CLIENT_ID"], environ["AZURE_TENANT_ID"]) == ("client", "tenant")
+        assert (environ["ARM_CLIENT_ID"], environ["ARM_TENANT_ID"]) == ("client", "tenant")
+    assert environ == before
+    assert service.asked == []
+    # A step that is given the job's token asks for new ones, for as long as it runs.
+    with signed_in(environ | {"SYSTEM_ACCESSTOKEN": BEARER, "SYSTEM_OIDCREQUESTURI": f"{service.url}/oidctoken"}):
+        pass
+    assert service.asked == [f"POST /oidctoken?api-version=7.1&serviceConnectionId=connection Bearer {BEARER}"]
+
+
 @pytest.mark.parametrize("without", ["AZURE_CLIENT_ID", "ACTIONS_ID_TOKEN_REQUEST_URL"])
 def test_elsewhere_nothing_is_asked(service: Service, without: str) -> None:
     environ = {key: value for key, value in service.github.items() if key != without}
