@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from components.azure.artifact_store_args import Redundancy
 from components.azure.postgres_size import HighAvailability, ServerSize, Tier
-from components.mlflow.roles import Role
+from components.mlflow.roles import SERVICES
 from infra.settings import regions
 from infra.settings.azure import AzureSettings
 from infra.settings.problems import Problems
@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
 # Two, so that the loss of one, or of its zone, is no outage.
 LEAST_REPLICAS = 2
-_SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
 
 
 def survives_the_loss_of_a_replica(problems: Problems, settings: Settings) -> None:
     """Refuse a service with one replica or none."""
-    for role in _SERVICES:
+    for role in SERVICES:
         replicas = settings.sizes[role].scale.minimum
         if replicas < LEAST_REPLICAS:
             field = f"{role}.minReplicas"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
+from components.mlflow.runtime_contract import CONTRACT
 from delivery import cli
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview.reasons import Verdict
@@ -200,7 +201,7 @@ def test_a_setting_travels_where_it_is_asked_for(checkout: Path, capfd: pytest.C
     assert "| `tracking.concurrency` | none | `20` |" in capfd.readouterr().out
     git(checkout, "fetch", "--quiet", "origin", "promote/staging/aaaaaaaaaaaa")
     new = git(checkout, "show", "FETCH_HEAD:stacks/Pulumi.staging.yaml")
-    assert new.endswith("    contract: 1\n  mlflow-platform:tracking:\n    concurrency: 20")
+    assert new.endswith(f"    contract: {CONTRACT}\n  mlflow-platform:tracking:\n    concurrency: 20")
     assert promote(checkout, Request(source="dev", target="staging", travels=["limits"]), dry_run=True) == ExitCode.DONE
     assert "| `limits.maxInFlight` | none | `50` |" in capfd.readouterr().out
 

@@ -13,7 +13,7 @@ import pytest
 
 from components.azure.postgres_size import STORAGE_GIB
 from components.mlflow.limits import LIMITS
-from components.mlflow.roles import Role
+from components.mlflow.roles import SERVICES, Role
 from infra.settings import regions
 from infra.settings.guardrails import RULES
 from infra.settings.model import Settings, SettingsError, parse
@@ -229,9 +229,6 @@ def _sizes(role: Role, settings: Settings) -> Iterator[Mapping[str, Any]]:
         if cores >= 0.25 and (role is not Role.ARTIFACTS or cores * 2048 >= 512):
             spool = min(size.spool_mib, 1024 if cores < 0.5 else 2048 if cores < 1 else 4096)
             yield {role.value: {"cpu": cores, "memoryMib": int(cores * 2048), "spoolMib": spool}}
-
-
-SERVICES = (Role.GATEWAY, Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)
 
 
 def _waived() -> Mapping[str, Mapping[str, str]]:
