@@ -17,6 +17,7 @@ from components.mlflow.observability.panels import (
     PANELS,
     STATUSES,
     WINDOW_SECONDS,
+    Alert,
     Highest,
     Panel,
     Quantiles,
@@ -48,13 +49,11 @@ def chart(panel: Panel, step: str, logs: LogTable) -> str:
 
 def alerts(logs: LogTable, panels: Sequence[Panel] = PANELS) -> tuple[QueryRule, ...]:
     """Return the alerts of the panels that have one."""
-    return tuple(alert(panel, logs) for panel in panels if panel.alert is not None)
+    return tuple(_alert(panel, panel.alert, logs) for panel in panels if panel.alert is not None)
 
 
-def alert(panel: Panel, logs: LogTable) -> QueryRule:
-    """The alert of a panel that has one: a row for each line that is above the threshold."""
-    assert panel.alert is not None, panel.name  # noqa: S101 - for the type checker
-    found = panel.alert
+def _alert(panel: Panel, found: Alert, logs: LogTable) -> QueryRule:
+    """A row for each line of the panel that is above the threshold."""
     return QueryRule(
         name=found.name,
         title=found.title,

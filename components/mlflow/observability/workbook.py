@@ -104,9 +104,9 @@ def _charts(logs: LogTable, *panels: charted.Panel) -> tuple[Panel, ...]:
 
 
 def _up(logs: LogTable) -> Section:
-    requests = alerts.requests(logs)
+    requests, charts = alerts.requests(logs), (charted.GATEWAY_ANSWERS,)
     panels = (
-        *_charts(logs, charted.GATEWAY_ANSWERS),
+        *_charts(logs, *charts),
         Panel(
             title="Share of server errors, in percent",
             query=f"{requests} | {COUNT_ERRORS} by {_OVER_TIME}"
@@ -120,12 +120,13 @@ def _up(logs: LogTable) -> Section:
             " error = tostring(line.error) | sort by requests desc",
         ),
     )
-    return Section(title="Is it up", alerts=[alerts.gateway_errors(logs)], panels=panels)
+    return Section(title="Is it up", alerts=[alerts.gateway_errors(logs), *kql.alerts(logs, charts)], panels=panels)
 
 
 def _latency(logs: LogTable) -> Section:
+    charts = (charted.DURATION,)
     panels = (
-        *_charts(logs, charted.DURATION),
+        *_charts(logs, *charts),
         Panel(
             title=f"Milliseconds by route, the {_MOST_ROUTES} with most requests",
             query=f"{alerts.requests(logs)} | extend route = strcat_array(array_slice(split(tostring(line.request.uri),"
@@ -133,24 +134,19 @@ def _latency(logs: LogTable) -> Section:
             f" p95 = percentile(milliseconds, 95) by route | top {_MOST_ROUTES} by requests",
         ),
     )
-    return Section(title="How fast is it", alerts=[], panels=panels)
+    return Section(title="How fast is it", alerts=kql.alerts(logs, charts), panels=panels)
 
 
 def _load(logs: LogTable) -> Section:
-    return Section(
-        title="Is it too much",
-        alerts=[kql.alert(charted.SHED, logs)],
-        panels=_charts(
-            logs,
-            charted.REQUESTS,
-            charted.SHED,
-            charted.IN_FLIGHT,
-            charted.REPLICAS,
-            charted.PROCESSOR,
-            charted.MEMORY,
-        ),
-        hint=_HINT,
+    charts = (
+        charted.REQUESTS,
+        charted.SHED,
+        charted.IN_FLIGHT,
+        charted.REPLICAS,
+        charted.PROCESSOR,
+        charted.MEMORY,
     )
+    return Section(title="Is it too much", alerts=kql.alerts(logs, charts), panels=_charts(logs, *charts), hint=_HINT)
 
 
 def _readiness(logs: LogTable) -> Section:
@@ -187,23 +183,21 @@ def _readiness(logs: LogTable) -> Section:
 
 
 def _database(logs: LogTable) -> Section:
+    charts = (charted.CONNECTIONS_USED, charted.CONNECTION_WAITS, charted.CONNECTION_SECONDS)
     return Section(
         title="The database",
-        alerts=[CONNECTIONS, STORAGE, kql.alert(charted.CONNECTION_WAITS, logs)],
+        alerts=[CONNECTIONS, STORAGE, *kql.alerts(logs, charts)],
         panels=(
             _metric("Connections", CONNECTIONS),
             _metric("Disk, in percent", STORAGE),
-            *_charts(logs, charted.CONNECTIONS_USED, charted.CONNECTION_WAITS, charted.CONNECTION_SECONDS),
+            *_charts(logs, *charts),
         ),
     )
 
 
 def _blob_store(logs: LogTable) -> Section:
-    return Section(
-        title="The blob store",
-        alerts=[kql.alert(charted.BLOB_FAILURES, logs)],
-        panels=_charts(logs, charted.BLOB_FAILURES, charted.BLOB_DURATION, charted.ARTIFACT_BLOCKS),
-    )
+    charts = (charted.BLOB_FAILURES, charted.BLOB_DURATION, charted.ARTIFACT_BLOCKS)
+    return Section(title="The blob store", alerts=kql.alerts(logs, charts), panels=_charts(logs, *charts))
 
 
 def _prepare(logs: LogTable) -> Section:
@@ -217,20 +211,20 @@ def _prepare(logs: LogTable) -> Section:
 
 
 def _tokens(logs: LogTable) -> Section:
-    failures = alerts.token_failures(logs)
+    failures, charts = alerts.token_failures(logs), (charted.TOKENS_REFUSED,)
     return Section(
         title="Tokens",
-        alerts=[kql.alert(charted.TOKENS_REFUSED, logs), failures],
-        panels=(*_charts(logs, charted.TOKENS_REFUSED), *_occurrences(failures, logs)),
+        alerts=[*kql.alerts(logs, charts), failures],
+        panels=(*_charts(logs, *charts), *_occurrences(failures, logs)),
     )
 
 
 def _spool(logs: LogTable) -> Section:
-    full = alerts.spool_disk(logs)
+    full, charts = alerts.spool_disk(logs), (charted.SPOOL_USED, charted.SPOOL)
     return Section(
         title="Spool disks",
-        alerts=[kql.alert(charted.SPOOL_USED, logs), full],
-        panels=(*_charts(logs, charted.SPOOL_USED, charted.SPOOL), *_occurrences(full, logs)),
+        alerts=[*kql.alerts(logs, charts), full],
+        panels=(*_charts(logs, *charts), *_occurrences(full, logs)),
     )
 
 

@@ -154,7 +154,8 @@ def test_an_alert_fires_where_the_panel_is_above_its_line(panel: Panel, data: st
     above = {
         line: value for line, value in values(panel, reported, WINDOW_SECONDS).items() if value > panel.alert.above
     }
-    found = kusto.run(kql.alert(panel, LOGS).query, logged(reported))
+    (rule,) = kql.alerts(LOGS, [panel])
+    found = kusto.run(rule.query, logged(reported))
     assert {row["series"]: row["value"] for row in found} == pytest.approx(above)
 
 
@@ -162,7 +163,8 @@ def test_an_alert_fires_where_the_panel_is_above_its_line(panel: Panel, data: st
 def test_at_its_line_an_alert_does_not_fire_yet(refused: int, fires: bool) -> None:
     rows: Rows = {"mlflow_identity_tokens_total": [{"resource": "vault", "outcome": "refused", "n": refused}]}
     reported = [Reading(at=START, service="tracking", replica="t", rows=rows)]
-    assert bool(kusto.run(kql.alert(TOKENS_REFUSED, LOGS).query, logged(reported))) is fires
+    (rule,) = kql.alerts(LOGS, [TOKENS_REFUSED])
+    assert bool(kusto.run(rule.query, logged(reported))) is fires
 
 
 def test_the_gateways_answers_are_the_lines_of_its_access_log() -> None:
