@@ -9,10 +9,11 @@ from typing import Annotated, Final
 import typer
 
 from delivery.outcome import CommandError, ExitCode
-from delivery.reference import configuration, guardrails, stacks
+from delivery.reference import alerts, configuration, guardrails, stacks
 from delivery.terminal import say
 
 DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
+    alerts.DOCUMENT: alerts.render,
     configuration.DOCUMENT: configuration.render,
     guardrails.DOCUMENT: guardrails.render,
     stacks.DOCUMENT: stacks.render,
@@ -22,7 +23,7 @@ DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
 def reference(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
 ) -> int:
-    """Write docs/configuration.md, docs/guardrails.md and docs/stacks.md from the program.
+    """Write docs/alerts.md, docs/configuration.md, docs/guardrails.md and docs/stacks.md from the program.
 
     Example: mlflow-platform reference --check
     """
