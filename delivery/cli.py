@@ -67,7 +67,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "reference": (
         "delivery.reference.command:reference",
-        "Write docs/configuration.md, docs/guardrails.md and docs/stacks.md from the program.",
+        "Write the pages of docs/ that come from the program: alerts, configuration, guardrails, stacks.",
     ),
     "offline-azure": (
         "delivery.offline_azure.command:offline_azure",

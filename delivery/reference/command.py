@@ -23,7 +23,7 @@ DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
 def reference(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
 ) -> int:
-    """Write docs/alerts.md, docs/configuration.md, docs/guardrails.md and docs/stacks.md from the program.
+    """Write the pages of docs/ that come from the program: alerts, configuration, guardrails, stacks.
 
     Example: mlflow-platform reference --check
     """
