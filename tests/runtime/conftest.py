@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mlflow_runtime.azure import identity
+from mlflow_runtime.routes import ServiceRole
 from tests.support.plane import REPOSITORY
 from tests.support.services import BY_ROLE, Platform, Service, platform
 
@@ -42,27 +43,33 @@ def _folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tracking(shared: Platform) -> Service:
+def service_of(shared: Platform) -> Callable[[str], Service]:
+    """The one service of a role, started when a test first wants it."""
+    return functools.cache(shared.start)
+
+
+@pytest.fixture(scope="session")
+def tracking(service_of: Callable[[str], Service]) -> Service:
     """A tracking service."""
-    return shared.start("tracking")
+    return service_of("tracking")
 
 
 @pytest.fixture(scope="session")
-def registry(shared: Platform) -> Service:
+def registry(service_of: Callable[[str], Service]) -> Service:
     """A registry service."""
-    return shared.start("registry")
+    return service_of("registry")
 
 
 @pytest.fixture(scope="session")
-def artifacts(shared: Platform) -> Service:
+def artifacts(service_of: Callable[[str], Service]) -> Service:
     """An artifacts service. Its environment has no database."""
-    return shared.start("artifacts")
+    return service_of("artifacts")
 
 
 @pytest.fixture
-def services(tracking: Service, registry: Service, artifacts: Service) -> dict[str, Service]:
+def services(service_of: Callable[[str], Service]) -> dict[str, Service]:
     """One service of each role."""
-    return {"tracking": tracking, "registry": registry, "artifacts": artifacts}
+    return {role.value: service_of(role.value) for role in ServiceRole}
 
 
 @pytest.fixture

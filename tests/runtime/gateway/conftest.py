@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mlflow_runtime.routes import PREFIXES, ServiceRole
 from tests.runtime.gateway.stack import Gateway, Upstream
 from tests.support.waiting import until
 
@@ -13,9 +14,8 @@ from tests.support.waiting import until
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     upstreams = {
+        **{role.value: [Upstream(f"{role}-1")] for role in ServiceRole},
         "tracking": [Upstream("tracking-1"), Upstream("tracking-2")],
-        "registry": [Upstream("registry-1")],
-        "artifacts": [Upstream("artifacts-1")],
     }
     replicas = [replica for group in upstreams.values() for replica in group]
     for replica in replicas:
@@ -57,7 +57,7 @@ def tracking(gateway: Gateway) -> tuple[Upstream, Upstream]:
 
 
 def _all_in_rotation(gateway: Gateway) -> bool:
-    paths = ["/", "/", "/", "/", "/api/2.0/mlflow/webhooks", "/api/2.0/mlflow-artifacts/artifacts"]
+    paths = [*("/" for _ in range(4)), *(prefixes[0] for prefixes in PREFIXES.values())]
     answers = [gateway.call("GET", path) for path in paths]
     replicas = [replica for group in gateway.upstreams.values() for replica in group]
     return all(answer.status == 200 for answer in answers) and all(replica.seen for replica in replicas)

@@ -14,6 +14,7 @@ from delivery.dashboard.scraping import parse
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.metrics.snapshot import since
+from mlflow_runtime.routes import ServiceRole
 from tests.runtime.gateway.stack import Gateway, Upstream
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -22,7 +23,7 @@ from tests.support.waiting import until
 @pytest.fixture
 def measured(tmp_path: Path) -> Iterator[Gateway]:
     """A gateway that shows its metrics, before one replica of each service."""
-    upstreams = {role: [Upstream(role)] for role in ("tracking", "registry", "artifacts")}
+    upstreams = {role.value: [Upstream(role.value)] for role in ServiceRole}
     for (replica,) in upstreams.values():
         replica.start()
     gateway = Gateway(upstreams, tmp_path / "gateway.log", {"MLFLOW_RUNTIME_METRICS_PORT": str(free_port())})

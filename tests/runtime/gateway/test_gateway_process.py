@@ -24,13 +24,14 @@ from cryptography.x509.oid import NameOID
 from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
+from mlflow_runtime.routes import ServiceRole
 from tests.runtime.gateway.stack import START, Gateway, Request, Upstream, tell
 from tests.support.waiting import until
 
 
 @pytest.fixture
 def upstreams() -> Iterator[dict[str, list[Upstream]]]:
-    made = {role: [Upstream(f"{role}-1")] for role in ("tracking", "registry", "artifacts")}
+    made = {role.value: [Upstream(f"{role}-1")] for role in ServiceRole}
     for (replica,) in made.values():
         replica.start()
     yield made
@@ -245,7 +246,7 @@ def certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:
 @pytest.mark.parametrize("trusted", [True, False])
 def test_services_behind_tls(tmp_path: Path, trusted: bool) -> None:
     ca, context = certificates(tmp_path)
-    upstreams = {role: [Upstream(f"{role}-1", tls=context)] for role in ("tracking", "registry", "artifacts")}
+    upstreams = {role.value: [Upstream(f"{role}-1", tls=context)] for role in ServiceRole}
     for (replica,) in upstreams.values():
         replica.start()
     trust = {"SSL_CERT_FILE": str(ca)} if trusted else {}
@@ -267,7 +268,7 @@ def test_services_behind_tls(tmp_path: Path, trusted: bool) -> None:
 
 
 def test_without_checks_only_requests_of_clients_reach_a_service(tmp_path: Path) -> None:
-    upstreams = {role: [Upstream(f"{role}-1")] for role in ("tracking", "registry", "artifacts")}
+    upstreams = {role.value: [Upstream(f"{role}-1")] for role in ServiceRole}
     for (replica,) in upstreams.values():
         replica.start()
         replica.ready = False
