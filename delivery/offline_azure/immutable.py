@@ -18,6 +18,29 @@ _RECREATES: Final[Mapping[str, frozenset[str]]] = {
     "applicationinsights:Workbook": frozenset({"location"}),
     "authorization:RoleAssignment": frozenset({"principalId"}),
     "containerregistry:Registry": frozenset({"location"}),
+    "containerservice:ManagedCluster": frozenset(
+        (
+            "diskEncryptionSetID",
+            "dnsPrefix",
+            "fqdnSubdomain",
+            "identity.type",
+            "linuxProfile",
+            "location",
+            "networkProfile",
+            "nodeResourceGroup",
+            "sku.name",
+            "windowsProfile",
+            *(
+                f"agentPoolProfiles[].{key}"
+                for key in (
+                    *("availabilityZones", "enableEncryptionAtHost", "enableFIPS", "enableNodePublicIP"),
+                    *("kubeletConfig", "linuxOSConfig", "maxPods", "name", "nodeLabels", "nodePublicIPPrefixID"),
+                    *("nodeTaints", "osDiskSizeGB", "osSKU", "podSubnetID", "proximityPlacementGroupID", "type"),
+                    *("vmSize", "vnetSubnetID"),
+                )
+            ),
+        )
+    ),
     # Its network mode is chosen at creation (Microsoft Learn, "Networking with private access (VNet integration)").
     "dbforpostgresql:Server": frozenset(
         ("administratorLogin", "availabilityZone", "location", "network", "pointInTimeUTC", "sourceServerResourceId")

@@ -54,6 +54,11 @@ _NAMES: Final[Mapping[str, Name]] = {
     "containerregistry:Registry": Name(
         field="registryName", pattern=r"[A-Za-z0-9]{5,50}", words="5 to 50 letters and digits", code="NameNotValid"
     ),
+    "containerservice:ManagedCluster": Name(
+        field="resourceName",
+        pattern=r"(?=.{1,63}\Z)[A-Za-z0-9]([\w-]*[A-Za-z0-9])?",
+        words="1 to 63 letters, digits, '_' and '-', first and last a letter or digit",
+    ),
     "dbforpostgresql:Database": Name(
         field="databaseName",
         pattern=r"[A-Za-z_][A-Za-z0-9_-]{0,62}",
@@ -155,6 +160,11 @@ _RANGES: Final[Mapping[str, Mapping[str, tuple[float, float]]]] = {
         "policies.retentionPolicy.days": (0, 365),
         "policies.softDeletePolicy.retentionDays": (1, 90),
     },
+    # "Create node pools for a cluster in AKS", "Configure Azure CNI Overlay" (pods), "Use planned maintenance".
+    "containerservice:AgentPool": {"maxCount": (1, 1000), "minCount": (0, 1000), "maxPods": (10, 250)},
+    "containerservice:MaintenanceConfiguration": {"maintenanceWindow.durationHours": (4, 24)},
+    # "Use Image Cleaner".
+    "containerservice:ManagedCluster": {"securityProfile.imageCleaner.intervalHours": (24, 2160)},
     # "Backup and restore in Azure Database for PostgreSQL", REST reference "Servers - Create".
     "dbforpostgresql:Server": {
         "backup.backupRetentionDays": (7, 35),

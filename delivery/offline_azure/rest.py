@@ -17,8 +17,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from delivery.azure_types.type_tokens import CONTAINER_APP, JOB
-from delivery.offline_azure import addresses, alerts, computed_outputs, executions, image_imports, postgres, revisions
+from delivery.azure_types.type_tokens import CLUSTER, CONTAINER_APP, JOB
+from delivery.offline_azure import (
+    addresses,
+    alerts,
+    clusters,
+    computed_outputs,
+    executions,
+    image_imports,
+    postgres,
+    revisions,
+)
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
 from delivery.offline_azure.values import merged
@@ -90,13 +99,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class ManagementApi(ThreadingHTTPServer):
-    """Serves the REST API of an Azure. `Azure.outcomes` says how executions and revisions end."""
+    """Serves the REST API of an Azure. `Azure.outcomes` says how executions and revisions end.
+
+    `api_servers` are real API servers behind clusters, by the clusters' IDs in lower case.
+    """
 
     daemon_threads = True
 
     def __init__(self, azure: Azure, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.azure = azure
+        self.api_servers: dict[str, clusters.ApiServer] = {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -141,6 +154,8 @@ class ManagementApi(ThreadingHTTPServer):
         if path.lower().endswith("/purge") and "/deletedvaults/" in path.lower():
             self.azure.purge(path.split("/")[-2])
             return Reply(HTTPStatus.ACCEPTED, {})
+        if path.lower().endswith("/listclusterusercredential"):
+            return self._credentials(path.rpartition("/")[0])
         if path.lower().endswith("/importimage"):
             request = image_imports.request(sent)
             operation = self.azure.import_image(path[: -len("/importImage")], version, request)
@@ -187,6 +202,14 @@ class ManagementApi(ThreadingHTTPServer):
             execution = executions.started(job, outcomes.pop(0) if outcomes else self._outcome(job))
             self.azure.executions[execution["id"].lower()] = execution
             return Reply(HTTPStatus.OK, {"id": execution["id"], "name": execution["name"]})
+
+    def _credentials(self, path: str) -> Reply:
+        """Where the API server of a cluster is: that of `api_servers`, else the name that the cluster has."""
+        with self.azure.called("listClusterUserCredential", CLUSTER, path):
+            cluster = self.azure.resources.get(path.lower())
+            if cluster is None or cluster["type"] != CLUSTER:
+                raise _missing(path)
+            return Reply(HTTPStatus.OK, clusters.credentials(cluster, self.api_servers.get(path.lower())))
 
     def _outcome(self, job: Mapping[str, Any]) -> str:
         """A job that prepares a database fails where it has no rights on it."""

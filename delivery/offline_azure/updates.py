@@ -225,10 +225,21 @@ def _endpoint(update: Update) -> Iterator[Problem]:
         yield _FIXED, "The name of a private endpoint's interface is chosen when it is created."
 
 
+def _agent_pool(update: Update) -> Iterator[Problem]:
+    """Microsoft Learn, "Create node pools for a cluster in AKS": what is chosen when a pool is created."""
+    for key in (
+        *("availabilityZones", "enableEncryptionAtHost", "maxPods", "osDiskSizeGB", "osDiskType", "osType"),
+        *("vmSize", "vnetSubnetID"),
+    ):
+        if update.changed(key):
+            yield _FIXED, f"Changing property 'properties.{key}' is not allowed."
+
+
 _RULES: Final[Mapping[str, Rule]] = {
     "app:ManagedEnvironment": _environment,
     "authorization:RoleAssignment": _assignment,
     "containerregistry:Registry": _registry,
+    "containerservice:AgentPool": _agent_pool,
     "dbforpostgresql:Server": _server,
     "keyvault:Vault": _vault,
     "network:NatGateway": _address,

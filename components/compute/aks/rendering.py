@@ -47,14 +47,17 @@ Object = Mapping[str, Any]
 
 
 def service_objects(spec: ServiceSpec, place: Place) -> Mapping[str, Object]:
-    """Every object of a service, by the end of its resource's name, in the order of creation."""
+    """Every object of a service, by the end of its resource's name, in the order of creation.
+
+    The address comes after the pods: the provider waits until it leads to one.
+    """
     scaled = spec.scale.maximum > least(spec.scale)
     return {
         "account": _account(spec, place),
         "network": policy_of(spec, place),
-        "address": _service(spec, place),
         "budget": _budget(spec, place),
         "pods": _deployment(spec, place),
+        "address": _service(spec, place),
         **({"scaler": _scaler(spec, place)} if scaled else {}),
     }
 

@@ -187,6 +187,43 @@ def credential(**change: Any) -> dict[str, Any]:
     }
 
 
+def cluster(**change: Any) -> dict[str, Any]:
+    return {
+        **PLACED,
+        "resourceName": "aks-one",
+        "kubernetesVersion": "1.36",
+        "sku": {"name": "Base", "tier": "Standard"},
+        "disableLocalAccounts": True,
+        "aadProfile": {"managed": True, "enableAzureRBAC": True},
+        "oidcIssuerProfile": {"enabled": True},
+        "securityProfile": {"workloadIdentity": {"enabled": True}},
+        "apiServerAccessProfile": {"enablePrivateCluster": True, "privateDNSZone": "none"},
+        "networkProfile": {
+            **dict.fromkeys(("networkDataplane", "networkPolicy"), "cilium"),
+            **{"networkPlugin": "azure", "networkPluginMode": "overlay"},
+            **{"podCidr": "100.64.0.0/16", "serviceCidr": "100.65.0.0/20", "dnsServiceIP": "100.65.0.10"},
+        },
+        "agentPoolProfiles": [{"name": "system", "mode": "System", "vmSize": "Standard_D2ads_v5", "count": 2}],
+        **change,
+    }
+
+
+def network_of(**change: Any) -> dict[str, Any]:
+    return cluster(networkProfile={**cluster()["networkProfile"], **change})
+
+
+def pool(**change: Any) -> dict[str, Any]:
+    scaled = {"enableAutoScaling": True, "minCount": 2, "maxCount": 3, "count": 2}
+    return {"resourceGroupName": "rg", "resourceName": "aks-one", "agentPoolName": "work", **scaled, **change}
+
+
+def window(**change: Any) -> dict[str, Any]:
+    weekly = {"weekly": {"dayOfWeek": "Monday", "intervalWeeks": 1}}
+    found = {"durationHours": 4, "startTime": "01:00", "schedule": weekly}
+    named = {"resourceGroupName": "rg", "resourceName": "aks-one", "configName": "aksManagedAutoUpgradeSchedule"}
+    return {**named, "maintenanceWindow": {**found, **change}}
+
+
 # With the requests of the API specifications' own examples, where a rule is near them.
 ACCEPTED: dict[str, list[dict[str, Any]]] = {
     "app:ContainerApp": [
@@ -202,6 +239,13 @@ ACCEPTED: dict[str, list[dict[str, Any]]] = {
         registry("Basic", publicNetworkAccess="Enabled"),
         registry("Standard", anonymousPullEnabled=True),
         registry("Standard", registryName="myRegistry", zoneRedundancy="Enabled"),
+    ],
+    "containerservice:AgentPool": [pool(), pool(enableAutoScaling=False, minCount=None, maxCount=None)],
+    "containerservice:MaintenanceConfiguration": [window(), window(durationHours=24)],
+    "containerservice:ManagedCluster": [
+        cluster(),
+        cluster(apiServerAccessProfile={"authorizedIPRanges": ["20.1.2.3/32"]}, kubernetesVersion="1.36.3"),
+        network_of(networkDataplane="azure", networkPolicy="azure"),
     ],
     "dbforpostgresql:Server": [
         server(),
@@ -239,6 +283,39 @@ ACCEPTED: dict[str, list[dict[str, Any]]] = {
 }
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("containerservice:AgentPool", pool(agentPoolName="work-load"), "InvalidParameter"),
+    ("containerservice:AgentPool", pool(count=4), "InvalidParameter"),
+    ("containerservice:AgentPool", pool(minCount=None), "InvalidParameter"),
+    ("containerservice:AgentPool", pool(enableAutoScaling=False), "InvalidParameter"),
+    ("containerservice:AgentPool", pool(maxPods=251), "InvalidParameterValue"),
+    ("containerservice:AgentPool", pool(mode="System", vmSize="Standard_B2s"), "InvalidSystemPoolVMSize"),
+    ("containerservice:MaintenanceConfiguration", window(durationHours=3), "InvalidParameterValue"),
+    ("containerservice:MaintenanceConfiguration", {**window(), "configName": "mine"}, "InvalidParameter"),
+    ("containerservice:MaintenanceConfiguration", window(schedule={}), "InvalidParameter"),
+    ("containerservice:ManagedCluster", cluster(resourceName="aks-"), "InvalidResourceName"),
+    ("containerservice:ManagedCluster", cluster(aadProfile=None), "BadRequest"),
+    ("containerservice:ManagedCluster", cluster(oidcIssuerProfile={"enabled": False}), "BadRequest"),
+    ("containerservice:ManagedCluster", cluster(kubernetesVersion="latest"), "K8sVersionNotSupported"),
+    (
+        "containerservice:ManagedCluster",
+        cluster(sku={"tier": "Free"}, metricsProfile={"costAnalysis": {"enabled": True}}),
+        "CostAnalysisNotSupported",
+    ),
+    *(
+        ("containerservice:ManagedCluster", cluster(apiServerAccessProfile=profile), code)
+        for profile, code in (
+            ({"enablePrivateCluster": True, "authorizedIPRanges": ["20.1.2.3/32"]}, "BadRequest"),
+            ({"privateDNSZone": "none"}, "BadRequest"),
+            ({"authorizedIPRanges": ["office"]}, "InvalidAuthorizedIPRanges"),
+            ({"enableVnetIntegration": True}, "BadRequest"),
+        )
+    ),
+    ("containerservice:ManagedCluster", network_of(networkDataplane="azure"), "InvalidParameter"),
+    ("containerservice:ManagedCluster", network_of(networkPlugin="kubenet"), "InvalidParameter"),
+    ("containerservice:ManagedCluster", network_of(serviceCidr="100.64.0.0/20"), "ServiceCidrOverlapPodCidr"),
+    ("containerservice:ManagedCluster", network_of(dnsServiceIP="10.0.0.10"), "DnsServiceIpOutOfServiceCidr"),
+    ("containerservice:ManagedCluster", network_of(dnsServiceIP="100.65.0.1"), "InvalidDnsServiceIp"),
+    ("containerservice:ManagedCluster", cluster(agentPoolProfiles=[{"name": "a"}]), "SystemPoolRequired"),
     *(
         ("app:ContainerApp", app(container={"resources": {"cpu": cpu, "memory": memory}}), "InvalidResourceTotal")
         for cpu, memory in ((0.5, "2Gi"), (0.3, "0.6Gi"), (1, "1Gi"), (4.25, "8.5Gi"), (0.25, "512M"))

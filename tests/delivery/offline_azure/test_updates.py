@@ -24,6 +24,8 @@ SERVER: dict[str, Any] = {
     "highAvailability": {"mode": "ZoneRedundant"},
     "version": "17",
 }
+SIZE = {"vmSize": "Standard_D2ads_v5", "osDiskSizeGB": 64}
+POOL = {**IN_GROUP, "resourceName": "aks-one", "agentPoolName": "work", **SIZE}
 ACCOUNT = {**PLACED, "accountName": "stone7f3a", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
 REGISTRY = {**PLACED, "registryName": "acrone7f3a", "sku": {"name": "Premium"}, "zoneRedundancy": "Enabled"}
 ADDRESS = {**PLACED, "publicIpAddressName": "out", "sku": {"name": "Standard"}, "zones": ["1", "2", "3"]}
@@ -61,6 +63,10 @@ def properties(**change: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("short", "inputs", "change_to", "code"),
     [
+        *(
+            ("containerservice:AgentPool", POOL, change, "PropertyChangeNotAllowed")
+            for change in ({"vmSize": "Standard_D4ads_v5"}, {"osDiskSizeGB": 128}, {"availabilityZones": ["1"]})
+        ),
         ("dbforpostgresql:Server", SERVER, {"storage": {"storageSizeGB": 64}}, "PropertyChangeNotAllowed"),
         ("dbforpostgresql:Server", SERVER, {"backup": {"geoRedundantBackup": "Enabled"}}, "PropertyChangeNotAllowed"),
         (

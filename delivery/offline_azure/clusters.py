@@ -1,0 +1,45 @@
+"""What Azure says of the way to a cluster: a kubeconfig without a credential, where the cluster has no local accounts.
+
+Source: azure-rest-api-specs, Microsoft.ContainerService 2025-09-01, ManagedClusters_ListClusterUserCredentials; the
+form of the kubeconfig is that of `az aks get-credentials --format exec`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import yaml
+
+from delivery.offline_azure.addresses import own_name
+
+_SERVER_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
+# Nobody trusts it: there is no server behind the name.
+_NO_AUTHORITY = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"
+
+
+class ApiServer(NamedTuple):
+    """A real API server: its address, and in PEM who vouches for its certificate."""
+
+    url: str
+    authority: str
+
+
+def credentials(cluster: Mapping[str, Any], server: ApiServer | None) -> dict[str, Any]:
+    """Return Azure's answer for a cluster."""
+    name = own_name(cluster["id"])
+    url = server.url if server else f"https://{cluster['body'].get('fqdn', name)}:443"
+    authority = base64.b64encode(server.authority.encode()).decode() if server else _NO_AUTHORITY
+    arguments = ["get-token", "--login", "devicecode", "--server-id", _SERVER_APPLICATION]
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin", "args": arguments}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": url, "certificate-authority-data": authority}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "clusterUser"}}],
+        "current-context": name,
+        "users": [{"name": "clusterUser", "user": {"exec": plugin}}],
+    }
+    value = base64.b64encode(yaml.safe_dump(document).encode()).decode()
+    return {"kubeconfigs": [{"name": "clusterUser", "value": value}]}
