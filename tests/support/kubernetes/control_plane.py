@@ -285,7 +285,7 @@ def _start(plane: ControlPlane) -> None:
     etcd, peer = (f"http://127.0.0.1:{plane.port + offset}" for offset in (1, 2))
     _run(
         plane,
-        plane.programs.etcd,
+        servers / "etcd",
         f"--data-dir={folder / 'etcd'}",
         f"--listen-client-urls={etcd}",
         f"--advertise-client-urls={etcd}",
@@ -327,6 +327,7 @@ def _start(plane: ControlPlane) -> None:
         "--secure-port=0",
         f"--service-account-private-key-file={folder / 'service-accounts.key'}",
         f"--root-ca-file={plane.ca}",
+        "--use-service-account-credentials",  # each controller has rights of its own
         "--node-monitor-grace-period=10m",  # a busy machine is no failed node
     )
     _run(
