@@ -27,7 +27,6 @@ from delivery.offline_azure import (
     faults,
     image_imports,
     links,
-    one_at_a_time,
     postgres,
     revisions,
     rules,
