@@ -146,7 +146,10 @@ class Names:
 
     @property
     def gateway_host(self) -> str:
-        """The name of the gateway of a cluster, in a private DNS zone of this name: 1 to 63 characters a label."""
+        """The name of the gateway of a cluster, and of the private DNS zone with it: 1 to 253 characters.
+
+        The domain `internal` is for private use: no public name server will ever answer for it (ICANN, 2024).
+        """
         return f"{self._base}.internal"
 
     @property

@@ -35,8 +35,10 @@ CREDENTIAL_VERSION = "client.authentication.k8s.io/v1"
 """Of what a command for tokens prints."""
 
 _POLL_SECONDS = 5.0
-# Azure honours an assignment after five minutes at most; a new cluster's name is known everywhere after one.
+# Azure honours an assignment after five minutes at most.
 PATIENCE_SECONDS = 420.0
+# A new cluster's name is known everywhere before that. From outside of its network it is never reached.
+UNREACHABLE_SECONDS = 45.0
 # A preview waits for nobody: what was reached before is, or something is wrong.
 PREVIEW_SECONDS = 30.0
 _CALL_SECONDS = 10
@@ -44,6 +46,10 @@ _CALL_SECONDS = 10
 
 class ClusterAccessError(RuntimeError):
     """A cluster cannot be reached, or a right is missing. The message says which, and what to do."""
+
+
+class _NotReachedError(RuntimeError):
+    """The cluster did not answer the question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +113,10 @@ def address(arm: Arm, cluster_id: str) -> Address:
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """Asks a cluster whether the caller has rights. `token` gives a token of a scope; clock and sleep are for tests."""
+    """Asks a cluster whether the caller has rights. `token` gives a token of a scope; clock and sleep are for tests.
+
+    `patience` is for rights that Azure honours late; a cluster that does not answer gets UNREACHABLE_SECONDS at most.
+    """
 
     patience: float
     token: Callable[[str], str] = field(default_factory=lambda: default_token)
@@ -118,33 +127,37 @@ class Reach:
         """Wait until the caller has every right. Raises ClusterAccessError when the patience is over."""
         began = self.clock()
         while True:
-            problem = self._problem(cluster_id, at, rights)
-            if problem is None:
+            try:
+                problem, limit = self._missing(cluster_id, at, rights), self.patience
+            except _NotReachedError as error:
+                problem, limit = str(error), min(self.patience, UNREACHABLE_SECONDS)
+            if not problem:
                 return
-            if self.clock() - began > self.patience:
+            if self.clock() - began >= limit:
                 raise ClusterAccessError(problem)
             self.sleep(_POLL_SECONDS)
 
-    def _problem(self, cluster_id: str, at: Address, rights: Sequence[Right]) -> str | None:
+    def _missing(self, cluster_id: str, at: Address, rights: Sequence[Right]) -> str:
+        """Which rights are missing, in words; empty if none is."""
         name = _name(cluster_id)
         try:
             missing = [right.words for right in rights if not self._allowed(at, right)]
         except urllib.error.HTTPError as error:
-            return (
+            raise _NotReachedError(
                 f"Cluster {name}: {at.server} answers {error.code}. Sign in as somebody of the cluster's tenant: "
                 "`az login --tenant TENANT`."
-            )
+            ) from None
         except (OSError, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            return (
+            raise _NotReachedError(
                 f"Cluster {name}: {at.server} cannot be reached ({reason}). A private cluster is reached from its "
                 "network or a peer of it only: run this on a machine or a runner that is there. Of a public one, name "
                 "this address in its authorized ranges."
-            )
+            ) from None
         except ArmError as error:
-            return f"Cluster {name}: no token for it. {error}"
+            raise _NotReachedError(f"Cluster {name}: no token for it. {error}") from None
         if not missing:
-            return None
+            return ""
         return (
             f"Cluster {name}: who runs this may not {'; '.join(missing)}. Run, with your object id for ID: az role "
             "assignment create --role 'Azure Kubernetes Service RBAC Cluster Admin' --assignee-object-id ID --scope "

@@ -41,9 +41,7 @@ class AksCompute(pulumi.ComponentResource):
         super().__init__("mlflow:compute:AksCompute", name, {}, opts)
         self._args = args
         # One after the other: the namespace is there before what is in it, and closed before a pod runs in it.
-        self._namespace = self._create(
-            name, namespace_objects(args.place), parent=self, depends_on=args.requires
-        )
+        self._namespace = self._create(name, namespace_objects(args.place), parent=self, depends_on=args.requires)
         self.register_outputs({})
 
     def upstream(self, name: str, port: int, scale: Scale) -> Upstream:

@@ -169,6 +169,15 @@ def test_a_cluster_that_is_out_of_reach_says_where_to_run(server: Server) -> Non
         reach(Clock(), patience=0).wait(CLUSTER, away, RIGHTS)
 
 
+def test_a_cluster_that_does_not_answer_is_given_up_within_a_minute(server: Server) -> None:
+    """However long a right is waited for."""
+    clock = Clock()
+    away = Address(server="https://127.0.0.1:9", authority=server.at.authority)
+    with pytest.raises(ClusterAccessError, match="cannot be reached"):
+        reach(clock, patience=cluster_access.PATIENCE_SECONDS).wait(CLUSTER, away, RIGHTS)
+    assert clock.now == cluster_access.UNREACHABLE_SECONDS < 60
+
+
 def test_a_server_that_is_not_the_clusters_gets_no_token(server: Server, tmp_path: Path) -> None:
     """Another authority vouches for it: whoever listens there is somebody else."""
     other = tmp_path / "other"

@@ -59,6 +59,7 @@ def test_a_life(azure: Azure, program: Program) -> None:
 
 
 def test_azure_says_where_a_cluster_is(azure: Azure) -> None:
+    azure.create("azure-native:resources:ResourceGroup", {"resourceGroupName": "rg-shop", "location": "westeurope"})
     azure.create(
         "azure-native:containerservice:ManagedCluster",
         {

@@ -149,7 +149,7 @@ SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "
         ({"securityContext": {**SECURITY, "capabilities": {"add": ["SYS_ADMIN"]}}}, "violates PodSecurity"),
         ({"securityContext": {**SECURITY, "seccompProfile": {"type": "Unconfined"}}}, "violates PodSecurity"),
         ({"image": "registry.azurecr.io/mlflow-platform:latest"}, "each by its digest"),
-        ({"image": IMAGE.reference.replace("registry", "other")}, "expected only those of the stack's registry"),
+        ({"image": str(IMAGE.reference).replace("registry", "other")}, "expected only those of the stack's registry"),
         ({"resources": {"requests": {"cpu": "64"}, "limits": {"cpu": "64"}}}, "exceeded quota"),
     ],
     ids=["privileged", "root", "escalation", "capability", "seccomp", "tag", "registry", "quota"],
