@@ -25,11 +25,12 @@ def template(
     app: str,
     *,
     annotations: Mapping[str, str] | None = None,
+    image: str = DIGEST,
     restricted: bool = True,
     **spec: Any,
 ) -> dict[str, Any]:
     """Metadata and spec of pods of one application. `spec` goes into the pods' own."""
-    container = {"name": app, "image": DIGEST, "securityContext": dict(RESTRICTED) if restricted else {}}
+    container = {"name": app, "image": image, "securityContext": dict(RESTRICTED) if restricted else {}}
     return {
         "metadata": {"labels": {"app": app}, "annotations": dict(annotations or {})},
         "spec": {"containers": [container], **spec},

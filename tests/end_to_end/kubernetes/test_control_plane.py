@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.end_to_end.kubernetes.objects import deployment, job, namespace, pod
 from tests.support.kubernetes.control_plane import ZONE, ControlPlane
-from tests.support.waiting import until
+from tests.support.waiting import T, until
 from tools.kubernetes import programs
 
 PATIENCE = 120
+
+
+def eventually(probe: Callable[[], T], what: str, *, not_yet: tuple[type[Exception], ...] = ()) -> T:
+    """Return the first true value of a probe that runs kubectl."""
+    return until(probe, what, PATIENCE, not_yet=not_yet, pause=0.3)
 
 
 @pytest.fixture
@@ -21,7 +26,7 @@ def space(kubernetes: ControlPlane, request: pytest.FixtureRequest) -> Iterator[
     name = request.node.name.removeprefix("test_").replace("_", "-")[:40].strip("-")
     kubernetes.apply(namespace(name))
     account = ("serviceaccounts", "-n", name, "--field-selector=metadata.name=default")
-    until(lambda: kubernetes.get(*account)["items"], "the namespace's service account", PATIENCE)
+    eventually(lambda: kubernetes.get(*account)["items"], "the namespace's service account")
     yield name
     kubernetes.kubectl("delete", "namespace", name, "--wait=false")
 
@@ -55,10 +60,9 @@ def test_a_user_may_do_what_rbac_says_and_no_more(kubernetes: ControlPlane, spac
     assert 'User "alice" cannot list resource "pods"' in words
     kubernetes.kubectl("create", "rolebinding", "team", "--clusterrole=view", "--group=team", "-n", space)
     assert pods(kubernetes, space) == []
-    until(
+    eventually(
         lambda: kubernetes.kubectl("get", "pods", "-n", space, user="alice") == "",
         "the group may look",
-        PATIENCE,
         not_yet=(AssertionError,),
     )
     words = refusal(kubernetes, "create", "configmap", "x", "-n", space, user="alice")
@@ -94,19 +98,13 @@ def test_an_admission_policy_refuses_an_image_without_digest(kubernetes: Control
     )
     try:
         # The policy is compiled some moments after it was created.
-        dry = ("run", "tagged", "--image=registry.example/mlflow:latest", "-n", space, "--dry-run=server")
-        until(lambda: "name the image by digest" in refusal_or_not(kubernetes, *dry), "the policy refuses", PATIENCE)
+        path = f"/api/v1/namespaces/{space}/pods?dryRun=All"
+        tagged = pod(space, "tagged", image="registry.example/mlflow:latest")
+        eventually(lambda: "name the image by digest" in kubernetes.request("POST", path, tagged).text, "it refuses")
         kubernetes.apply(pod(space, "pinned"))
     finally:
         for kind in ("validatingadmissionpolicy", "validatingadmissionpolicybinding"):
             kubernetes.kubectl("delete", kind, space)
-
-
-def refusal_or_not(kubernetes: ControlPlane, *arguments: str) -> str:
-    try:
-        return kubernetes.kubectl(*arguments)
-    except AssertionError as refused:
-        return str(refused)
 
 
 def test_a_roll_out_whose_pods_are_not_ready_stops_and_the_old_ones_serve(kubernetes: ControlPlane, space: str) -> None:
@@ -117,22 +115,22 @@ def test_a_roll_out_whose_pods_are_not_ready_stops_and_the_old_ones_serve(kubern
 
     kubernetes.apply(deployment(space, "tracking", replicas=3, annotations={"kwok.mlflow-platform/pod": "unready"}))
     events = ("events", "-n", space, "--field-selector=reason=Unhealthy")
-    until(lambda: kubernetes.get(*events)["items"], "the new pod's probe fails", PATIENCE)
+    eventually(lambda: kubernetes.get(*events)["items"], "the new pod's probe fails")
     found = pods(kubernetes, space)
     assert (len(found), sum(map(ready, found))) == (4, 3)
 
     kubernetes.apply(deployment(space, "tracking", replicas=3))
     kubernetes.kubectl("rollout", "status", "deployment/tracking", "-n", space, "--timeout=120s")
-    until(lambda: list(map(ready, pods(kubernetes, space))) == [True] * 3, "back", PATIENCE)
+    eventually(lambda: list(map(ready, pods(kubernetes, space))) == [True] * 3, "back")
 
 
 def test_a_pod_can_become_unready_and_ready_again(kubernetes: ControlPlane, space: str) -> None:
     kubernetes.apply(pod(space, "gateway"))
-    until(lambda: list(map(ready, pods(kubernetes, space))) == [True], "ready", PATIENCE)
+    eventually(lambda: list(map(ready, pods(kubernetes, space))) == [True], "ready")
     kubernetes.kubectl("annotate", "pod", "gateway", "-n", space, "kwok.mlflow-platform/pod=unready")
-    until(lambda: list(map(ready, pods(kubernetes, space))) == [False], "unready", PATIENCE)
+    eventually(lambda: list(map(ready, pods(kubernetes, space))) == [False], "unready")
     kubernetes.kubectl("annotate", "pod", "gateway", "-n", space, "kwok.mlflow-platform/pod-")
-    until(lambda: list(map(ready, pods(kubernetes, space))) == [True], "ready again", PATIENCE)
+    eventually(lambda: list(map(ready, pods(kubernetes, space))) == [True], "ready again")
 
 
 def test_a_pod_that_does_not_start_says_its_reason(kubernetes: ControlPlane, space: str) -> None:
@@ -146,7 +144,7 @@ def test_a_pod_that_does_not_start_says_its_reason(kubernetes: ControlPlane, spa
         state: dict[str, str] = statuses[0].get("state", {}).get("waiting", {})
         return state
 
-    until(lambda: waiting() == {"reason": "ImagePullBackOff", "message": "no such digest"}, "it waits", PATIENCE)
+    eventually(lambda: waiting() == {"reason": "ImagePullBackOff", "message": "no such digest"}, "it waits")
 
 
 def test_a_job_completes_and_one_that_fails_keeps_its_last_words(kubernetes: ControlPlane, space: str) -> None:
@@ -171,10 +169,9 @@ def test_a_budget_holds_while_a_zone_is_drained(kubernetes: ControlPlane, space:
         },
     )
     kubernetes.kubectl("rollout", "status", "deployment/gateway", "-n", space, "--timeout=120s")
-    until(
+    eventually(
         lambda: kubernetes.get("pdb", "gateway", "-n", space)["status"].get("currentHealthy") == 3,
         "the budget has counted",
-        PATIENCE,
     )
     drain = ("drain", "-l", f"{ZONE}=westeurope-1", "--pod-selector=app=gateway", "--timeout=3s")
     try:
@@ -200,16 +197,13 @@ def test_a_service_gets_the_address_that_it_asks_for_and_the_pods_behind_it(
             "spec": {"type": "LoadBalancer", "selector": {"app": "gateway"}, "ports": [{"port": 443}]},
         },
     )
-    until(
+    eventually(
         lambda: (
             kubernetes.get("service", "gateway", "-n", space)["status"]["loadBalancer"].get("ingress", [{}])[0]["ip"]
             == "10.20.0.200"
         ),
         "the address",
-        PATIENCE,
         not_yet=(KeyError,),
     )
     slices = ("endpointslices", "-n", space, "-l", "kubernetes.io/service-name=gateway")
-    until(
-        lambda: kubernetes.get(*slices)["items"][0]["endpoints"], "the pod behind it", PATIENCE, not_yet=(LookupError,)
-    )
+    eventually(lambda: kubernetes.get(*slices)["items"][0]["endpoints"], "the pod behind it", not_yet=(LookupError,))
