@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import pickle
+import pydoc
+import re
 import sys
 import traceback
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from pulumi.dynamic import Resource, ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 
+from components.azure.image_import import ImageImport, ImageImportProvider
 from components.compute.container_apps.resources import (
     JobExecution,
     JobExecutionProvider,
@@ -28,6 +31,7 @@ from components.compute.local.resources import (
     SupervisorProvider,
 )
 from components.emulators.blob_container import BlobContainer, BlobContainerProvider
+from tests.support import house
 
 # These names stand in the state of stacks that exist: another one could not be read from it.
 NAMES: dict[type[Provider], str] = {
@@ -37,6 +41,7 @@ NAMES: dict[type[Provider], str] = {
     BlobContainerProvider: "components.emulators.blob_container.BlobContainerProvider",
     JobExecutionProvider: "components.compute.container_apps.resources.JobExecutionProvider",
     RevisionReadyProvider: "components.compute.container_apps.resources.RevisionReadyProvider",
+    ImageImportProvider: "components.azure.image_import.ImageImportProvider",
 }
 
 # The types too: a resource of another type would be a new one, and the old one deleted with all that it runs.
@@ -47,7 +52,14 @@ TYPES: dict[type[Resource], str] = {
     BlobContainer: "dynamic/local:BlobContainer",
     JobExecution: "dynamic/container_apps:JobExecution",
     RevisionReady: "dynamic/container_apps:RevisionReady",
+    ImageImport: "dynamic/container_registry:ImageImport",
 }
+# By a name that only older states hold.
+OLDER_NAMES: dict[str, type[Provider]] = {
+    "components.local.blob_container.BlobContainerProvider": BlobContainerProvider,
+}
+
+DECLARED = re.compile(r"^class (\w+)\(Provider\):$", re.MULTILINE)
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +115,17 @@ def test_the_state_names_the_class_and_holds_nothing_else(provider: type[Provide
     assert type(pickle.loads(pickled)) is provider  # noqa: S301 - it was made above
     assert provider.serialize_as_secret_always is False
     assert provider.errors
+
+
+def test_every_provider_of_the_product_is_in_the_table() -> None:
+    sources = {module: file.read_text() for module, file in house.files().items()}
+    found = {f"{module}.{name}" for module, source in sources.items() for name in re.findall(DECLARED, source)}
+    assert found == set(NAMES.values())
+
+
+@pytest.mark.parametrize("name", OLDER_NAMES)
+def test_an_older_state_finds_its_provider(name: str) -> None:
+    assert pydoc.locate(name) is OLDER_NAMES[name]
 
 
 def test_pulumi_would_make_it_secret_otherwise() -> None:
