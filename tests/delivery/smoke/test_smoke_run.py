@@ -48,10 +48,23 @@ def test_passes_and_touches_nothing_of_the_user(server: Server, smoke: Smoke, tm
     assert list((tmp_path / "home").iterdir()) == []
 
 
-def test_keep_leaves_what_the_document_names(server: Server, smoke: Smoke) -> None:
-    finished = smoke(server.url, "--quick", "--keep", "--json")
+def test_keep_leaves_what_the_document_names_and_credentials_are_sent_by_trusted_tls_alone(
+    server: Server, smoke: Smoke, tmp_path: Path
+) -> None:
+    certificate, context = _certificate(tmp_path)
+    with proxy(server.url, lambda _method, _path, forward: forward(), context) as front:
+        refused = smoke(front.url, "--quick", MLFLOW_TRACKING_TOKEN="of-the-user")
+        assert front.authorizations == set()
+        given = ("--quick", "--keep", "--json", "--ca-bundle", str(certificate))
+        finished = smoke(front.url, *given, MLFLOW_TRACKING_TOKEN="of-the-user")
 
+    assert refused.code == 2
+    assert "is not trusted" in refused.errors
+    assert "--ca-bundle" in refused.errors
+    assert refused.output == ""
     assert finished.code == 0, finished.errors
+    assert "of-the-user" not in finished.output + finished.errors
+    assert front.authorizations - {None} == {"Bearer of-the-user"}
     document, client = finished.document, MlflowClient(server.url, server.url)
     assert document["passed"] is True
     assert document["kept"] is True
@@ -72,21 +85,6 @@ def test_keep_leaves_what_the_document_names(server: Server, smoke: Smoke) -> No
     listed = {item.path for folder in (None, "notes") for item in client.list_artifacts(made["run_id"], folder)}
     assert set(made["artifact_paths"]) <= listed
     assert finished.errors.count("\n") == len(STEPS)
-
-
-def test_sends_credentials_and_trusts_the_given_certificates(server: Server, smoke: Smoke, tmp_path: Path) -> None:
-    certificate, context = _certificate(tmp_path)
-    with proxy(server.url, lambda _method, _path, forward: forward(), context) as front:
-        refused = smoke(front.url, "--quick")
-        trusted = smoke(front.url, "--quick", "--ca-bundle", str(certificate), MLFLOW_TRACKING_TOKEN="of-the-user")
-
-        assert refused.code == 2
-        assert "is not trusted" in refused.errors
-        assert "--ca-bundle" in refused.errors
-        assert refused.output == ""
-        assert trusted.code == 0, trusted.output
-        assert "of-the-user" not in trusted.output + trusted.errors
-        assert front.authorizations - {None} == {"Bearer of-the-user"}
 
 
 def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
