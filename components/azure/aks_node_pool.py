@@ -31,7 +31,8 @@ class NodePool:
     """Between `minimum` and `maximum` nodes of one size; the cluster's autoscaler chooses. All of it is plain.
 
     `name`: 1 to 12 lower-case letters and digits. `zones` spread the nodes, none where the region has no zones. Another
-    `vm_size` recreates the pool. Raises ValueError.
+    `vm_size` recreates the pool: to change it without an outage, add a pool of another name, then remove the previous
+    one. Raises ValueError.
     """
 
     name: str

@@ -16,7 +16,7 @@ from infra.settings.problems import SettingsError
 def manifests(
     stack: Annotated[str, typer.Argument(metavar="STACK", help="Stack whose file is read.", show_default=False)],
 ) -> int:
-    """Write the objects that a stack on Azure would be in a Kubernetes cluster, as YAML.
+    """Write the objects that a stack would be in a Kubernetes cluster, as YAML.
 
     For a review or a policy scanner. Values that only Azure knows are placeholders, as ${TRACKING_CLIENT_ID}. Nothing
     applies them yet: the gateway has no TLS of its own, which it needs behind a load balancer.

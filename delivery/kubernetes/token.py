@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def kubernetes_token() -> int:
-    """Print a token for an AKS cluster, as kubectl and Pulumi ask for it by a kubeconfig.
+    """Print a token for an AKS cluster, as kubectl and Pulumi ask for it.
 
-    It is of whoever runs the command: a workflow's identity, a managed one, or `az login`. It is not printed on a
-    terminal, where it would stay in the scrollback.
+    A kubeconfig names the command. The token is of whoever runs it: a workflow's identity, a managed one, or
+    `az login`. It is not printed on a terminal, where it would stay in the scrollback.
 
     Example: mlflow-platform kubernetes-token | jq .status.expirationTimestamp
     """

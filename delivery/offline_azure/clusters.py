@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from delivery.offline_azure.addresses import own_name
+from delivery.offline_azure.computed_outputs import computed
 
 _SERVER_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
 # Nobody trusts it: there is no server behind the name.
@@ -29,7 +30,8 @@ class ApiServer(NamedTuple):
 def credentials(cluster: Mapping[str, Any], server: ApiServer | None) -> dict[str, Any]:
     """Return Azure's answer for a cluster."""
     name = own_name(cluster["id"])
-    url = server.url if server else f"https://{cluster['body'].get('fqdn', name)}:443"
+    host = computed(cluster["type"], cluster["id"], cluster["inputs"])["fqdn"]
+    url = server.url if server else f"https://{host}:443"
     authority = base64.b64encode(server.authority.encode()).decode() if server else _NO_AUTHORITY
     arguments = ["get-token", "--login", "devicecode", "--server-id", _SERVER_APPLICATION]
     plugin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin", "args": arguments}

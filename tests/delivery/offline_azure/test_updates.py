@@ -66,7 +66,7 @@ def properties(**change: Any) -> dict[str, Any]:
 def test_what_of_a_pool_is_fixed_at_creation(azure: Azure, change_to: dict[str, Any]) -> None:
     make(azure, "containerservice:ManagedCluster", **PLACED, resourceName="aks-one")
     made = make(azure, "containerservice:AgentPool", **POOL)
-    change(azure, "containerservice:AgentPool", made, **POOL, maxCount=5)
+    change(azure, "containerservice:AgentPool", made, **POOL, count=5)
     with refused("PropertyChangeNotAllowed"):
         change(azure, "containerservice:AgentPool", made, **{**POOL, **change_to})
 

@@ -20,6 +20,9 @@ from tests.components.compute.container_apps.specs import DIGEST, IMAGE, service
 from tests.support.engine import Program
 from tests.support.kubernetes.control_plane import ControlPlane
 
+# On a quiet machine a life takes a minute.
+pytestmark = pytest.mark.timeout(1200)
+
 NEXT = "sha256:" + "b" * 64
 PROGRAM = "from tests.components.compute.aks.program import main\n\nmain()\n"
 NOBODY = 9  # a port on which no Azure listens: the program asks none
