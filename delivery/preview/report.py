@@ -30,6 +30,7 @@ _WAITS: Final = {
 }
 """What a resource that only does something does, by its type."""
 _CONFIGURATION = re.compile(r"The configuration of stack (?P<stack>\S+) cannot be used:\n(?P<problems>.*)", re.DOTALL)
+_RUN = re.compile(r"; run `(pulumi [^`]+)`")
 _PROBLEM = re.compile(r"^\s+- ", re.MULTILINE)
 
 
@@ -168,7 +169,11 @@ def _not_planned(plan: Plan, source: Source) -> Report:
     problems = [problem for error in plan.errors for problem in _problems(error)]
     refused = [
         Reason(
-            subject=Subject.RULES, verdict=Verdict.REFUSED, headline=count(len(problems), "setting"), phrase=[Code(one)]
+            subject=Subject.RULES,
+            verdict=Verdict.REFUSED,
+            headline=count(len(problems), "setting"),
+            phrase=[Code(_RUN.sub("", one))],
+            remedy=found[1] if (found := _RUN.search(one)) else "",
         )
         for one in problems
     ]

@@ -20,16 +20,17 @@ class Holding:
     holds: str
 
 
+_GROUP: Final = "resources:ResourceGroup"
 HOLDINGS: Final[Mapping[str, Holding]] = {
-    "resources:ResourceGroup": Holding(word="resource group", holds="everything in it"),
+    _GROUP: Holding(word="resource group", holds="everything in it"),
     "dbforpostgresql:Server": Holding(word="database", holds="runs, traces, models"),
     "dbforpostgresql:Database": Holding(word="database", holds="runs, traces, models"),
     "storage:StorageAccount": Holding(word="blobs", holds="artifacts"),
     "storage:BlobContainer": Holding(word="blobs", holds="artifacts"),
     "keyvault:Vault": Holding(
         word="vault",
-        holds="secrets; without `crypto-kek-passphrase` parts of the database cannot be read. "
-        "Azure keeps its name for the days of its soft deletion",
+        holds="secrets (without `crypto-kek-passphrase` parts of the database cannot be read, and Azure keeps the "
+        "vault's name for the days of its soft deletion)",
     ),
     "containerregistry:Registry": Holding(word="images", holds="images, the one that runs among them"),
     "operationalinsights:Workspace": Holding(word="logs", holds="logs"),
@@ -128,7 +129,7 @@ def _holding(steps: Sequence[Step]) -> list[Step]:
 
 
 def _words(steps: Sequence[Step]) -> str:
-    found = {HOLDINGS[step.kind].word for step in steps if step.kind != "resources:ResourceGroup"}
+    found = {HOLDINGS[step.kind].word for step in steps if step.kind != _GROUP}
     words = [word for word in dict.fromkeys(one.word for one in HOLDINGS.values()) if word in found]
     if not words:
         return "the resource group"
@@ -136,7 +137,8 @@ def _words(steps: Sequence[Step]) -> str:
 
 
 def _held(steps: Sequence[Step]) -> str:
-    return "; ".join(dict.fromkeys(HOLDINGS[step.kind].holds for step in steps))
+    inside = [step for step in steps if step.kind != _GROUP] or steps
+    return "; ".join(dict.fromkeys(HOLDINGS[step.kind].holds for step in inside))
 
 
 def _is(steps: Sequence[Step]) -> str:

@@ -360,11 +360,16 @@ def test_a_new_image_is_described_by_its_digest() -> None:
 
 def test_a_refused_configuration_is_described_problem_by_problem() -> None:
     message = (
-        "The configuration of stack prod cannot be used:\n  - ingress: 'public' is not allowed; set it.\n  - a: b."
+        "The configuration of stack prod cannot be used:\n  - ingress: 'public' is not allowed; set it.\n  - a: b; run "
+        "`pulumi config rm a -s prod`. Why: c."
     )
     found = of(errors=[message, "an unhandled error occurred: program exited with non-zero exit code: 1"])
     assert (found.verdict, found.plan) == (Verdict.REFUSED, "")
-    assert [plain(one.phrase) for one in found.reasons] == ["ingress: 'public' is not allowed; set it.", "a: b."]
+    assert [plain(one.phrase) for one in found.reasons] == [
+        "ingress: 'public' is not allowed; set it.",
+        "a: b. Why: c.",
+    ]
+    assert [one.remedy for one in found.reasons] == ["", "pulumi config rm a -s prod"]
 
 
 def test_what_the_engine_could_not_compute_is_no_verdict_of_ours() -> None:
