@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 import yaml
 
 from delivery.doctor.azure import Azure, signed_in
+from delivery.doctor.github import API, PREVIEW, GitHub, ask
 from delivery.doctor.missing import Missing
 from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError
@@ -63,6 +64,7 @@ class Facts:
     state: State | Missing
     lock: str | Missing | None
     azure: Azure | Missing
+    github: GitHub | Missing
 
 
 def gather(engine: Engine, *, azure: bool = True) -> Facts:
@@ -95,6 +97,7 @@ def gather(engine: Engine, *, azure: bool = True) -> Facts:
         state=state,
         lock=state if isinstance(state, Missing) else _had(engine.lock),
         azure=_azure(stack, file, settings, state, environ) if azure else Missing("not asked for"),
+        github=_github(stack, settings, environ) if azure else Missing("not asked for"),
     )
 
 
@@ -154,6 +157,19 @@ def _azure(
     known = None if isinstance(state, Missing) else states.subscription(state, environ)
     first = isinstance(state, Missing) or not states.known(state)
     return signed_in(stack, settings.azure, subscription=str(known or configured or ""), first=first, environ=environ)
+
+
+def _github(stack: str, settings: Settings | Missing, environ: Mapping[str, str]) -> GitHub | Missing:
+    """A stack that a bootstrap stack serves names no repository: a workflow's own is taken then."""
+    named = settings.azure.github if isinstance(settings, Settings) and settings.azure else None
+    repository = named.repository if named else environ.get("GITHUB_REPOSITORY", "")
+    token = environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN", "")
+    if not repository:
+        return Missing("neither the stack's file nor GITHUB_REPOSITORY names a repository of GitHub")
+    if not token:
+        return Missing("nobody is signed in to GitHub: export GH_TOKEN, as `gh auth token` prints it")
+    names = (stack, f"{stack}{PREVIEW}")
+    return ask(repository, token, names, environ.get("GITHUB_API_URL") or API)
 
 
 def _had(gather: Callable[[], T]) -> T | Missing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from delivery.doctor.checks import machine, stack_file, state, subscription
+from delivery.doctor.checks import machine, repository, stack_file, state, subscription
 from delivery.doctor.checks.check import Check, Command, Finding, Result
 from delivery.doctor.facts import Facts
 
@@ -87,6 +87,13 @@ CHECKS: Final[Sequence[Check]] = (
     ),
     Check(name="global names", why="one for the whole of Azure", look=subscription.names, commands=_CHANGING),
     Check(name="rights", why="an up without them stops in the middle", look=subscription.rights, commands=_CHANGING),
+    Check(name="environments", why="workflows sign in by them", look=repository.environments, commands=_REVIEWED),
+    Check(
+        name="reviewers", why="a plan is applied when they approve it", look=repository.reviewers, commands=_REVIEWED
+    ),
+    Check(name="variables", why="workflows read them", look=repository.variables, commands=_REVIEWED),
+    Check(name="main branch", why="what it has is deployed", look=repository.branch, commands=_REVIEWED),
+    Check(name="workflow token", why="the less it may, the better", look=repository.token, commands=_REVIEWED),
 )
 
 

@@ -11,7 +11,9 @@ import pytest
 from delivery.doctor import report
 from delivery.doctor.azure import Azure
 from delivery.doctor.checks import CHECKS, Command, Finding, Result, made
+from delivery.doctor.checks.repository import wanted
 from delivery.doctor.facts import Facts, document, settings_of
+from delivery.doctor.github import Environment, GitHub
 from delivery.doctor.missing import Missing
 from delivery.outcome import ExitCode
 from delivery.pulumi.installation import REPOSITORY
@@ -43,6 +45,16 @@ AZURE = Azure(
     deleted=None,
     actions=[(["*"], [])],
 )
+GITHUB = GitHub(
+    repository="example/mlflow-platform",
+    environments={
+        name: Environment(reviewers=1, branches=["main"], variables=[wanted(name)[0]])
+        for name in ("staging", "staging-preview")
+    },
+    variables=wanted("staging")[1:],
+    reviewed=True,
+    token_writes=False,
+)
 WELL = Facts(
     stack="staging",
     environ={},
@@ -60,6 +72,7 @@ WELL = Facts(
     state={"deployment": {"manifest": {"version": f"v{VERSION}"}, "resources": [PROVIDER]}},
     lock=None,
     azure=AZURE,
+    github=GITHUB,
 )
 
 
@@ -202,6 +215,56 @@ UNWELL += [
         "failed",
         "Microsoft.Authorization/roleAssignments/write, Microsoft.Authorization/locks/write not allowed",
         "az role assignment list",
+    ),
+]
+
+
+def of_github(**facts: Any) -> dict[str, Any]:
+    return {"github": replace(GITHUB, **facts)}
+
+
+_DEPLOYED = Environment(reviewers=1, branches=["main"], variables=[])
+_ENVIRONMENT = "gh api repos/example/mlflow-platform/environments/staging"
+
+UNWELL += [
+    (
+        "environments",
+        of_github(environments={}),
+        "failed",
+        "staging, staging-preview not in example/mlflow-platform",
+        "gh api --method PUT repos/example/mlflow-platform/environments/staging-preview",
+    ),
+    ("environments", {"github": Missing("no token of GitHub")}, "not checked", "no token of GitHub", ""),
+    ("reviewers", of_github(environments={}), "failed", "no environment staging", _ENVIRONMENT),
+    *(
+        ("reviewers", of_github(environments={"staging": replace(_DEPLOYED, **more)}), result, what, _ENVIRONMENT)
+        for more, result, what in (
+            ({"reviewers": 0}, "warning", "nobody has to approve"),
+            ({"branches": None}, "failed", "every branch may deploy; expected main alone"),
+            ({"branches": ["x", "main"]}, "failed", "x, main may deploy"),
+        )
+    ),
+    (
+        "variables",
+        of_github(variables=["AZURE_TENANT_ID"]),
+        "failed",
+        "staging lacks ARM_SUBSCRIPTION_ID, STATE_ACCOUNT, PULUMI_BACKEND_URL; staging-preview lacks",
+        "gh variable set ARM_SUBSCRIPTION_ID --env staging --repo example/mlflow-platform",
+    ),
+    ("variables", of_github(variables=Missing("403")), "not checked", "403", ""),
+    (
+        "main branch",
+        of_github(reviewed=False),
+        "failed",
+        "main takes changes without a pull request",
+        "gh api repos/example/mlflow-platform/rules/branches/main",
+    ),
+    (
+        "workflow token",
+        of_github(token_writes=True),
+        "warning",
+        "names no rights may write",
+        "gh api --method PUT repos/example/mlflow-platform/actions/permissions/workflow",
     ),
 ]
 
