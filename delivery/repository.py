@@ -179,7 +179,7 @@ class Repository:
         self, arguments: Sequence[str], given: bytes = b"", environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         command = ["git", "-C", str(self.folder), "--literal-pathspecs", *arguments]
-        variables = {**_environment(os.environ), **_sign_in(os.environ), **(environment or {})}
+        variables = {**_environment(os.environ), **sign_in(os.environ), **(environment or {})}
         try:
             return subprocess.run(command, input=given, capture_output=True, check=False, env=variables)
         except FileNotFoundError:
@@ -194,8 +194,8 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in _OF_HOOKS} | {"GIT_OPTIONAL_LOCKS": "0"}
 
 
-def _sign_in(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which git is signed in to a workflow's own server, with the token of the step.
+def sign_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which git is signed in to a workflow's own server, with the token of the step.
 
     So the token is in no file and on no command line (git-config, GIT_CONFIG_COUNT; GitHub Docs, "Authenticating as an
     installation": the name that goes with a token).

@@ -14,7 +14,8 @@ from components.azure.arm import Arm, ArmError
 from delivery.offline_azure import rest
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.rest import ManagementApi
-from delivery.promote import alerts
+from delivery.promote import alerts, evidence
+from delivery.promote.gates import Unknown
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 GROUP = "rg-mlflow-staging"
@@ -127,3 +128,35 @@ def test_a_question_that_azure_does_not_take_is_refused(management: ManagementAp
     )
     assert answer.status == 400
     assert said in answer.json()["error"]["message"]
+
+
+def test_a_promotion_asks_for_the_group_that_the_stacks_state_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    azure = Azure(tmp_path / "azure.json")
+    group = azure.create("azure-native:resources:ResourceGroup", {"resourceGroupName": GROUP, "location": "westeurope"})
+    management = ManagementApi(azure)
+    answers: dict[str, Any] = {
+        "output": {"resource_group": GROUP},
+        "export": {"deployment": {"resources": [{"type": "azure-native:resources:ResourceGroup", "id": group["id"]}]}},
+    }
+    monkeypatch.setenv("ARM_ENDPOINT", management.url)
+    monkeypatch.setattr("components.azure.arm.default_token", lambda _: rest.BEARER)
+    monkeypatch.setattr(evidence, "_asked", lambda _, *arguments: answers[arguments[1]])
+    since = datetime.now(UTC) - timedelta(hours=24)
+
+    def asked() -> Any:
+        return evidence.gathered(tmp_path, "p", []).alerts("staging", since)
+
+    try:
+        assert asked() == []
+        azure.fire(rule(management, "no-replica"))
+        assert [line.split(",")[0] for line in asked()] == ["no-replica"]
+        answers["output"] = {"resource_group": "rg-none"}
+        assert "404 ResourceNotFound" in asked().why
+        answers["export"] = {"deployment": None}
+        monkeypatch.delenv("ARM_SUBSCRIPTION_ID", raising=False)
+        monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
+        assert asked() == Unknown("the stack's state names no subscription and no resource group")
+    finally:
+        management.close()

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from delivery.preview import github_annotations, terminal
+from delivery.preview import command, github_annotations, terminal
 from delivery.preview.document import document
 from delivery.preview.markdown import LONGEST_COMMENT, Form, markdown, marker
 from delivery.preview.plan import read
 from delivery.preview.report import Report, Source, report
-from tests.support.previews import preview, same, step
+from delivery.pulumi.engine import Result
+from tests.support.previews import STACK, preview, same, step
 
 ACCOUNT, SERVER = "storage:StorageAccount", "dbforpostgresql:Server"
 
@@ -150,3 +151,20 @@ def test_at_most_ten_annotations_are_written_the_worst_first(tmp_path: Path) -> 
     lines = github_annotations.lines(report(plan), plan, file, tmp_path)
     assert len(lines) == github_annotations.MOST
     assert lines[0].startswith("::error")
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_a_step_hands_its_plan_over(
+    pipeline: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_BUILD", raising=False)
+    if pipeline:
+        monkeypatch.setenv("TF_BUILD", "True")
+    change = step("update", "storage:StorageAccount", "store", {"tags": {"a": "1"}}, {"tags": {"a": "2"}})
+    result = Result(code=0, out=json.dumps(preview(change)), text="")
+    written = command.Written(form=command.Form.AZURE_DEVOPS, outputs=tmp_path / "outputs")
+    assert command.write(result, STACK, Source(), written, tmp_path) == 0
+    plan, changes = (line.partition("=")[2] for line in (tmp_path / "outputs").read_text().splitlines())
+    assert (len(plan), changes) == (16, "1")
+    said = capfd.readouterr().err
+    assert ("##vso[task.setvariable variable=changes;isOutput=true]1" in said) is pipeline

@@ -1,16 +1,22 @@
-"""The branch of a promotion when things go wrong: killed at a call of git, several at once, a remote that refuses."""
+"""The branch of a promotion when things go wrong: killed at a call of git, several at once, a remote that refuses.
+
+And how git is signed in.
+"""
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from delivery.outcome import ExitCode
+from delivery.repository import sign_in
 from tests.delivery.promote import promoting
 from tests.delivery.promote.promoting import Promoting, a_release, git, set_release
 
@@ -110,3 +116,24 @@ def test_variables_of_a_hook_do_not_lead_to_another_repository(tmp_path: Path, c
     assert promoted(checkout, elsewhere)[0] == ExitCode.DONE
     assert promoting.remote_branches(checkout) == ["main", BRANCH]
     assert not (tmp_path / "index").exists()
+
+
+def test_git_is_signed_in_to_the_server_of_the_workflow_alone(tmp_path: Path) -> None:
+    environ = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_TOKEN": "of-the-step", "GIT_CONFIG_COUNT": "1"}
+    environ |= {"GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Ada"}
+
+    def asked(*arguments: str, given: dict[str, str]) -> str:
+        command = ["git", "-C", str(tmp_path), "config", *arguments]
+        variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **given, **sign_in(given)}
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=False).stdout.strip()
+
+    def header(url: str, given: dict[str, str] = environ) -> str:
+        return asked("--get-urlmatch", "http.extraheader", url, given=given)
+
+    scheme, _, secret = header("https://github.com/example/ml.git").removeprefix("Authorization: ").partition(" ")
+    assert (scheme, base64.b64decode(secret)) == ("Basic", b"x-access-token:of-the-step")
+    assert header("https://github.com.evil.example/ml.git") == ""
+    assert header("https://example.com/ml.git") == ""
+    assert header("https://github.com/example/ml.git", {**environ, "GITHUB_TOKEN": ""}) == ""
+    assert header("http://github.com/ml.git", {**environ, "GITHUB_SERVER_URL": "http://github.com"}) == ""
+    assert asked("user.name", given=environ) == "Ada"

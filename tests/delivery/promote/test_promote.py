@@ -36,7 +36,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def promote(checkout: Path, request: Request = DEV_TO_STAGING, **more: Any) -> int:
     """Promote with evidence by which dev's release passes; `more` changes the evidence."""
-    flags = {flag: more.pop(flag) for flag in ("dry_run", "as_json", "onto", "remote") if flag in more}
+    flags = {flag: more.pop(flag) for flag in ("dry_run", "as_json", "onto", "remote", "summary") if flag in more}
     found = evidence(promoting.read_release(checkout, "dev"), **more)
     return command.run(request, [], folder=checkout, found=found, **flags)
 
@@ -83,6 +83,19 @@ def test_without_the_remote_a_dry_run_takes_what_is_checked_out(
     assert "Taking what is checked out." in capfd.readouterr().err
     with pytest.raises(CommandError, match="--remote: got 'origin', which git does not have here"):
         promote(checkout)
+
+
+def test_a_jobs_summary_says_where_to_go_on(checkout: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("Before.\n")
+    git(checkout, "remote", "set-url", "--push", "origin", "https://github.com/example/mlflow-platform.git")
+    assert promote(checkout, dry_run=True, summary=summary) == ExitCode.DONE
+    text = summary.read_text()
+    assert text.startswith("Before.\nEvery gate is passed. Nothing was pushed: --dry-run.\n\n### `staging`")
+    assert capfd.readouterr().out in text
+    git(checkout, "remote", "set-url", "--push", "origin", str(tmp_path / "remote.git"))
+    assert promote(checkout, summary=summary) == ExitCode.DONE
+    assert "Pushed branch promote/staging/aaaaaaaaaaaa to origin" in summary.read_text()
 
 
 def test_json_has_all_of_it(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:

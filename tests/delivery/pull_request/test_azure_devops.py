@@ -140,7 +140,7 @@ def test_a_refusal_names_the_right_and_no_token(
 ) -> None:
     plan(tmp_path, "prod", same(ACCOUNT, "store"))
     monkeypatch.setenv("SYSTEM_ACCESSTOKEN", "stale")
-    with pytest.raises(CommandError, match='203.*"Contribute to pull requests"') as refused:
+    with pytest.raises(CommandError, match=r'203.*"Contribute to pull requests"') as refused:
         report(tmp_path)
     assert "stale" not in str(refused.value)
 
