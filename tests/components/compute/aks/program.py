@@ -1,7 +1,7 @@
 """The platform in a cluster that is there, as a Pulumi program: for the real engine and the real provider.
 
 Its configuration: `kubeconfig` (a file), `namespace`, `digest`, `cpu` of tracking, and `pods`, an object that says what
-becomes of a workload's pods (the value of kwok's annotation, by the workload's name).
+becomes of a workload's pods: kwok's annotations without their prefix, by the workload's name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.components.compute.aks.places import place
 from tests.components.compute.container_apps.specs import IMAGE
 from tests.components.compute.test_same_services_everywhere import TOPOLOGY
 
-ANNOTATION = "kwok.mlflow-platform/pod"
+ANNOTATIONS = "kwok.mlflow-platform/"
 # Nodes are there, and no image is pulled: what is not ready by then never is.
 _PULL_SECONDS = 5
 
@@ -55,8 +55,8 @@ def main() -> None:
     )
     given = {field: getattr(TOPOLOGY, field) for field in TOPOLOGY.__dataclass_fields__}
     topology = Impatient(**given | {"ingress": Ingress.PUBLIC, "sizes": {**TOPOLOGY.sizes, Role.TRACKING: tracking}})
-    pods: Mapping[str, str] = config.get_object("pods") or {}
-    pulumi.runtime.register_resource_transform(lambda args: _with_annotation(args, pods))
+    pods: Mapping[str, Mapping[str, str]] = config.get_object("pods") or {}
+    pulumi.runtime.register_resource_transform(lambda args: _with_annotations(args, pods))
     provider = pulumi_kubernetes.Provider(
         "cluster",
         kubeconfig=Path(config.require("kubeconfig")).read_text(),
@@ -73,14 +73,14 @@ def main() -> None:
     pulumi.export("url", platform.url)
 
 
-def _with_annotation(
-    args: pulumi.ResourceTransformArgs, pods: Mapping[str, str]
+def _with_annotations(
+    args: pulumi.ResourceTransformArgs, pods: Mapping[str, Mapping[str, str]]
 ) -> pulumi.ResourceTransformResult | None:
     props: dict[str, Any] = dict(args.props)
     said = pods.get(str((props.get("metadata") or {}).get("labels", {}).get("app.kubernetes.io/name")))
     if said is None or not args.type_.endswith((":Deployment", ":Job")):
         return None
     template = props["spec"]["template"]
-    metadata = {**template["metadata"], "annotations": {ANNOTATION: said}}
+    metadata = {**template["metadata"], "annotations": {f"{ANNOTATIONS}{key}": value for key, value in said.items()}}
     changed = {**props, "spec": {**props["spec"], "template": {**template, "metadata": metadata}}}
     return pulumi.ResourceTransformResult(props=changed, opts=args.opts)

@@ -74,6 +74,9 @@ def test_a_life(kubernetes: ControlPlane, program: Program) -> None:
     address = kubernetes.get("service", "gateway", "-n", namespace)["status"]["loadBalancer"]["ingress"]
     assert [each["ip"] for each in address] == ["10.40.0.196"]
     assert program.preview("--expect-no-changes").code == 0
+    # What the scaler has chosen between its bounds is no drift.
+    kubernetes.kubectl("scale", "deployment/tracking", "-n", namespace, "--replicas=3")
+    assert program.preview("--refresh", "--expect-no-changes").code == 0
     # One setting changes what it is a setting of, and nothing else.
     program.configure(cpu="0.25")
     assert changes(program) == {"compute-quota": "update", "tracking-pods": "update"}
@@ -92,7 +95,7 @@ def test_a_life(kubernetes: ControlPlane, program: Program) -> None:
 def test_a_revision_that_is_never_ready_stops_and_says_why(kubernetes: ControlPlane, program: Program) -> None:
     namespace = namespace_of(program)
     done(program.up())
-    program.configure(digest=NEXT, pods={"tracking": "unready"})
+    program.configure(digest=NEXT, pods={"tracking": {"pod": "unready"}})
     failed = program.up()
     assert failed.code != 0
     assert "tracking" in failed.text
@@ -110,10 +113,12 @@ def test_a_failing_prepare_stops_before_any_service_changes(kubernetes: ControlP
     namespace = namespace_of(program)
     done(program.up())
     before = kubernetes.get("deployments", "-n", namespace)["items"]
-    program.configure(digest=NEXT, pods={"prepare": "failed"})
+    words = "the databases have the schema of a newer version"
+    program.configure(digest=NEXT, pods={"prepare": {"pod": "failed", "message": words}})
     failed = program.up()
     assert failed.code != 0
-    assert "prepare" in failed.text
+    # The end of its log: nobody has to look for it in the cluster.
+    assert words in failed.text
     after = kubernetes.get("deployments", "-n", namespace)["items"]
     generations = [
         {each["metadata"]["name"]: each["metadata"]["generation"] for each in found} for found in (before, after)
@@ -146,7 +151,7 @@ SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"securityContext": {**SECURITY, "privileged": True}}, "violates PodSecurity"),
+        ({"ports": [{"name": "http", "containerPort": 5000, "hostPort": 5000}]}, "violates PodSecurity"),
         ({"securityContext": {**SECURITY, "runAsUser": 0}}, "violates PodSecurity"),
         ({"securityContext": {**SECURITY, "allowPrivilegeEscalation": True}}, "violates PodSecurity"),
         ({"securityContext": {**SECURITY, "capabilities": {"add": ["SYS_ADMIN"]}}}, "violates PodSecurity"),
@@ -155,7 +160,7 @@ SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "
         ({"image": str(IMAGE.reference).replace("registry", "other")}, "expected only those of the stack's registry"),
         ({"resources": {"requests": {"cpu": "64"}, "limits": {"cpu": "64"}}}, "exceeded quota"),
     ],
-    ids=["privileged", "root", "escalation", "capability", "seccomp", "tag", "registry", "quota"],
+    ids=["host-port", "root", "escalation", "capability", "seccomp", "tag", "registry", "quota"],
 )
 def test_a_pod_that_breaks_a_rule_is_refused(kubernetes: ControlPlane, closed: str, changes: Any, says: str) -> None:
     with pytest.raises(AssertionError, match=says):
