@@ -14,6 +14,7 @@ import pytest
 from pulumi.dynamic import Resource, ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 
+from components.azure.cluster_access import ClusterAccess, ClusterAccessProvider
 from components.azure.image_import import ImageImport, ImageImportProvider
 from components.compute.container_apps.resources import (
     JobExecution,
@@ -42,6 +43,7 @@ NAMES: dict[type[Provider], str] = {
     JobExecutionProvider: "components.compute.container_apps.resources.JobExecutionProvider",
     RevisionReadyProvider: "components.compute.container_apps.resources.RevisionReadyProvider",
     ImageImportProvider: "components.azure.image_import.ImageImportProvider",
+    ClusterAccessProvider: "components.azure.cluster_access.ClusterAccessProvider",
 }
 
 # The types too: a resource of another type would be a new one, and the old one deleted with all that it runs.
@@ -53,6 +55,7 @@ TYPES: dict[type[Resource], str] = {
     JobExecution: "dynamic/container_apps:JobExecution",
     RevisionReady: "dynamic/container_apps:RevisionReady",
     ImageImport: "dynamic/container_registry:ImageImport",
+    ClusterAccess: "dynamic/aks:ClusterAccess",
 }
 # By a name that only older states hold.
 OLDER_NAMES: dict[str, type[Provider]] = {
