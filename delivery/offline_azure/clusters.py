@@ -15,7 +15,9 @@ import yaml
 from delivery.offline_azure.addresses import own_name
 from delivery.offline_azure.computed_outputs import computed
 
-_SERVER_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
+SERVER_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
+"""Entra's id of every AKS cluster; Microsoft Learn, "Use kubelogin to authenticate in AKS"."""
+
 # Nobody trusts it: there is no server behind the name.
 _NO_AUTHORITY = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"
 
@@ -33,7 +35,7 @@ def credentials(cluster: Mapping[str, Any], server: ApiServer | None) -> dict[st
     host = computed(cluster["type"], cluster["id"], cluster["inputs"])["fqdn"]
     url = server.url if server else f"https://{host}:443"
     authority = base64.b64encode(server.authority.encode()).decode() if server else _NO_AUTHORITY
-    arguments = ["get-token", "--login", "devicecode", "--server-id", _SERVER_APPLICATION]
+    arguments = ["get-token", "--login", "devicecode", "--server-id", SERVER_APPLICATION]
     plugin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin", "args": arguments}
     document = {
         "apiVersion": "v1",

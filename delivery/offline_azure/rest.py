@@ -101,7 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
 class ManagementApi(ThreadingHTTPServer):
     """Serves the REST API of an Azure. `Azure.outcomes` says how executions and revisions end.
 
-    `api_servers` are real API servers behind clusters, by the clusters' IDs in lower case.
+    `api_servers` are real API servers behind clusters, by the clusters' IDs in lower case, and `cluster_token` is what
+    they believe of the managed identity.
     """
 
     daemon_threads = True
@@ -110,6 +111,7 @@ class ManagementApi(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.azure = azure
         self.api_servers: dict[str, clusters.ApiServer] = {}
+        self.cluster_token = ""
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -126,7 +128,7 @@ class ManagementApi(ThreadingHTTPServer):
         self.server_close()
 
     def token(self, query: Mapping[str, str], header: str | None) -> Reply:
-        """Return a token of the managed identity, for Azure Resource Manager only."""
+        """Return a token of the managed identity, for Azure Resource Manager or the API servers of clusters."""
         if header != IDENTITY_HEADER:
             return Reply(
                 HTTPStatus.UNAUTHORIZED, {"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong."}
@@ -135,17 +137,18 @@ class ManagementApi(ThreadingHTTPServer):
             message = f"api-version must be {_IDENTITY_API_VERSION}."
             return Reply(HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": message})
         resource = query.get("resource", "").rstrip("/")
-        if resource not in (*MANAGEMENT, self.url):
+        tokens = {**dict.fromkeys((*MANAGEMENT, self.url), BEARER), clusters.SERVER_APPLICATION: self.cluster_token}
+        if not (token := tokens.get(resource)):
             message = f"AADSTS500011: no resource '{resource}'."
             return Reply(HTTPStatus.BAD_REQUEST, {"statusCode": 400, "message": message})
-        token = {
-            "access_token": BEARER,
+        answer = {
+            "access_token": token,
             "client_id": computed_outputs.client()["clientId"],
             "expires_on": str(int(time.time()) + _TOKEN_SECONDS),
             "resource": resource,
             "token_type": "Bearer",
         }
-        return Reply(HTTPStatus.OK, token)
+        return Reply(HTTPStatus.OK, answer)
 
     def post(self, path: str, version: str = "", sent: bytes = b"") -> Reply:
         """Start a job, import an image, or purge a deleted vault. Raises RefusedError."""
