@@ -263,6 +263,11 @@ class Gateway:
             connection.sendall(request)
             return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
+    def listens(self) -> bool:
+        """Whether this process listens at the port, which another one may do as well."""
+        ends = psutil.Process(self.pid).net_connections("tcp")
+        return any(end.status == psutil.CONN_LISTEN and end.laddr.port == self.port for end in ends)
+
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
 

@@ -172,7 +172,7 @@ def test_a_gateway_may_take_over_the_port_of_one_that_goes(
     first.start()
     second = Gateway(upstreams, tmp_path / "second.log", port=first.port)
     second.start()
-    until(lambda: second.call("GET", "/live").status == 200 and second.log(), "the second one answers too")
+    until(second.listens, "the second one listens too")
     first.stop()
     assert second.call("GET", "/live").status == 200
     second.stop()
