@@ -20,6 +20,7 @@ from delivery.preview.saved import load, save
 from delivery.preview.text import plain
 from delivery.pull_request.comment import comment
 from delivery.pulumi.engine import Result
+from delivery.repository import Repository
 from tests.delivery.preview.test_forms import HOSTILE, printed
 from tests.support.previews import STACK, preview, same, step
 
@@ -145,6 +146,7 @@ def _printed(text: str, code: int = 0) -> Result:
 @pytest.fixture
 def show(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
     monkeypatch.setattr(command, "version", lambda _: "3.274.1")
+    monkeypatch.setattr(Repository, "head", lambda _: "abc1234")
 
     def shown(engine: Asked, **options: Any) -> dict[str, Any]:
         monkeypatch.setattr(command, "users_engine", lambda *_: engine)
