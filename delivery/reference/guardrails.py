@@ -29,10 +29,9 @@ pulumi config set --path waivers.prod-internet-outbound.reason "webhooks call th
 pulumi config set --path waivers.prod-internet-outbound.expires DAY -s prod
 ```
 
-Not refused, since a stack needs it at times: `protect: false` in prod, before a `destroy` or to take away a right. What
-compares stacks or times is not seen here either: ranges that overlap with another stack's, a budget below the stack's
-cost. A workflow of another repository is noticed where the program runs in a GitHub workflow that may sign in, not on
-a laptop."""
+What compares stacks or times is not seen here: ranges that overlap with another stack's are a check of
+`mlflow-platform doctor`, a budget below the stack's cost a line of `mlflow-platform preview`. A workflow of another
+repository is noticed where the program runs in a GitHub workflow that may sign in, not on a laptop."""
 
 
 def render(rules: Sequence[Rule] = RULES) -> str:

@@ -214,6 +214,16 @@ RULES: tuple[Rule, ...] = (
         check=on_azure(exposure.reaches_no_internet),
     ),
     Rule(
+        id="prod-protected",
+        subject=Subject.RECOVERY,
+        scope=Scope.PROD,
+        refuses="`protect: false`",
+        reason="One wrong `up` could delete the data, and protection that is off for a day is soon forgotten.",
+        remedy="Remove the key, or waive the rule for the days of a `destroy`, or of a change of rights under a lock.",
+        source="Azure Verified Modules, resource locks; CIS Microsoft Azure Foundations, resource locks",
+        check=on_azure(recovery.is_protected),
+    ),
+    Rule(
         id="prod-purge-protection",
         subject=Subject.RECOVERY,
         scope=Scope.PROD,

@@ -32,6 +32,12 @@ def protection_is_whole(problems: Problems, azure: AzureSettings) -> None:
         )
 
 
+def is_protected(problems: Problems, azure: AzureSettings) -> None:
+    """Refuse data that the engine and Azure would delete."""
+    if not azure.protect:
+        problems.note("protect", "false", "true in prod", problems.remove("protect"))
+
+
 def cannot_be_purged(problems: Problems, azure: AzureSettings) -> None:
     """Refuse a vault whose secrets can be lost for good, also while `protect` is off."""
     if not azure.purge_protection:

@@ -10,7 +10,7 @@ import pytest
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED, must
 from tests.end_to_end.azure.living import IMAGE, SLOW, Cloud, FirstUp, done, failed, only, steps
 from tests.support.arm import needs_schemas
-from tests.support.stacks import STACKS
+from tests.support.stacks import STACKS, waived
 
 pytestmark = [needs_schemas, SLOW]
 PROTECTED = ("staging", "prod")
@@ -42,7 +42,7 @@ def test_a_life(first_up: Callable[[str], FirstUp], living: Callable[[str], Clou
         # As a person does it, with the preview that comes first.
         assert "cannot be deleted" in failed(product.run("destroy", "--yes"))
         assert len(azure.resources) == there
-        product.configure(protect="false")
+        product.configure(protect="false", waivers=waived("prod-protected") if stack == "prod" else None)
 
     # Another image: prepare runs, then every service rolls. Nothing of the data changes, but for the locks.
     product.configure(image=IMAGE)

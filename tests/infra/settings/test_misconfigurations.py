@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from infra.settings import regions
 from infra.settings.guardrails import RULES
 from infra.settings.model import Settings, SettingsError, parse
 from infra.settings.problems import Problem
-from tests.support.stacks import DIGEST, REPOSITORY, STACKS, configuration
+from tests.support.stacks import DIGEST, REPOSITORY, STACKS, configuration, waived
 
 CHECKOUT = "example/mlflow-platform"
 LIST = REPOSITORY.parent / "shared" / "delivery-reports" / "mutations.md"
@@ -49,7 +48,45 @@ class Case:
 _CODE = "a change of the program: its own tests see it, and a rule over resources could"
 _LIVING = "needs what runs now: the report compares both"
 _WORKFLOW = "a workflow file or a person: no setting"
-_WAIVER = "legitimate for a time, and refused only when a waiver can lift it"
+
+_WRONG_SOURCE = "allowed: an id as in /subscriptions/ID/resourceGroups"
+_TEAM = "legitimate: who reviews it knows whether it is meant, and the report shows it"
+
+# Of the same kinds, and in no list.
+MORE: Mapping[str, Case] = {
+    "1a": Case(change={"image": {"digest": "sha256:abc"}}, message="image.digest: 'sha256:abc' is not allowed"),
+    "1b": Case(change={"image": {"source": "https://ghcr.io/example/mlflow"}}, message=_WRONG_SOURCE),
+    "1c": Case(change={"image": {"source": "ghcr.io/example/mlflow:latest"}}, message=_WRONG_SOURCE),
+    "1d": Case(change={"image": {"source": "user:pass@ghcr.io/example/mlflow"}}, message=_WRONG_SOURCE),
+    "5c": Case(change={"network": {"clientRanges": ["::/0"]}}, message="network.clientRanges[0]: '::/0'"),
+    "5d": Case(change={"network": {"clientRanges": ["8.8.8.8"]}}, unseen=_TEAM),
+    "8a": Case(change={"database": {"backupDays": 36}}, message="a whole number from 7 to 35"),
+    "11a": Case(change={"database": {"sku": "Standard_X1"}}, message="database.sku: 'Standard_X1' is not allowed"),
+    "14b": Case(change={"storage": {"softDeleteDays": 400}}, message="a whole number from 1 to 365"),
+    "16a": Case(change={"storage": {"oldVersionsAfterDays": 7}}, rule="prod-way-back"),
+    "17b": Case(change={"monitoring": {"retentionDays": 731}}, message="a whole number from 30 to 730"),
+    "17c": Case(change={"monitoring": {"emails": ["nobody"]}}, stack="dev", message="monitoring.emails[0]: 'nobody'"),
+    "17d": Case(change={"monitoring": {"metricsSeconds": 0}}, message="a whole number from 5 to 300"),
+    "20a": Case(change={"monitoring": {"monthlyBudget": 10_000_000}}, unseen=_TEAM),
+    "26a": Case(change={"zoneRedundant": "maybe"}, message="zoneRedundant: 'maybe' is not allowed"),
+    "29a": Case(change={"network": {"cidr": "20.0.0.0/16"}}, message="20.0.0.0/16 is not private"),
+    "29b": Case(change={"network": {"cidr": "172.30.0.0/16"}}, message="which Container Apps keeps"),
+    "29c": Case(change={"network": {"cidr": "10.60.0.0/33"}}, message="is no IPv4 range"),
+    "35b": Case(change={"tracking": {"maxReplicas": 1001}}, message="a whole number from 1 to 100"),
+    "37a": Case(change={"gateway": {"cpu": 0.3, "memoryMib": 614}}, message="gateway.cpu: 0.3 is no size"),
+    "38a": Case(change={"tracking": {"concurrency": 0}}, message="a whole number from 1 to 1000"),
+    "40a": Case(change={"artifacts": {"spoolMib": 999_999}}, message="is more than a replica with 1 cores has"),
+    "40b": Case(change={"limits": {"maxInFlight": 0}}, message="a whole number from 8 to 10000"),
+    "43a": Case(change={"github": {"repository": "*/*"}}, rule="another-repository-deploys", also=("",)),
+    "44c": Case(change={"github": {"deployEnvironment": "*"}}, message="one GitHub environment"),
+    "46a": Case(change={"tags": {"extra": {"owner": "x"}}}, message="names that the program does not set itself"),
+    "46b": Case(change={"tags": {"extra": {"a?b": "x"}}}, message="names of a letter, then letters, digits"),
+    "46c": Case(change={"tags": {"dataClassification": "public"}}, unseen=_TEAM),
+    "97a": Case(change={"nameGeneration": "a b"}, message="up to 8 lower-case letters and digits"),
+    "97b": Case(change={"location": "northeurope"}, stack="dev", unseen=_LIVING),
+    "100a": Case(change={"soakHours": 0}, stack="staging", unseen=_TEAM),
+    "110a": Case(change={"access": "entra"}, message="access: 'entra' is not allowed"),
+}
 
 # By the number of the row in the list. What has a letter besides is of the same kind as its row.
 CASES: Mapping[str, Case] = {
@@ -86,8 +123,10 @@ CASES: Mapping[str, Case] = {
     "19": Case(change={"monitoring": {"monthlyBudget": None}}, rule="prod-budget"),
     "20": Case(change={"monitoring": {"monthlyBudget": 300}}, unseen="what a stack costs is read from a preview"),
     "22": Case(change={"monitoring": {"budgetStart": "2026-01-01"}}, message="'2026-01-01' is not allowed"),
-    "23": Case(change={"protect": "false"}, unseen=_WAIVER),
-    "23a": Case(change={"protect": "false", "purgeProtection": "false"}, rule="prod-purge-protection"),
+    "23": Case(change={"protect": "false"}, rule="prod-protected"),
+    "23a": Case(
+        change={"protect": "false", "purgeProtection": "false"}, rule="prod-purge-protection", also=("prod-protected",)
+    ),
     "25": Case(change={"privateRegistry": "false"}, rule="prod-private-registry"),
     "26": Case(change={"zoneRedundant": "false"}, rule="prod-zones"),
     "28": Case(change={"location": "westeurop"}, rule="misspelt-region"),
@@ -118,6 +157,7 @@ CASES: Mapping[str, Case] = {
     "98": Case(change={"image": {"digest": "sha256:" + "feed" * 16}}, unseen="only the registry knows its digests"),
     "100": Case(change={"image": {"digest": "sha256:" + "beef" * 16}}, unseen="only the other stack knows what ran"),
     "101": Case(change={"image": {"commit": "another"}}, message="image.commit: 'another' is not allowed"),
+    **MORE,
     "103": Case(unseen=_WORKFLOW),
     "104": Case(unseen=_WORKFLOW),
     "106": Case(unseen=_WORKFLOW),
@@ -131,15 +171,16 @@ CASES: Mapping[str, Case] = {
 
 def changed(stack: str, change: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration of a stack's own file with a change in it."""
-    return _merged(configuration(stack), change)
+    return merged(configuration(stack), change)
 
 
-def _merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(values)
+def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with a change in them: objects are merged, None removes a key."""
+    found = dict(values)
     for key, value in change.items():
-        inner = merged.get(key, {})
-        merged[key] = _merged(inner, value) if isinstance(value, Mapping) and isinstance(inner, Mapping) else value
-    return {key: value for key, value in merged.items() if value is not None}
+        inner = found.get(key, {})
+        found[key] = merged(inner, value) if isinstance(value, Mapping) and isinstance(inner, Mapping) else value
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def settings(case: Case) -> Settings:
@@ -231,12 +272,6 @@ def _sizes(role: Role, settings: Settings) -> Iterator[Mapping[str, Any]]:
             yield {role.value: {"cpu": cores, "memoryMib": int(cores * 2048), "spoolMib": spool}}
 
 
-def _waived() -> Mapping[str, Mapping[str, str]]:
-    until = datetime.now(UTC).date() + timedelta(days=30)
-    reason = "webhooks call the chat of the on-call team"
-    return {"prod-internet-outbound": {"owner": "ml-platform", "reason": reason, "expires": str(until)}}
-
-
 def legitimate(stack: str) -> Iterator[Mapping[str, Any]]:
     """Yield changes that anybody may want on any stack."""
     now = parse(configuration(stack), stack)
@@ -258,7 +293,10 @@ def legitimate(stack: str) -> Iterator[Mapping[str, Any]]:
     yield {"storage": {"oldVersionsAfterDays": 60}}
     yield {"network": {"clientRanges": ["10.0.0.0/8"]}}
     yield {"network": {"clientRanges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]}}
-    yield {"network": {"internetOutbound": True}, **({"waivers": _waived()} if stack == "prod" else {})}
+    yield {
+        "network": {"internetOutbound": True},
+        **({"waivers": waived("prod-internet-outbound")} if stack == "prod" else {}),
+    }
     yield {"storage": {"clientsReachBlob": True}}
     yield {"monitoring": {"retentionDays": 180}}
     yield {"monitoring": {"emails": ["mlflow-on-call@example.com", "second@example.com"]}}
