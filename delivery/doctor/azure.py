@@ -60,7 +60,8 @@ class Azure:
     """What Azure said. `subscription` is the state's, or the configured one; `tenant` the one that is signed in to.
 
     `home` is the subscription's own tenant, `enabled` its state. `providers` has the registration by namespace,
-    `environments` how many Container Apps environments there are and may be in the region. `sizes` has the database
+    `environments` how many Container Apps environments there are and may be in the region, `cores` the same of cores of
+    databases before a first `up`, of the region and of each family of sizes. `sizes` has the database
     sizes that the region offers this subscription, `zones` whether it offers a standby in another zone. `taken` has the
     globally unique names of a first `up` that are not free, with Azure's reason, `deleted` the vault that keeps its
     name. `actions` are the rights of who is signed in, each with those that it leaves out.
@@ -74,6 +75,7 @@ class Azure:
     enabled: str | Missing
     providers: Mapping[str, str] | Missing
     environments: tuple[int, int] | Missing
+    cores: Mapping[str, tuple[int, int]] | Missing
     sizes: Sequence[str] | Missing
     zones: bool | Missing
     taken: Mapping[str, str] | Missing
@@ -128,6 +130,7 @@ def ask(arm: Arm, stack: str, settings: AzureSettings, *, subscription: str, ten
         enabled=_of(about, lambda found: str(found.get("state", ""))),
         providers=_had(lambda: _providers(get)),
         environments=_had(lambda: _environments(get, place)),
+        cores=_had(lambda: _cores(get, place)) if first else {},
         sizes=_of(offers, _sizes),
         zones=_of(offers, lambda found: any(_enabled(one.get("zoneRedundantHaSupported")) for one in _listed(found))),
         taken=_had(lambda: _taken(arm, root, names)) if first else {},
@@ -162,6 +165,13 @@ def _environments(get: Get, place: str) -> tuple[int, int]:
         if one.get("name", {}).get("value") == "ManagedEnvironmentCount":
             return int(one["currentValue"]), int(one["limit"])
     raise ArmError("Azure names no quota of Container Apps environments in this region")
+
+
+def _cores(get: Get, place: str) -> dict[str, tuple[int, int]]:
+    """https://learn.microsoft.com/rest/api/postgresql/quota-usages/list"""
+    path = f"/providers/Microsoft.DBforPostgreSQL/locations/{place}/resourceType/flexibleServers/usages"
+    usages = _listed(get(f"{path}?api-version=2024-11-01-preview"))
+    return {str(one["name"]["value"]).lower(): (int(one["currentValue"]), int(one["limit"])) for one in usages}
 
 
 def _sizes(offers: Mapping[str, Any]) -> list[str]:

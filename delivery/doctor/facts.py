@@ -15,11 +15,15 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
+from components.azure.image_source import ImageSource
 from delivery.doctor.azure import Azure, signed_in
 from delivery.doctor.github import API, PREVIEW, GitHub, ask
 from delivery.doctor.missing import Missing
+from delivery.image.registry import Place
 from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError
+from delivery.promote import images
+from delivery.promote.gates import Unknown
 from delivery.pulumi.engine import state_url, version
 from delivery.pulumi.project import own_values
 from delivery.recover import state as states
@@ -65,6 +69,15 @@ class Facts:
     lock: str | Missing | None
     azure: Azure | Missing
     github: GitHub | Missing
+    registry: Registry | Missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """Where the stack's image comes from, and whether its digest is there."""
+
+    place: str
+    has_image: bool
 
 
 def gather(engine: Engine, *, azure: bool = True) -> Facts:
@@ -98,6 +111,7 @@ def gather(engine: Engine, *, azure: bool = True) -> Facts:
         lock=state if isinstance(state, Missing) else _had(engine.lock),
         azure=_azure(stack, file, settings, state, environ) if azure else Missing("not asked for"),
         github=_github(stack, settings, environ) if azure else Missing("not asked for"),
+        registry=_registry(settings, state) if azure else Missing("not asked for"),
     )
 
 
@@ -157,6 +171,22 @@ def _azure(
     known = None if isinstance(state, Missing) else states.subscription(state, environ)
     first = isinstance(state, Missing) or not states.known(state)
     return signed_in(stack, settings.azure, subscription=str(known or configured or ""), first=first, environ=environ)
+
+
+def _registry(settings: Settings | Missing, state: State | Missing) -> Registry | Missing:
+    """The source that the stack's file names, else the stack's own registry, which its state knows."""
+    image = settings.azure.image if isinstance(settings, Settings) and settings.azure else None
+    if image is None or image.digest is None:
+        return Missing("the stack's file names no image")
+    if image.source is not None:
+        place = images.place(ImageSource.named(image.source, image.repository))
+    else:
+        host = Missing("") if isinstance(state, Missing) else states.output(state, "registry")
+        if not isinstance(host, str) or not host:
+            return Missing("the stack has no registry yet, and its file names no image.source")
+        place = Place(host=host, path=image.repository)
+    found = images.there(place, image.digest)
+    return Missing(found.why) if isinstance(found, Unknown) else Registry(place=str(place), has_image=found)
 
 
 def _github(stack: str, settings: Settings | Missing, environ: Mapping[str, str]) -> GitHub | Missing:

@@ -95,6 +95,12 @@ def subscription(state: Mapping[str, Any], environ: Mapping[str, str]) -> str | 
     return next(_subscriptions(state, environ), None)
 
 
+def output(state: Mapping[str, Any], name: str) -> Any:
+    """An output of the stack; None if it has none of the name."""
+    stacks = (one for one in _resources(state) if one["type"] == f"{_ENGINES_OWN}pulumi:Stack")
+    return next((value for one in stacks if (value := (one.get("outputs") or {}).get(name)) is not None), None)
+
+
 def import_entry(one: Pending, identifier: str) -> dict[str, Any]:
     """The resource of an interrupted create in an import file. With its parent it gets the program's own URN."""
     entry = {"type": one.type, "name": one.name, "id": identifier, "parent": one.resource.get("parent")}

@@ -55,6 +55,12 @@ CHECKS: Final[Sequence[Check]] = (
         commands=_PLANNING | _REVIEWED,
     ),
     Check(name="image", why="the services run from it", look=stack_file.image, commands=_REVIEWED),
+    Check(
+        name="image in the registry",
+        why="an up imports it, or its services pull it",
+        look=stack_file.image_in_registry,
+        commands=_REVIEWED,
+    ),
     Check(name="network ranges", why="a range cannot be changed later", look=stack_file.ranges, commands=_PLANNING),
     Check(
         name="secrets provider",
@@ -85,13 +91,19 @@ CHECKS: Final[Sequence[Check]] = (
         look=subscription.database,
         commands=_CHANGING,
     ),
+    Check(name="database cores", why="a subscription has so many", look=subscription.cores, commands=_CHANGING),
     Check(name="global names", why="one for the whole of Azure", look=subscription.names, commands=_CHANGING),
     Check(name="rights", why="an up without them stops in the middle", look=subscription.rights, commands=_CHANGING),
-    Check(name="environments", why="workflows sign in by them", look=repository.environments, commands=_REVIEWED),
     Check(
-        name="reviewers", why="a plan is applied when they approve it", look=repository.reviewers, commands=_REVIEWED
+        name="GitHub environments", why="workflows sign in by them", look=repository.environments, commands=_REVIEWED
     ),
-    Check(name="variables", why="workflows read them", look=repository.variables, commands=_REVIEWED),
+    Check(
+        name="GitHub reviewers",
+        why="a plan is applied when they approve it",
+        look=repository.reviewers,
+        commands=_REVIEWED,
+    ),
+    Check(name="GitHub variables", why="workflows read them", look=repository.variables, commands=_REVIEWED),
     Check(name="main branch", why="what it has is deployed", look=repository.branch, commands=_REVIEWED),
     Check(name="workflow token", why="the less it may, the better", look=repository.token, commands=_REVIEWED),
 )

@@ -27,6 +27,15 @@ def image(facts: Facts) -> Finding:
     return ok(azure.image.digest)
 
 
+def image_in_registry(facts: Facts) -> Finding:
+    registry = known(facts.registry)
+    if not registry.has_image:
+        return failed(
+            f"{registry.place} does not have it", f"mlflow-platform image push .local/image --to {registry.place}"
+        )
+    return ok(f"in {registry.place}")
+
+
 def ranges(facts: Facts) -> Finding:
     own = azure_settings(facts).network.cidr
     network = ipaddress.ip_network(own)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from components.azure.postgres_size import HighAvailability
 from delivery.doctor.azure import allowed
 from delivery.doctor.checks.check import Finding, Result, azure_settings, failed, ok, some
 from delivery.doctor.facts import Facts
-from delivery.doctor.missing import Missing, known
+from delivery.doctor.missing import Missing, MissingError, known
 
 
 def signed_in(facts: Facts) -> Finding:
@@ -57,6 +60,42 @@ def database(facts: Facts) -> Finding:
     if wanted.database.high_availability is HighAvailability.ZONE_REDUNDANT and azure.zones is False:
         return failed(f"{azure.location} offers no standby in another zone", show)
     return ok(f"{azure.location} offers {wanted.database.sku}")
+
+
+def cores(facts: Facts) -> Finding:
+    """A standby has as many cores as the server."""
+    azure, wanted = known(facts.azure), azure_settings(facts).database
+    if not azure.first:
+        return ok("taken by an earlier up")
+    servers = 1 if wanted.high_availability is HighAvailability.NONE else 2
+    needed = servers * size(wanted.sku)[1]
+    quotas = known(azure.cores)
+    for name in ("cores", family(wanted.sku)):
+        used, limit = quotas.get(name.lower(), (0, needed))
+        if limit - used < needed:
+            return failed(
+                f"{name}: {used} of {limit} are taken in {azure.location}, and {needed} more are needed. Ask for quota "
+                "of Azure Database for PostgreSQL, or take a smaller `database.sku`",
+                f"az postgres flexible-server list-skus --location {azure.location} --output table",
+            )
+    return ok(f"{needed} are free in {azure.location}")
+
+
+def family(sku: str) -> str:
+    """Return the name that Azure counts a size's cores by: standardDDSv5Family of Standard_D2ds_v5."""
+    letter, _, suffix, version = size(sku)
+    return "standardBSFamily" if letter == "B" else f"standard{letter}{suffix.upper()}{version}Family"
+
+
+def size(sku: str) -> tuple[str, int, str, str]:
+    """Return family, cores, suffix and version in the name of a size. Raises MissingError for another name."""
+    found = _SIZE.fullmatch(sku)
+    if found is None:
+        raise MissingError(f"the cores of {sku} are not known")
+    return found[1], int(found[2]), found[3], found[4] or ""
+
+
+_SIZE: Final = re.compile(r"Standard_([BDE])([0-9]+)([a-z]*)(?:_(v[0-9]+))?")
 
 
 def names(facts: Facts) -> Finding:

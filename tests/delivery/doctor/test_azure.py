@@ -43,6 +43,12 @@ class Management(ArmServer):
             f"{ROOT}/providers/Microsoft.DBforPostgreSQL/locations/westeurope/capabilities": {
                 "value": [offer, sold_elsewhere]
             },
+            f"{ROOT}/providers/Microsoft.DBforPostgreSQL/locations/westeurope/resourceType/flexibleServers/usages": {
+                "value": [
+                    {"name": {"value": "cores"}, "currentValue": 4, "limit": 100},
+                    {"name": {"value": "standardDDSv5Family"}, "currentValue": 0, "limit": 50},
+                ]
+            },
             f"{ROOT}/providers/Microsoft.Authorization/permissions": {"value": [rights]},
             **{
                 f"{ROOT}/providers/{kind.partition('/')[0]}/checkNameAvailability": {"nameAvailable": True}
@@ -78,6 +84,7 @@ def settings() -> AzureSettings:
 def test_before_a_first_up_everything_is_asked(management: Management, arm: Arm, settings: AzureSettings) -> None:
     found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=True)
     assert (found.home, found.enabled, found.environments, found.zones) == ("tenant", "Enabled", (3, 15), True)
+    assert found.cores == {"cores": (4, 100), "standardddsv5family": (0, 50)}
     assert found.sizes == ["Standard_B2s", "Standard_D2ds_v5"]
     assert found.providers == dict.fromkeys(NAMESPACES, "Registered")
     assert (found.taken, found.deleted) == ({}, None)

@@ -12,7 +12,7 @@ from delivery.doctor import report
 from delivery.doctor.azure import Azure
 from delivery.doctor.checks import CHECKS, Command, Finding, Result, made
 from delivery.doctor.checks.repository import wanted
-from delivery.doctor.facts import Facts, document, settings_of
+from delivery.doctor.facts import Facts, Registry, document, settings_of
 from delivery.doctor.github import Environment, GitHub
 from delivery.doctor.missing import Missing
 from delivery.outcome import ExitCode
@@ -39,6 +39,7 @@ AZURE = Azure(
     enabled="Enabled",
     providers={"Microsoft.App": "Registered", "Microsoft.Storage": "Registered"},
     environments=(0, 15),
+    cores={"cores": (0, 100), "standardddsv5family": (0, 100)},
     sizes=["Standard_D2ds_v5"],
     zones=True,
     taken={},
@@ -73,6 +74,7 @@ WELL = Facts(
     lock=None,
     azure=AZURE,
     github=GITHUB,
+    registry=Registry(place="acr1.azurecr.io/mlflow-platform", has_image=True),
 )
 
 
@@ -201,6 +203,32 @@ UNWELL += [
         "no standby in another zone",
         "az postgres flexible-server list-skus",
     ),
+    (
+        "database cores",
+        of_azure(cores={"cores": (99, 100)}),
+        "failed",
+        "cores: 99 of 100 are taken in westeurope, and 2 more",
+        "az postgres flexible-server list-skus",
+    ),
+    (
+        "database cores",
+        {
+            **configured(database={"highAvailability": "zone-redundant"}),
+            **of_azure(cores={"cores": (0, 100), "standardddsv5family": (8, 10)}),
+        },
+        "failed",
+        "standardDDSv5Family: 8 of 10 are taken in westeurope, and 4 more",
+        "az postgres flexible-server list-skus",
+    ),
+    ("database cores", of_azure(cores=Missing("403 no")), "not checked", "403 no", ""),
+    (
+        "image in the registry",
+        {"registry": Registry(place="acr1.azurecr.io/mlflow-platform", has_image=False)},
+        "failed",
+        "acr1.azurecr.io/mlflow-platform does not have it",
+        "mlflow-platform image push .local/image --to acr1.azurecr.io/mlflow-platform",
+    ),
+    ("image in the registry", {"registry": Missing("no skopeo")}, "not checked", "no skopeo", ""),
     ("global names", of_azure(deleted="kv-1"), "failed", "kv-1 is a deleted vault", "az keyvault recover --name kv-1"),
     (
         "global names",
@@ -228,16 +256,22 @@ _ENVIRONMENT = "gh api repos/example/mlflow-platform/environments/staging"
 
 UNWELL += [
     (
-        "environments",
+        "GitHub environments",
         of_github(environments={}),
         "failed",
         "staging, staging-preview not in example/mlflow-platform",
         "gh api --method PUT repos/example/mlflow-platform/environments/staging-preview",
     ),
-    ("environments", {"github": Missing("no token of GitHub")}, "not checked", "no token of GitHub", ""),
-    ("reviewers", of_github(environments={}), "failed", "no environment staging", _ENVIRONMENT),
+    ("GitHub environments", {"github": Missing("no token of GitHub")}, "not checked", "no token of GitHub", ""),
+    ("GitHub reviewers", of_github(environments={}), "failed", "no environment staging", _ENVIRONMENT),
     *(
-        ("reviewers", of_github(environments={"staging": replace(_DEPLOYED, **more)}), result, what, _ENVIRONMENT)
+        (
+            "GitHub reviewers",
+            of_github(environments={"staging": replace(_DEPLOYED, **more)}),
+            result,
+            what,
+            _ENVIRONMENT,
+        )
         for more, result, what in (
             ({"reviewers": 0}, "warning", "nobody has to approve"),
             ({"branches": None}, "failed", "every branch may deploy; expected main alone"),
@@ -245,13 +279,13 @@ UNWELL += [
         )
     ),
     (
-        "variables",
+        "GitHub variables",
         of_github(variables=["AZURE_TENANT_ID"]),
         "failed",
         "staging lacks ARM_SUBSCRIPTION_ID, STATE_ACCOUNT, PULUMI_BACKEND_URL; staging-preview lacks",
         "gh variable set ARM_SUBSCRIPTION_ID --env staging --repo example/mlflow-platform",
     ),
-    ("variables", of_github(variables=Missing("403")), "not checked", "403", ""),
+    ("GitHub variables", of_github(variables=Missing("403")), "not checked", "403", ""),
     (
         "main branch",
         of_github(reviewed=False),
