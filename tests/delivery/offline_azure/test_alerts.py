@@ -16,6 +16,7 @@ from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.rest import ManagementApi
 from delivery.promote import alerts, evidence
 from delivery.promote.gates import Unknown
+from delivery.pulumi.engine import Engine
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 GROUP = "rg-mlflow-staging"
@@ -142,6 +143,7 @@ def test_a_promotion_asks_for_the_group_that_the_stacks_state_names(
     }
     monkeypatch.setenv("ARM_ENDPOINT", management.url)
     monkeypatch.setattr("components.azure.arm.default_token", lambda _: rest.BEARER)
+    monkeypatch.setattr(evidence, "_engine", lambda *_: Engine(folder=tmp_path, environment={}))
     monkeypatch.setattr(evidence, "_asked", lambda _, *arguments: answers[arguments[1]])
     since = datetime.now(UTC) - timedelta(hours=24)
 
@@ -150,13 +152,11 @@ def test_a_promotion_asks_for_the_group_that_the_stacks_state_names(
 
     try:
         assert asked() == []
-        azure.fire(rule(management, "no-replica"))
+        azure.fire(rule(management, "no-replica"), at=since + timedelta(hours=1))
         assert [line.split(",")[0] for line in asked()] == ["no-replica"]
         answers["output"] = {"resource_group": "rg-none"}
         assert "404 ResourceNotFound" in asked().why
         answers["export"] = {"deployment": None}
-        monkeypatch.delenv("ARM_SUBSCRIPTION_ID", raising=False)
-        monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
         assert asked() == Unknown("the stack's state names no subscription and no resource group")
     finally:
         management.close()
