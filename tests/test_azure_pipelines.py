@@ -87,6 +87,12 @@ def _of_document(document: Mapping[str, Any]) -> Iterator[str]:
     applied = {name.removeprefix("apply_") for name in names if name.startswith("apply_")}
     if not planned == applied == ON_AZURE:
         yield f"deploys {', '.join(sorted(applied))} and not {', '.join(sorted(ON_AZURE))}"
+    for before, stage in zip(names, document["stages"][1:], strict=False):
+        if stage["stage"].startswith("plan_"):
+            condition = str(stage.get("condition"))
+            follows = before == "check" or before.startswith("apply_")
+            if not follows or "dependsOn" in stage or "not(failed()), not(canceled())" not in condition:
+                yield f"{stage['stage']} does not wait for the check and for the stack before it"
     for stage in document["stages"]:
         for job in stage["jobs"]:
             name = job.get("job") or job.get("deployment")
@@ -171,8 +177,8 @@ def test_the_pipeline_has_no_fault() -> None:
     assert faults(SOURCE) == []
     names = [stage["stage"] for stage in expanded(SOURCE)["stages"]]
     assert names == [
-        "check",
         "preview",
+        "check",
         *(f"{what}_{stack}" for stack in ("dev", "staging", "prod") for what in ("plan", "apply")),
     ]
 
@@ -199,6 +205,13 @@ MUTATIONS = [
         "request's code with",
     ),
     ("addSpnToEnvironment: true", "addSpnToEnvironment: false", "another way than"),
+    ("and(not(failed()), not(canceled()), ", "and(", "does not wait for the check"),
+    (
+        "        condition: and(not(failed())",
+        "        dependsOn: []\n        condition: and(not(failed())",
+        "does not wait",
+    ),
+    ("  - stage: check\n", "  - stage: checks\n", "does not wait"),
     ("AzureCLI@2", "AzureKeyVault@2", "another way than"),
     (", ne(variables['System.PullRequest.IsFork'], 'True')", "", "for a fork"),
     (f"checkout: {TARGET_BRANCH}", "checkout: self", "pull request's code with the job's token"),
