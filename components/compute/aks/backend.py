@@ -11,7 +11,7 @@ import pulumi
 from components.compute.aks.namespace import namespace_objects
 from components.compute.aks.objects import ClusterObject
 from components.compute.aks.place import Place
-from components.compute.aks.rendering import ClusterAddresses, job_objects, service_objects, start_seconds
+from components.compute.aks.rendering import ClusterAddresses, job_objects, roll_out_seconds, service_objects
 from components.compute.contract import Deployment, Ingress, JobSpec, Scale, ServiceSpec, Upstream
 
 
@@ -70,7 +70,7 @@ class AksCompute(pulumi.ComponentResource):
             service_objects(spec, self._args.place),
             parent=parent,
             depends_on=[*self._namespace, *depends_on],
-            seconds=start_seconds(spec),
+            seconds=roll_out_seconds(spec),
         )
         if spec.ingress is not Ingress.PUBLIC:
             return Deployment(resources=made)

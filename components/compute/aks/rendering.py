@@ -37,6 +37,8 @@ _LOGS_MIB = 256
 _BALANCER_SECONDS = 20
 # Scheduling, a new node for it, and pulling the image.
 PULL_SECONDS = 600
+# Twice what a service takes on a quiet node.
+USUAL_START_SECONDS = 20
 _MIN_READY_SECONDS = 10
 _CPU_PERCENT = 70
 _RETRIES = 3
@@ -74,6 +76,15 @@ def job_objects(spec: JobSpec, place: Place) -> Mapping[str, Object]:
 def start_seconds(spec: ServiceSpec) -> int:
     """How long a new pod may take until it is ready."""
     return spec.probes.startup.period * spec.probes.startup.failures + PULL_SECONDS
+
+
+def roll_out_seconds(spec: ServiceSpec) -> int:
+    """How long a whole roll-out may take: one pod with all of its patience, and as many as there can be in turn.
+
+    The provider gives a roll-out up after that, not when the cluster says that it makes no progress.
+    """
+    each = USUAL_START_SECONDS + _MIN_READY_SECONDS
+    return start_seconds(spec) + max(least(spec.scale), spec.scale.maximum) * each
 
 
 @dataclass(frozen=True, kw_only=True)

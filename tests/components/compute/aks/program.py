@@ -27,7 +27,7 @@ from tests.components.compute.test_same_services_everywhere import TOPOLOGY
 
 ANNOTATIONS = "kwok.mlflow-platform/"
 # Nodes are there, and no image is pulled: what is not ready by then never is.
-_PULL_SECONDS = 5
+_PULL_SECONDS, _START_SECONDS = 5, 5
 
 
 class Impatient(Topology):
@@ -49,7 +49,7 @@ def _soon(spec: ServiceSpec) -> ServiceSpec:
 
 def main() -> None:
     config = pulumi.Config()
-    rendering.PULL_SECONDS = _PULL_SECONDS
+    rendering.PULL_SECONDS, rendering.USUAL_START_SECONDS = _PULL_SECONDS, _START_SECONDS
     tracking = Size(
         cpu=float(config.get("cpu") or 0.5), memory_mib=1024, spool_mib=512, scale=Scale(minimum=2, maximum=3)
     )

@@ -12,7 +12,7 @@ import pytest
 from components.compute.aks.namespace import namespace_objects
 from components.compute.aks.place import Frontend
 from components.compute.aks.quantities import quota_of
-from components.compute.aks.rendering import job_objects, service_objects
+from components.compute.aks.rendering import job_objects, roll_out_seconds, service_objects
 from components.compute.contract import Destination, Ingress, Scale
 from tests.components.compute.aks.places import FRONTEND, place
 from tests.components.compute.container_apps.specs import DIGEST, job, service
@@ -142,6 +142,14 @@ def test_a_roll_out_adds_a_pod_before_it_removes_one_and_is_bounded_in_time() ->
         "topology.kubernetes.io/zone": "ScheduleAnyway",
         "kubernetes.io/hostname": "ScheduleAnyway",
     }
+
+
+def test_a_roll_out_at_full_size_is_not_given_up() -> None:
+    """Twenty pods, one after the other, each ready for ten seconds before the next one."""
+    few, many = (service(scale=Scale(minimum=1, maximum=maximum)) for maximum in (1, 20))
+    assert roll_out_seconds(many) - roll_out_seconds(few) >= 19 * 10
+    spec = service_objects(many, place())["pods"]["spec"]
+    assert roll_out_seconds(few) > spec["progressDeadlineSeconds"]
 
 
 def test_a_drain_takes_one_pod_at_a_time_and_any_that_is_not_ready() -> None:
