@@ -90,6 +90,7 @@ def test_all_programs_are_on_the_printed_path(machine: Machine) -> None:
         assert shutil.which(program, path=result.stdout.strip()) is not None, program
     assert machine.finished() == ALL
     assert machine.calls("build -mod=readonly -trimpath -buildvcs=false") == len(BUILT)
+    assert [program for program in BUILT if f" compiling {program}\n" not in result.stderr] == []
 
 
 def test_the_provider_says_its_version_in_its_schema_and_leaves_no_sources(machine: Machine) -> None:
@@ -170,3 +171,8 @@ def test_a_server_of_another_version_than_the_pinned_one_is_refused(machine: Mac
 def test_the_client_is_at_most_one_minor_version_from_the_control_plane() -> None:
     pinned = (CHECKOUT / "tools" / "kubernetes" / "kubectl.in").read_text().partition("==")[2].split(".")[1]
     assert abs(int(pinned) - int(programs.version().split(".")[1])) <= 1
+
+
+def test_the_provider_calls_itself_by_the_version_that_the_sdk_asks_for() -> None:
+    requirements = (CHECKOUT / "requirements.in").read_text()
+    assert f"\npulumi-kubernetes=={programs.PROVIDER_VERSION} " in requirements

