@@ -85,7 +85,7 @@ def workload_identities(settings: Settings) -> dict[Role, WorkloadIdentity]:
 
 def data_plane(settings: Settings) -> DataPlane:
     """Databases, blobs, identities and the vault, on this machine."""
-    granted = {role: _identity(settings, role, name) for role, name in identity_names().items()}
+    granted = {role: emulated_identity(settings.stack, role) for role in Role}
     deployer = identities.EmulatedIdentity.of(settings.stack, _DEPLOYER, blobs=BlobAccess.WRITE)
     return DataPlane(
         "data",
@@ -152,10 +152,11 @@ def _data_ports(settings: Settings) -> Ports:
     )
 
 
-def _identity(settings: Settings, role: Role, name: str) -> identities.EmulatedIdentity:
+def emulated_identity(stack: str, role: Role) -> identities.EmulatedIdentity:
+    """Return the identity of a role in a stack of this machine, with the rights that the role has everywhere."""
     return identities.EmulatedIdentity.of(
-        settings.stack,
-        name,
+        stack,
+        identity_names()[role],
         secrets=rights.SECRETS.get(role, ()),
         manage_secrets=role is rights.SECRETS_OFFICER,
         blobs=_blob_access(role),

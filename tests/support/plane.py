@@ -21,20 +21,19 @@ import psycopg2
 
 from components.emulators import certificates, identities, postgres
 from components.emulators.azure.managed_identity import DATABASE
-from components.emulators.identities import BlobAccess, EmulatedIdentity
+from components.emulators.identities import EmulatedIdentity
+from components.mlflow.roles import Role
+from infra.local import emulated_identity
 from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 STACK = "test"
 
-TRACKING = EmulatedIdentity.of(
-    STACK, "mlflow-tracking", secrets=["crypto-kek-passphrase", "webhook-encryption-key"], blobs=BlobAccess.READ
-)
-REGISTRY = EmulatedIdentity.of(STACK, "mlflow-registry", secrets=["webhook-encryption-key"], blobs=BlobAccess.READ)
-ARTIFACTS = EmulatedIdentity.of(STACK, "mlflow-artifacts", blobs=BlobAccess.WRITE)
-PREPARE = EmulatedIdentity.of(STACK, "mlflow-prepare", manage_secrets=True, blobs=BlobAccess.WRITE)
-IDENTITIES = (TRACKING, REGISTRY, ARTIFACTS, PREPARE)
+BY_ROLE: Mapping[str, EmulatedIdentity] = {role.value: emulated_identity(STACK, role) for role in Role}
+TRACKING, REGISTRY = BY_ROLE[Role.TRACKING], BY_ROLE[Role.REGISTRY]
+ARTIFACTS, PREPARE = BY_ROLE[Role.ARTIFACTS], BY_ROLE[Role.PREPARE]
+IDENTITIES = tuple(BY_ROLE.values())
 
 T = TypeVar("T")
 

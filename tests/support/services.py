@@ -30,12 +30,12 @@ from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.routes import ServiceRole
 from tests.support.answer import Answer
-from tests.support.plane import ARTIFACTS, PATIENCE, PREPARE, REGISTRY, REPOSITORY, TRACKING, Plane, Program
+from tests.support.plane import ARTIFACTS, PATIENCE, REPOSITORY, Plane, Program
+from tests.support.plane import BY_ROLE as BY_ROLE  # for the tests of this folder
 from tests.support.plane import eventually as eventually  # for the tests of this folder
 from tests.support.ports import first_of_free_ports
 from tests.support.role_environment import TOPOLOGY, given
 
-BY_ROLE = {"tracking": TRACKING, "registry": REGISTRY, "artifacts": ARTIFACTS, "prepare": PREPARE}
 CONTAINER = "artifacts"
 PUBLIC_HOST = "mlflow.example.com"
 

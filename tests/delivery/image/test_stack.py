@@ -13,12 +13,13 @@ import psutil
 import pytest
 
 from components.emulators import identities
+from components.mlflow.roles import SERVICES, Role
 from delivery.image.programs import find
 from delivery.local.configuration import REPOSITORY
 from tests.delivery.image.conftest import Built
 from tests.support.local_stack import RunningStack, eventually
 
-IN_CONTAINERS = ("artifacts", "gateway", "registry", "tracking", "tracking-2")
+IN_CONTAINERS = (*SERVICES, "tracking-2")
 
 
 def ran(program: str, *arguments: str) -> str:
@@ -125,7 +126,7 @@ def test_up_again_changes_nothing_and_a_tag_that_moves_is_a_change(
     assert moved.returncode == 0, moved.stdout + moved.stderr
     steps = json.loads(moved.stdout)["steps"]
     changed = {step["urn"].rpartition("::")[2] for step in steps if step["op"] not in ("same", "read")}
-    assert changed == {"prepare", "tracking", "registry", "artifacts", "gateway"}
+    assert changed == {*Role}
 
 
 def test_a_killed_role_and_a_killed_podman_come_back(

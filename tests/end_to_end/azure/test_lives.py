@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.mlflow.roles import Role
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED, must
 from tests.end_to_end.azure.living import IMAGE, SLOW, Cloud, FirstUp, done, failed, only, steps
 from tests.support.arm import needs_schemas
@@ -14,7 +15,7 @@ from tests.support.stacks import STACKS, waived
 
 pytestmark = [needs_schemas, SLOW]
 PROTECTED = ("staging", "prod")
-ROLLED = {"prepare-job", "prepare", "tracking", "registry", "artifacts", "gateway"}
+ROLLED = {"prepare-job", *Role}
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Page
 
 from components.mlflow.observability.panels import PANELS
+from components.mlflow.roles import BACKENDS, SERVICES
 from delivery.cost import monitoring
 from delivery.local.configuration import REPOSITORY
 from tests.end_to_end.local.test_ui import PICTURES, smoke
@@ -27,7 +28,6 @@ from tests.support.local_stack import RunningStack, eventually
 STARTS_SECONDS = 60
 DRAWN_SECONDS = 60
 LINE_SECONDS = 120  # twice the time between two lines of metrics
-SERVICES = ("tracking", "registry", "artifacts")
 # Those that have something to draw after a run of the smoke program on a stack in which nothing fails.
 DRAWN = frozenset(panel.name for panel in PANELS) - {"tokens-refused", "blob-failures", "connection-waits"}
 # Points of the canvas that have one of the colours of lines, not the grey of its axes and grid.
@@ -136,8 +136,8 @@ def test_the_present_values_come_as_a_document(worked: RunningStack) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     lines = {panel["name"]: panel["lines"] for panel in document["panels"]}
-    assert lines["replicas"] == {"artifacts": 1, "registry": 1, "tracking": 2}
-    assert set(document["replicas"]) == {"artifacts", "gateway", "registry", "tracking", "tracking-2"}
+    assert lines["replicas"] == {**dict.fromkeys(BACKENDS, 1), "tracking": 2}
+    assert set(document["replicas"]) == {*SERVICES, "tracking-2"}
     assert lines["memory"]["tracking"] > 50 * 2**20
     assert 0 <= lines["connections-used"]["tracking tracking"] <= 100
 
@@ -145,7 +145,7 @@ def test_the_present_values_come_as_a_document(worked: RunningStack) -> None:
 def test_the_lines_that_a_month_is_estimated_from_are_as_long_as_real_ones(worked: RunningStack) -> None:
     logs = worked.local.layout.logs
     gateway = lengths(logs, ["gateway"], '"logger":"http.log.access"')
-    requests = lengths(logs, SERVICES, '"logger": "mlflow_runtime.request"')
+    requests = lengths(logs, BACKENDS, '"logger": "mlflow_runtime.request"')
     eventually(lambda: bool(metrics(logs)), seconds=LINE_SECONDS, what="a line of metrics")
     for found, assumed in (
         (gateway, monitoring.GATEWAY_REQUEST_BYTES),
