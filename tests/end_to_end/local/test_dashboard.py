@@ -136,7 +136,7 @@ def test_the_present_values_come_as_a_document(worked: RunningStack) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     lines = {panel["name"]: panel["lines"] for panel in document["panels"]}
-    assert lines["replicas"] == {**dict.fromkeys(BACKENDS, 1), "tracking": 2}
+    assert lines["replicas"] == {**{role.value: 1 for role in BACKENDS}, "tracking": 2}
     assert set(document["replicas"]) == {*SERVICES, "tracking-2"}
     assert lines["memory"]["tracking"] > 50 * 2**20
     assert 0 <= lines["connections-used"]["tracking tracking"] <= 100
