@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from components.azure.alert_rule import MetricRule, QueryRule
 from components.azure.log_table import CONTAINER_APPS_CONSOLE
 from components.mlflow.observability import kql
-from components.mlflow.observability.alerts import CONNECTIONS, STORAGE, query_alerts
+from components.mlflow.observability.alerts import database_alerts, query_alerts
 from components.mlflow.observability.panels import PANELS, WINDOW_SECONDS, Panel
 from delivery.reference.configuration import REPOSITORY
 
@@ -29,7 +29,9 @@ def render(panels: Sequence[Panel] = PANELS) -> str:
 
 def _lines(panels: Sequence[Panel]) -> Iterator[str]:
     logs = CONTAINER_APPS_CONSOLE
-    rules: list[QueryRule | MetricRule] = [*query_alerts(logs), *kql.alerts(logs, panels), STORAGE, CONNECTIONS]
+    # Of a server of any size, since no row names a threshold.
+    on_database = database_alerts(max_connections=1)
+    rules: list[QueryRule | MetricRule] = [*query_alerts(logs), *kql.alerts(logs, panels), *on_database]
     charted = {
         panel.alert.name: f'panel "{panel.title}", above {panel.alert.above:g} {panel.unit}'
         for panel in panels
