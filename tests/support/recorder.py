@@ -154,6 +154,7 @@ def record(
     preview: bool,
     computed: Mapping[str, Mapping[str, Any]] | None = None,
     lookups: Mapping[str, Mapping[str, Any]] | None = None,
+    answers: mocks.Mocks | None = None,
     shared_names: bool = False,
     project: str = "test",
     stack: str = "test",
@@ -161,10 +162,11 @@ def record(
     """Run a program and give its graph; its exceptions come through.
 
     `computed` adds, by type token, outputs that Azure would compute, in an `up` only. `lookups` answers invokes by
-    token; a program that looks up anything else fails. Raise ValueError if two resources have the same name, unless
+    token; a program that looks up anything else fails. `answers` are the answers of somebody else in place of all of
+    these. Raise ValueError if two resources have the same name, unless
     `shared_names`.
     """
-    answers = _Azure(preview=preview, computed=computed or {}, lookups=lookups or {})
+    answers = answers or _Azure(preview=preview, computed=computed or {}, lookups=lookups or {})
     monitor = _Monitor(answers)
 
     def run() -> None:
