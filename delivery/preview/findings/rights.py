@@ -19,12 +19,16 @@ FEDERATION = "managedidentity:FederatedIdentityCredential"
 MAY: Final[Mapping[AzureRole, str]] = {
     AzureRole.ACR_PULL: "pull images",
     AzureRole.ACR_PUSH: "push and pull images",
+    AzureRole.AKS_CLUSTER_ADMIN: "do everything in Kubernetes",
+    AzureRole.AKS_CLUSTER_USER: "sign in to Kubernetes",
+    AzureRole.AKS_READER: "read everything in Kubernetes but secrets",
     AzureRole.CONTRIBUTOR: "change every resource",
     AzureRole.KEY_VAULT_CRYPTO_USER: "encrypt and decrypt with keys",
     AzureRole.KEY_VAULT_SECRETS_OFFICER: "read, write and delete every secret",
     AzureRole.KEY_VAULT_SECRETS_USER: "read secrets",
     AzureRole.LOCKS_CONTRIBUTOR: "set and delete locks",
     AzureRole.MANAGED_IDENTITY_OPERATOR: "run resources as identities",
+    AzureRole.NETWORK_CONTRIBUTOR: "change networks",
     AzureRole.RBAC_ADMINISTRATOR: "grant roles",
     AzureRole.READER: "read every resource",
     AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR: "read, write and delete blobs",
@@ -35,7 +39,15 @@ MAY: Final[Mapping[AzureRole, str]] = {
 # Which role allows all that another one does. Microsoft Learn, "Azure built-in roles".
 _INCLUDES: Final[Mapping[AzureRole, frozenset[AzureRole]]] = {
     AzureRole.ACR_PUSH: frozenset({AzureRole.ACR_PULL}),
-    AzureRole.CONTRIBUTOR: frozenset({AzureRole.READER, AzureRole.MANAGED_IDENTITY_OPERATOR}),
+    AzureRole.AKS_CLUSTER_ADMIN: frozenset({AzureRole.AKS_READER}),
+    AzureRole.CONTRIBUTOR: frozenset(
+        (
+            AzureRole.AKS_CLUSTER_USER,
+            AzureRole.MANAGED_IDENTITY_OPERATOR,
+            AzureRole.NETWORK_CONTRIBUTOR,
+            AzureRole.READER,
+        )
+    ),
     AzureRole.KEY_VAULT_SECRETS_OFFICER: frozenset({AzureRole.KEY_VAULT_SECRETS_USER}),
     AzureRole.STORAGE_BLOB_DATA_CONTRIBUTOR: frozenset({AzureRole.STORAGE_BLOB_DATA_READER}),
 }
@@ -50,6 +62,7 @@ _SCOPES: Final[Mapping[str, str]] = {
     "containers": "container",
     "storageaccounts": "account",
     "jobs": "job",
+    "managedclusters": "cluster",
     "userassignedidentities": "identity",
     "subscriptions": "subscription",
 }
