@@ -35,16 +35,15 @@ class Held:
 
 _ACCOUNT: Final = re.compile(r"(/.+/providers/Microsoft\.Storage/storageAccounts/[^/]+)(/.*)?\Z", re.IGNORECASE)
 _IDENTITY: Final = re.compile(r"(/.+/userAssignedIdentities/[^/]+)/federatedIdentityCredentials/[^/]+\Z", re.IGNORECASE)
-_SERVER: Final = re.compile(
-    r"(/.+/flexibleServers/[^/]+)(/(configurations|databases|administrators)/[^/]+)?\Z", re.IGNORECASE
-)
+_SERVER: Final = re.compile(r"(/.+/flexibleServers/[^/]+)(/(configurations|administrators)/[^/]+)?\Z", re.IGNORECASE)
 
 
 def held(type_token: str, identifier: str, inputs: Mapping[str, Any]) -> Held | None:
     """Return what an operation on a resource needs for itself; None if it needs nothing.
 
     Of a storage account that is the account itself, what is in it, a lock on it, and a private endpoint that leads to
-    it. Other extensions, such as role assignments and diagnostic settings, were not seen to.
+    it. Other extensions, such as role assignments and diagnostic settings, were not seen to. Of a database server it is
+    the server, a parameter and an administrator; databases were not seen to.
     """
     if type_token == PRIVATE_ENDPOINT:
         targets = [str(one.get("privateLinkServiceId")) for one in inputs.get("privateLinkServiceConnections") or []]

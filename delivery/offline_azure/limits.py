@@ -271,7 +271,10 @@ def _location(kind: str, location: Any) -> RefusedError | None:
     """Microsoft Learn, "List of Azure regions"; the display names of regions are accepted too."""
     if not isinstance(location, str) or location.replace(" ", "").lower() in (*regions.KNOWN, "global"):
         return None
-    message = f"The provided location '{location}' is not available for resource type '{kind}'."
+    message = (
+        f"The provided location '{location}' is not available for resource type '{kind}', or is not among those that "
+        "the offline Azure knows (infra/settings/regions.py)."
+    )
     return RefusedError(400, "LocationNotAvailableForResourceType", message)
 
 

@@ -48,6 +48,7 @@ SERVER = f"{GROUP}/Microsoft.DBforPostgreSQL/flexibleServers/psql"
         (SERVER, SERVER, "ServerIsBusy"),
         (f"{SERVER}/configurations/log_lock_waits", SERVER, "ServerIsBusy"),
         (f"{SERVER}/administrators/{'1' * 36}", SERVER, "ServerIsBusy"),
+        (f"{SERVER}/databases/tracking", None, ""),
         (f"{SERVER}/providers/Microsoft.Insights/diagnosticSettings/logs", None, ""),
     ],
 )

@@ -121,7 +121,10 @@ CASES: Mapping[str, Case] = {
     "17": Case(change={"monitoring": {"retentionDays": 30}}, rule="prod-logs"),
     "17a": Case(change={"monitoring": {"emails": []}}, rule="prod-on-call", also=("",)),
     "19": Case(change={"monitoring": {"monthlyBudget": None}}, rule="prod-budget"),
-    "20": Case(change={"monitoring": {"monthlyBudget": 300}}, unseen="what a stack costs is read from a preview"),
+    "20": Case(
+        change={"monitoring": {"monthlyBudget": 300}},
+        unseen="the report names it: what a stack costs is read from a preview",
+    ),
     "22": Case(change={"monitoring": {"budgetStart": "2026-01-01"}}, message="'2026-01-01' is not allowed"),
     "23": Case(change={"protect": "false"}, rule="prod-protected"),
     "23a": Case(
@@ -132,7 +135,10 @@ CASES: Mapping[str, Case] = {
     "28": Case(change={"location": "westeurop"}, rule="misspelt-region"),
     "28a": Case(change={"location": "swedencentrall"}, stack="dev", rule="misspelt-region"),
     "29": Case(change={"network": {"cidr": "10.60.0.0/28"}}, message="too small for postgres"),
-    "31": Case(change={"network": {"cidr": "10.40.1.0/24"}}, unseen="stacks that are never peered may share a range"),
+    "31": Case(
+        change={"network": {"cidr": "10.40.1.0/24"}},
+        unseen="the doctor names it: stacks that are never peered may share a range",
+    ),
     "32": Case(change={"gateway": {"minReplicas": 1}}, rule="prod-replicas"),
     "34": Case(change={"registry": {"minReplicas": 1}}, rule="prod-replicas"),
     "34a": Case(change={"artifacts": {"minReplicas": 0}}, rule="prod-replicas"),
