@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from delivery.doctor.checks.repository import wanted
 from delivery.offline_azure.product import stacks
 from delivery.preview.command import LOCAL
 from tests.support.command_line import parse
@@ -216,6 +217,13 @@ def test_every_action_is_pinned() -> None:
     used = [str(step["uses"]) for source in SOURCES.values() for step in _steps(source) if "uses" in step]
     assert used
     assert all(PINNED.fullmatch(one) for one in used)
+
+
+@pytest.mark.parametrize("file", ["deploy-stack.yml", "preview.yml", "drift.yml"])
+def test_the_doctor_looks_for_every_variable_of_a_stacks_environments(file: str) -> None:
+    read = set(re.findall(r"vars\.(\w+)", SOURCES[file]))
+    assert read <= {*wanted("dev"), *wanted("dev-preview")}
+    assert {*wanted("dev-preview")} <= read
 
 
 def _steps(source: str) -> list[Mapping[str, Any]]:

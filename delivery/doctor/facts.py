@@ -17,7 +17,7 @@ import yaml
 
 from components.azure.image_source import ImageSource
 from delivery.doctor.azure import Azure, signed_in
-from delivery.doctor.github import API, PREVIEW, GitHub, ask
+from delivery.doctor.github import API, GitHub, ask
 from delivery.doctor.missing import Missing
 from delivery.image.registry import Place
 from delivery.offline_azure.product import stacks
@@ -198,8 +198,7 @@ def _github(stack: str, settings: Settings | Missing, environ: Mapping[str, str]
         return Missing("neither the stack's file nor GITHUB_REPOSITORY names a repository of GitHub")
     if not token:
         return Missing("nobody is signed in to GitHub: export GH_TOKEN, as `gh auth token` prints it")
-    names = (stack, f"{stack}{PREVIEW}")
-    return ask(repository, token, names, environ.get("GITHUB_API_URL") or API)
+    return ask(repository, token, stack, environ.get("GITHUB_API_URL") or API)
 
 
 def _had(gather: Callable[[], T]) -> T | Missing:

@@ -60,7 +60,12 @@ class GitHub:
     token_writes: bool | Missing
 
 
-def ask(repository: str, token: str, names: Sequence[str], api: str = API) -> GitHub:
+def names(stack: str) -> tuple[str, str]:
+    """Return the environments of a stack: where it is deployed, and where it is previewed."""
+    return stack, f"{stack}{PREVIEW}"
+
+
+def ask(repository: str, token: str, stack: str, api: str = API) -> GitHub:
     """Ask for each fact by itself: one that GitHub refuses keeps no other from being known."""
 
     def get(path: str) -> Any:
@@ -68,7 +73,7 @@ def ask(repository: str, token: str, names: Sequence[str], api: str = API) -> Gi
 
     return GitHub(
         repository=repository,
-        environments=_had(lambda: _environments(get, names)),
+        environments=_had(lambda: _environments(get, names(stack))),
         variables=_had(lambda: _variables(get, "/actions/variables")),
         reviewed=_had(lambda: _reviewed(get)),
         token_writes=_had(lambda: get("/actions/permissions/workflow")["default_workflow_permissions"] != "read"),
@@ -78,9 +83,9 @@ def ask(repository: str, token: str, names: Sequence[str], api: str = API) -> Gi
 Get = Callable[[str], Any]
 
 
-def _environments(get: Get, names: Sequence[str]) -> dict[str, Environment]:
+def _environments(get: Get, wanted: Sequence[str]) -> dict[str, Environment]:
     found = {}
-    for name in names:
+    for name in wanted:
         path = f"/environments/{quote(name, safe='')}"
         answer = _unless_absent(lambda path=path: get(path))  # type: ignore[misc]
         if answer is None:

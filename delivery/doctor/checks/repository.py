@@ -7,7 +7,7 @@ from typing import Final
 
 from delivery.doctor.checks.check import Finding, failed, ok, some, warning
 from delivery.doctor.facts import Facts
-from delivery.doctor.github import MAIN, PREVIEW
+from delivery.doctor.github import MAIN, PREVIEW, names
 from delivery.doctor.missing import known
 
 _COMMON: Final = ("AZURE_TENANT_ID", "ARM_SUBSCRIPTION_ID", "STATE_ACCOUNT", "PULUMI_BACKEND_URL")
@@ -16,11 +16,6 @@ _COMMON: Final = ("AZURE_TENANT_ID", "ARM_SUBSCRIPTION_ID", "STATE_ACCOUNT", "PU
 def wanted(environment: str) -> Sequence[str]:
     """Return the variables that the workflows read in an environment of a stack."""
     return ("PREVIEW_CLIENT_ID" if environment.endswith(PREVIEW) else "DEPLOY_CLIENT_ID", *_COMMON)
-
-
-def names(stack: str) -> tuple[str, str]:
-    """Return the environments of a stack: where it is deployed, and where it is previewed."""
-    return stack, f"{stack}{PREVIEW}"
 
 
 def environments(facts: Facts) -> Finding:

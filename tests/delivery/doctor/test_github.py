@@ -15,7 +15,6 @@ from delivery.doctor.github import Environment, GitHub, ask
 from delivery.doctor.missing import Missing
 
 REPOSITORY, TOKEN = "example/mlflow-platform", "of-the-user"
-NAMES = ("staging", "staging-preview")
 REVIEWER = {"type": "User", "reviewer": {"login": "ada"}}
 
 
@@ -41,7 +40,7 @@ class Server(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def ask(self) -> GitHub:
-        return ask(REPOSITORY, TOKEN, NAMES, f"http://127.0.0.1:{self.server_address[1]}")
+        return ask(REPOSITORY, TOKEN, "staging", f"http://127.0.0.1:{self.server_address[1]}")
 
 
 class _Handler(BaseHTTPRequestHandler):
