@@ -37,7 +37,7 @@ _ADDRESS: Final = re.compile(
 # The words of the registry API's errors for what is not there (OCI Distribution Specification, "Error Codes").
 _ABSENT: Final = re.compile(r"manifest unknown|manifest_unknown|name unknown|name_unknown", re.IGNORECASE)
 _SECONDS: Final = 30
-_LONGEST: Final = 600
+_PATIENCE_SECONDS: Final = 600
 
 Token = Callable[[str], str]
 """Returns an access token of a scope."""
@@ -154,9 +154,9 @@ class Session:
     def _skopeo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(find("skopeo")), *arguments]
         try:
-            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LONGEST)
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            raise ToolError(f"{self.place} did not answer within {_LONGEST} seconds; try again") from None
+            raise ToolError(f"{self.place} did not answer within {_PATIENCE_SECONDS} seconds; try again") from None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from delivery.image import command, registry
 from delivery.image.registry import Place
 from delivery.outcome import CommandError
 from delivery.promote.release import REVISION_LABEL
+from tests.delivery.image.conftest import Built
 from tests.support.ports import first_of_free_ports
 from tests.support.registries import COMMIT, build, serving, stored
 from tools.steps import ToolError
@@ -48,6 +49,13 @@ def test_what_arrives_has_the_digest_of_the_build(host: str, tmp_path: Path, cap
     found = registry.look_up(Place.named(to), digest)
     assert found is not None
     assert (found.digest, found.labels) == (digest, {REVISION_LABEL: COMMIT})
+
+
+def test_the_image_itself_arrives_as_it_was_built(built: Built, host: str) -> None:
+    # The tag is given: while files are changed here the image is of no commit.
+    assert command.push([built.folder], to=f"{host}/mlflow-platform", tag="built") == 0
+    arrived = hashlib.sha256(stored(host, "mlflow-platform", "built")).hexdigest()
+    assert f"sha256:{arrived}" == built.document["digest"]
 
 
 def test_builds_that_differ_are_not_pushed(host: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
