@@ -70,9 +70,7 @@ def compare(first: _Build, second: _Build) -> int:
 def push(
     builds: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FOLDER...", help="What `image build --output FOLDER` wrote, once or by several machines."
-        ),
+        typer.Argument(metavar="FOLDER", help="What `image build --output FOLDER` wrote, once or by several machines."),
     ],
     to: Annotated[str, typer.Option("--to", metavar="HOST/REPOSITORY", help="The repository of a registry.")],
     tag: Annotated[str, typer.Option(help="Its tag there.", show_default="the commit")] = "",
