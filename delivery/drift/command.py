@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from delivery.drift.activity import with_callers
 from delivery.drift.check import check
 from delivery.drift.lines import Drift
 from delivery.drift.report import document, text
@@ -45,8 +46,9 @@ def drift(
     """Show what differs on Azure from what the program made there.
 
     Nothing is changed, on Azure or in the state, except by --revert. It fails where something differs. Each line has
-    both ways out: a command that makes Azure what the program says, and the setting that keeps what Azure has. Not
-    seen is what the program never made, such as a role that somebody granted by hand.
+    who changed the resource last, by Azure's activity log, and both ways out: a command that makes Azure what the
+    program says, and the setting that keeps what Azure has. Not seen is what the program never made, such as a role
+    that somebody granted by hand.
 
     Example: mlflow-platform drift prod --again 60
     """
@@ -66,7 +68,7 @@ def drift(
 
 def show(names: Sequence[str], *, again: float, as_json: bool, save: Path | None = None) -> int:
     """Print the drift of each stack; return the exit code."""
-    drifts = [check(users_engine(name), name, again=again) for name in names]
+    drifts = [with_callers(check(users_engine(name), name, again=again)) for name in names]
     found = [(one, ways_out(one, configuration(one.stack))) for one in drifts]
     printed = json.dumps([document(one, out) for one, out in found], indent=2)
     if save is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from delivery.drift.ignored import IGNORED, Ignored
@@ -22,16 +23,27 @@ DANGERS: Final[Sequence[Finding]] = (data, network, rights, protection)
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastChange:
+    """Who changed a resource last, by Azure's activity log: a name or an id, what was done, and when (UTC)."""
+
+    caller: str
+    operation: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """One resource: `before` of a difference is the program's value, `after` is Azure's; none where Azure deleted it.
 
-    `dangers` has a few words for each danger to data or security. `usd` is what it adds to a month when idle.
+    `dangers` has a few words for each danger to data or security. `usd` is what it adds to a month when idle. `last`
+    is None where the activity log does not say who changed it.
     """
 
     step: Step
     differences: Sequence[Difference]
     dangers: Sequence[str]
     usd: float
+    last: LastChange | None = None
 
     @property
     def gone(self) -> bool:
@@ -55,11 +67,15 @@ class Passed:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """All of a stack's drift. Roles, rules and resources that the program never made are not seen by a refresh."""
+    """All of a stack's drift. Roles, rules and resources that the program never made are not seen by a refresh.
+
+    `unread` says why the activity log could not be read, empty if it was.
+    """
 
     stack: str
     lines: Sequence[Line]
     passed: Sequence[Passed] = ()
+    unread: str = ""
 
     @property
     def blocks(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from delivery.drift.activity import last_change
 from delivery.drift.keep import Keep
-from delivery.drift.lines import Drift, Line
+from delivery.drift.lines import Drift, LastChange, Line
 from delivery.drift.ways_out import WaysOut
 from delivery.preview.findings.network import RULES, allowed
 from delivery.preview.inline import cell, rendered
-from delivery.preview.text import Code, Part, Phrase, Strong, count, plain, value
+from delivery.preview.text import Code, Part, Phrase, Strong, count, plain, printable, value
 
 VERSION: Final = 1
 """Of the document's shape; it rises when a key changes its meaning or goes away."""
@@ -28,6 +29,7 @@ def document(drift: Drift, out: Sequence[WaysOut]) -> dict[str, Any]:
         "title": plain(_title(drift)),
         "issue": issue(drift, out),
         "lines": [_line(line, ways) for line, ways in zip(drift.lines, out, strict=True)],
+        "activityLogUnread": drift.unread or None,
         "passed": [
             {"resource": one.resource, "path": one.path, "reason": one.rule.reason, "source": one.rule.source}
             for one in drift.passed
@@ -76,11 +78,15 @@ def _issue(drift: Drift, out: Sequence[WaysOut]) -> Iterator[str]:
     yield ""
     yield "**Decide per line:** make Azure what the program says, or the program what Azure has."
     yield ""
-    yield "| | revert | keep |"
-    yield "|--:|---|---|"
+    yield "| | last changed | revert | keep |"
+    yield "|--:|---|---|---|"
     for number, (line, ways) in enumerate(zip(drift.lines, out, strict=True), start=1):
         kept = rendered(_kept(line, ways.keep), table=True)
-        yield f"| {number} | {cell(Code(ways.revert))} | {kept} |"
+        who = rendered(last_change(line, drift.unread), table=True)
+        yield f"| {number} | {who} | {cell(Code(ways.revert))} | {kept} |"
+    if drift.unread:
+        yield ""
+        yield f"Azure's activity log could not be read: {rendered([Code(drift.unread)])}"
     if drift.passed:
         yield ""
         yield f"Azure itself writes {count(len(drift.passed), 'difference')} more, which nobody has to decide on."
@@ -95,8 +101,12 @@ def _text(drift: Drift, out: Sequence[WaysOut]) -> Iterator[str]:
         yield f"{number}. {plain([Code(line.step.name)])}"
         for path, program, azure in _rows(line):
             yield f"   {plain([path])}: {plain(program)} → {plain(azure)}"
+        yield f"   last changed: {plain(last_change(line, drift.unread))}"
         yield f"   revert: {ways.revert}"
         yield f"   keep: {plain(_kept(line, ways.keep))}"
+    if drift.unread:
+        yield ""
+        yield f"Azure's activity log could not be read: {plain([Code(drift.unread)])}"
     for one in drift.passed:
         yield f"passed: {plain([Code(one.resource)])} {plain([Code(one.path)])}: {one.rule.reason}"
 
@@ -147,7 +157,14 @@ def _line(line: Line, out: WaysOut) -> dict[str, Any]:
         "dangers": list(line.dangers),
         "blocks": line.blocks,
         "usdPerMonth": round(line.usd, 2),
+        "lastChange": _changed(line.last),
         "revert": out.revert,
         "keep": list(kept.commands) if kept and not kept.refused else None,
         "keepRefused": [f"{one.field}: {one.allowed}" for one in kept.refused] if kept else [],
     }
+
+
+def _changed(last: LastChange | None) -> dict[str, str] | None:
+    if last is None:
+        return None
+    return {"caller": printable(last.caller), "operation": printable(last.operation), "at": last.at.isoformat()}

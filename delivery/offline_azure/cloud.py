@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from delivery.azure_types import type_tokens
 from delivery.offline_azure import (
+    activity_log,
     addresses,
     alerts,
     bodies,
@@ -44,6 +45,9 @@ GLOBALLY_UNIQUE: Final[Mapping[str, str]] = {
     type_tokens.SERVER: "ServerNameAlreadyExists",
     type_tokens.REGISTRY: "AlreadyInUse",
 }
+
+SOMEBODY: Final = "somebody@example.com"
+"""Who changes something beside the program, unless a test says who."""
 
 # What Azure knows of a resource beside its inputs, which an update leaves as it is.
 _NOTED: Final = ("images", "links", "owner", "settling")
@@ -89,7 +93,10 @@ class Azure:
         return self._state["outcomes"]  # type: ignore[no-any-return]
 
     def calls(self) -> list[dict[str, Any]]:
-        """Return every request so far: `operation`, `type`, `id`, and `refused` if Azure refused it."""
+        """Return every request so far: `operation`, `type`, `id`, `caller`, `at`, and `refused` if Azure refused it.
+
+        The operation `change` is somebody's beside the program.
+        """
         lines = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
         return [json.loads(line) for line in lines]
 
@@ -177,12 +184,21 @@ class Azure:
         self._state["taken"][_unique_name(type_token, name)] = "elsewhere"
         self.save()
 
-    def change(self, identifier: str, **inputs: Any) -> None:
+    def change(self, identifier: str, *, by: str = SOMEBODY, **inputs: Any) -> None:
         """Change a resource as somebody does in the portal. Objects are merged, all else is replaced."""
-        with self._lock:
-            found = self.resources[identifier.lower()]
+        found = self.resources[identifier.lower()]
+        with self.called("change", found["type"], found["id"], caller=by), self._lock:
             found["inputs"] = merged(found["inputs"], inputs)
-            self.save()
+
+    def remove(self, identifier: str, *, by: str = SOMEBODY) -> None:
+        """Delete a resource, and nothing below it, as somebody does in the portal."""
+        found = self.resources[identifier.lower()]
+        with self.called("delete", found["type"], found["id"], caller=by), self._lock:
+            del self.resources[identifier.lower()]
+
+    def activity(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return the activity log of a resource. Raises RefusedError."""
+        return activity_log.answer(self.calls(), query, self._now())
 
     def save(self) -> None:
         with self._lock:
@@ -332,9 +348,13 @@ class Azure:
             )
             raise RefusedError(409, "ConflictError", message)
 
-    def called(self, operation: str, type_token: str, identifier: str) -> _Call:
-        """Return the context of one call: it meets injected faults, is recorded, and leaves the state saved."""
-        return _Call(self, {"operation": operation, "type": type_token, "id": identifier})
+    def called(self, operation: str, type_token: str, identifier: str, *, caller: str = "") -> _Call:
+        """Return the context of one call: it meets injected faults, is recorded, and leaves the state saved.
+
+        `caller` is by default who runs the program.
+        """
+        said = {"caller": caller or str(computed_outputs.client()["objectId"]), "at": self._now().isoformat()}
+        return _Call(self, {"operation": operation, "type": type_token, "id": identifier, **said})
 
     def met(self, line: Mapping[str, str]) -> faults.Fault | None:
         """Take the injected fault that this call runs into, if any."""

@@ -1,9 +1,10 @@
 """The management API for what no resource type covers, and where its tokens come from.
 
-Jobs are started and watched, apps and their revisions looked at, images imported, alerts listed, deleted vaults purged.
-Plain HTTP on 127.0.0.1; IDs are those of Azure, `api-version` and a bearer token are required as there. The token comes
-from `/msi/token`, which is what a managed identity asks on App Service (Microsoft Learn, "How to use managed identities
-for App Service", REST endpoint reference): `DefaultAzureCredential` takes it from there with `identity_environment`.
+Jobs are started and watched, apps and their revisions looked at, images imported, alerts listed, deleted vaults purged,
+activity logs read. Plain HTTP on 127.0.0.1; IDs are those of Azure, `api-version` and a bearer token are required as
+there. The token comes from `/msi/token`, which is what a managed identity asks on App Service (Microsoft Learn, "How to
+use managed identities for App Service", REST endpoint reference): `DefaultAzureCredential` takes it from there with
+`identity_environment`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from delivery.azure_types.type_tokens import CLUSTER, CONTAINER_APP, JOB
 from delivery.offline_azure import (
+    activity_log,
     addresses,
     alerts,
     clusters,
@@ -68,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif address.path.lower().endswith(alerts.PATH):
             self._answer(lambda path, _: self.server.alerts(path, query))
         else:
-            self._answer(lambda path, _: self.server.get(path))
+            self._answer(lambda path, _: self.server.get(path, query))
 
     def _answer(self, ask: Any) -> None:
         address = urlsplit(self.path)
@@ -165,11 +167,13 @@ class ManagementApi(ThreadingHTTPServer):
             return _under_way(f"{self.url}{operation}?api-version={version}")
         raise _missing(path)
 
-    def get(self, path: str) -> Reply:
-        """Return executions of a job, revisions of an app, one of either, or a resource. Raises RefusedError.
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Reply:
+        """Return executions of a job, revisions of an app, one of either, a resource, or the activity log of one.
 
-        Of an import it says only whether it has ended.
+        Of an import it says only whether it has ended. Raises RefusedError.
         """
+        if activity_log.PATH.fullmatch(path):
+            return Reply(HTTPStatus.OK, self.azure.activity(query or {}))
         if self.azure.is_import(path):
             return Reply(HTTPStatus.OK, {}) if self.azure.import_ended(path) else _under_way()
         with self.azure.called("get", "", path):

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from components.azure.arm import Arm
+from delivery.drift.activity import API_VERSION, with_callers
 from delivery.drift.check import check
 from delivery.drift.command import bring_back
 from delivery.drift.lines import Drift, Line
 from delivery.drift.ways_out import ways_out
+from delivery.offline_azure.cloud import SOMEBODY as BY_HAND
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import Product
+from delivery.offline_azure.rest import BEARER
 from delivery.offline_azure.running import must
 from delivery.outcome import CommandError, ExitCode
 from delivery.pulumi.engine import Engine
@@ -133,6 +137,10 @@ def engine_of(product: Product) -> Engine:
     return Engine(folder=product.repository, environment=product.environment, options=options)
 
 
+def client(product: Product) -> Arm:
+    return Arm(api_version=API_VERSION, endpoint=product.environment["ARM_ENDPOINT"], token=lambda _: BEARER)
+
+
 def line(drift: Drift, name: str) -> Line:
     (found,) = [one for one in drift.lines if one.step.name == name]
     return found
@@ -157,12 +165,11 @@ def test_what_differs_is_found_and_each_line_has_both_ways_out(living: Callable[
     assert [one.path for one in silent.passed] == ["tags.hidden-link:by-azure"]
 
     for end, (given, _, _) in SOMEBODY.items():
-        azure.change(identifier(azure, end), **given)
+        azure.change(identifier(azure, end), by=f"{end.partition('/')[0]}@example.com", **given)
     rules = identifier(azure, "networksecuritygroups/vnet-mlflow-staging-container-apps")
     azure.change(rules, securityRules=[*azure.resources[rules]["inputs"]["securityRules"], OPEN_TO_ANYBODY])
     account = identifier(azure, "storageaccounts/stmlflowstagingg0dmk")
-    del azure.resources[f"{account}/providers/microsoft.authorization/locks/do-not-delete"]
-    azure.save()
+    azure.remove(f"{account}/providers/microsoft.authorization/locks/do-not-delete", by="mallory@example.com")
     before = azure.calls()
     found = check(engine, STACK)
     differ = {one.step.name: frozenset(difference.path for difference in one.differences) for one in found.lines}
@@ -174,6 +181,12 @@ def test_what_differs_is_found_and_each_line_has_both_ways_out(living: Callable[
     assert sum(max(1, len(paths)) for paths in differ.values()) == 22
     assert {one.step.name for one in found.lines if one.blocks} == BLOCKING
     assert line(found, "store-lock").gone
+    named = with_callers(found, client(product))
+    callers = {end.partition("/")[0] for end in SOMEBODY} | {"mallory"}
+    assert {one.last.caller for one in named.lines if one.last} == {*(f"{who}@example.com" for who in callers), BY_HAND}
+    deleted = line(named, "store-lock").last
+    assert deleted is not None
+    assert (deleted.caller, deleted.operation) == ("mallory@example.com", "Microsoft.Authorization/locks/delete")
     (rule,) = line(found, "network-container-apps-rules").dangers
     assert rule == "opens the network to the internet"
     # Looking changes nothing.
