@@ -6,6 +6,7 @@ import pulumi
 
 from components.mlflow.platform import Platform
 from infra import outputs
+from infra.guardrails.enforcement import enforced
 from infra.settings.bootstrap import Bootstrap
 from infra.settings.load import load
 from infra.settings.model import Settings
@@ -14,17 +15,21 @@ from infra.stack import Stack
 
 
 def main() -> None:
-    """Create the stack. Bad configuration ends it before anything is created."""
+    """Create the stack. Bad configuration, and what a guardrail refuses, end it before anything is created."""
     try:
         chosen = load()
-        if isinstance(chosen, Bootstrap):
-            _bootstrap(chosen)
-            return
-        stack = _created(chosen)
+        with enforced(chosen):
+            _create(chosen)
     except SettingsError as error:
         # RunError is shown to the user as it is, without a traceback.
         raise pulumi.RunError(str(error)) from None
 
+
+def _create(chosen: Settings | Bootstrap) -> None:
+    if isinstance(chosen, Bootstrap):
+        _bootstrap(chosen)
+        return
+    stack = _created(chosen)
     platform = Platform("mlflow", stack.platform) if stack.platform else None
     outputs.export(chosen, stack, platform)
 

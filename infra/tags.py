@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import pulumi
-
 from infra.settings.azure import TagSettings
 from infra.settings.model import Settings
-
-REQUIRED = ("owner", "cost-center", "data-classification", "environment", "managed-by")
-"""The tags without which no Azure resource is made."""
 
 
 def tags(settings: Settings) -> dict[str, str]:
@@ -30,20 +23,3 @@ def written(stack: str, environment: str, given: TagSettings | None) -> dict[str
         "cost-center": given.cost_center,
         "data-classification": given.data_classification.value,
     }
-
-
-def require() -> None:
-    """From now on refuse every Azure resource that takes tags and lacks a required one, before it is registered."""
-
-    def refuse(args: pulumi.ResourceTransformationArgs) -> None:
-        # A resource class sets every property that its type has, if only to None. One that is looked up is not made.
-        if not args.type_.startswith("azure-native:") or "tags" not in args.props or args.opts.id is not None:
-            return
-        given = args.props["tags"]
-        if missing := [tag for tag in REQUIRED if not (isinstance(given, Mapping) and given.get(tag))]:
-            raise pulumi.RunError(
-                f"{args.name} ({args.type_}): the tags {', '.join(missing)} are missing; every Azure resource carries "
-                f"{', '.join(REQUIRED)}; hand it the tags of infra/tags.py."
-            )
-
-    pulumi.runtime.register_stack_transformation(refuse)

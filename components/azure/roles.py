@@ -46,15 +46,16 @@ class AzureRole(enum.StrEnum):
     STORAGE_BLOB_DELEGATOR = "db58b8e5-c6ad-4a2a-8342-4190687cbf4a"  # Storage Blob Delegator
 
 
-def role_definition_id(subscription_id: pulumi.Input[str], role: AzureRole) -> pulumi.Output[str]:
-    """The ARM id of a built-in role as a subscription sees it.
+def role_definition_id(subscription_id: pulumi.Input[str], role: AzureRole) -> pulumi.Input[str]:
+    """The ARM id of a built-in role as a subscription sees it; plain where the subscription is.
 
     Azure answers with the subscription's form of the id also where the short form was given, so only this one does not
     show as a difference at the next preview.
     """
-    return pulumi.Output.concat(
-        "/subscriptions/", subscription_id, "/providers/Microsoft.Authorization/roleDefinitions/", role.value
-    )
+    tail = f"/providers/Microsoft.Authorization/roleDefinitions/{role.value}"
+    if isinstance(subscription_id, str):
+        return f"/subscriptions/{subscription_id}{tail}"
+    return pulumi.Output.concat("/subscriptions/", subscription_id, tail)
 
 
 def assignment_name(scope: str, principal_id: str, role: AzureRole) -> str:

@@ -29,7 +29,9 @@ _WAITS: Final = {
     "ImageImport": "imports the image",
 }
 """What a resource that only does something does, by its type."""
-_CONFIGURATION = re.compile(r"The configuration of stack (?P<stack>\S+) cannot be used:\n(?P<problems>.*)", re.DOTALL)
+_REFUSED = re.compile(
+    r"The (?:configuration|resources) of stack (?P<stack>\S+) cannot be (?:used|made):\n(?P<problems>.*)", re.DOTALL
+)
 _RUN = re.compile(r"; run `(pulumi [^`]+)`")
 _PROBLEM = re.compile(r"^\s+- ", re.MULTILINE)
 
@@ -205,8 +207,8 @@ def _not_planned(plan: Plan, source: Source) -> Report:
 
 
 def _problems(error: str) -> list[str]:
-    """The problems of the settings in the program's own message."""
-    found = _CONFIGURATION.search(error)
+    """The problems of settings or resources in the program's own message."""
+    found = _REFUSED.search(error)
     return [" ".join(one.split()) for one in _PROBLEM.split(found["problems"])[1:]] if found else []
 
 

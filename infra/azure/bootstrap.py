@@ -20,7 +20,6 @@ from components.azure.monitoring import Monitoring, MonitoringArgs
 from components.azure.roles import AzureRole, assign
 from components.azure.state_store import StateStore, StateStoreArgs
 from components.mlflow.roles import Role
-from infra import tags
 from infra.azure.access import grants_of_the_platform
 from infra.naming import Names, unique_suffix
 from infra.settings import regions
@@ -56,7 +55,6 @@ class _Right:
 
 def create_stack(chosen: Bootstrap) -> Mapping[str, pulumi.Input[str]]:
     """Create the stack; return its outputs, which are never secret."""
-    tags.require()
     base = _base(chosen)
     outputs: dict[str, pulumi.Input[str]] = {
         "profile": BOOTSTRAP,

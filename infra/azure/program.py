@@ -10,7 +10,6 @@ from components.compute.contract import WorkloadIdentity
 from components.compute.image import Image
 from components.mlflow.platform import PlatformArgs
 from components.mlflow.topology import DataAddresses
-from infra import tags
 from infra.azure.access import admit_workflows, grant_access
 from infra.azure.compute import KINDS
 from infra.azure.data import Data, create_data_plane
@@ -25,7 +24,6 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
     """Create everything but the services, and return how those run. Without an image there are none."""
     kind = KINDS[settings.compute]
     kind.check()
-    tags.require()
     base = create_foundation(settings, azure, subnets=kind.subnets, logs=kind.log_table)
     place = kind.create_place(base, azure)
     host = place.gateway_host

@@ -1,10 +1,10 @@
-"""The only reader of pulumi.Config."""
+"""The only reader of pulumi.Config, and of what the engine says a stack's configuration is."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,24 @@ _STACKS = Path(__file__).resolve().parents[2] / "stacks"
 
 def load() -> Settings | Bootstrap:
     """Return the settings of the running program's stack. Raises SettingsError."""
-    values, stack = _configuration(), pulumi.get_stack()
+    given, project, stack = {**get_config_env(), **CONFIG.get()}, pulumi.get_project(), pulumi.get_stack()
+    secrets = _secrets(_values(given, project), stack)
+    return parsed(given, project, stack, secrets=secrets, checkout=_checkout())
+
+
+def parsed(
+    given: Mapping[str, str], project: str, stack: str, *, secrets: Sequence[str] = (), checkout: str = ""
+) -> Settings | Bootstrap:
+    """Return the settings of a configuration whose keys have a namespace. Raises SettingsError."""
+    values = _values(given, project)
     reader = bootstrap.parse if values.get("profile") == BOOTSTRAP else parse
-    return reader(values, stack, secrets=_secrets(values, stack), checkout=_checkout())
+    return reader(values, stack, secrets=secrets, checkout=checkout)
 
 
-def _configuration() -> dict[str, Any]:
+def _values(given: Mapping[str, str], project: str) -> dict[str, Any]:
     """Return every value of the project's namespace; objects arrive as JSON texts."""
-    prefix = f"{pulumi.get_project()}:"
-    values = {
-        key.removeprefix(prefix): value
-        for key, value in {**get_config_env(), **CONFIG.get()}.items()
-        if key.startswith(prefix)
-    }
-    return {key: _decoded(value) for key, value in values.items()}
+    prefix = f"{project}:"
+    return {key.removeprefix(prefix): _decoded(value) for key, value in given.items() if key.startswith(prefix)}
 
 
 def _decoded(value: str) -> Any:

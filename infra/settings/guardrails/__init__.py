@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from infra import guardrails as resource_guardrails
 from infra.settings.guardrails import (
     availability,
     connections,
@@ -246,9 +247,13 @@ def check_bootstrap(problems: Problems, *, location: str, github: str | None, ch
 
 
 def check(problems: Problems, settings: Settings, today: date) -> None:
-    """Record what each rule refuses, unless a waiver of the stack lets it pass today."""
+    """Record what each rule refuses, unless a waiver of the stack lets it pass today.
+
+    Waivers of rules over resources are read here too, and used where the resources are looked at.
+    """
     given = settings.azure.waivers if settings.azure else {}
-    lifted = waivers.read(problems, given, [rule.id for rule in RULES if rule.waivable], today)
+    waivable = [rule.id for rule in (*RULES, *resource_guardrails.RULES) if rule.waivable]
+    lifted = waivers.read(problems, given, waivable, today)
     for rule in RULES:
         found = problems.apart()
         if rule.applies(settings):

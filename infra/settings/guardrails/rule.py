@@ -1,4 +1,4 @@
-"""What a guardrail is: one rule over the settings, with the words that a reader needs to follow it."""
+"""What a guardrail over settings is."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infra.guardrails.rule import Guardrail
 from infra.settings.problems import Problems
 from infra.settings.profiles import ProfileName
 
 if TYPE_CHECKING:
     from infra.settings.azure import AzureSettings
     from infra.settings.model import Settings
-
-DOCUMENT = "docs/guardrails.md"
 
 
 class Subject(enum.StrEnum):
@@ -42,27 +41,12 @@ Check = Callable[[Problems, "Settings"], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
-    """`refuses` says what, `reason` why, `remedy` what to do instead; `source` is a page or a table that asks for it.
+class Rule(Guardrail):
+    """A rule over the settings of the stacks in its scope."""
 
-    `id` names the rule in messages, and is its heading in docs/guardrails.md: a changed one breaks links. `waivable`
-    says whether a stack may break it for a time: not where Azure refuses it, or where a stack would harm another.
-    """
-
-    id: str
     subject: Subject
     scope: Scope
-    refuses: str
-    reason: str
-    remedy: str
-    source: str
     check: Check
-    waivable: bool = True
-
-    @property
-    def link(self) -> str:
-        """Where the rule is documented."""
-        return f"{DOCUMENT}#{self.id}"
 
     def applies(self, settings: Settings) -> bool:
         """Whether the rule looks at a stack with these settings."""

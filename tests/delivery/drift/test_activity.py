@@ -13,6 +13,7 @@ from components.azure.arm import Answer, Arm, ArmError
 from delivery.drift.activity import API_VERSION, LOOKED_BACK, MOST_PAGES, with_callers
 from delivery.drift.lines import Drift, LastChange, drift
 from delivery.drift.report import document, issue, text
+from delivery.drift.ways_out import ways_out
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.rest import BEARER, ManagementApi
 from delivery.preview.plan import read
@@ -156,9 +157,9 @@ def test_a_log_that_cannot_be_read_is_said_and_no_end(management: ManagementApi)
     found = with_callers(drifted("/subscriptions/0/one"), forbidden, NOW)
     assert [line.last for line in found.lines] == [None]
     assert "401 InvalidAuthenticationToken" in found.unread
-    assert "last changed: not known" in text(found, {})
-    assert "Azure's activity log could not be read: `GET /subscriptions/0" in issue(found, {})
-    assert document(found, {})["activityLogUnread"] == found.unread
+    assert "last changed: not known" in text(found, ways_out(found, {}))
+    assert "Azure's activity log could not be read: `GET /subscriptions/0" in issue(found, ways_out(found, {}))
+    assert document(found, ways_out(found, {}))["activityLogUnread"] == found.unread
 
 
 def test_nobody_is_asked_where_nothing_differs() -> None:
@@ -205,17 +206,21 @@ def test_who_and_what_are_values_of_others() -> None:
     hostile = "@everyone <img src=x>|`x`\n# head" + "a" * 1000
     arm, _ = answering({"value": [event(caller=hostile, operationName={"value": f"{hostile[:90]}/write"})]})
     found = with_callers(drifted("/subscriptions/0/one"), arm, NOW)
-    row = next(line for line in issue(found, {}).splitlines() if "--revert" in line)
+    row = next(line for line in issue(found, ways_out(found, {})).splitlines() if "--revert" in line)
     assert row.startswith("| 1 | ``@everyone <img src=x>\\|`x` # headaaa")
     assert len(row) < 1000
-    assert "\n# head" not in text(found, {}) + document(found, {})["lines"][0]["lastChange"]["caller"]
+    assert (
+        "\n# head"
+        not in text(found, ways_out(found, {}))
+        + document(found, ways_out(found, {}))["lines"][0]["lastChange"]["caller"]
+    )
 
 
 def test_what_the_log_does_not_have_is_said() -> None:
     arm, _ = answering({"value": []})
     found = with_callers(drifted("/subscriptions/0/one"), arm, NOW)
-    assert f"last changed: not in the activity log of {LOOKED_BACK.days} days" in text(found, {})
-    assert document(found, {})["lines"][0]["lastChange"] is None
+    assert f"last changed: not in the activity log of {LOOKED_BACK.days} days" in text(found, ways_out(found, {}))
+    assert document(found, ways_out(found, {}))["lines"][0]["lastChange"] is None
 
 
 def test_each_form_names_the_change() -> None:
@@ -227,7 +232,7 @@ def test_each_form_names_the_change() -> None:
     assert "| 1 | `jane@example.com`, 2026-11-28 10:00 UTC, `Microsoft.Storage/storageAccounts/write` |" in issue(
         found, {}
     )
-    assert document(found, {})["lines"][0]["lastChange"] == {
+    assert document(found, ways_out(found, {}))["lines"][0]["lastChange"] == {
         "caller": "jane@example.com",
         "operation": "Microsoft.Storage/storageAccounts/write",
         "at": "2026-11-28T10:00:00.123456+00:00",

@@ -358,9 +358,12 @@ def test_a_new_image_is_described_by_its_digest() -> None:
     assert rows(found, Subject.IMAGE) == [("image", "aaaaaaaa…", "bbbbbbbb…")]
 
 
-def test_a_refused_configuration_is_described_problem_by_problem() -> None:
+@pytest.mark.parametrize(
+    "refused", ["The configuration of stack prod cannot be used", "The resources of stack prod cannot be made"]
+)
+def test_what_a_guardrail_refuses_is_described_problem_by_problem(refused: str) -> None:
     message = (
-        "The configuration of stack prod cannot be used:\n  - ingress: 'public' is not allowed; set it.\n  - a: b; run "
+        f"{refused}:\n  - ingress: 'public' is not allowed; set it.\n  - a: b; run "
         "`pulumi config rm a -s prod`. Why: c."
     )
     found = of(errors=[message, "an unhandled error occurred: program exited with non-zero exit code: 1"])

@@ -14,6 +14,7 @@ import yaml
 
 from delivery.offline_azure.running import engine, engine_environment, must
 from delivery.offline_azure.session import offline
+from infra.guardrails.enforcement import waiver_command
 from infra.settings.encryption import encrypted
 from infra.settings.model import SettingsError, parse
 from tests.support.stacks import DIGEST, PROJECT, REPOSITORY
@@ -192,6 +193,14 @@ def test_encrypted_values_are_removed_by_their_paths(tmp_path: Path) -> None:
         "pulumi config rm --path tags.costCenter -s dev",
     }
     solve(file, message)
+
+
+def test_the_waiver_that_a_message_about_a_resource_offers_is_one_of_the_stack_when_pasted(tmp_path: Path) -> None:
+    file = StackFile(tmp_path, "dev", _AZURE)
+    file.paste(waiver_command("shared-keys", "dev"))
+    assert file.problems() == ""
+    waivers = yaml.safe_load((tmp_path / "project" / "stacks" / "Pulumi.dev.yaml").read_text())["config"]
+    assert waivers[f"{PROJECT}:waivers"]["shared-keys"].keys() == {"owner", "reason", "expires"}
 
 
 @pytest.mark.parametrize("key", ["location", "tags.costCenter"])
