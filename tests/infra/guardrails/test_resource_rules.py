@@ -206,7 +206,7 @@ LEGAL: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-_NOT_IN_PROD = ("one zone", "the internet for services")  # the rules over settings refuse these there
+_NOT_IN_PROD = ("one zone", "the internet for services", "without protection")  # rules over settings refuse these
 _ALLOWED = [
     (stack, legal) for stack in STACKS for legal in sorted(LEGAL) if stack != "prod" or legal not in _NOT_IN_PROD
 ]
