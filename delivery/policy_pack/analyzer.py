@@ -20,7 +20,7 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
 
 from delivery.offline_azure.values import UNKNOWN as UNKNOWN_ON_THE_WIRE
 from delivery.offline_azure.values import known
-from infra.guardrails import RULES, ResourceRule
+from infra.guardrails import RULES, ResourceRule, types
 from infra.guardrails.enforcement import facts, waived
 from infra.guardrails.resource import UNKNOWN, Facts, Resource, Stack
 from infra.guardrails.rule import Broken, said
@@ -143,7 +143,7 @@ def _resource(sent: Any) -> Resource:
     return Resource(
         key=sent.urn,
         name=sent.name,
-        type=sent.type,
+        type=types.versionless(sent.type),
         inputs=_known(known(json_format.MessageToDict(sent.properties))),
         refers={path: frozenset(found.urns) for path, found in dependencies.items() if found.urns},
         protect=sent.options.protect,

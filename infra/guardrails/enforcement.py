@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import pulumi
 
-from infra.guardrails import RULES
+from infra.guardrails import RULES, types
 from infra.guardrails.resource import UNKNOWN, Facts, Resource, Stack, leaves
 from infra.guardrails.rule import Broken, ResourceRule, said
 from infra.settings.azure import Exposure
@@ -105,9 +106,9 @@ class _Watch:
             resource = Resource(
                 key=len(self._met),
                 name=args.name,
-                type=args.type_,
+                type=types.versionless(args.type_),
                 inputs=inputs,
-                protect=bool(args.opts.protect),
+                protect=_protected(args.opts),
                 parent=str(getattr(args.opts.parent, "_name", "")),
                 place=_place(),
             )
@@ -246,12 +247,16 @@ def _camel(name: str) -> str:
 
 def _place() -> str:
     """Return the line of the program that makes a resource, from the calls that are under way."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(_MADE_IN) and file != __file__:
+        if file.startswith(_MADE_IN):
             return f"{Path(file).relative_to(_REPOSITORY)}:{frame.f_lineno}"
-        if frame.f_back is None:
-            break
         frame = frame.f_back
     return ""
+
+
+def _protected(opts: pulumi.ResourceOptions) -> bool:
+    """Whether the engine refuses to delete it. A resource that does not say so has it from its parent."""
+    own = opts.protect
+    return bool(getattr(opts.parent, "_protect", False) if own is None else own)

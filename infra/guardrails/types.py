@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+_VERSION: Final = re.compile(r"/v\d{8}[a-z0-9]*(?=:)")
 _PACKAGE: Final = "azure-native:"
 
 ACTION_GROUP: Final = f"{_PACKAGE}monitor:ActionGroup"
@@ -30,3 +32,8 @@ WORKSPACE: Final = f"{_PACKAGE}operationalinsights:Workspace"
 
 DATA: Final = (REGISTRY, SERVER, STORAGE, VAULT, WORKSPACE)
 """What holds data that nobody can make again."""
+
+
+def versionless(token: str) -> str:
+    """Return a type without the version of Azure's API that a program may have named."""
+    return _VERSION.sub("", token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -9,22 +10,23 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi_azure_native import app, managedidentity, network, storage
+from pulumi_azure_native import app, authorization, keyvault, managedidentity, monitor, network, storage
 
 from infra.guardrails.enforcement import enforced, waiver_command
 from infra.settings.model import Settings, parse
 from infra.tags import tags
 from tests.support import recorder
-from tests.support.recorder import record
-from tests.support.stacks import configuration
+from tests.support.recorder import Graph, record
+from tests.support.stacks import configuration, graph
 
 WAIVER = {"owner": "ml-platform", "reason": "a tool of last year still signs in by its key", "expires": "DAY"}
 
 
-def settings(*waived: str) -> Settings:
+def settings(*waived: str, protect: bool = False) -> Settings:
     day = str(date.today() + timedelta(days=30))
     given = {rule: {**WAIVER, "expires": day} for rule in waived}
-    return parse(configuration("dev", waivers=given), "dev")
+    guarded = {"protect": "true", "purgeProtection": "true"} if protect else {}
+    return parse(configuration("dev", waivers=given, **guarded), "dev")
 
 
 def account(name: str, **wrong: Any) -> storage.StorageAccount:
@@ -62,17 +64,17 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def run(make: Callable[[], object], *waived: str) -> None:
+def run(make: Callable[[], object], *waived: str, protect: bool = False) -> None:
     def program() -> None:
-        with enforced(settings(*waived)):
+        with enforced(settings(*waived, protect=protect)):
             make()
 
     record(program, preview=False, stack="dev")
 
 
-def refused(make: Callable[[], object], *waived: str) -> str:
+def refused(make: Callable[[], object], *waived: str, protect: bool = False) -> str:
     with pytest.raises(pulumi.RunError) as caught:
-        run(make, *waived)
+        run(make, *waived, protect=protect)
     return str(caught.value)
 
 
@@ -180,8 +182,41 @@ def test_a_stack_on_one_machine_has_no_resource_to_look_at(registered: list[str]
     assert registered == ["one"]
 
 
+def test_protection_comes_from_the_parent_too() -> None:
+    def make(protect: bool) -> None:
+        above = pulumi.ComponentResource("test:a:B", "above", opts=pulumi.ResourceOptions(protect=protect))
+        vault = keyvault.Vault(
+            "one",
+            resource_group_name="rg",
+            tags=tags(settings()),
+            properties=keyvault.VaultPropertiesArgs(
+                tenant_id="t",
+                sku=keyvault.SkuArgs(family=keyvault.SkuFamily.A, name=keyvault.SkuName.STANDARD),
+                enable_rbac_authorization=True,
+                enable_purge_protection=True,
+                public_network_access="Disabled",
+                network_acls=keyvault.NetworkRuleSetArgs(default_action="Deny"),
+            ),
+            opts=pulumi.ResourceOptions(parent=above),
+        )
+        monitor.DiagnosticSetting("logs", resource_uri=vault.id, workspace_id="/w")
+        authorization.ManagementLockByScope("lock", scope=vault.id, level=authorization.LockLevel.CAN_NOT_DELETE)
+
+    run(lambda: make(True), protect=True)
+    assert "one.protect: 'false' is not allowed" in refused(lambda: make(False), protect=True)
+
+
 def test_what_is_looked_up_is_not_made() -> None:
     run(lambda: managedidentity.UserAssignedIdentity.get("one", "/subscriptions/s/resourceGroups/rg/providers/x/y/one"))
+
+
+def test_the_rules_change_nothing_of_what_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def registrations(recorded: Graph) -> dict[str, object]:
+        return {name: (recorded.dependencies(name), recorded.options(name)) for name in recorded.names}
+
+    guarded = registrations(graph("dev"))
+    monkeypatch.setattr("infra.program.enforced", lambda _: contextlib.nullcontext())
+    assert registrations(graph("dev", nameGeneration="bare")) == guarded
 
 
 def test_what_takes_no_tags_needs_none(registered: list[str]) -> None:

@@ -147,6 +147,11 @@ def test_a_rule_of_a_firewall_is_refused_whatever_it_opens() -> None:
     assert broken(RULES, [rule], Facts()) == [("data-on-the-internet", "one.startIpAddress")]
 
 
+@pytest.mark.parametrize("version", ["", "/v20240101", "/v20250202preview"])
+def test_the_version_of_a_type_does_not_matter(version: str) -> None:
+    assert types.versionless(f"azure-native:storage{version}:StorageAccount") == types.STORAGE
+
+
 SECRETS = {
     "an account's connection": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aGVsbG8=",
     "a signed address": "https://a.blob.core.windows.net/c?sv=2024&sig=abcdefghijklmnopqrstuvwxyz%3D",
