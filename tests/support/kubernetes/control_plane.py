@@ -178,7 +178,7 @@ class ControlPlane:
         )
 
     def trust(self, *issuers: Issuer) -> None:
-        """Believe the tokens of these issuers, and of no other, from now on: some ten seconds, by the server's own poll."""
+        """Believe these issuers, and no other, from now on: some ten seconds, by the poll of the server itself."""
         before = self._reloads()
         _write_authentication(self.folder, issuers)
         until(lambda: self._reloads() > before, "the API server reads its issuers again", PATIENCE_SECONDS, pause=0.5)
