@@ -5,7 +5,7 @@ Sources: Kubernetes, "Pod Security Admission", "Resource Quotas", "Limit Ranges"
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -26,8 +26,7 @@ def namespace_objects(place: Place) -> Mapping[str, Mapping[str, Any]]:
         "refusal": refusal(place),
         "quota": _quota(place),
         "sizes": _sizes(place),
-        "admission": _admission(place),
-        "admission-binding": _binding(place),
+        **_admission(place),
     }
 
 
@@ -57,39 +56,48 @@ def _sizes(place: Place) -> dict[str, Any]:
     return _object("v1", "LimitRange", place, "containers", {"limits": limits})
 
 
-def _admission(place: Place) -> dict[str, Any]:
-    """Only images of the stack's registry, by their digest, and no address on the internet unless that is wanted."""
-    rules = [
-        {
-            "apiGroups": [""],
-            "apiVersions": ["v1"],
-            "resources": ["pods", "pods/ephemeralcontainers", "services"],
-            "operations": ["CREATE", "UPDATE"],
-        }
-    ]
-    validations: list[dict[str, Any]] = [
-        {
-            "expression": _with(place.image.server, _only_images_of),
-            "message": "images: expected only those of the stack's registry, each by its digest",
-        }
-    ]
-    if not place.frontend.public:
-        validations.append(
-            {
-                "expression": (
-                    "object.kind != 'Service' || object.spec.type != 'LoadBalancer' || "
-                    f"(has(object.metadata.annotations) && '{_INTERNAL}' in object.metadata.annotations"
-                    f" && object.metadata.annotations['{_INTERNAL}'] == 'true')"
-                ),
-                "message": f"load balancer: expected the annotation {_INTERNAL} with the value true",
-            }
+def _admission(place: Place) -> dict[str, dict[str, Any]]:
+    """Only images of the stack's registry, by their digest, and no address on the internet unless that is wanted.
+
+    One policy for each kind of object: the API server checks an expression against every kind that it is for.
+    """
+    found = {
+        "images": (
+            ["pods", "pods/ephemeralcontainers"],
+            _with(place.image.server, _only_images_of),
+            "images: expected only those of the stack's registry, each by its digest",
         )
-    spec = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules}, "validations": validations}
+    }
+    if not place.frontend.public:
+        found["addresses"] = (
+            ["services"],
+            "object.spec.type != 'LoadBalancer' || (has(object.metadata.annotations) && "
+            f"'{_INTERNAL}' in object.metadata.annotations && object.metadata.annotations['{_INTERNAL}'] == 'true')",
+            f"load balancer: expected the annotation {_INTERNAL} with the value true",
+        )
+    made: dict[str, dict[str, Any]] = {}
+    for key, (resources, expression, message) in found.items():
+        made[key] = _policy(place, key, resources, {"expression": expression, "message": message})
+        made[f"{key}-binding"] = _binding(place, key)
+    return made
+
+
+def _policy(place: Place, key: str, resources: Sequence[str], validation: Mapping[str, Any]) -> dict[str, Any]:
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "resources": list(resources),
+        "operations": ["CREATE", "UPDATE"],
+    }
     return {
         "apiVersion": _ADMISSION,
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": _policy_name(place)},
-        "spec": spec,
+        "metadata": {"name": _policy_name(place, key)},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [dict(validation)],
+        },
     }
 
 
@@ -101,18 +109,18 @@ def _only_images_of(server: str) -> str:
         f"(!has(object.spec.{field}) || object.spec.{field}.all(c, {image}))"
         for field in ("initContainers", "ephemeralContainers")
     ]
-    return f"object.kind != 'Pod' || ({' && '.join(lists)})"
+    return " && ".join(lists)
 
 
-def _binding(place: Place) -> dict[str, Any]:
+def _binding(place: Place, key: str) -> dict[str, Any]:
     """The policy is the cluster's; this is where it holds."""
     here = {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}}
     return {
         "apiVersion": _ADMISSION,
         "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": _policy_name(place)},
+        "metadata": {"name": _policy_name(place, key)},
         "spec": {
-            "policyName": _policy_name(place),
+            "policyName": _policy_name(place, key),
             "validationActions": ["Deny"],
             "matchResources": {"namespaceSelector": here},
         },
@@ -124,8 +132,9 @@ def _with(value: pulumi.Input[str], make: Callable[[str], str]) -> pulumi.Input[
     return make(value) if isinstance(value, str) else pulumi.Output.concat(value).apply(make)
 
 
-def _policy_name(place: Place) -> str:
-    return f"{place.namespace}-admission"
+def _policy_name(place: Place, key: str) -> str:
+    """The policies are the cluster's, so the namespace is in their names."""
+    return f"{place.namespace}-{key}"
 
 
 def _object(version: str, kind: str, place: Place, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -208,7 +208,12 @@ def test_a_cluster_gets_the_objects_as_they_are_rendered() -> None:
             assert graph.inputs(f"{start}-{key}") == found
     assert graph.type("tracking-pods") == "kubernetes:apps/v1:Deployment"
     assert graph.type("compute-namespace") == "kubernetes:core/v1:Namespace"
-    assert {"tracking-budget", "nightly-run", "compute-admission-binding"} <= graph.dependencies("tracking-pods")
+    assert {
+        "tracking-budget",
+        "nightly-run",
+        "compute-images-binding",
+        "compute-addresses-binding",
+    } <= graph.dependencies("tracking-pods")
     # The scaler chooses between its bounds; nothing else of what is there is ignored.
     ignored = {name: graph.options(name).ignore_changes for name in graph.names}
     assert {name: given for name, given in ignored.items() if given} == {"tracking-pods": ("spec.replicas",)}

@@ -19,6 +19,7 @@ from tests.components.compute.aks.places import place
 from tests.components.compute.container_apps.specs import DIGEST, IMAGE, service
 from tests.support.engine import Program
 from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.waiting import until
 
 # On a quiet machine a life takes a minute.
 pytestmark = pytest.mark.timeout(1200)
@@ -76,7 +77,9 @@ def test_a_life(kubernetes: ControlPlane, program: Program) -> None:
     assert program.preview("--expect-no-changes").code == 0
     # What the scaler has chosen between its bounds is no drift.
     kubernetes.kubectl("scale", "deployment/tracking", "-n", namespace, "--replicas=3")
-    assert program.preview("--refresh", "--expect-no-changes").code == 0
+    # Before that it is a roll-out that Pulumi would wait for.
+    kubernetes.kubectl("rollout", "status", "deployment/tracking", "-n", namespace)
+    done(program.preview("--refresh", "--expect-no-changes"))
     # One setting changes what it is a setting of, and nothing else.
     program.configure(cpu="0.25")
     assert changes(program) == {"compute-quota": "update", "tracking-pods": "update"}
@@ -165,6 +168,13 @@ SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "
 def test_a_pod_that_breaks_a_rule_is_refused(kubernetes: ControlPlane, closed: str, changes: Any, says: str) -> None:
     with pytest.raises(AssertionError, match=says):
         kubernetes.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod(closed, **changes)))
+
+
+def test_the_api_server_knows_every_field_of_the_policies(kubernetes: ControlPlane, closed: str) -> None:
+    for key in ("images", "addresses"):
+        policy = ("validatingadmissionpolicy", f"{closed}-{key}")
+        until(lambda: "typeChecking" in kubernetes.get(*policy).get("status", {}), f"{key} is checked")  # noqa: B023
+        assert kubernetes.get(*policy)["status"]["typeChecking"] == {}
 
 
 def test_the_pod_as_it_is_rendered_is_admitted(kubernetes: ControlPlane, closed: str) -> None:
