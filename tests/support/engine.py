@@ -92,30 +92,38 @@ def copied(source: Path, folder: Path) -> Path:
 
 def kill_up(command: Sequence[str], folder: Path, environment: Mapping[str, str], when: Callable[[], bool]) -> None:
     """Run the engine until `when` holds, then kill it and all that it has started."""
+    kill(["pulumi", *command, "--non-interactive"], folder, environment, when)
+
+
+def kill(command: Sequence[str], folder: Path, environment: Mapping[str, str], when: Callable[[], bool]) -> None:
+    """Run a command until `when` holds, then kill it and all that it has started."""
     child = subprocess.Popen(
-        ["pulumi", *command, "--non-interactive"],
+        command,
         cwd=folder,
         env=dict(environment),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    engine = psutil.Process(child.pid)
+    first = psutil.Process(child.pid)
     try:
 
         def comes() -> bool:
-            assert child.poll() is None, "the engine ended before it could be killed"
+            assert child.poll() is None, "the command ended before it could be killed"
             return when()
 
-        until(comes, "what the engine is to be killed in", PATIENCE_SECONDS)
+        until(comes, "what the command is to be killed in", PATIENCE_SECONDS)
     finally:
-        # The engine first: it must not see its plugins die. They are in process groups of their own.
+        # None of them may see another one die: the engine, or who called it, would end in good order. Plugins are in
+        # process groups of their own.
         started: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
-            engine.suspend()
-            started = engine.children(recursive=True)
-        child.kill()
-        for process in started:
+            first.suspend()
+            started = first.children(recursive=True)
+        for process in [first, *started]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        for process in [first, *started]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         child.wait()

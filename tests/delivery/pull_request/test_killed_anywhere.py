@@ -98,7 +98,7 @@ def _variables(client: Any) -> dict[str, str]:
 
 
 def _as_found(stored: Stored, *, issues: bool) -> None:
-    """What the repository has before: a person's comment, and the issue of a stack that is fixed meanwhile."""
+    """What the repository has before: a person's comment, and the issue of a stack that no longer drifts."""
     if issues:
         stored.add_issue("Drift in dev", f"{drift_issue.marker('dev')}\nFirst seen", [drift_issue.LABEL])
     else:
