@@ -51,7 +51,8 @@ class Looking:
         self.output = folder / name
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.kubernetes"],
+                # In the background of a shell SIGINT is ignored, and it ends by it all the same.
+                ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "tests.support.kubernetes"],
                 cwd=REPOSITORY,
                 env={**os.environ, "TMPDIR": str(folder)},
                 stdout=output,

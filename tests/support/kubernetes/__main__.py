@@ -12,18 +12,20 @@ from tools.kubernetes import programs
 
 def main() -> None:
     """Start it, print how to reach it, and end it with this process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it otherwise
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     for line in clean_leftovers():
         print(line, file=sys.stderr)
     with control_plane(programs.cached()) as plane:
         print(
-            f"Kubernetes {programs.version()} with six nodes of kwok in three zones: pods run by saying so.\n"
+            f"Kubernetes {programs.version()} with six nodes in three zones. Nodes and pods are simulated by kwok.\n"
             f"In another shell:\n\n"
             f"export KUBECONFIG={plane.kubeconfig()}\n"
             f"export PATH={plane.programs.kubectl.parent}:$PATH\n"
             f"kubectl get nodes --label-columns topology.kubernetes.io/zone\n\n"
-            f"Ctrl-C ends every process and removes {plane.folder}. After a kill -9 the next start does.",
+            f"Ctrl-C ends every process and removes {plane.folder}.\n"
+            f"If this process is killed with -9, the next start does both.",
             flush=True,
         )
         while plane.alive():
