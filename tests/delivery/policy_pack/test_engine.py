@@ -25,6 +25,7 @@ from tests.support.engine import Program, served
 
 PACK = REPOSITORY / "delivery" / "policy_pack"
 OPTION = ("--policy-pack", str(PACK / "__main__.py"))
+AS_DOCUMENTED = ("--policy-pack", "delivery/policy_pack/__main__.py")
 # A program of somebody else's, which no rule of the product's own program looks at.
 SOURCE = """
 from pulumi_azure_native import resources, storage
@@ -67,13 +68,16 @@ def test_a_stack_of_the_product_passes(azure: Azure, tmp_path: Path) -> None:
     server, port = serve(azure)
     management = ManagementApi(azure)
     try:
-        result = Product(tmp_path, "dev", port, management.url).preview(*OPTION)
+        result = Product(tmp_path, "dev", port, management.url).preview(*AS_DOCUMENTED)
     finally:
         server.stop(None)
         management.close()
     assert result.code == 0, result.text
     assert "mlflow-platform@v1.0.0" in result.text
     assert "mandatory" not in result.text
+    assert (
+        " ".join(("pulumi preview", *AS_DOCUMENTED, "-s prod")) in (REPOSITORY / "docs" / "guardrails.md").read_text()
+    )
 
 
 @pytest.fixture
