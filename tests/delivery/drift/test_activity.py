@@ -227,10 +227,10 @@ def test_each_form_names_the_change() -> None:
     arm, asked = answering({"value": [event()]})
     found = with_callers(drifted("/subscriptions/0/resourceGroups/rg"), arm, NOW)
     assert "   last changed: jane@example.com, 2026-11-28 10:00 UTC, Microsoft.Storage/storageAccounts/write" in text(
-        found, {}
+        found, ways_out(found, {})
     )
     assert "| 1 | `jane@example.com`, 2026-11-28 10:00 UTC, `Microsoft.Storage/storageAccounts/write` |" in issue(
-        found, {}
+        found, ways_out(found, {})
     )
     assert document(found, ways_out(found, {}))["lines"][0]["lastChange"] == {
         "caller": "jane@example.com",

@@ -195,26 +195,27 @@ def test_a_variable_named_after_a_secret_is_refused(name: str, refused: bool) ->
 
 LEGAL: Mapping[str, Mapping[str, Any]] = {
     "as it is": {},
-    "without protection": {"protect": "false"},
-    "the internet for services": {"network": {"internetOutbound": True}},
-    "clients at the account": {"storage": {"clientsReachBlob": True}},
-    "ranges of clients": {"network": {"clientRanges": ["10.0.0.0/8", "192.168.0.0/16"]}},
-    "no outbound address": {"network": {"fixedOutboundAddress": False}},
-    "one zone": {
+    "for clients": {
+        "storage": {"clientsReachBlob": True},
+        "network": {"clientRanges": ["10.0.0.0/8", "192.168.0.0/16"], "fixedOutboundAddress": False},
+        "github": {"repository": "example/mlflow-platform"},
+    },
+    "in one zone, without protection, with the internet for services": {
+        "protect": "false",
+        "network": {"internetOutbound": True},
         "zoneRedundant": "false",
         "database": {"highAvailability": "none"},
         "storage": {"redundancy": "local"},
     },
-    "a bootstrap stack's": {"bootstrappedBy": "bootstrap", "github": {}},
-    "no services yet": {"image": {"digest": "none"}},
-    "workflows": {"github": {"repository": "example/mlflow-platform"}},
+    "a bootstrap stack's, no services yet": {
+        "bootstrappedBy": "bootstrap",
+        "github": {},
+        "image": {"digest": "none"},
+    },
 }
-
-
-_NOT_IN_PROD = ("one zone", "the internet for services", "without protection")  # rules over settings refuse these
-_ALLOWED = [
-    (stack, legal) for stack in STACKS for legal in sorted(LEGAL) if stack != "prod" or legal not in _NOT_IN_PROD
-]
+# The rules over settings refuse it there.
+_NOT_IN_PROD = "in one zone, without protection, with the internet for services"
+_ALLOWED = [(stack, legal) for stack in STACKS for legal in sorted(LEGAL) if (stack, legal) != ("prod", _NOT_IN_PROD)]
 
 
 @pytest.mark.parametrize(("stack", "legal"), _ALLOWED)
