@@ -93,11 +93,12 @@ def test_in_a_preview_the_name_waits_for_a_principal_that_does_not_exist_yet() -
 
 def test_a_definition_id_takes_a_subscription_that_is_an_output() -> None:
     ids: list[str] = []
-    subscription = pulumi.Output.from_input("s")
-    record(
-        lambda: pulumi.Output.from_input(role_definition_id(subscription, AzureRole.ACR_PULL)).apply(ids.append),
-        preview=False,
-    )
+
+    def program() -> None:
+        definition = role_definition_id(pulumi.Output.from_input("s"), AzureRole.ACR_PULL)
+        pulumi.Output.from_input(definition).apply(ids.append)
+
+    record(program, preview=False)
     assert ids == [f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{AzureRole.ACR_PULL.value}"]
 
 
