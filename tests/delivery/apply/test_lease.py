@@ -24,7 +24,7 @@ from delivery.apply.lease import container, leased
 from delivery.outcome import CommandError, ExitCode
 from delivery.pulumi.installation import REPOSITORY
 from delivery.pulumi.lock import StackBusyError
-from tests.support.plane import PREPARE, Plane
+from tests.support.plane import ARTIFACTS, Plane
 from tests.support.waiting import until
 
 BACKEND = "azblob://dev"
@@ -33,13 +33,13 @@ AT_ONCE = 8
 
 @pytest.fixture(scope="module")
 def blobs(shared_plane: Plane, azurite: Path) -> Iterator[dict[str, Any]]:
-    """What `leased` needs beside the project's own Azurite, with a container for the state of `dev`."""
+    """What `leased` needs beside Azurite and an identity that writes blobs, with a container for the state of `dev`."""
     shared_plane.start_azure()
     shared_plane.start_azurite(azurite)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in shared_plane.environment(PREPARE).items():
+        for name, value in shared_plane.environment(ARTIFACTS).items():
             patch.setenv(name, value)
-        credential = ManagedIdentityCredential(client_id=PREPARE.client_id)
+        credential = ManagedIdentityCredential(client_id=ARTIFACTS.client_id)
         ensure_container(container_url(shared_plane.blob_port, "dev"), credential)
         variables = {
             "AZURE_STORAGE_ACCOUNT": ACCOUNT,
