@@ -15,7 +15,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from components.emulators import azurite as program
 from components.emulators.blobs import container_exists, ensure_container
-from tests.support.plane import PREPARE, Plane
+from tests.support.plane import ARTIFACTS, Plane
 
 WELL_KNOWN_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
@@ -24,14 +24,14 @@ WELL_KNOWN_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq
 def running(plane: Plane, azurite: Path, monkeypatch: pytest.MonkeyPatch) -> Plane:
     plane.start_azure()
     plane.start_azurite(azurite)
-    for name, value in plane.environment(PREPARE).items():
+    for name, value in plane.environment(ARTIFACTS).items():
         monkeypatch.setenv(name, value)
     return plane
 
 
 @contextlib.contextmanager
 def _container(plane: Plane, name: str = "artifacts") -> Iterator[ContainerClient]:
-    credential = ManagedIdentityCredential(client_id=PREPARE.client_id)
+    credential = ManagedIdentityCredential(client_id=ARTIFACTS.client_id)
     url = program.container_url(plane.blob_port, name)
     ensure_container(url, credential)
     with ContainerClient.from_container_url(url, credential=credential, retry_total=0) as client:
@@ -47,7 +47,7 @@ def test_blobs_are_written_and_read_with_a_token(running: Plane) -> None:
 
 
 def test_a_container_is_made_once(running: Plane) -> None:
-    credential = ManagedIdentityCredential(client_id=PREPARE.client_id)
+    credential = ManagedIdentityCredential(client_id=ARTIFACTS.client_id)
     url = program.container_url(running.blob_port, "made")
     assert not container_exists(url, credential)
     ensure_container(url, credential, running.ca)
@@ -57,7 +57,7 @@ def test_a_container_is_made_once(running: Plane) -> None:
 
 @pytest.mark.parametrize("audience", ["https://vault.azure.net", "https://management.azure.com"])
 def test_a_token_for_another_audience_is_refused(running: Plane, audience: str) -> None:
-    credential = ManagedIdentityCredential(client_id=PREPARE.client_id)
+    credential = ManagedIdentityCredential(client_id=ARTIFACTS.client_id)
     url = program.container_url(running.blob_port, "refused")
     with (
         ContainerClient.from_container_url(url, credential=credential, audience=audience, retry_total=0) as client,
@@ -76,7 +76,7 @@ def test_neither_the_well_known_key_nor_nobody_is_let_in(running: Plane) -> None
         ):
             list(client.list_containers())
         assert caught.value.status_code in (400, 401, 403)
-    with BlobServiceClient(account, ManagedIdentityCredential(client_id=PREPARE.client_id)) as client:
+    with BlobServiceClient(account, ManagedIdentityCredential(client_id=ARTIFACTS.client_id)) as client:
         assert list(client.list_containers()) == []
 
 
@@ -140,7 +140,7 @@ def test_without_the_ca_it_is_not_trusted(running: Plane, monkeypatch: pytest.Mo
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(AzureError, match="CERTIFICATE_VERIFY_FAILED"):
         container_exists(
-            program.container_url(running.blob_port, "any"), ManagedIdentityCredential(client_id=PREPARE.client_id)
+            program.container_url(running.blob_port, "any"), ManagedIdentityCredential(client_id=ARTIFACTS.client_id)
         )
 
 
