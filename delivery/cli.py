@@ -56,7 +56,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "recover": ("delivery.recover.command:recover", "Bring a stack back whose `pulumi up` was killed."),
     "schema": ("delivery.schema.command:schema", "Show what a change of MLflow's version does to the databases."),
-    "image": ("delivery.image.command:app", "Build the image, compare two builds, push one, or run a role from it."),
+    "image": (
+        "delivery.image.command:app",
+        "Build the image, compare two builds, push one to a registry, or run a role from it.",
+    ),
     "manifests": (
         "delivery.kubernetes.command:manifests",
         "Write the objects that a stack would be in a Kubernetes cluster, as YAML.",

@@ -177,7 +177,7 @@ def test_a_landing_ends_with_the_times_of_its_parts_and_names_what_outgrew_its_b
     code, lines = land(landing)
     assert code == 0, lines
     assert "3 passed" in lines
-    parts = lines[lines.index("== parts") + 1 :]
+    parts = [line for line in lines[lines.index("== parts") + 1 :] if not line.startswith("LEFT OUT: kubernetes")]
     assert [line.split("  ")[-1] for line in parts if "WARNING" not in line] == [
         "browser",
         "toolchain",
@@ -192,7 +192,8 @@ def test_a_landing_ends_with_the_times_of_its_parts_and_names_what_outgrew_its_b
 def test_a_part_without_a_budget_is_named(landing: Path) -> None:
     (landing / ".ci" / "budgets").write_text("5 browser\n5 toolchain\n9 lint and types\n")
     code, lines = land(landing)
-    assert (code, lines[-1]) == (0, "WARNING: tests: got no budget; expected a line `SECONDS tests` in .ci/budgets")
+    assert code == 0, lines
+    assert "WARNING: tests: got no budget; expected a line `SECONDS tests` in .ci/budgets" in lines
 
 
 def test_a_landing_that_fails_names_the_part_in_its_last_line(landing: Path) -> None:
