@@ -135,7 +135,7 @@ def comparing(stack: RunningStack, folder: Path) -> Iterator[Callable[[Request],
 
         def compare(request: Request) -> Answer:
             begin = log.stat().st_size
-            answer = ask(url, request)
+            answer = ask(url, request.unpacked)
             if not answer.failed:
                 return answer
             with log.open("rb") as written:

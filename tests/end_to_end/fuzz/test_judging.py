@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+from dataclasses import replace
+
 import pytest
 
 from tests.end_to_end.fuzz.asking import Answer, Request
@@ -90,6 +93,14 @@ def test_only_what_fails_here_twice_and_there_never_is_a_finding(
     found = run.findings
     assert tuple(name for name in ("ours", "stocks", "once") if getattr(found, name)) == kept
     assert found.requests == 1
+
+
+def test_stock_mlflow_is_asked_what_the_platform_hands_to_mlflow() -> None:
+    packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    request = Request(operation="o", method="POST", target="/", headers=packed, body=gzip.compress(b"[]"))
+    assert (request.unpacked.body, request.unpacked.headers) == (b"[]", {"Content-Type": "application/json"})
+    damaged = replace(request, body=gzip.compress(b"[]")[:-4])
+    assert damaged.unpacked is damaged
 
 
 def test_every_route_that_mlflow_declares_is_asked() -> None:
