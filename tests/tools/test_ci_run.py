@@ -11,8 +11,7 @@ import pytest
 
 from tests.tools.conftest import CHECKOUT, stub
 
-_CHECK = "import sys\nassert sys.argv[1:] == ['--check']\nsys.exit({code})\n"
-LEFT_OUT = "LEFT OUT: kubernetes: its programs are not in the cache"
+ASKED = "CI_KUBERNETES"
 
 
 @pytest.fixture
@@ -25,40 +24,33 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / ".ci" / "run"
 
 
-def output(run: Path, *, built: bool, code: int = 0, **environment: str) -> str:
-    folder = run.parents[1]
-    (folder / "tools" / "kubernetes").mkdir(exist_ok=True)
-    (folder / "tools" / "kubernetes" / "programs.py").write_text(_CHECK.format(code=int(not built)))
-    inherited = {name: value for name, value in os.environ.items() if name != "CI_BUILD_KUBERNETES"}
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+def output(run: Path, *, code: int = 0, **environment: str) -> str:
+    inherited = {name: value for name, value in os.environ.items() if name != ASKED}
+    path = f"{run.parents[1] / 'bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run([run], env={**inherited, **environment, "PATH": path}, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     return done.stdout
 
 
-def test_the_tests_on_kubernetes_run_where_it_is_built(run: Path) -> None:
-    said = output(run, built=True)
+def test_the_tests_on_kubernetes_are_left_out_in_the_last_line(run: Path) -> None:
+    said = output(run)
     assert "made test\n" in said
-    assert "made test-aks\n" in said
-    assert LEFT_OUT not in said
-
-
-def test_they_are_left_out_in_the_last_line_where_it_is_not_built(run: Path) -> None:
-    said = output(run, built=False)
     assert "made test-aks" not in said
-    assert said.splitlines()[-1].startswith(LEFT_OUT)
+    assert said.splitlines()[-1].startswith("LEFT OUT: kubernetes: ")
 
 
-def test_they_are_built_and_run_where_the_variable_asks_for_it(run: Path) -> None:
-    assert "made test-aks\n" in output(run, built=False, CI_BUILD_KUBERNETES="1")
+def test_they_run_where_the_variable_asks_for_them(run: Path) -> None:
+    said = output(run, CI_KUBERNETES="1")
+    assert "made test-aks\n" in said
+    assert "LEFT OUT" not in said
 
 
 def test_a_part_that_fails_ends_the_run_and_is_named_last(run: Path) -> None:
     (run.parents[1] / "broken").touch()
-    said = output(run, built=True, code=1)
+    said = output(run, code=1)
     assert said.splitlines()[-1].startswith("FAILED: lint and types, after ")
     assert "made test" not in said
 
 
 def test_every_part_has_a_budget(run: Path) -> None:
-    assert "WARNING" not in output(run, built=True)
+    assert "WARNING" not in output(run, CI_KUBERNETES="1")
