@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,16 +56,19 @@ def ended(folder: Path, variables: dict[str, str], stored: Stored, killed_at: st
         os._exit(code)
 
     process = multiprocessing.get_context("fork").Process(target=run)
+    gone = threading.Event()
     stored.calls.clear()
 
     def watch(when: str) -> None:
         if killed_at == f"{len(stored.calls)} {when}" and process.pid:
             os.kill(process.pid, signal.SIGKILL)
-            process.join(PATIENCE_SECONDS)
+            # One thread alone may wait for the process itself: the system tells its end once.
+            gone.wait(PATIENCE_SECONDS)
 
     stored.watch = watch
     process.start()
     process.join(PATIENCE_SECONDS)
+    gone.set()
     return process.exitcode
 
 
