@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_azure_native import containerservice as aks
@@ -298,28 +299,35 @@ def _network(args: AksClusterArgs) -> aks.ContainerServiceNetworkProfileArgs:
     )
 
 
+def _nodes(pool: NodePool, args: AksClusterArgs) -> dict[str, Any]:
+    """What every pool is made of, the system's and those of workloads, as the arguments of either."""
+    return {
+        "type": aks.AgentPoolType.VIRTUAL_MACHINE_SCALE_SETS,
+        "vm_size": pool.vm_size,
+        "availability_zones": list(pool.zones) or None,
+        "count": pool.minimum,
+        "min_count": pool.minimum,
+        "max_count": pool.maximum,
+        "enable_auto_scaling": True,
+        "os_type": aks.OSType.LINUX,
+        "os_sku": aks.OSSKU.UBUNTU,
+        "os_disk_type": aks.OSDiskType.EPHEMERAL,
+        "os_disk_size_gb": pool.os_disk_gib,
+        "enable_encryption_at_host": True,
+        "security_profile": _locked_down(),
+        "upgrade_settings": _upgrades(),
+        "vnet_subnet_id": args.node_subnet_id,
+        "tags": args.tags,
+    }
+
+
 def _system_pool(args: AksClusterArgs) -> aks.ManagedClusterAgentPoolProfileArgs:
     pool = args.system
     return aks.ManagedClusterAgentPoolProfileArgs(
         name=pool.name,
         mode=aks.AgentPoolMode.SYSTEM,
-        type=aks.AgentPoolType.VIRTUAL_MACHINE_SCALE_SETS,
-        vm_size=pool.vm_size,
-        availability_zones=list(pool.zones) or None,
-        count=pool.minimum,
-        min_count=pool.minimum,
-        max_count=pool.maximum,
-        enable_auto_scaling=True,
-        os_type=aks.OSType.LINUX,
-        os_sku=aks.OSSKU.UBUNTU,
-        os_disk_type=aks.OSDiskType.EPHEMERAL,
-        os_disk_size_gb=pool.os_disk_gib,
-        enable_encryption_at_host=True,
         node_taints=["CriticalAddonsOnly=true:NoSchedule"] if args.workloads else None,
-        security_profile=_locked_down(),
-        upgrade_settings=_upgrades(),
-        vnet_subnet_id=args.node_subnet_id,
-        tags=args.tags,
+        **_nodes(pool, args),
     )
 
 
@@ -333,22 +341,7 @@ def _workload_pool(
         resource_name_=cluster.name,
         resource_group_name=args.resource_group_name,
         mode=aks.AgentPoolMode.USER,
-        type=aks.AgentPoolType.VIRTUAL_MACHINE_SCALE_SETS,
-        vm_size=pool.vm_size,
-        availability_zones=list(pool.zones) or None,
-        count=pool.minimum,
-        min_count=pool.minimum,
-        max_count=pool.maximum,
-        enable_auto_scaling=True,
-        os_type=aks.OSType.LINUX,
-        os_sku=aks.OSSKU.UBUNTU,
-        os_disk_type=aks.OSDiskType.EPHEMERAL,
-        os_disk_size_gb=pool.os_disk_gib,
-        enable_encryption_at_host=True,
-        security_profile=_locked_down(),
-        upgrade_settings=_upgrades(),
-        vnet_subnet_id=args.node_subnet_id,
-        tags=args.tags,
+        **_nodes(pool, args),
         opts=pulumi.ResourceOptions(
             parent=parent,
             # The autoscaler's, between minimum and maximum.
