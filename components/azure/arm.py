@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import time
 import urllib.parse
@@ -138,6 +139,8 @@ def _credential() -> TokenCredential:
     # Imported here: a program that only previews does not need it.
     from azure.identity import DefaultAzureCredential
 
+    # It writes every way to sign in that it has tried, and its error names them again.
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
     return DefaultAzureCredential()
 
 

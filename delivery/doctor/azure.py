@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,8 +92,6 @@ def signed_in(
     token: Callable[[str], str] = default_token,
 ) -> Azure | Missing:
     """Ask Azure, or return why nobody could."""
-    # It writes every way to sign in that it has tried.
-    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
     try:
         address = endpoint(environ)
         signed = token(token_scope(address))

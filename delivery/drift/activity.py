@@ -6,7 +6,6 @@ Source: REST reference, "Activity Logs - List".
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -39,8 +38,6 @@ def with_callers(drift: Drift, arm: Arm | None = None, now: datetime | None = No
     if not drift.lines:
         return drift
     until = now or datetime.now(UTC)
-    # It writes every way to sign in that it has tried; the reason for none is said once.
-    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
     try:
         client = arm or Arm(api_version=API_VERSION, patience=_PATIENCE_SECONDS)
         asked = [replace(line, last=_last(client, line, until)) for line in drift.lines[:MOST_LINES]]

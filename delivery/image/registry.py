@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 import re
 import subprocess
@@ -198,8 +197,6 @@ def _registry_token(host: str, address: str, token: Token) -> str:
 def _identity(scope: str) -> str:
     from components.azure.arm import ArmError, default_token
 
-    # It writes every way to sign in that it has tried.
-    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
     try:
         return default_token(scope)
     except ArmError as error:

@@ -6,7 +6,6 @@ A fact that this machine cannot know is Unknown, with the reason: it stops the p
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import sys
@@ -141,8 +140,6 @@ def _alerts(engine: Engine, since: datetime) -> Sequence[str] | Unknown:
     subscription, group = states.subscription(state, engine.environment), outputs.get("resource_group")
     if not (subscription and group):
         return Unknown("the stack's state names no subscription and no resource group")
-    # It writes every way to sign in that it has tried.
-    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
     try:
         arm = Arm(api_version=alerts.API_VERSION, patience=alerts.PATIENCE_SECONDS)
         return alerts.fired(arm, subscription, str(group), since, datetime.now(UTC))
