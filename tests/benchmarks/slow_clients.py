@@ -3,6 +3,9 @@
 `python -m tests.benchmarks.slow_clients` brings a stack of its own up, runs the smoke program alone, then beside slow
 readers of one artifact of 40 MiB and slow writers, all through the gateway, and prints the seconds of each step. Exit
 code 1 if the smoke program fails.
+
+A reader is fast until the buffers between it and the service are full: several MiB, of the gateway's system. The smoke
+program starts after that, and the seconds until then are printed too.
 """
 
 from __future__ import annotations
@@ -23,11 +26,13 @@ from urllib.parse import urlsplit
 from delivery.local.configuration import REPOSITORY
 from tests.support.command_line import mlflow_platform
 from tests.support.local_stack import RunningStack
-from tests.support.slow_clients import connection, trickling
+from tests.support.slow_clients import connection, trickling, unsent
 
 _MIB = 1 << 20
 _LARGE = "/api/2.0/mlflow-artifacts/artifacts/slow/large.bin"
 _BEGIN_SECONDS = 0.02
+_SETTLED_SECONDS = 3
+_SETTLE_SECONDS = 300
 
 
 @contextlib.contextmanager
@@ -43,7 +48,19 @@ def slow_clients(url: str, readers: int, writers: int) -> Iterator[None]:
             connections.append(opened.enter_context(connection(port, request)))
             time.sleep(_BEGIN_SECONDS)
         with trickling(connections[:readers], connections[readers:]):
+            print(f"{settled(port):.0f} s until the buffers were full")
             yield
+
+
+def settled(port: int) -> float:
+    """Wait until what is held for the clients at a port grows no more, and return the seconds that it took."""
+    begun, held = time.monotonic(), -1
+    while (now := sum(unsent(port))) > held + _MIB:
+        if time.monotonic() - begun > _SETTLE_SECONDS:
+            raise TimeoutError(f"{now // _MIB} MiB are held after {_SETTLE_SECONDS} s, and it still grows")
+        held = now
+        time.sleep(_SETTLED_SECONDS)
+    return time.monotonic() - begun
 
 
 def smoke(url: str) -> dict[str, Any]:
