@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,20 @@ class Arm:
         """Return the path of a URL at this endpoint, such as a Location's; None elsewhere, where no token may go."""
         start = self.endpoint.rstrip("/")
         return url.removeprefix(start) if url.startswith(f"{start}/") else None
+
+    def pages(self, path: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of a list, each as its body. Raises ArmError where it goes on elsewhere."""
+        following: str | None = path
+        while following is not None:
+            body = self.get(following).body
+            yield body
+            link = str(body.get("nextLink") or "")
+            following = self.relative(link) if link else None
+            if link and following is None:
+                raise ArmError(
+                    f"{_named('GET', path)}: the list goes on at {link.partition('?')[0]!r}, which is not at "
+                    f"{self.endpoint}; no token goes there."
+                )
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         # Imported here: a program that only previews makes no call.

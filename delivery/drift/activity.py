@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -68,18 +69,13 @@ def _events(arm: Arm, identifier: str, until: datetime) -> Iterator[Mapping[str,
         f"eventTimestamp ge '{_time(since)}' and eventTimestamp le '{_time(until)}' and resourceUri eq '{identifier}'"
     )
     subscription = identifier.split("/")[2]
-    page = (
+    path = (
         f"/subscriptions/{subscription}/providers/Microsoft.Insights/eventtypes/management/values"
         f"?api-version={API_VERSION}&$filter={quote(asked)}"
     )
-    for _ in range(MOST_PAGES):
-        body = arm.get(page).body
-        listed = body.get("value")
+    for page in islice(arm.pages(path), MOST_PAGES):
+        listed = page.get("value")
         yield from (event for event in (listed if isinstance(listed, list) else ()) if isinstance(event, Mapping))
-        following = arm.relative(str(body.get("nextLink") or ""))
-        if following is None:
-            return
-        page = following
 
 
 def _change(event: Mapping[str, Any]) -> LastChange | None:

@@ -32,17 +32,15 @@ def fired(arm: Arm, subscription: str, group: str, since: datetime, now: datetim
         "pageCount": str(_PAGE),
     }
     scope = f"/subscriptions/{subscription}/resourceGroups/{group}"
-    path: str | None = f"{scope}/providers/Microsoft.AlertsManagement/alerts?{urlencode(query)}"
     found: list[str] = []
-    for _ in range(_MOST_PAGES):
-        if path is None:
-            return found
-        body = arm.get(path).body
-        if not isinstance(body.get("value"), list):
+    pages = arm.pages(f"{scope}/providers/Microsoft.AlertsManagement/alerts?{urlencode(query)}")
+    for number, page in enumerate(pages):
+        if number == _MOST_PAGES:
+            raise ArmError(f"more than {len(found)} alerts fired; the list was not read to its end")
+        if not isinstance(page.get("value"), list):
             raise ArmError("the answer to the list of alerts has no `value`")
-        found += [_line(one) for one in body["value"]]
-        path = arm.relative(str(body["nextLink"])) if body.get("nextLink") else None
-    raise ArmError(f"more than {len(found)} alerts fired; the list was not read to its end")
+        found += [_line(one) for one in page["value"]]
+    return found
 
 
 def _line(alert: Any) -> str:

@@ -138,12 +138,7 @@ def _status(arm: Arm, wanted: Wanted, execution: str) -> str:
 
 
 def _executions(arm: Arm, wanted: Wanted) -> list[Mapping[str, Any]]:
-    answer = arm.get(f"{wanted.job_id}/executions")
-    found = list(answer.body.get("value", []))
-    while next_link := answer.body.get("nextLink"):
-        answer = arm.get(str(next_link).removeprefix(arm.endpoint.rstrip("/")))
-        found += answer.body.get("value", [])
-    return found
+    return [one for page in arm.pages(f"{wanted.job_id}/executions") for one in page.get("value", [])]
 
 
 def _runs(execution: Mapping[str, Any]) -> tuple[str, str]:

@@ -17,11 +17,17 @@ class Echo(ArmServer):
     """Answers every call, after its refusals, or hangs up on as many as `hangs_up`."""
 
     hangs_up = 0
+    following = ""
+    """The last page of a list ends with this link."""
 
     def answer(self, method: str, path: str) -> Answer | None:
         if self.hangs_up:
             self.hangs_up -= 1
             return None
+        if path == "/list":
+            return 200, {"value": [1], "nextLink": f"{self.url}/list/2?api-version=1"}, {}
+        if path == "/list/2":
+            return 200, {"value": [2], "nextLink": self.following}, {}
         return 200, {"method": method, "path": path}, {}
 
 
@@ -149,3 +155,16 @@ def test_each_attempt_is_signed_and_names_a_version(azure: Echo, clock: Clock) -
     azure.refusals = [("GET", 503, {})]
     client_of(azure, clock, token=token).get("/a")
     assert tokens == ["https://management.azure.com/.default"] * 2
+
+
+def test_the_pages_of_a_list_are_followed_to_its_end(azure: Echo, client: Arm) -> None:
+    assert [page["value"] for page in client.pages("/list")] == [[1], [2]]
+
+
+@pytest.mark.parametrize("address", ["https://elsewhere.example/3", ".elsewhere.example/3"])
+def test_a_page_elsewhere_gets_no_token(azure: Echo, client: Arm, address: str) -> None:
+    azure.following = f"{azure.url}{address}" if address.startswith(".") else address
+    pages = client.pages("/list")
+    assert [next(pages)["value"], next(pages)["value"]] == [[1], [2]]
+    with pytest.raises(ArmError, match=r"GET /list: the list goes on at '\S*elsewhere\.example/3', which is not at "):
+        next(pages)

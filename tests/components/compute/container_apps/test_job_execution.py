@@ -56,8 +56,12 @@ class FakeArm(ArmServer):
             if self.accepted_only:
                 return 202, {}, {"Location": f"{self.url}{JOB}/executions/{name}?api-version=1"}
             return 200, {"name": name, "id": f"{JOB}/executions/{name}"}, {}
-        if path == f"{JOB}/executions":
-            return 200, {"value": [self._body(name) for name in self.executions]}, {}
+        if path in (f"{JOB}/executions", f"{JOB}/older-executions"):
+            # One on the first page, the others on the second.
+            bodies = [self._body(name) for name in self.executions]
+            if path.endswith("older-executions"):
+                return 200, {"value": bodies[1:], "nextLink": ""}, {}
+            return 200, {"value": bodies[:1], "nextLink": f"{self.url}{JOB}/older-executions?api-version=1"}, {}
         name = path.rpartition("/")[2]
         if name not in self.executions:
             return NOT_FOUND
