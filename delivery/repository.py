@@ -195,20 +195,24 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def sign_in(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables by which git is signed in to a workflow's own server, with the token of the step.
+    """Return the variables by which git is signed in to a workflow's or pipeline's own server, with the step's token.
 
     So the token is in no file and on no command line (git-config, GIT_CONFIG_COUNT; GitHub Docs, "Authenticating as an
-    installation": the name that goes with a token).
+    installation": the name that goes with a token; Azure DevOps, "Run Git commands in a script": the bearer token).
     """
     server, token = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_TOKEN", "")
-    if not (server.startswith("https://") and token):
+    collection, pipeline = environ.get("SYSTEM_COLLECTIONURI", ""), environ.get("SYSTEM_ACCESSTOKEN", "")
+    if server.startswith("https://") and token:
+        signed = f"Basic {base64.b64encode(f'x-access-token:{token}'.encode()).decode()}"
+    elif collection.startswith("https://") and pipeline:
+        server, signed = collection.rstrip("/"), f"Bearer {pipeline}"
+    else:
         return {}
     count = int(environ.get("GIT_CONFIG_COUNT") or 0)
-    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     return {
         "GIT_CONFIG_COUNT": str(count + 1),
         f"GIT_CONFIG_KEY_{count}": f"http.{server}/.extraheader",
-        f"GIT_CONFIG_VALUE_{count}": f"Authorization: Basic {basic}",
+        f"GIT_CONFIG_VALUE_{count}": f"Authorization: {signed}",
     }
 
 

@@ -29,6 +29,10 @@ RUNNER = "ubuntu-24.04"
 OF_PULL_REQUEST = "${{ github.event.pull_request.base.sha }}"
 DEFAULT_BRANCH = "${{ github.event.repository.default_branch }}"
 FEWEST_BUILDS = 2
+BY_HAND = "github.event_name == 'workflow_dispatch'"
+OF_A_PERSON = ("--accepts", "--emergency", "--rollback", f"{PROGRAM} up")
+STARTS = {"opened", "reopened", "synchronize", "ready_for_review"}
+"""What a pull request is looked at for: a promotion by schedule is a draft until a person says that it is ready."""
 
 
 def faults(sources: Mapping[str, str]) -> list[str]:
@@ -51,6 +55,8 @@ def _of_file(name: str, source: str) -> Iterator[str]:
             yield f"{name}: an action without its SHA and version: {line.strip()}"
         if "uses:" in line and "@" in line and not re.search(r"uses: actions/(?!github-script)", line):
             yield f"{name}: an action that runs somebody else's code, or a script in YAML: {line.strip()}"
+    if "pull_request" in triggers and {*((triggers["pull_request"] or {}).get("types") or ())} != STARTS:
+        yield f"{name}: looks at a pull request too late, or never at one that was a draft"
     for key, job in document["jobs"].items():
         where = f"{name}: {key}"
         yield from (f"{where} {fault}" for fault in _of_job(job, document))
@@ -100,10 +106,22 @@ def _of_job(job: Mapping[str, Any], document: Mapping[Any, Any]) -> Iterator[str
     matrix = ((job.get("strategy") or {}).get("matrix") or {}).get("stack")
     if matrix is not None and set(matrix) != ON_AZURE:
         yield f"is for {', '.join(matrix)} and not for {', '.join(sorted(ON_AZURE))}"
+    if "schedule" in document[True] and job.get("if") != BY_HAND:
+        yield from _on_a_schedule(job, commands)
+    proposes = any(f"{PROGRAM} promote" in command and "--pull-request" in command for command in commands)
+    if proposes != ("pull-requests" in writes) and not of_pull_request:
+        yield "opens a pull request without the right to, or may without need"
     for command in commands:
         yield from _of_command(command)
     if any("attest" in str(step.get("uses")) for step in steps) and not any(" image push " in one for one in commands):
         yield "attests what it has not pushed"
+
+
+def _on_a_schedule(job: Mapping[str, Any], commands: list[str]) -> Iterator[str]:
+    if "inputs." in str(job):
+        yield "reads the fields of a form on a schedule, which has none"
+    if any(word in command for command in commands for word in OF_A_PERSON):
+        yield "decides on a schedule what a person decides"
 
 
 def _of_command(command: str) -> Iterator[str]:
@@ -202,6 +220,14 @@ MUTATIONS = [
     ("promote.yml", '"$FROM"', '"${{ inputs.from }}"', "into a shell"),
     ("promote.yml", "          persist-credentials: false\n", "", "token on disk"),
     ("promote.yml", "${{ github.token }}", "${{ secrets.APP_KEY }}", "uses a secret"),
+    ("promote.yml", f"    if: {BY_HAND}\n", "", "on a schedule, which has none"),
+    ("promote.yml", "--next --pull-request", "--next --accepts smoke", "what a person decides"),
+    ("promote.yml", "      pull-requests: write\n", "", "without the right to"),
+    ("promote.yml", "--next --pull-request", "--next", "without need"),
+    ("promote.yml", "--next", "--after", "the command line refuses"),
+    ("drift.yml", "mlflow-platform drift", "mlflow-platform up", "what a person decides"),
+    ("check.yml", ", ready_for_review", "", "never at one that was a draft"),
+    ("preview.yml", "synchronize, ", "", "too late"),
 ]
 
 

@@ -50,7 +50,7 @@ class GitHub:
     """What GitHub said. `environments` has those of the stack that there are, by name.
 
     `reviewed` is whether the main branch takes changes by pull requests alone, `token_writes` whether workflows that
-    name no rights may write.
+    name no rights may write, `token_proposes` whether a workflow may open a pull request.
     """
 
     repository: str
@@ -58,6 +58,7 @@ class GitHub:
     variables: Sequence[str] | Missing
     reviewed: bool | Missing
     token_writes: bool | Missing
+    token_proposes: bool | Missing
 
 
 def names(stack: str) -> tuple[str, str]:
@@ -71,12 +72,14 @@ def ask(repository: str, token: str, stack: str, api: str = API) -> GitHub:
     def get(path: str) -> Any:
         return _get(f"{api}/repos/{repository}{path}", token)
 
+    workflows = _had(lambda: _workflows(get))
     return GitHub(
         repository=repository,
         environments=_had(lambda: _environments(get, names(stack))),
         variables=_had(lambda: _variables(get, "/actions/variables")),
         reviewed=_had(lambda: _reviewed(get)),
-        token_writes=_had(lambda: get("/actions/permissions/workflow")["default_workflow_permissions"] != "read"),
+        token_writes=workflows if isinstance(workflows, Missing) else workflows[0],
+        token_proposes=workflows if isinstance(workflows, Missing) else workflows[1],
     )
 
 
@@ -128,6 +131,12 @@ def _reviewed(get: Get) -> bool:
     """By a ruleset, or by the older protection of branches, of which everybody sees only that there is one."""
     rules = {str(one.get("type")) for one in get(f"/rules/branches/{MAIN}")}
     return "pull_request" in rules or bool(get(f"/branches/{MAIN}").get("protected"))
+
+
+def _workflows(get: Get) -> tuple[bool, bool]:
+    """Whether the token of a workflow that names no rights writes, and whether one may open pull requests."""
+    answer = get("/actions/permissions/workflow")
+    return answer["default_workflow_permissions"] != "read", bool(answer["can_approve_pull_request_reviews"])
 
 
 def _unless_absent(ask: Callable[[], T]) -> T | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -19,6 +21,9 @@ from delivery.promote.proposal import Proposal, document, markdown
 from delivery.promote.publishing import Published
 from delivery.promote.release import Build, ReleaseError, build
 from delivery.promote.stack_files import Files
+from delivery.promote.stages import stages as behind
+from delivery.pull_request import azure_devops, github
+from delivery.pull_request.server import Server
 from delivery.pulumi.installation import REPOSITORY
 from delivery.repository import Repository
 from delivery.terminal import say
@@ -30,13 +35,13 @@ _DIGEST_AT: Final = "@sha256:"
 
 def promote(
     stacks: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar=_STACKS,
             help="Two stacks, such as dev staging. For the first stack FROM is an image: the document of a build, "
-            ".local/image/image.json, or what `image push` prints. With --rollback, TO alone.",
+            ".local/image/image.json, or what `image push` prints. With --rollback, TO alone; with --next, none.",
         ),
-    ],
+    ] = None,
     travels: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,6 +50,10 @@ def promote(
     ] = None,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Back to the release before, by the file's history.")
+    ] = False,
+    next_stages: Annotated[
+        bool,
+        typer.Option("--next", help="Every stack that is behind the one before it, if it passes every gate."),
     ] = False,
     emergency: Annotated[
         str, typer.Option(metavar="REASON", help="Skip smoke, soak time and alerts. The reason is in the commit.")
@@ -64,6 +73,10 @@ def promote(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "--no-push", help="Show the change and the gates only.")
     ] = False,
+    pull_request: Annotated[
+        bool,
+        typer.Option("--pull-request", help="In a workflow or pipeline: open the pull request too, on GitHub a draft."),
+    ] = False,
     remote: Annotated[str, typer.Option(help="The remote that gets the branch.")] = "origin",
     onto: Annotated[str, typer.Option(help="The branch that stacks are deployed from.")] = "main",
     as_json: Annotated[bool, typer.Option("--json", help="Print a document for programs.")] = False,
@@ -80,17 +93,43 @@ def promote(
 
     Example: mlflow-platform promote dev staging --dry-run
     """
-    request, builds = asked(stacks, travels or [], accepts or [], image or [], rollback=rollback, emergency=emergency)
-    return run(
-        request,
-        builds,
+    way = Way(
+        folder=REPOSITORY,
         remote=remote,
         onto=onto,
         dry_run=dry_run,
         as_json=as_json,
         summary=summary,
-        folder=REPOSITORY,
+        server=_server() if pull_request else None,
     )
+    stacks = stacks or []
+    if next_stages:
+        if stacks or travels or accepts or image or rollback or emergency:
+            raise CommandError(
+                "--next: got more than where to push to; expected it alone, since what a person decides is decided for "
+                "one stack. Run: mlflow-platform promote --next --dry-run",
+                ExitCode.USAGE,
+            )
+        return run_next(way)
+    request, builds = asked(stacks, travels or [], accepts or [], image or [], rollback=rollback, emergency=emergency)
+    return run(request, builds, way)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """From where a promotion is pushed to where, and how it is shown. With a `server` the pull request is opened too."""
+
+    folder: Path
+    remote: str = "origin"
+    onto: str = "main"
+    dry_run: bool = False
+    as_json: bool = False
+    summary: Path | None = None
+    server: Server | None = None
+
+
+def _server() -> Server:
+    return azure_devops.from_environment(os.environ) or github.from_environment(os.environ)
 
 
 def asked(
@@ -153,55 +192,117 @@ def _is_image(text: str) -> bool:
     return text.endswith(".json") or _DIGEST_AT in text
 
 
-def run(
-    request: Request,
-    builds: list[Build],
-    *,
-    folder: Path,
-    remote: str = "origin",
-    onto: str = "main",
-    dry_run: bool = False,
-    as_json: bool = False,
-    summary: Path | None = None,
-    found: Evidence | None = None,
-) -> int:
+def run(request: Request, builds: list[Build], way: Way, found: Evidence | None = None) -> int:
     """Write the proposal, and push it unless a gate stops it. `found` replaces what this machine can find out."""
-    repository = Repository(folder)
-    commit = publishing.base(repository, remote, onto, only_look=dry_run, notice=_notice)
-    files = Files(repository=repository, commit=commit)
-    source = found or evidence.gathered(folder, files.project, builds, request.target)
+    files = _files(way)
+    source = found or evidence.gathered(way.folder, files.project, builds, request.target)
     proposal = promotion.propose(request, files, source, now=datetime.now(UTC))
-    _notice(f"{proposal.path}:")
-    for line in proposal.diff:
-        _notice(f"  {line}")
-    push = not (dry_run or proposal.stopped)
-    published = publishing.publish(proposal, repository, remote, onto) if push else None
-    address = publishing.link(proposal, files, remote, onto)
-    if as_json:
-        pushed = {"pushed": published.commit if published else None, "open": address}
-        say(json.dumps({**document(proposal), **pushed}, indent=2))
-    else:
-        sys.stdout.write(markdown(proposal))
-        sys.stdout.flush()
-    ending = _ending(proposal, published, address, remote)
-    if summary is not None:
-        with summary.open("a") as file:
-            file.write(f"{ending}\n\n{markdown(proposal)}\n")
-    _notice(ending)
+    ending = _concluded(proposal, files, way)
+    _write([ending], way)
     return ExitCode.FAILED if proposal.stopped else ExitCode.DONE
 
 
-def _ending(proposal: Proposal, published: Published | None, address: str, remote: str) -> str:
+def run_next(way: Way, found: Evidence | None = None) -> int:
+    """Propose for each stack that is behind the one before it what a person would by hand; return the exit code.
+
+    What time or the next deployment opens is no failure: the next run looks again. Neither is a pull request that
+    somebody closed: that was the decision.
+    """
+    files = _files(way)
+    endings: list[Ending] = []
+    failed = False
+    for stage in behind(files):
+        if stage.rests:
+            endings.append(Ending(words=f"{stage.target}: {stage.rests}."))
+            continue
+        try:
+            source = found or evidence.gathered(way.folder, files.project, [], stage.target)
+            request = Request(source=stage.source, target=stage.target)
+            proposal = promotion.propose(request, files, source, now=datetime.now(UTC))
+            endings.append(_concluded(proposal, files, way, again=False))
+            failed = failed or (bool(proposal.stopped) and not proposal.waits)
+        except CommandError as error:
+            endings.append(Ending(words=f"{stage.target}: {error}"))
+            failed = True
+    _write(endings, way, many=True)
+    return ExitCode.FAILED if failed else ExitCode.DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """What became of one proposal: `words` in a line, the proposal if there was one, and where it is."""
+
+    words: str
+    proposal: Proposal | None = None
+    pushed: str | None = None
+    address: str = ""
+
+
+def _files(way: Way) -> Files:
+    repository = Repository(way.folder)
+    commit = publishing.base(repository, way.remote, way.onto, only_look=way.dry_run, notice=_notice)
+    return Files(repository=repository, commit=commit)
+
+
+def _concluded(proposal: Proposal, files: Files, way: Way, *, again: bool = True) -> Ending:
+    """Push the proposal, and open its pull request where there is a server; without `again` not one that was closed."""
+    _notice(f"{proposal.path}:")
+    for line in proposal.diff:
+        _notice(f"  {line}")
+    address = publishing.link(proposal, files, way.remote, way.onto)
     if proposal.stopped:
         names = ", ".join(one.gate for one in proposal.stopped)
-        return f"Stopped by {names}: nothing was pushed. The table above says what to do."
-    if published is None:
-        return "Every gate is passed. Nothing was pushed: --dry-run."
-    if not published.new:
-        what = f"{remote} has branch {proposal.branch} with this change, by {published.author}; nothing was pushed."
+        words = f"Stopped by {names}: nothing was pushed. The table of the gates says what to do."
+        return Ending(words=words, proposal=proposal, address=address)
+    if way.dry_run:
+        ending = "Every gate is passed. Nothing was pushed: --dry-run."
+        return Ending(words=ending, proposal=proposal, address=address)
+    there = way.server.pull_request(proposal.branch) if way.server else None
+    if there is not None and there.is_refused and not again:
+        by_hand = f"mlflow-platform promote {proposal.source} {proposal.target}"
+        ending = f"Somebody closed {there.address} without a merge; to propose it again run: {by_hand}"
+        return Ending(words=ending, proposal=proposal, address=there.address)
+    published = publishing.publish(proposal, files.repository, way.remote, way.onto)
+    what = _what(proposal, published, way.remote)
+    if way.server is None:
+        ending = f"{what} Open the pull request: {address or 'on your git server'}"
+    elif there is not None and there.is_open:
+        address, ending = there.address, f"{what} Its pull request is open: {there.address}"
     else:
-        what = f"Pushed branch {proposal.branch} to {remote}, commit {published.commit[:12]}."
-    return f"{what} Open the pull request: {address or 'on your git server'}"
+        address = _opened(way.server, proposal, what, way.onto, address)
+        ending = f"{what} Opened the pull request: {address}"
+    return Ending(words=ending, proposal=proposal, pushed=published.commit, address=address)
+
+
+def _opened(server: Server, proposal: Proposal, what: str, onto: str, address: str) -> str:
+    try:
+        return server.open_pull_request(proposal.title, markdown(proposal), branch=proposal.branch, onto=onto)
+    except CommandError as error:
+        by_hand = f" Or open it by hand: {address}" if address else ""
+        raise CommandError(f"{what} Its pull request could not be opened: {error}.{by_hand}") from None
+
+
+def _what(proposal: Proposal, published: Published, remote: str) -> str:
+    if not published.new:
+        return f"{remote} has branch {proposal.branch} with this change, by {published.author}; nothing was pushed."
+    return f"Pushed branch {proposal.branch} to {remote}, commit {published.commit[:12]}."
+
+
+def _write(endings: list[Ending], way: Way, *, many: bool = False) -> None:
+    """Write the proposals to stdout, and how each ended to stderr; both to the job's summary."""
+    found = [(one, one.proposal) for one in endings if one.proposal is not None]
+    if way.as_json:
+        documents = [{**document(of), "pushed": one.pushed, "open": one.address} for one, of in found]
+        say(json.dumps(documents if many else documents[0], indent=2))
+    else:
+        sys.stdout.write("\n".join(markdown(of) for _, of in found))
+        sys.stdout.flush()
+    for one in endings:
+        _notice(one.words)
+    if way.summary is not None:
+        with way.summary.open("a") as file:
+            for one in endings:
+                file.write(f"{one.words}\n\n" + (f"{markdown(one.proposal)}\n" if one.proposal else ""))
 
 
 def _notice(line: str) -> None:

@@ -84,12 +84,16 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a gate found: `remedy` says what to do where it stops, `accept` the word by which a person takes it on."""
+    """What a gate found: `remedy` says what to do where it stops, `accept` the word by which a person takes it on.
+
+    `waits` is whether it opens by itself in the usual course of things, with time or the next deployment.
+    """
 
     state: State
     found: Phrase
     remedy: Phrase = ()
     accept: str = ""
+    waits: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,7 @@ class Outcome:
     found: Phrase
     remedy: Phrase
     word: str = ""
+    waits: bool = False
 
     @property
     def stops(self) -> bool:
@@ -139,15 +144,17 @@ def _outcome(gate: Gate, facts: Facts, accepted: frozenset[str], *, emergency: b
     if word:
         flag: Sequence[Part] = ["take it on you with ", Code(f"--accepts {word}")]
         remedy = [*remedy, ", or ", *flag] if remedy else flag
-    return Outcome(gate=gate.id, state=finding.state, found=finding.found, remedy=remedy, word=word)
+    return Outcome(
+        gate=gate.id, state=finding.state, found=finding.found, remedy=remedy, word=word, waits=finding.waits
+    )
 
 
 def _passed(*found: Part) -> Finding:
     return Finding(state=State.PASSED, found=found)
 
 
-def _stopped(found: Phrase, *remedy: Part, accept: str = "") -> Finding:
-    return Finding(state=State.STOPPED, found=found, remedy=remedy, accept=accept)
+def _stopped(found: Phrase, *remedy: Part, accept: str = "", waits: bool = False) -> Finding:
+    return Finding(state=State.STOPPED, found=found, remedy=remedy, accept=accept, waits=waits)
 
 
 def _unknown(fact: Unknown, *remedy: Part) -> Finding:
@@ -161,13 +168,13 @@ def _applied(facts: Facts) -> Finding:
         return _unknown(facts.updates, "run ", Code(f"pulumi stack history -s {stack}"), " where you are signed in")
     up: Phrase = [Code(f"pulumi up -s {stack}"), ", and wait for the soak time"]
     if not facts.updates:
-        return _stopped([f"{stack} was never updated"], *up)
+        return _stopped([f"{stack} was never updated"], *up, waits=True)
     last = facts.updates[0]
     if not last.succeeded:
         return _stopped([f"the last {last.kind or 'update'} of {stack} ended as {last.result or 'unknown'}"], *up)
     if last.release is None or last.release.digest != facts.release.digest:
         runs = f"release {last.release.short}" if last.release else "no image"
-        return _stopped([f"{stack} runs {runs}, its file names {facts.release.short}"], *up)
+        return _stopped([f"{stack} runs {runs}, its file names {facts.release.short}"], *up, waits=True)
     return _passed(f"{stack} runs {facts.release.short}")
 
 
@@ -176,7 +183,7 @@ def _clean(facts: Facts) -> Finding:
     if isinstance(facts.updates, Unknown):
         return _unknown(facts.updates)
     if not facts.updates:
-        return _stopped([f"{facts.source} was never updated"], Code(f"pulumi up -s {facts.source}"))
+        return _stopped([f"{facts.source} was never updated"], Code(f"pulumi up -s {facts.source}"), waits=True)
     last = facts.updates[0]
     if last.clean and last.commit:
         return _passed("from commit ", Code(last.commit[:12]))
@@ -211,12 +218,13 @@ def _soak(facts: Facts) -> Finding:
         return _unknown(facts.updates)
     since = history.running_since(facts.updates, facts.release)
     if since is None:
-        return _stopped([f"{facts.source} does not run the release"], Code(f"pulumi up -s {facts.source}"))
+        return _stopped([f"{facts.source} does not run the release"], Code(f"pulumi up -s {facts.source}"), waits=True)
     ran = facts.now - since
     if ran < facts.soak:
         return _stopped(
             [f"the release runs in {facts.source} for {_hours(ran)} of {_hours(facts.soak)}"],
             f"wait until {(since + facts.soak).isoformat(timespec='minutes')}",
+            waits=True,
         )
     return _passed(f"runs for {_hours(ran)}, {_hours(facts.soak)} are asked for")
 

@@ -17,9 +17,7 @@ from delivery.promote.release import Build, Release
 from delivery.promote.stack_files import Files, Stack
 from delivery.promote.travel import travelling
 from delivery.repository import Commit, Repository
-from infra.settings.profiles import ProfileName
 
-_RANKS: Final = (ProfileName.DEV, ProfileName.STAGING, ProfileName.PROD)
 _OWN: Final = frozenset({"profile", release.IMAGE})
 
 
@@ -98,14 +96,14 @@ def _refuse_order(request: Request, files: Files, target: Stack, source: Stack |
         return
     if source is not None and source.name == target.name:
         raise CommandError(f"promote: got {target.name} twice; expected two stacks.", ExitCode.USAGE)
-    rank, lowest = _rank(target), _rank(source) if source else -1
+    rank, lowest = target.rank, source.rank if source else -1
     if lowest > rank:
         raise CommandError(
             f"promote: got {request.source} to {target.name}, which its profile places before it; expected the other "
             f"way round. Run: mlflow-platform promote {target.name} {request.source}",
             ExitCode.USAGE,
         )
-    between = [name for name in files.names if lowest < _rank(files.stack(name)) < rank]
+    between = [name for name in files.names if lowest < files.stack(name).rank < rank]
     if between:
         first = between[0]
         raise CommandError(
@@ -113,10 +111,6 @@ def _refuse_order(request: Request, files: Files, target: Stack, source: Stack |
             f"mlflow-platform promote {request.source or 'IMAGE'} {first}",
             ExitCode.USAGE,
         )
-
-
-def _rank(stack: Stack) -> int:
-    return next((rank for rank, name in enumerate(_RANKS) if name == stack.profile), -1)
 
 
 def _wanted(request: Request, files: Files, target: Stack, source: Stack | None) -> tuple[Release, str]:

@@ -60,6 +60,11 @@ class Proposal:
         return [one for one in self.outcomes if one.stops]
 
     @property
+    def waits(self) -> bool:
+        """Whether one of them opens by itself, so that what the others say is not the last word."""
+        return any(one.waits for one in self.stopped)
+
+    @property
     def title(self) -> str:
         """The subject of the commit and of the pull request."""
         mlflow = f", MLflow {self.release.mlflow}" if self.release.mlflow else ""

@@ -19,6 +19,7 @@ from infra.settings.profiles import ProfileName
 
 _FOLDER: Final = "stacks"
 _FILE: Final = re.compile(r"Pulumi\.(.+)\.yaml")
+_RANKS: Final = (ProfileName.DEV, ProfileName.STAGING, ProfileName.PROD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,11 @@ class Stack:
     @property
     def profile(self) -> str:
         return str(self.values.get("profile", ""))
+
+    @property
+    def rank(self) -> int:
+        """Its place in the order in which releases travel, by its profile; -1 without one of them."""
+        return next((rank for rank, name in enumerate(_RANKS) if name == self.profile), -1)
 
     def settings(self) -> Settings:
         """Raises CommandError with every problem of the file."""

@@ -1,7 +1,8 @@
-"""The calls to Azure DevOps that write: one thread of a pull request, which is resolved unless somebody has to decide.
+"""The calls to Azure DevOps that write: one thread of a pull request, and a promotion's pull request.
 
-With the branch policy "Check for comment resolution" an active thread keeps the pull request from being completed.
-Source: Azure DevOps Services REST API 7.1, "Pull Request Threads" and "Pull Request Thread Comments".
+The thread is resolved unless somebody has to decide: with the branch policy "Check for comment resolution" an active
+one keeps the pull request from being completed. Source: Azure DevOps Services REST API 7.1, "Pull Requests", "Pull
+Request Threads" and "Pull Request Thread Comments".
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from urllib.parse import quote
 import requests
 
 from delivery.outcome import CommandError
+from delivery.pull_request.server import PullRequest
 
 ACTIVE: Final = "active"
 CLOSED: Final = "closed"
@@ -22,6 +24,12 @@ MARKER: Final = "[//]: # (mlflow-platform:preview)"
 
 _VERSION: Final = "7.1"
 _SECONDS: Final = 30
+_HEADS: Final = "refs/heads/"
+_ABANDONED: Final = "abandoned"
+_LONGEST_DESCRIPTION: Final = 4000
+"""Characters that Azure DevOps takes."""
+
+_REST: Final = "\n\nThe rest is in the summary of the run."
 _TEXT: Final = "text"
 _PROPERTY: Final = "mlflow-platform.preview"
 """A property of the thread, which a person cannot set in the page: so no thread of somebody else is taken for it."""
@@ -55,11 +63,34 @@ class AzureDevOps:
         self._call("PATCH", place, {"status": status})
         return f"thread {found['id']} is edited, and {status}"
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        url = f"{self.project}/_apis/git/repositories/{quote(self.repository)}{path}?api-version={_VERSION}"
+    def pull_request(self, branch: str) -> PullRequest | None:
+        """Return the newest pull request of a branch, closed ones too."""
+        query = {"searchCriteria.sourceRefName": f"{_HEADS}{branch}", "searchCriteria.status": "all"}
+        found = self._call("GET", "/pullrequests", query=query)["value"]
+        newest = max(found, key=lambda one: int(one["pullRequestId"]), default=None)
+        if newest is None:
+            return None
+        status = newest["status"]
+        return PullRequest(address=self._page(newest), is_open=status == ACTIVE, is_refused=status == _ABANDONED)
+
+    def open_pull_request(self, title: str, body: str, *, branch: str, onto: str) -> str:
+        """Open one; return its page. Its builds start by the policies of the branch that it goes to."""
+        ends = {"sourceRefName": f"{_HEADS}{branch}", "targetRefName": f"{_HEADS}{onto}"}
+        made = self._call("POST", "/pullrequests", {**ends, "title": title, "description": _cut(body)})
+        return self._page(made)
+
+    def _page(self, pull_request: Mapping[str, Any]) -> str:
+        name = quote(str(pull_request["repository"]["name"]))
+        return f"{self.project}/_git/{name}/pullrequest/{int(pull_request['pullRequestId'])}"
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, query: Mapping[str, str] | None = None
+    ) -> Any:
+        url = f"{self.project}/_apis/git/repositories/{quote(self.repository)}{path}"
+        parameters = {**(query or {}), "api-version": _VERSION}
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self.token}"}
         try:
-            answer = requests.request(method, url, json=body, headers=headers, timeout=_SECONDS)
+            answer = requests.request(method, url, params=parameters, json=body, headers=headers, timeout=_SECONDS)
             # Whoever is not signed in is answered with a page of the sign-in.
             if answer.ok and answer.status_code != 203:
                 return answer.json()
@@ -79,6 +110,13 @@ def from_environment(environ: Mapping[str, str]) -> AzureDevOps | None:
     if not (collection and project and repository and token):
         return None
     return AzureDevOps(project=f"{collection.rstrip('/')}/{quote(project)}", repository=repository, token=token)
+
+
+def _cut(body: str) -> str:
+    """The first lines of a text, as many as a description may have."""
+    if len(body) <= _LONGEST_DESCRIPTION:
+        return body
+    return f"{body[: _LONGEST_DESCRIPTION - len(_REST)].rpartition(chr(10))[0]}{_REST}"
 
 
 def _is_ours(thread: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
-"""The few calls to GitHub that write: one comment of a pull request, one issue of a stack.
+"""The few calls to GitHub that write: one comment of a pull request, one issue of a stack, a promotion's pull request.
 
-Source: GitHub REST API, version 2022-11-28, "Issue comments" and "Issues".
+Source: GitHub REST API, version 2022-11-28, "Issue comments", "Issues" and "Pulls".
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from delivery.outcome import CommandError, ExitCode
+from delivery.pull_request.server import PullRequest
 
 API: Final = "https://api.github.com"
 BOT: Final = "github-actions[bot]"
@@ -24,6 +25,12 @@ BOT: Final = "github-actions[bot]"
 _VERSION: Final = "2022-11-28"
 _SECONDS: Final = 30
 _PAGE: Final = 100
+_LONGEST_BODY: Final = 65_000
+"""GitHub takes 65,536 characters."""
+
+_READY: Final = "**Mark it as ready for review:** its checks and previews start then."
+_FORBIDDEN: Final = 403
+_NOT_ALLOWED: Final = "not permitted to create or approve pull requests"
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 
 
@@ -68,6 +75,29 @@ class GitHub:
         state = {"state": "closed", "state_reason": "completed"} if close else {}
         self._call("PATCH", f"/issues/{number}", {"body": body, **state})
 
+    def pull_request(self, branch: str) -> PullRequest | None:
+        """Return the newest pull request of a branch of this repository, closed ones too."""
+        head = f"{self.repository.partition('/')[0]}:{branch}"
+        found = self._call(
+            "GET", "/pulls", query={"state": "all", "head": head, "sort": "created", "direction": "desc"}
+        )
+        if not found:
+            return None
+        newest = found[0]
+        is_open = newest["state"] == "open"
+        refused = not is_open and newest.get("merged_at") is None
+        return PullRequest(address=str(newest["html_url"]), is_open=is_open, is_refused=refused)
+
+    def open_pull_request(self, title: str, body: str, *, branch: str, onto: str) -> str:
+        """Open a draft; return its page.
+
+        Checks do not start by themselves on what a workflow's token opens: they do when a person says that the draft
+        is ready for review.
+        """
+        text = f"{_READY}\n\n{body}"
+        wanted = {"title": title, "head": branch, "base": onto, "body": text[:_LONGEST_BODY], "draft": True}
+        return str(self._call("POST", "/pulls", wanted)["html_url"])
+
     def _ours(self, one: Mapping[str, Any], marker: str) -> bool:
         first = str(one.get("body") or "").splitlines()[:1]
         return first == [marker] and (one.get("user") or {}).get("login") == self.author
@@ -103,8 +133,25 @@ class GitHub:
             except requests.RequestException as error:
                 raise CommandError(f"GitHub: {method} {path}: {type(error).__name__}. Run the job again.") from None
         if not answer.ok:
-            raise CommandError(f"GitHub: {method} {path}: {answer.status_code}, {_message(answer)}{_advice(answer)}")
+            advice = self._advice(answer)
+            raise CommandError(f"GitHub: {method} {path}: {answer.status_code}, {_message(answer)}{advice}")
         return answer.json()
+
+    def _advice(self, answer: requests.Response) -> str:
+        if answer.status_code == _FORBIDDEN and _NOT_ALLOWED in _message(answer):
+            return f" Run: {allow_pull_requests(self.repository)}"
+        if answer.status_code in (401, _FORBIDDEN, 404):
+            return ". The job needs `permissions: {pull-requests: write, issues: write}`"
+        return ""
+
+
+def allow_pull_requests(repository: str) -> str:
+    """Return the command that lets the repository's workflows open pull requests, and with it approve them.
+
+    Source: GitHub REST API, "Actions permissions", "Set default workflow permissions for a repository".
+    """
+    place = f"repos/{repository}/actions/permissions/workflow"
+    return f"gh api --method PUT {place} -F can_approve_pull_request_reviews=true"
 
 
 # A comment that was made although the answer got lost would be made twice: only what changes nothing is repeated then.
@@ -134,9 +181,3 @@ def _message(answer: requests.Response) -> str:
         return str(answer.json().get("message", ""))
     except (ValueError, AttributeError):
         return "no message"
-
-
-def _advice(answer: requests.Response) -> str:
-    if answer.status_code in (401, 403, 404):
-        return ". The job needs `permissions: {pull-requests: write, issues: write}`"
-    return ""

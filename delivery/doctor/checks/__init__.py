@@ -106,6 +106,12 @@ CHECKS: Final[Sequence[Check]] = (
     Check(name="GitHub variables", why="workflows read them", look=repository.variables, commands=_REVIEWED),
     Check(name="main branch", why="what it has is deployed", look=repository.branch, commands=_REVIEWED),
     Check(name="workflow token", why="the less it may, the better", look=repository.token, commands=_REVIEWED),
+    Check(
+        name="pull requests of workflows",
+        why="promotions on a schedule are some",
+        look=repository.proposals,
+        commands=frozenset({Command.PROMOTE}),
+    ),
 )
 
 

@@ -9,6 +9,7 @@ from delivery.doctor.checks.check import Finding, failed, ok, some, warning
 from delivery.doctor.facts import Facts
 from delivery.doctor.github import MAIN, PREVIEW, names
 from delivery.doctor.missing import known
+from delivery.pull_request.github import allow_pull_requests
 
 _COMMON: Final = ("AZURE_TENANT_ID", "ARM_SUBSCRIPTION_ID", "STATE_ACCOUNT", "PULUMI_BACKEND_URL")
 
@@ -84,6 +85,16 @@ def token(facts: Facts) -> Finding:
             f"gh api --method PUT {place} -f default_workflow_permissions=read",
         )
     return ok("reads, unless a workflow names more")
+
+
+def proposals(facts: Facts) -> Finding:
+    github = known(facts.github)
+    if not known(github.token_proposes):
+        return warning(
+            "no workflow may open a pull request: `promote` on its schedule pushes branches alone",
+            allow_pull_requests(github.repository),
+        )
+    return ok("a workflow may open them")
 
 
 def _environment(facts: Facts) -> str:

@@ -55,6 +55,7 @@ GITHUB = GitHub(
     variables=wanted("staging")[1:],
     reviewed=True,
     token_writes=False,
+    token_proposes=True,
 )
 WELL = Facts(
     stack="staging",
@@ -299,6 +300,13 @@ UNWELL += [
         "warning",
         "names no rights may write",
         "gh api --method PUT repos/example/mlflow-platform/actions/permissions/workflow",
+    ),
+    (
+        "pull requests of workflows",
+        of_github(token_proposes=False),
+        "warning",
+        "no workflow may open a pull request",
+        "gh api --method PUT repos/example/mlflow-platform/actions/permissions/workflow -F can_approve",
     ),
 ]
 

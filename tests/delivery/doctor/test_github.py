@@ -34,7 +34,10 @@ class Server(ThreadingHTTPServer):
             "/actions/variables": [{"name": "AZURE_TENANT_ID"}],
             "/rules/branches/main": [{"type": "pull_request"}, {"type": "deletion"}],
             "/branches/main": {"name": "main", "protected": False},
-            "/actions/permissions/workflow": {"default_workflow_permissions": "read"},
+            "/actions/permissions/workflow": {
+                "default_workflow_permissions": "read",
+                "can_approve_pull_request_reviews": True,
+            },
         }
         self.statuses: dict[str, int] = {}
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -96,6 +99,7 @@ def test_github_is_asked_for_what_the_workflows_need(server: Server) -> None:
         variables=["AZURE_TENANT_ID"],
         reviewed=True,
         token_writes=False,
+        token_proposes=True,
     )
 
 

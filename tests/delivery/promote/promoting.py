@@ -19,6 +19,7 @@ from delivery.outcome import CommandError
 from delivery.preview.reasons import Reason, Subject, Verdict
 from delivery.preview.report import Report
 from delivery.promote import command, release
+from delivery.promote.command import Way
 from delivery.promote.evidence import Evidence
 from delivery.promote.history import Update
 from delivery.promote.lines import changed
@@ -190,7 +191,7 @@ def _promote(checkout: Path, wanted: Evidence, output: Path, variables: Mapping[
     os.environ.update(variables)
     with output.open("w", buffering=1) as said, redirect_stderr(said), redirect_stdout(io.StringIO()):
         try:
-            code = command.run(Request(source="dev", target="staging"), [], folder=checkout, found=wanted)
+            code = command.run(Request(source="dev", target="staging"), [], Way(folder=checkout), wanted)
         except CommandError as error:
             code = error.code
             said.write(f"{error}\n")

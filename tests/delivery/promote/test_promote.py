@@ -16,6 +16,7 @@ from delivery import cli
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview.reasons import Verdict
 from delivery.promote import command
+from delivery.promote.command import Way
 from delivery.promote.gates import Unknown
 from delivery.promote.promotion import Request
 from delivery.promote.proposal import MOST_COMMITS
@@ -38,7 +39,7 @@ def promote(checkout: Path, request: Request = DEV_TO_STAGING, **more: Any) -> i
     """Promote with evidence by which dev's release passes; `more` changes the evidence."""
     flags = {flag: more.pop(flag) for flag in ("dry_run", "as_json", "onto", "remote", "summary") if flag in more}
     found = evidence(promoting.read_release(checkout, "dev"), **more)
-    return command.run(request, [], folder=checkout, found=found, **flags)
+    return command.run(request, [], Way(folder=checkout, **flags), found)
 
 
 def test_a_promotion_is_a_branch_with_the_releases_lines_and_nothing_else(
@@ -288,7 +289,7 @@ def test_a_file_whose_release_is_none_is_refused(checkout: Path, image: str) -> 
     file.write_text(f"config:\n  mlflow-platform:profile: dev\n  mlflow-platform:image: {image}\n")
     committed(checkout, "By hand")
     with pytest.raises(CommandError, match=r"stacks/Pulumi\.dev\.yaml names no image"):
-        command.run(DEV_TO_STAGING, [], folder=checkout, found=evidence(a_release(checkout, "a")))
+        command.run(DEV_TO_STAGING, [], Way(folder=checkout), evidence(a_release(checkout, "a")))
 
 
 @pytest.mark.parametrize("content", ["config: [1]\n", "- 1\n", "config: {\n", "x"])
@@ -334,7 +335,7 @@ def test_hostile_subjects_and_values_are_shown_as_code(checkout: Path, capfd: py
     set_release(checkout, "dev", a_release(checkout, "b"))
     found = evidence(promoting.read_release(checkout, "dev"), alerts=lambda *_: [HOSTILE])
     request = Request(source="dev", target="staging", emergency=HOSTILE)
-    assert command.run(request, [], folder=checkout, found=found, dry_run=True) == ExitCode.FAILED
+    assert command.run(request, [], Way(folder=checkout, dry_run=True), found) == ExitCode.FAILED
     text = capfd.readouterr().out
     assert text.count(r"\x1b[2J \x202e") > MOST_COMMITS
     assert "and 12 more" in text
@@ -430,3 +431,17 @@ class TestRollback:
         git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{released.parent}/remote.git", "shallow")
         with pytest.raises(CommandError, match="Run: git fetch --unshallow"):
             self.back(tmp_path / "shallow")
+
+
+@pytest.mark.parametrize("more", ["dev staging", "--with limits", "--accepts smoke", "--emergency x", "--rollback"])
+def test_the_next_stages_take_no_decision_of_a_person(more: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["promote", "--next", *more.split()]) == ExitCode.USAGE
+    assert "Run: mlflow-platform promote --next --dry-run" in capfd.readouterr().err
+
+
+def test_a_pull_request_is_opened_in_a_workflow_alone(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    assert cli.run(["promote", "dev", "staging", "--pull-request"]) == ExitCode.USAGE
+    assert "GITHUB_REPOSITORY (owner/name) and GITHUB_TOKEN are expected" in capfd.readouterr().err

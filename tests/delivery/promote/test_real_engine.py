@@ -13,6 +13,7 @@ import yaml
 from delivery import cli
 from delivery.outcome import ExitCode
 from delivery.promote import command
+from delivery.promote.command import Way
 from delivery.promote.promotion import Request
 from delivery.promote.release import Build, Release
 from delivery.pulumi.engine import Engine
@@ -37,7 +38,7 @@ def gates(checkout: Path, builds: list[Build], capfd: pytest.CaptureFixture[str]
     """Promote dev's release to staging as a user does, to look only; return each gate's state."""
     request = Request(source="dev", target="staging", accepts=accepts)
     capfd.readouterr()
-    command.run(request, builds, folder=checkout, dry_run=True, as_json=True)
+    command.run(request, builds, Way(folder=checkout, dry_run=True, as_json=True))
     return {gate["id"]: gate["state"] for gate in json.loads(capfd.readouterr().out)["gates"]}
 
 

@@ -1,4 +1,4 @@
-"""A GitHub of one repository on this machine: issues and comments as its REST API has them, pages and refusals too."""
+"""A GitHub of one repository on this machine: issues, comments and pull requests as its REST API has them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ class Stored:
 
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     issues: list[dict[str, Any]] = field(default_factory=list)
+    pull_requests: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
     """Statuses that the next calls are answered with."""
+    said: str = "Resource not accessible by integration"
+    """What GitHub says of them."""
     watch: Callable[[str], None] = lambda _: None
     """Called around the work of each call, with "before" and "after"."""
 
@@ -34,6 +37,13 @@ class Stored:
         number = 1000 + sum(len(found) for found in self.comments.values())
         one = {"id": number, "body": body, "user": {"login": author}, "html_url": f"https://github.test/c/{number}"}
         self.comments.setdefault(pull_request, []).append(one)
+        return one
+
+    def add_pull_request(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        number = 1 + len(self.pull_requests)
+        page = f"https://github.test/pull/{number}"
+        one = {**wanted, "number": number, "state": "open", "merged_at": None, "html_url": page}
+        self.pull_requests.append(one)
         return one
 
     def add_issue(self, title: str, body: str, labels: list[str], author: str = BOT) -> dict[str, Any]:
@@ -70,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             self._send(401, {"message": "Bad credentials"})
         elif self.stored.failures:
-            self._send(self.stored.failures.pop(0), {"message": "Resource not accessible by integration"})
+            self._send(self.stored.failures.pop(0), {"message": self.stored.said})
         elif body is not None and len(body.get("body", "")) > LONGEST_BODY:
             self._send(422, {"message": "body is too long"})
         else:
@@ -92,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
             r"PATCH /issues/comments/(\d+)": lambda number: self._edited(self._comment(number), body),
             r"PATCH /issues/(\d+)": lambda number: self._edited(self.stored.issues[number - 1], body),
             r"GET /issues()": lambda _: (200, _page(self._open(query), query)),
+            r"GET /pulls()": lambda _: (200, self._of_branch(query)),
+            r"POST /pulls()": lambda _: (201, self.stored.add_pull_request(body)),
             r"POST /issues()": lambda _: (201, self.stored.add_issue(body["title"], body["body"], body["labels"])),
         }
         for pattern, act in routes.items():
@@ -109,6 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
             for one in self.stored.issues
             if one["state"] == query["state"] and wanted in [label["name"] for label in one["labels"]]
         ]
+
+    def _of_branch(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        owner, _, branch = query["head"].partition(":")
+        assert (owner, query["state"]) == (REPOSITORY.partition("/")[0], "all")
+        return [one for one in reversed(self.stored.pull_requests) if one["head"] == branch]
 
     @staticmethod
     def _edited(one: dict[str, Any], body: dict[str, Any]) -> tuple[int, Any]:

@@ -9,25 +9,29 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview.markdown import LONGEST_COMMENT
-from delivery.pull_request import command
+from delivery.pull_request import azure_devops, command
+from delivery.pull_request.server import PullRequest
 from tests.delivery.pull_request.test_comment import ACCOUNT, SERVER, plan
 from tests.support.previews import same, step
 
-TOKEN, BASE = "of-the-job", "/example/My%20Team/_apis/git/repositories/repo-id/pullRequests/7/threads"
+TOKEN, REPOSITORY = "of-the-job", "/example/My%20Team/_apis/git/repositories/repo-id"
+BASE = f"{REPOSITORY}/pullRequests/7/threads"
 TYPES = {"active", "closed", "fixed", "pending", "wontFix", "byDesign", "unknown"}
 
 
 class DevOps(ThreadingHTTPServer):
-    """The threads of one pull request."""
+    """The threads of one pull request, and pull requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.threads: list[dict[str, Any]] = []
+        self.pull_requests: list[dict[str, Any]] = []
         self.calls: list[str] = []
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -39,6 +43,13 @@ class DevOps(ThreadingHTTPServer):
             "BUILD_REPOSITORY_ID": "repo-id",
             "SYSTEM_ACCESSTOKEN": TOKEN,
         }
+
+    def open(self, body: dict[str, Any]) -> dict[str, Any]:
+        assert len(body["description"]) <= 4000
+        number = 1 + len(self.pull_requests)
+        made = {**body, "pullRequestId": number, "status": "active", "repository": {"name": "ml platform"}}
+        self.pull_requests.append(made)
+        return made
 
     def add(self, body: dict[str, Any]) -> dict[str, Any]:
         assert body["status"] in TYPES
@@ -66,6 +77,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.calls.append(f"{self.command} {path.removeprefix(BASE)}")
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             self._send(203, {})
+        elif path == f"{REPOSITORY}/pullrequests":
+            asked = {key: values[0] for key, values in parse_qs(query).items()}
+            assert asked.pop("api-version") == "7.1"
+            self._send(200, self._of_branch(asked) if self.command == "GET" else self.server.open(body))
         elif not path.startswith(BASE) or query != "api-version=7.1":
             self._send(404, {})
         elif self.command == "GET":
@@ -77,6 +92,12 @@ class _Handler(BaseHTTPRequestHandler):
             one = next(one for one in self.server.threads if one["id"] == number)
             (one["comments"][0] if "/comments/1" in path else one).update(body)
             self._send(200, one)
+
+    def _of_branch(self, asked: dict[str, str]) -> dict[str, Any]:
+        assert asked.pop("searchCriteria.status") == "all"
+        branch = asked.pop("searchCriteria.sourceRefName")
+        assert not asked
+        return {"value": [one for one in self.server.pull_requests if one["sourceRefName"] == branch]}
 
     def _send(self, status: int, body: Any) -> None:
         data = json.dumps(body).encode()
@@ -152,3 +173,19 @@ def test_a_long_report_is_cut_and_says_so(devops: DevOps, tmp_path: Path, capfd:
         plan(tmp_path, stack, *steps)
     report(tmp_path)
     assert len(devops.threads[0]["comments"][0]["content"]) <= LONGEST_COMMENT + 100
+
+
+def test_a_promotion_is_a_pull_request(devops: DevOps) -> None:
+    server = azure_devops.from_environment(devops.environment)
+    assert server is not None
+    assert server.pull_request("promote/prod/a") is None
+    page = server.open_pull_request("Promote", "a line\n" * 1000, branch="promote/prod/a", onto="main")
+    assert page == f"{devops.environment['SYSTEM_COLLECTIONURI']}My%20Team/_git/ml%20platform/pullrequest/1"
+    (made,) = devops.pull_requests
+    assert (made["sourceRefName"], made["targetRefName"]) == ("refs/heads/promote/prod/a", "refs/heads/main")
+    assert made["description"].endswith("a line\n\nThe rest is in the summary of the run.")
+    assert server.pull_request("promote/prod/a") == PullRequest(address=page, is_open=True, is_refused=False)
+    made["status"] = "abandoned"
+    assert server.pull_request("promote/prod/a") == PullRequest(address=page, is_open=False, is_refused=True)
+    made["status"] = "completed"
+    assert server.pull_request("promote/prod/a") == PullRequest(address=page, is_open=False, is_refused=False)

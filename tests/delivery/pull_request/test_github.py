@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,30 @@ def test_another_document_is_refused(tmp_path: Path, repository: tuple[GitHub, S
     with pytest.raises(CommandError, match=r"prod\.json: .* Give the output of `mlflow-platform drift STACK --json`"):
         command.write_issues([tmp_path / "prod.json"], client)
     assert stored.calls == []
+
+
+def test_a_refused_pull_request_says_what_allows_it(repository: tuple[GitHub, Stored]) -> None:
+    client, stored = repository
+    stored.failures, stored.said = [403], "GitHub Actions is not permitted to create or approve pull requests."
+    with pytest.raises(CommandError) as refused:
+        client.open_pull_request("Promote", "text", branch="promote/prod/a", onto="main")
+    place = f"repos/{REPOSITORY}/actions/permissions/workflow"
+    assert str(refused.value).endswith(f" Run: gh api --method PUT {place} -F can_approve_pull_request_reviews=true")
+    assert TOKEN not in str(refused.value)
+
+
+def test_the_newest_pull_request_of_a_branch_counts(repository: tuple[GitHub, Stored]) -> None:
+    client, stored = repository
+    assert client.pull_request("promote/prod/a") is None
+    client.open_pull_request("Promote", "x" * 100_000, branch="promote/prod/a", onto="main")
+    stored.pull_requests[0]["state"] = "closed"
+    first = client.pull_request("promote/prod/a")
+    assert first is not None
+    assert (first.is_open, first.is_refused) == (False, True)
+    stored.pull_requests[0]["merged_at"] = "2026-11-29T03:10:00Z"
+    assert client.pull_request("promote/prod/a") == replace(first, is_refused=False)
+    client.open_pull_request("Promote", "again", branch="promote/prod/a", onto="main")
+    second = client.pull_request("promote/prod/a")
+    assert second is not None
+    assert (second.address, second.is_open, second.is_refused) == ("https://github.test/pull/2", True, False)
+    assert client.pull_request("promote/prod/b") is None
