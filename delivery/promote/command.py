@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,20 +105,22 @@ def promote(
     )
     stacks = stacks or []
     if next_stages:
-        if stacks or travels or accepts or image or rollback or emergency:
+        if stacks or travels or accepts or rollback or emergency:
             raise CommandError(
-                "--next: got more than where to push to; expected it alone, since what a person decides is decided for "
-                "one stack. Run: mlflow-platform promote --next --dry-run",
+                "--next: got what a person decides for one stack; expected --image at most. "
+                "Run: mlflow-platform promote --next --dry-run",
                 ExitCode.USAGE,
             )
-        return run_next(way)
+        with reported(ReleaseError, code=ExitCode.USAGE):
+            builds = _builds(image or [])
+        return run_next(way, builds)
     request, builds = asked(stacks, travels or [], accepts or [], image or [], rollback=rollback, emergency=emergency)
     return run(request, builds, way)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """From where a promotion is pushed to where, and how it is shown. With a `server` the pull request is opened too."""
+    """From where a promotion is pushed to where, and how it is shown. With a `server` its pull request is opened."""
 
     folder: Path
     remote: str = "origin"
@@ -170,8 +173,7 @@ def asked(
     pushed = _DIGEST_AT in stacks[0]
     with reported(ReleaseError, code=ExitCode.USAGE):
         given = [Path(stacks[0]), *images] if image and not pushed else images
-        # Each file once: a build does not vouch for itself.
-        builds = [build(file) for file in dict.fromkeys(file.resolve() for file in given)]
+        builds = _builds(given)
     if image and pushed:
         with reported(ReleaseError, ToolError):
             builds = [pushed_images.build(stacks[0]), *builds]
@@ -185,6 +187,11 @@ def asked(
         emergency=emergency,
     )
     return request, builds
+
+
+def _builds(files: list[Path]) -> list[Build]:
+    """Each file once: a build does not vouch for itself."""
+    return [build(file) for file in dict.fromkeys(file.resolve() for file in files)]
 
 
 def _is_image(text: str) -> bool:
@@ -202,7 +209,7 @@ def run(request: Request, builds: list[Build], way: Way, found: Evidence | None 
     return ExitCode.FAILED if proposal.stopped else ExitCode.DONE
 
 
-def run_next(way: Way, found: Evidence | None = None) -> int:
+def run_next(way: Way, builds: Sequence[Build] = (), found: Evidence | None = None) -> int:
     """Propose for each stack that is behind the one before it what a person would by hand; return the exit code.
 
     What time or the next deployment opens is no failure: the next run looks again. Neither is a pull request that
@@ -216,7 +223,7 @@ def run_next(way: Way, found: Evidence | None = None) -> int:
             endings.append(Ending(words=f"{stage.target}: {stage.rests}."))
             continue
         try:
-            source = found or evidence.gathered(way.folder, files.project, [], stage.target)
+            source = found or evidence.gathered(way.folder, files.project, builds, stage.target)
             request = Request(source=stage.source, target=stage.target)
             proposal = promotion.propose(request, files, source, now=datetime.now(UTC))
             endings.append(_concluded(proposal, files, way, again=False))

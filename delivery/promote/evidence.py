@@ -30,7 +30,7 @@ from delivery.preview.report import Report, Source, report
 from delivery.promote import alerts, history, images
 from delivery.promote.gates import Unknown
 from delivery.promote.history import Update
-from delivery.promote.release import Build
+from delivery.promote.release import REVISION_LABEL, Build
 from delivery.pulumi.engine import Engine, EngineError, users_engine
 from delivery.recover import state as states
 from delivery.terminal import say
@@ -203,7 +203,12 @@ def _labels(builds: Sequence[Build], digest: str) -> Mapping[str, str] | None:
 
 
 def _builds(builds: Sequence[Build], digest: str) -> int | None:
-    """How many of the given builds have the digest, 0 where one of them has another. None if they are too few."""
-    if len(builds) < _FEWEST_BUILDS:
+    """How many of the given builds have the digest, 0 where one of the same commit has another.
+
+    None if they are too few: builds of other commits say nothing.
+    """
+    commits = {one.labels.get(REVISION_LABEL) for one in builds if one.digest == digest}
+    of_commit = [one for one in builds if one.labels.get(REVISION_LABEL) in commits]
+    if len(of_commit) < _FEWEST_BUILDS:
         return None
-    return len(builds) if all(one.digest == digest for one in builds) else 0
+    return len(of_commit) if all(one.digest == digest for one in of_commit) else 0

@@ -54,7 +54,7 @@ def good(checkout: Path, **more: Any) -> Evidence:
 
 
 def propose(checkout: Path, server: GitHub | None = None, **more: Any) -> int:
-    return command.run_next(Way(folder=checkout, server=server), good(checkout, **more))
+    return command.run_next(Way(folder=checkout, server=server), found=good(checkout, **more))
 
 
 def test_each_stack_that_is_behind_gets_one_pull_request(
@@ -62,7 +62,7 @@ def test_each_stack_that_is_behind_gets_one_pull_request(
 ) -> None:
     github, stored = server
     summary = tmp_path / "summary.md"
-    assert command.run_next(Way(folder=checkout, server=github, summary=summary), good(checkout)) == ExitCode.DONE
+    assert command.run_next(Way(folder=checkout, server=github, summary=summary), found=good(checkout)) == ExitCode.DONE
     assert promoting.remote_branches(checkout) == ["main", TO_PROD, TO_STAGING]
     assert [(one["head"], one["base"], one["draft"], one["title"]) for one in stored.pull_requests] == [
         (TO_STAGING, "main", True, "Promote bbbbbbbbbbbb, MLflow 3.17.2 to staging"),
@@ -128,11 +128,11 @@ def test_time_opens_a_gate_and_a_person_another_one(checkout: Path, capfd: pytes
     soaking = good(checkout, alerts=lambda *_: ["an alert"])
     soaking = replace(soaking, updates=lambda stack: [update(releases[stack], hours=0.1)])
     # Whoever soaks is looked at again; only then does an alert need somebody.
-    assert command.run_next(Way(folder=checkout), soaking) == ExitCode.DONE
+    assert command.run_next(Way(folder=checkout), found=soaking) == ExitCode.DONE
     assert promoting.remote_branches(checkout) == ["main"]
     assert "Stopped by soak, alerts: nothing was pushed." in capfd.readouterr().err
     not_deployed = replace(soaking, updates=lambda _: [update(a_release(checkout, "c"))], smoke=lambda *_: Unknown("?"))
-    assert command.run_next(Way(folder=checkout), not_deployed) == ExitCode.DONE
+    assert command.run_next(Way(folder=checkout), found=not_deployed) == ExitCode.DONE
     assert propose(checkout, alerts=lambda *_: ["an alert"]) == ExitCode.FAILED
     assert propose(checkout, smoke=lambda *_: Unknown("nobody could look")) == ExitCode.FAILED
     assert promoting.remote_branches(checkout) == ["main"]
@@ -195,7 +195,7 @@ def test_two_stacks_before_one_are_a_choice(checkout: Path, capfd: pytest.Captur
 
 
 def test_json_lists_them(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert command.run_next(Way(folder=checkout, as_json=True, dry_run=True), good(checkout)) == ExitCode.DONE
+    assert command.run_next(Way(folder=checkout, as_json=True, dry_run=True), found=good(checkout)) == ExitCode.DONE
     found = json.loads(capfd.readouterr().out)
     assert [(one["from"], one["to"], one["passed"]) for one in found] == [
         ("dev", "staging", True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,10 @@ def test_builds_vouch_for_each_other(tmp_path: Path) -> None:
     assert found[1].labels(DIGEST) == LABELS
     assert isinstance(found[1].builds(DIGEST), Unknown)
     assert (found[2].builds(DIGEST), found[3].builds(DIGEST)) == (2, 0)
+    # Newer images say nothing of an older one, as on a schedule.
+    newer = replace(other, labels={**LABELS, release.REVISION_LABEL: "f" * 40})
+    assert gathered(tmp_path, "p", [one, newer, one]).builds(DIGEST) == 2
+    assert isinstance(gathered(tmp_path, "p", [newer, newer]).builds(DIGEST), Unknown)
 
 
 @pytest.mark.parametrize(
