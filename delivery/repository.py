@@ -107,6 +107,15 @@ class Repository:
         """Return the commits of the first line of a history that changed a file, newest first."""
         return [one.id for one in self._log("--first-parent", commit, "--", path)]
 
+    def last_change(self, commit: str, path: str) -> str:
+        """Return the newest commit, of any line of a history, that changed a file itself; empty if there is none."""
+        return self._text("log", "-1", "--no-merges", "--format=%H", commit, "--", path).strip()
+
+    def trailers(self, commit: str) -> dict[str, str]:
+        """Return the trailers of a commit's message by their names; of several with one name the last."""
+        lines = self._text("log", "-1", "--format=%(trailers:only,unfold)", commit).splitlines()
+        return {name: value.strip() for name, separator, value in (line.partition(":") for line in lines) if separator}
+
     @property
     def shallow(self) -> bool:
         """Whether the repository lacks the beginning of its history."""

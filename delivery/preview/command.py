@@ -23,8 +23,9 @@ from delivery.drift.beside import beside, looked
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product, stacks
 from delivery.offline_azure.session import offline as offline_azure
 from delivery.outcome import CommandError, ExitCode, reported
-from delivery.preview import base, github_annotations, saved
+from delivery.preview import base, github_annotations, releases, saved
 from delivery.preview.document import document
+from delivery.preview.findings import workloads
 from delivery.preview.markdown import Form as Markdown
 from delivery.preview.markdown import markdown
 from delivery.preview.plan import FLAGS, Plan, read
@@ -159,9 +160,11 @@ def write(
     """Write the report of what the engine printed; return the exit code. `drift` is what `looked` has returned."""
     printed, error = _printed(result)
     plan = _plan(printed, error, stack)
-    found = report(plan, source, None if drift is None else beside(drift, plan))
+    runs, gets = workloads.digests(plan)
+    moves = releases.looked(repository, stack, runs) if gets - runs else None
+    found = report(plan, source, None if drift is None else beside(drift, plan), releases.read(moves))
     if written.save is not None:
-        saved.save(written.save, stack, printed, error, source, drift)
+        saved.save(written.save, stack, printed, error, source, drift, moves)
     outputs = {"plan": found.plan, "changes": sum(found.counts.values())}
     if written.outputs is not None:
         with written.outputs.open("a") as file:

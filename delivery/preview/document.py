@@ -25,6 +25,7 @@ def document(report: Report) -> dict[str, Any]:
         "fixedOnceCreated": [_fixed(one) for one in report.fixed],
         "rows": [_row(one) for one in report.rows],
         "unchanged": plain(report.unchanged),
+        "gates": plain(report.gates) or None,
         "changes": [{"resources": list(one.names), "change": plain(one.what)} for one in report.changes],
         "beside": _beside(report.beside),
         "counts": dict(report.counts),

@@ -86,6 +86,9 @@ def body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
         yield "|---|---|---|"
         yield from (_line(row.what, row.now, row.after) for row in report.rows)
         yield ""
+    if report.gates:
+        yield f"**Gates:** {rendered(report.gates)}."
+        yield ""
     if report.verdict is Verdict.NO_CHANGE:
         yield f"{count(report.resources, 'resource')} stay as they are. {_sentence(report.unchanged)}"
         yield ""

@@ -24,6 +24,7 @@ FLAGS: Final = ("--json", "--show-sames", "--show-replacement-steps", "--ignore-
 DRIFT_FLAGS: Final = ("--preview-only", "--json")
 """Of a refresh: what Azure has in place of what the program made last. A refresh names what stays by itself."""
 
+_PASSED: Final = re.compile(r"(?:info: )?guardrails: (\d{1,4}) passed, (\d{1,4}) waived")
 # A preview says the first, a refresh the second.
 _STAYS = ("same", "refresh")
 _ENGINES_OWN = ("pulumi:pulumi:", "pulumi:providers:")
@@ -120,13 +121,15 @@ class Plan:
     """Every resource of a stack with what happens to it. Components and the engine's own resources are left out.
 
     `errors` has the engine's messages where it could not compute the plan; the steps are then of no use. `config` has
-    the stack's configuration as the engine prints it.
+    the stack's configuration as the engine prints it, `guardrails` how many rules of the program passed and are waived,
+    None where it does not say so.
     """
 
     stack: str
     steps: Sequence[Step]
     errors: Sequence[str] = ()
     config: Mapping[str, str] = field(default_factory=dict)
+    guardrails: tuple[int, int] | None = None
 
     @property
     def changes(self) -> list[Step]:
@@ -161,6 +164,7 @@ def read(document: object) -> Plan:
         steps=tuple(sorted(_steps(raw), key=lambda step: step.urn)),
         errors=errors,
         config={str(key): str(value) for key, value in (document.get("config") or {}).items()},
+        guardrails=_guardrails(document.get("diagnostics") or ()),
     )
 
 
@@ -237,6 +241,14 @@ def _errors(diagnostics: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for diagnostic in diagnostics:
         if diagnostic.get("severity") == "error":
             yield re.sub(r"^error: ", "", str(diagnostic.get("message", ""))).strip()
+
+
+def _guardrails(diagnostics: Iterable[Mapping[str, Any]]) -> tuple[int, int] | None:
+    """The numbers of the line that the program writes, infra/guardrails/enforcement.py."""
+    for diagnostic in diagnostics:
+        if found := _PASSED.fullmatch(str(diagnostic.get("message", "")).strip()):
+            return int(found[1]), int(found[2])
+    return None
 
 
 def physical_name(kind: str, inputs: Mapping[str, Any]) -> str:

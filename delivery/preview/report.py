@@ -12,10 +12,13 @@ from delivery.preview.causes import causes
 from delivery.preview.differences import ABSENT, Difference
 from delivery.preview.differences import of as differences
 from delivery.preview.findings import FINDINGS
+from delivery.preview.findings.releases import releases as between
 from delivery.preview.fingerprint import fingerprint, parts
 from delivery.preview.plan import Op, Plan, Step, is_unknown
 from delivery.preview.reasons import Figure, Fixed, Found, Reason, Row, Subject, Verdict, sequence
+from delivery.preview.releases import Releases, by_state
 from delivery.preview.text import Code, Part, Phrase, Strong, count, listed, tally, value
+from delivery.promote.gates import State
 
 _ASPECTS: Final = (Subject.DATA, Subject.NETWORK, Subject.RIGHTS, Subject.PROTECTION, Subject.IMAGE)
 """What a report names as unchanged where nothing of it differs; cost and connections come with their figures."""
@@ -92,7 +95,8 @@ class Report:
 
     `title` are the headlines; `unchanged` says in one line what stays; `plan` is the fingerprint, empty where no plan
     could be computed, and `parts` has the fingerprint of each resource by its urn. `counts` has the number of resources
-    by what happens to them. `beside` has the drift, None where nobody looked for it; it is no part of the plan.
+    by what happens to them. `beside` has the drift, None where nobody looked for it; it is no part of the plan. `gates`
+    says what `promote` found of the release that the stack gets, empty where the change is no promotion.
     """
 
     stack: str
@@ -110,6 +114,7 @@ class Report:
     source: Source = field(default_factory=Source)
     parts: Mapping[str, str] = field(default_factory=dict)
     beside: Beside | None = None
+    gates: Phrase = ()
 
     @property
     def next(self) -> str:
@@ -127,12 +132,18 @@ class Report:
                 return "Nothing here needs a decision."
 
 
-def report(plan: Plan, source: Source | None = None, beside: Beside | None = None) -> Report:
-    """Look at a plan under every aspect. `beside` is the drift that somebody has looked for."""
+def report(
+    plan: Plan, source: Source | None = None, beside: Beside | None = None, releases: Releases | None = None
+) -> Report:
+    """Look at a plan under every aspect. `beside` is the drift that somebody has looked for.
+
+    `releases` has what the stack's file says of the images before and after.
+    """
     source = source or Source()
     if plan.errors:
         return _not_planned(plan, source)
     found = [one for finding in FINDINGS for one in finding(plan)]
+    found += between(releases) if releases else []
     reasons, rows = sequence(found)
     changes = plan.changes
     verdict = Verdict.NO_CHANGE if not (changes or reasons) else Verdict.ROUTINE
@@ -153,7 +164,17 @@ def report(plan: Plan, source: Source | None = None, beside: Beside | None = Non
         source=source,
         parts=parts(plan),
         beside=beside,
+        gates=_gates(releases) if releases and releases.differ and releases.gates else [],
     )
+
+
+def _gates(of: Releases) -> Phrase:
+    """What the gates of the promotion said: the passed ones counted, each other one by its id."""
+    found = by_state(of.gates)
+    parts: list[Part] = [f"{len(found.pop(State.PASSED.value, []))} passed"]
+    for state, gates in found.items():
+        parts += [", ", Strong(f"{state}:"), " ", *listed(gates)]
+    return [*parts, ", as commit ", Code(of.commit), " says"]
 
 
 def _cut(rows: Sequence[Row]) -> list[Row]:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from delivery.drift.beside import beside
+from delivery.preview import releases
 from delivery.preview.plan import Plan, PlanError, read
+from delivery.preview.releases import Releases
 from delivery.preview.report import Beside, Source
 
 VERSION: Final = 1
@@ -34,19 +36,20 @@ def save(
     error: str,
     source: Source,
     drift: Mapping[str, Any] | None = None,
+    moves: Mapping[str, Any] | None = None,
 ) -> None:
     """Write what the engine printed, or the error that it ended with.
 
-    `drift` is what `looked` has returned, None where nobody looked.
+    `drift` is what `looked` of the drift has returned, `moves` what that of the releases has, None without either.
     """
     document = {"version": VERSION, "stack": stack, "source": asdict(source), PRINTED: printed, "error": error}
-    document["drift"] = drift
+    document |= {"drift": drift, "releases": moves}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document))
 
 
-def load(file: Path) -> tuple[Plan, Source, Beside | None]:
-    """Read it again, with the drift beside the plan. Raises PlanError for any other file; nothing in it is trusted."""
+def load(file: Path) -> tuple[Plan, Source, Beside | None, Releases | None]:
+    """Read it again, as `report` takes it. Raises PlanError for any other file; nothing in it is trusted."""
     if file.stat().st_size > LARGEST:
         raise PlanError(f"{file.name}: got {file.stat().st_size:,} bytes; expected at most {LARGEST:,}.")
     try:
@@ -61,14 +64,14 @@ def load(file: Path) -> tuple[Plan, Source, Beside | None]:
     source = _source(document.get("source"))
     if document.get(PRINTED) is None:
         error = str(document.get("error") or "the engine said nothing")
-        return Plan(stack=stack, steps=(), errors=(error,)), source, None
+        return Plan(stack=stack, steps=(), errors=(error,)), source, None, None
     try:
         plan = read(document[PRINTED])
         if plan.stack not in ("", stack):
             raise PlanError(f"`stack` is {stack}, and the plan is of {plan.stack!r}.")
         plan = replace(plan, stack=stack)
         drift = document.get("drift")
-        return plan, source, None if drift is None else beside(drift, plan)
+        return plan, source, None if drift is None else beside(drift, plan), releases.read(document.get("releases"))
     except PlanError as error:
         raise PlanError(f"{file.name}: {error}") from None
     except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:

@@ -83,6 +83,8 @@ def _summary(report: Report, *, listed: bool) -> list[Text]:
     lines = []
     if report.unchanged:
         lines.append(_text(["unchanged  ", *report.unchanged]) if report.plan else _text(report.unchanged))
+    if report.gates:
+        lines.append(_text(["gates      ", *report.gates]))
     if report.changes:
         total = sum(report.counts.values())
         more = "" if listed else "  (--changes lists them)"

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from delivery.preview.inline import rendered
 from delivery.preview.text import Code, Phrase, count, plain, value
+from delivery.promote import gates
 from delivery.promote.gates import Change, Outcome, State
 from delivery.promote.release import Release
 from delivery.repository import Commit
@@ -24,6 +25,20 @@ _MARKS: Final[Mapping[State, str]] = {
     State.STOPPED: "**stopped**",
 }
 _REASON: Final = 200
+
+# Trailers of the commit, by which a report names what was asked of the release.
+RELEASE: Final = "Release"
+GATES: Final = "Gates"
+
+
+def gates_said(trailer: str) -> dict[str, str]:
+    """Return what each gate said, by its id, from the trailer of a commit; nothing that no gate says."""
+    pairs = (one.strip().partition(" ") for one in trailer.split(";"))
+    states = {state.value for state in State}
+    return {gate: state for gate, _, state in pairs if gate in _IDS and state in states}
+
+
+_IDS: Final = frozenset(gate.id for gate in gates.GATES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +90,8 @@ class Proposal:
     @property
     def message(self) -> str:
         """The message of the commit: what nobody checked, and what somebody took on, are trailers."""
-        trailers = [f"Release: {self.release.digest}", f"Release-From: {_line(self.source)}"]
+        said = "; ".join(f"{one.gate} {one.state.value}" for one in self.outcomes)
+        trailers = [f"{RELEASE}: {self.release.digest}", f"Release-From: {_line(self.source)}", f"{GATES}: {said}"]
         trailers += [f"Accepts: {word}" for word in self.accepted]
         trailers += [f"Emergency: {_line(self.emergency)}"] if self.emergency else []
         return "\n".join([self.title, "", *trailers]) + "\n"

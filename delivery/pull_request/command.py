@@ -86,11 +86,11 @@ def _read(files: Sequence[Path]) -> tuple[list[Report], list[str]]:
     unread: list[str] = []
     for file in files:
         try:
-            plan, source, beside = load(file)
+            loaded = load(file)
         except PlanError as error:
             unread.append(str(error))
         else:
-            found.append(reported(plan, source, beside))
+            found.append(reported(*loaded))
     return found, unread
 
 

@@ -23,7 +23,8 @@ import pulumi
 
 from infra.guardrails import RULES, types
 from infra.guardrails.resource import UNKNOWN, Facts, Resource, Stack, leaves
-from infra.guardrails.rule import Broken, ResourceRule, said
+from infra.guardrails.rule import Broken, ResourceRule, ResourceScope, said
+from infra.settings import guardrails
 from infra.settings.azure import Exposure
 from infra.settings.bootstrap import Bootstrap
 from infra.settings.model import Settings
@@ -59,6 +60,17 @@ def waived(settings: Settings | Bootstrap) -> Mapping[str, Mapping[str, str]]:
     return {rule: waiver for rule, waiver in given.items() if rule in rules}
 
 
+def passed(settings: Settings | Bootstrap) -> str:
+    """Return the line by which the engine, and a report after it, has how many rules looked at the stack."""
+    waivers: Mapping[str, Any] = {}
+    if isinstance(settings, Bootstrap):
+        looked = [rule.id for rule in RULES if rule.scope is ResourceScope.AZURE]
+    else:
+        waivers = settings.azure.waivers if settings.azure else {}
+        looked = [rule.id for rule in guardrails.RULES if rule.applies(settings)] + [rule.id for rule in RULES]
+    return f"guardrails: {len(looked) - len(waivers)} passed, {len(waivers)} waived"
+
+
 @contextlib.contextmanager
 def enforced(settings: Settings | Bootstrap) -> Iterator[None]:
     """Refuse, at the end of the block, what its resources break. A program that fails inside it registers nothing.
@@ -73,6 +85,7 @@ def enforced(settings: Settings | Bootstrap) -> Iterator[None]:
     try:
         yield
         watch.decide()
+        pulumi.log.info(passed(settings))
     except BaseException as error:
         watch.release(error)
         raise

@@ -7,15 +7,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from delivery.preview.plan import Plan
-from delivery.preview.reasons import Found, Row, Subject
+from delivery.preview.reasons import Figure, Found, Row, Subject
 from delivery.preview.text import Code
 
 _KEY: Final = "waivers"
 
 
 def waivers(plan: Plan) -> Iterator[Found]:
-    """One line for each waiver, in every report: who answers for it, until when, and why."""
-    for rule, waiver in sorted(_given(plan).items()):
+    """How many rules passed, and one line for each waiver, in every report: who answers for it, until when, and why."""
+    given = _given(plan)
+    if plan.guardrails is not None:
+        words = f"{plan.guardrails[0]} passed, {plan.guardrails[1]} waived"
+        if given or plan.empty_before:
+            yield Row(subject=Subject.RULES, what="guardrails", now=[""], after=[words])
+        else:
+            yield Figure(subject=Subject.RULES, words=words)
+    for rule, waiver in sorted(given.items()):
         yield Row(
             subject=Subject.RULES,
             what=f"guardrail {rule}" if rule.replace("-", "").isalnum() else Code(rule),

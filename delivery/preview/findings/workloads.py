@@ -21,7 +21,7 @@ _POOL = "DATABASE_POOL_SIZE"
 
 def image(plan: Plan) -> Iterator[Found]:
     """The image's digest where any workload gets another one, and from where it is imported."""
-    before, after = ({_digest(one) for one in states if _digest(one)} for states in _states(plan, APP))
+    before, after = digests(plan)
     # Otherwise it is known only after the update, since the registry is replaced.
     if before != after and after:
         yield Row(subject=Subject.IMAGE, what="image", now=_digests(before), after=_digests(after))
@@ -30,6 +30,12 @@ def image(plan: Plan) -> Iterator[Found]:
             yield Row(
                 subject=Subject.IMAGE, what="image imported first", now=_import(step.old), after=_import(step.new)
             )
+
+
+def digests(plan: Plan) -> tuple[set[str], set[str]]:
+    """Return the digests that the services run, and those that they get."""
+    before, after = ({_digest(one) for one in states if _digest(one)} for states in _states(plan, APP))
+    return before, after
 
 
 def connections(plan: Plan) -> Iterator[Found]:

@@ -104,7 +104,7 @@ def test_a_value_of_azure_is_shown_as_text(value: str) -> None:
 def test_a_plan_hands_it_over_as_data(tmp_path: Path) -> None:
     file = tmp_path / "prod.json"
     save(file, STACK, CHANGE, "", Source(head="abc"), {"refresh": DRIFT, "error": ""})
-    plan, source, found = load(file)
+    plan, source, found, _ = load(file)
     assert report(plan, source, found) == reported()
     save(file, STACK, CHANGE, "", Source())
     assert load(file)[2] is None

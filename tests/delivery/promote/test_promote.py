@@ -61,6 +61,9 @@ def test_a_promotion_is_a_branch_with_the_releases_lines_and_nothing_else(
         "",
         f"Release: sha256:{'a' * 64}",
         "Release-From: dev",
+        "Gates: applied passed; clean passed; pending passed; smoke passed; soak passed; alerts passed; drift passed; "
+        "label passed; ancestry passed; provenance passed; registry passed; schema passed; guardrails passed; "
+        "preview passed",
     ]
     assert printed.out.startswith("### `staging`: `aaaaaaaaaaaa` from `dev`\n")
     assert "Pushed branch promote/staging/aaaaaaaaaaaa to origin" in printed.err

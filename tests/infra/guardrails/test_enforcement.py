@@ -12,7 +12,9 @@ import pulumi
 import pytest
 from pulumi_azure_native import app, authorization, keyvault, managedidentity, monitor, network, storage
 
-from infra.guardrails.enforcement import enforced, waiver_command
+from infra.guardrails import RULES
+from infra.guardrails.enforcement import enforced, passed, waiver_command
+from infra.settings import guardrails
 from infra.settings.model import Settings, parse
 from infra.tags import tags
 from tests.support import recorder
@@ -235,3 +237,17 @@ def test_the_offered_waiver_is_one_command() -> None:
         "'waivers.shared-keys.reason=why the stack needs it, and what ends that' --plaintext "
         "'waivers.shared-keys.expires=2026-12-29' -s prod"
     )
+
+
+def test_a_stack_says_how_many_rules_looked_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    resources, chosen = len(RULES), settings()
+    applied = sum(rule.applies(chosen) for rule in guardrails.RULES)
+    assert passed(chosen) == f"guardrails: {applied + resources} passed, 0 waived"
+    assert passed(settings("shared-keys")) == f"guardrails: {applied + resources - 1} passed, 1 waived"
+    prod = parse(configuration("prod"), "prod")
+    assert passed(prod) == f"guardrails: {len(guardrails.RULES) + resources} passed, 0 waived"
+    lines: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", lines.append)
+    run(lambda: None)
+    refused(lambda: account("store", allow_shared_key_access=True))
+    assert lines == [passed(chosen)], "what is refused has not passed"
