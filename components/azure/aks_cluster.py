@@ -203,7 +203,14 @@ class AksCluster(pulumi.ComponentResource):
                 file_csi_driver=aks.ManagedClusterStorageProfileFileCSIDriverArgs(enabled=False),
                 snapshot_controller=aks.ManagedClusterStorageProfileSnapshotControllerArgs(enabled=False),
             ),
-            addon_profiles={"azurepolicy": aks.ManagedClusterAddonProfileArgs(enabled=True)},
+            addon_profiles={
+                "azurepolicy": aks.ManagedClusterAddonProfileArgs(enabled=True),
+                # The agent that `ContainerInsights` tells what to collect; without Entra it would need a shared key.
+                "omsagent": aks.ManagedClusterAddonProfileArgs(
+                    enabled=True,
+                    config={"logAnalyticsWorkspaceResourceID": args.workspace_id, "useAADAuth": "true"},
+                ),
+            },
             # The Free tier has no cost analysis.
             metrics_profile=aks.ManagedClusterMetricsProfileArgs(
                 cost_analysis=aks.ManagedClusterCostAnalysisArgs(enabled=args.uptime_sla)

@@ -27,6 +27,8 @@ RULES: Mapping[str, tuple[Group, Rule]] = {
     "azure-native:app:Job": (Group.COMPUTE, compute.job),
     "azure-native:app:ManagedEnvironment": (Group.COMPUTE, compute.environment),
     "azure-native:containerservice:ManagedCluster": (Group.COMPUTE, compute.cluster),
+    "azure-native:containerservice:AgentPool": (Group.COMPUTE, compute.node_pool),
+    "kubernetes:core/v1:Service": (Group.COMPUTE, compute.cluster_service),
     "azure-native:dbforpostgresql:Server": (Group.DATABASE, data.database),
     "azure-native:storage:StorageAccount": (Group.STORAGE, data.blob_storage),
     "azure-native:containerregistry:Registry": (Group.STORAGE, data.registry),
@@ -36,12 +38,15 @@ RULES: Mapping[str, tuple[Group, Rule]] = {
     "azure-native:network:PublicIPAddress": (Group.NETWORK, network.public_address),
     "azure-native:privatedns:PrivateZone": (Group.NETWORK, network.private_zone),
     "azure-native:operationalinsights:Workspace": (Group.MONITORING, monitoring.workspace),
+    "azure-native:monitor:DataCollectionRule": (Group.MONITORING, monitoring.inventory),
+    "kubernetes:apps/v1:Deployment": (Group.MONITORING, monitoring.pod_logs),
     "azure-native:monitor:MetricAlert": (Group.MONITORING, monitoring.metric_alert),
     "azure-native:monitor:ScheduledQueryRule": (Group.MONITORING, monitoring.query_alert),
 }
 
 LOGS: Mapping[str, tuple[Group, Rule]] = {
     "azure-native:app:ContainerApp": (Group.MONITORING, monitoring.app_logs),
+    "kubernetes:core/v1:Service": (Group.MONITORING, monitoring.cluster_requests),
 }
 """What resources with a price write into the workspace besides."""
 
@@ -73,8 +78,29 @@ FREE: Mapping[str, str] = {
     "azure-native:network:PrivateDnsZoneGroup": "billed with its endpoint",
     "azure-native:privatedns:PrivateRecordSet": _OF_ZONE,
     "azure-native:privatedns:VirtualNetworkLink": _OF_ZONE,
+    "azure-native:containerservice:MaintenanceConfiguration": "when a cluster is changed is not billed",
+    "azure-native:monitor:DataCollectionRuleAssociation": "billed with the logs of its workspace",
     "azure-native:monitor:DiagnosticSetting": "billed with the logs of its workspace",
     "azure-native:monitor:ActionGroup": "the first 1,000 e-mails of a month are not billed",
     "azure-native:applicationinsights:Workbook": "workbooks are not billed, only the logs that they show",
     "azure-native:consumption:Budget": "budgets are not billed",
+    **dict.fromkeys(
+        (
+            f"kubernetes:{kind}"
+            for kind in (
+                "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy",
+                "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding",
+                "autoscaling/v2:HorizontalPodAutoscaler",
+                "batch/v1:CronJob",
+                "batch/v1:Job",
+                "core/v1:LimitRange",
+                "core/v1:Namespace",
+                "core/v1:ResourceQuota",
+                "core/v1:ServiceAccount",
+                "networking.k8s.io/v1:NetworkPolicy",
+                "policy/v1:PodDisruptionBudget",
+            )
+        ),
+        "billed with the nodes of its cluster",
+    ),
 }

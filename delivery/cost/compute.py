@@ -1,4 +1,8 @@
-"""What Container Apps and Kubernetes bill. Source: Microsoft Learn, "Billing in Azure Container Apps"."""
+"""What Container Apps and Kubernetes bill.
+
+Sources: Microsoft Learn, "Billing in Azure Container Apps", "Free, Standard, and Premium pricing tiers for AKS"; the
+page of prices of load balancers (the first five rules of each are one price).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,9 @@ from delivery.cost.resources import NotPricedError, Resource
 _CONSUMPTION = "Consumption"
 # What Container Apps takes where a template says nothing (Learn, "Set scaling rules in Azure Container Apps").
 _FEWEST, _MOST = 0, 10
+# The way out of a cluster that names none.
+_OWN_BALANCER = "loadBalancer"
+_INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
 
 
 def container_app(app: Resource, load: Load) -> list[Charge]:
@@ -70,12 +77,36 @@ def environment(resource: Resource, _load: Load) -> list[Charge]:
     ]
 
 
-def cluster(resource: Resource, _load: Load) -> list[Charge]:
-    """The tier alone; nodes in the cluster's own inputs have no price here."""
-    if resource.items("agentPoolProfiles"):
-        raise NotPricedError("no price for the machines of its node pools")
+def cluster(resource: Resource, load: Load) -> list[Charge]:
+    """The tier, the nodes of the pools that it is made with, and the way out that Azure makes for them."""
     tier = resource.text("sku.tier", "Free")
-    return [hourly(f"{tier} tier", priced(prices.KUBERNETES_TIER, tier, "tier"))]
+    charges = [hourly(f"{tier} tier", priced(prices.KUBERNETES_TIER, tier, "tier"))]
+    for pool in resource.items("agentPoolProfiles"):
+        charges += node_pool(Resource(type=resource.type, name=resource.name, inputs=pool), load)
+    if resource.text("networkProfile.outboundType", _OWN_BALANCER) == _OWN_BALANCER:
+        charges += [hourly("load balancer", prices.LOAD_BALANCER), hourly("public addresses", prices.PUBLIC_ADDRESS)]
+    return charges
+
+
+def node_pool(pool: Resource, load: Load) -> list[Charge]:
+    """The fewest nodes all month, and while the services are at work as far towards the most as their replicas are."""
+    size = pool.text("vmSize")
+    if pool.given("enableAutoScaling") is True:
+        fewest, most = pool.number("minCount"), pool.number("maxCount")
+    else:
+        fewest = most = pool.number("count", 1)
+    hours = fewest * HOURS_PER_MONTH + math.ceil((most - fewest) * load.scale) * load.active_hours
+    return [Charge(what=f"nodes of {size}", price=priced(prices.NODE, size, "vmSize"), quantity=hours)]
+
+
+def cluster_service(service: Resource, _load: Load) -> list[Charge]:
+    """An address that other networks reach is behind a load balancer of its own; one on the internet has its price."""
+    if service.given("spec.type") != "LoadBalancer":
+        return []
+    charges = [hourly("load balancer", prices.LOAD_BALANCER)]
+    annotations = service.given("metadata.annotations")
+    inside = isinstance(annotations, Mapping) and annotations.get(_INTERNAL) == "true"
+    return charges if inside else [*charges, hourly("public address", prices.PUBLIC_ADDRESS)]
 
 
 def _size(resource: Resource) -> tuple[float, float]:

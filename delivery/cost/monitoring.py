@@ -8,7 +8,7 @@ from delivery.cost import prices
 from delivery.cost.charge import Charge, priced
 from delivery.cost.compute import replica_hours
 from delivery.cost.load import Load
-from delivery.cost.prices import DAYS_PER_MONTH, SECONDS_PER_HOUR
+from delivery.cost.prices import DAYS_PER_MONTH, HOURS_PER_MONTH, SECONDS_PER_HOUR
 from delivery.cost.resources import NotPricedError, Resource
 
 # Measured on the local stack: requests over a run of the smoke program, metrics halfway between the line of an idle
@@ -18,6 +18,10 @@ SERVICE_REQUEST_BYTES = 350
 METRICS_BYTES = 1900
 # Names of app, environment, revision, replica and image that the table has beside each line. Assumed, not measured.
 COLUMNS_BYTES = 500
+
+# Rows that Container Insights writes a minute, of some 25 nodes, containers, Deployments and scalers, with all of their
+# columns. Assumed, not measured.
+INVENTORY_ROWS, INVENTORY_BYTES = 25, 1000
 
 _BYTES_PER_GB = 1e9
 _MILLION = 1e6
@@ -47,8 +51,30 @@ def app_logs(app: Resource, load: Load) -> list[Charge]:
     return charges
 
 
-def _metrics_seconds(app: Resource) -> float | None:
-    for container in app.items("template.containers"):
+def cluster_requests(service: Resource, load: Load) -> list[Charge]:
+    """The lines of requests, counted at the address where they come in."""
+    if service.given("spec.type") != "LoadBalancer":
+        return []
+    each = GATEWAY_REQUEST_BYTES + SERVICE_REQUEST_BYTES + 2 * COLUMNS_BYTES
+    return [_ingested("logs of requests", load.requests * _MILLION * each)]
+
+
+def pod_logs(deployment: Resource, _load: Load) -> list[Charge]:
+    """The lines of metrics of the fewest replicas; how many more a scaler adds is another object's."""
+    seconds = _metrics_seconds(deployment, "spec.template.spec.containers")
+    if seconds is None:
+        return []
+    lines = deployment.number("spec.replicas", 1) * HOURS_PER_MONTH * SECONDS_PER_HOUR / seconds
+    return [_ingested("logs of metrics", lines * (METRICS_BYTES + COLUMNS_BYTES))]
+
+
+def inventory(_rule: Resource, _load: Load) -> list[Charge]:
+    """What a cluster's agent counts every minute."""
+    return [_ingested("inventory of the cluster", INVENTORY_ROWS * INVENTORY_BYTES * HOURS_PER_MONTH * 60)]
+
+
+def _metrics_seconds(app: Resource, path: str = "template.containers") -> float | None:
+    for container in app.items(path):
         for variable in container.get("env") or () if isinstance(container, Mapping) else ():
             if isinstance(variable, Mapping) and variable.get("name") == "MLFLOW_RUNTIME_METRICS_SECONDS":
                 return Resource(type=app.type, name=app.name, inputs=variable).number("value")

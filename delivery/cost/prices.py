@@ -81,3 +81,5 @@ METRIC_ALERT = _price("metricAlert")
 QUERY_ALERT = _prices("queryAlert")
 
 KUBERNETES_TIER = _prices("kubernetesTier")
+# A node is a virtual machine; its OS disk is on the machine itself.
+NODE = _prices("node")

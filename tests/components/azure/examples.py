@@ -16,6 +16,7 @@ from components.azure.aks_cluster import AksCluster, AksClusterArgs, ClusterIden
 from components.azure.aks_node_pool import NodePool
 from components.azure.artifact_store import ArtifactStore, ArtifactStoreArgs, Redundancy
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
+from components.azure.container_insights import ContainerInsights, ContainerInsightsArgs
 from components.azure.container_registry import ContainerRegistry, ContainerRegistryArgs
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
 from components.azure.key_vault import KeyVault, KeyVaultArgs
@@ -141,6 +142,12 @@ def _cluster(name: str, **more: Any) -> AksCluster:
     return AksCluster(name, AksClusterArgs(**args))
 
 
+def _insights(name: str, *namespaces: str) -> ContainerInsights:
+    cluster = f"{PROVIDERS}/Microsoft.ContainerService/managedClusters/aks-{name}"
+    args = {**_watched(), "rule_name": f"dcr-{name}", "cluster_id": cluster, "namespaces": namespaces}
+    return ContainerInsights(name, ContainerInsightsArgs(**args))
+
+
 def _budget(name: str) -> BudgetArgs:
     return BudgetArgs(name=f"budget-{name}", scope=GROUP, amount=200)
 
@@ -198,6 +205,10 @@ EXAMPLES: Mapping[type[pulumi.ComponentResource], Mapping[str, Example]] = {
         "defaults": _environment,
         "max": lambda name: _environment(name, zone_redundant=True, client_networks={"vnet-hub": HUB}),
         "public": lambda name: _environment(name, internal=False),
+    },
+    ContainerInsights: {
+        "defaults": lambda name: _insights(name, "shop"),
+        "max": lambda name: _insights(name, "shop", "till"),
     },
     Identity: {
         "defaults": _identity,

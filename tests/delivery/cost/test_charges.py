@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
+from components.compute.aks.objects import token
+from components.compute.aks.place import Frontend
+from components.compute.aks.rendering import service_objects
+from components.compute.contract import Scale
 from delivery.cost import prices
 from delivery.cost.catalogue import FREE, RULES, Group
 from delivery.cost.estimate import Estimate, estimate
 from delivery.cost.load import IDLE, Load
 from delivery.cost.resources import Resource
+from tests.components.compute.aks.places import place
+from tests.components.compute.aks.test_objects import GATEWAY, TRACKING, everything
+from tests.components.compute.container_apps.specs import service
 
 NOBODY = Load()
 BUSY = Load(
@@ -51,6 +59,14 @@ def app(fewest: int | None, most: int | None, *, external: bool = False, **more:
         "configuration": {"ingress": {"external": external}},
         **more,
     }
+
+
+NAT = {"networkProfile": {"outboundType": "userAssignedNATGateway"}}
+
+
+def pool(cores: int, fewest: int, most: int) -> dict[str, Any]:
+    size = f"Standard_D{cores}ads_v5"
+    return {"vmSize": size, "enableAutoScaling": True, "count": fewest, "minCount": fewest, "maxCount": most}
 
 
 def test_replicas_that_nobody_uses_are_idle() -> None:
@@ -211,13 +227,51 @@ def test_a_database_of_unknown_size_storage_or_availability_has_no_price() -> No
         ("monitor:MetricAlert", {"scopes": ["a"], "criteria": {"allOf": [{}, {}]}}, 0.20, 0.20),
         ("monitor:ScheduledQueryRule", {"evaluationFrequency": "PT5M"}, 1.50, 1.50),
         ("monitor:ScheduledQueryRule", {"evaluationFrequency": "PT5M", "enabled": False}, 0, 0),
-        ("containerservice:ManagedCluster", {"sku": {"tier": "Standard"}}, 73.0, 73.0),
+        # A load balancer for the way out, and its address.
+        ("containerservice:ManagedCluster", {"sku": {"tier": "Standard"}}, 73 + 18.25 + 3.65, 73 + 18.25 + 3.65),
+        ("containerservice:ManagedCluster", {"sku": {"tier": "Free"}, **NAT}, 0, 0),
+        # Two nodes at 0.103 an hour, and half of the way to three for 100 hours: one more.
+        ("containerservice:ManagedCluster", {"agentPoolProfiles": [pool(2, 2, 3)], **NAT}, 150.38, 160.68),
+        ("containerservice:AgentPool", pool(4, 1, 3), 150.38, 170.98),
+        ("containerservice:AgentPool", {"vmSize": "Standard_D2ads_v5", "count": 2}, 150.38, 150.38),
+        # 25 rows of 1,000 bytes for 43,800 minutes: 1.095 GB.
+        ("monitor:DataCollectionRule", {}, 3.02, 3.02),
     ],
 )
 def test_fixed_prices_and_volumes(kind: str, inputs: dict[str, Any], idle: float, load: float) -> None:
     found = priced(kind, inputs)
     assert found.idle_usd == pytest.approx(idle, abs=0.005)
     assert found.load_usd == pytest.approx(load, abs=0.005)
+
+
+def in_cluster(kind: str, inputs: Mapping[str, Any]) -> Estimate:
+    return estimate([Resource(type=f"kubernetes:{kind}", name="it", inputs=inputs)], NOBODY, BUSY)
+
+
+def test_the_address_of_a_gateway_in_a_cluster_is_a_load_balancer_at_which_requests_are_counted() -> None:
+    address = service_objects(GATEWAY, place())["address"]
+    found = in_cluster("core/v1:Service", address)
+    # 3 million requests write 5.52 GB, as in Container Apps.
+    assert (found.idle_usd, found.load_usd) == (pytest.approx(18.25), pytest.approx(18.25 + 5.52 * 2.76))
+    public = service_objects(GATEWAY, place(frontend=Frontend(host="mlflow.example.com", public=True)))["address"]
+    assert in_cluster("core/v1:Service", public).idle_usd == pytest.approx(18.25 + 3.65)
+    assert in_cluster("core/v1:Service", service_objects(TRACKING, place())["address"]).lines == []
+
+
+def test_pods_cost_their_lines_of_metrics_and_everything_else_its_nodes() -> None:
+    deployment = service_objects(service(scale=Scale(minimum=2, maximum=3)), place())["pods"]
+    assert in_cluster("apps/v1:Deployment", deployment).lines == []
+    talking = service(env={"MLFLOW_RUNTIME_METRICS_SECONDS": "60"}, scale=Scale(minimum=2, maximum=3))
+    # 2 replicas for 43,800 minutes, 2,400 bytes each.
+    found = in_cluster("apps/v1:Deployment", service_objects(talking, place())["pods"])
+    assert found.idle_usd == found.load_usd == pytest.approx(2 * 43_800 * 2400 / 1e9 * 2.76)
+
+
+@pytest.mark.parametrize("key", sorted(everything()))
+def test_every_object_of_a_stack_in_a_cluster_is_priced_or_free(key: str) -> None:
+    made = everything()[key]
+    found = estimate([Resource(type=token(made), name=key, inputs=made)], NOBODY, BUSY)
+    assert found.not_priced == []
 
 
 def test_logs_that_are_kept_longer_cost_more() -> None:
@@ -236,8 +290,10 @@ def test_logs_that_are_kept_longer_cost_more() -> None:
         ("network:PublicIPAddress", {}, "Basic"),
         ("monitor:MetricAlert", {"scopes": ["a"], "criteria": UNKNOWN}, "criteria.allOf"),
         ("monitor:ScheduledQueryRule", {"evaluationFrequency": "PT1M"}, "PT1M"),
-        ("containerservice:ManagedCluster", {"agentPoolProfiles": [{"vmSize": "x"}]}, "node pools"),
-        ("containerservice:AgentPool", {"vmSize": "Standard_D2s_v5"}, "this type"),
+        ("containerservice:ManagedCluster", {"agentPoolProfiles": [{"vmSize": "x"}]}, "vmSize x"),
+        ("containerservice:ManagedCluster", {"agentPoolProfiles": UNKNOWN}, "agentPoolProfiles"),
+        ("containerservice:AgentPool", {"vmSize": "Standard_D2s_v5"}, "vmSize Standard_D2s_v5"),
+        ("containerservice:AgentPool", {**pool(2, 1, 2), "maxCount": UNKNOWN}, "maxCount"),
         ("cache:Redis", {}, "this type"),
     ],
 )
