@@ -32,6 +32,62 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "RevisionName": "string",
         "Stream": "string",
     },
+    "ContainerLogV2": {
+        "TimeGenerated": "datetime",
+        "Computer": "string",
+        "ContainerId": "string",
+        "ContainerName": "string",
+        "KubernetesMetadata": "dynamic",
+        "LogLevel": "string",
+        "LogMessage": "dynamic",
+        "LogSource": "string",
+        "PodName": "string",
+        "PodNamespace": "string",
+    },
+    "KubePodInventory": {
+        "TimeGenerated": "datetime",
+        "ClusterName": "string",
+        "Computer": "string",
+        "ContainerLastStatus": "string",
+        "ContainerName": "string",
+        "ContainerRestartCount": "int",
+        "ContainerStatus": "string",
+        "ContainerStatusReason": "string",
+        "ControllerName": "string",
+        "Name": "string",
+        "Namespace": "string",
+        "PodCreationTimeStamp": "datetime",
+        "PodStatus": "string",
+    },
+    "KubeNodeInventory": {
+        "TimeGenerated": "datetime",
+        "ClusterName": "string",
+        "Computer": "string",
+        "KubeletVersion": "string",
+        "Labels": "string",
+        "Status": "string",
+    },
+    "KubeEvents": {
+        "TimeGenerated": "datetime",
+        "ClusterName": "string",
+        "Computer": "string",
+        "Count": "real",
+        "KubeEventType": "string",
+        "Message": "string",
+        "Name": "string",
+        "Namespace": "string",
+        "ObjectKind": "string",
+        "Reason": "string",
+    },
+    "InsightsMetrics": {
+        "TimeGenerated": "datetime",
+        "Computer": "string",
+        "Name": "string",
+        "Namespace": "string",
+        "Origin": "string",
+        "Tags": "string",
+        "Val": "real",
+    },
     "AzureMetrics": {
         "TimeGenerated": "datetime",
         "ResourceProvider": "string",
@@ -46,7 +102,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "Total": "real",
     },
 }
-_TYPES = {"datetime": "TIMESTAMP", "string": "VARCHAR", "real": "DOUBLE"}
+_TYPES = {"datetime": "TIMESTAMP", "string": "VARCHAR", "real": "DOUBLE", "int": "INTEGER", "dynamic": "JSON"}
+CONSOLE = "ContainerAppConsoleLogs"
 _PROGRAM = """
 for (const name of ["bridge.min.js", "Kusto.Language.Bridge.min.js"]) require(process.argv[1] + "/" + name);
 const { tables, queries } = JSON.parse(require("fs").readFileSync(0, "utf8"));
@@ -84,15 +141,16 @@ def analyzed(queries: Iterable[str]) -> list[dict[str, Any]]:
     return found
 
 
-def run(query: str, lines: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
-    """The rows that a query gives of lines of the console log: by column, those that are left out are empty."""
+def run(query: str, lines: Sequence[Mapping[str, object]], table: str = CONSOLE) -> list[dict[str, Any]]:
+    """The rows that a query gives of rows of a table: by column, those that are left out are empty."""
     connection = _connection()
-    connection.execute("DELETE FROM ContainerAppConsoleLogs")
+    connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of the tables above
     if lines:
-        columns = TABLES["ContainerAppConsoleLogs"]
+        columns = TABLES[table]
         row = f"({', '.join('?' for _ in columns)})"
-        values = [line.get(name, "") for line in lines for name in columns]
-        connection.execute(f"INSERT INTO ContainerAppConsoleLogs VALUES {', '.join([row] * len(lines))}", values)  # noqa: S608
+        empty = {name: "" if kind == "string" else None for name, kind in columns.items()}
+        values = [line.get(name, empty[name]) for line in lines for name in columns]
+        connection.execute(f"INSERT INTO {table} VALUES {', '.join([row] * len(lines))}", values)  # noqa: S608
     found = connection.execute(_translated(query))
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -107,6 +165,7 @@ def _translated(query: str) -> str:
 @functools.cache
 def _connection() -> Any:
     connection = duckdb_kql.connect()  # in UTC, as the translation expects
-    columns = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in TABLES["ContainerAppConsoleLogs"].items())
-    connection.execute(f"CREATE TABLE ContainerAppConsoleLogs ({columns})")
+    for table, schema in TABLES.items():
+        columns = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in schema.items())
+        connection.execute(f"CREATE TABLE {table} ({columns})")
     return connection

@@ -17,8 +17,10 @@ from components.azure.alert_rule import MetricRule, QueryRule
 from components.azure.log_table import LogTable
 from components.azure.workbook import WorkbookContent
 from components.mlflow.observability import alerts, kql
+from components.mlflow.observability import cluster as clusters
 from components.mlflow.observability import panels as charted
 from components.mlflow.observability.alerts import CONNECTIONS, COUNT_ERRORS, PREPARE_ERROR, STORAGE
+from components.mlflow.observability.cluster import Cluster
 
 VERSION = "Notebook/1.0"
 """Of the document's form; Azure wants it beside the document too."""
@@ -228,26 +230,70 @@ def _spool(logs: LogTable) -> Section:
     )
 
 
+def _cluster(cluster: Cluster, logs: LogTable) -> Section:
+    panels = (
+        Panel(
+            title="Ready pods",
+            query=f"{clusters.deployments(cluster)} | summarize ready = min(Val) by {_OVER_TIME}, service",
+            form=Form.CHART,
+        ),
+        Panel(
+            title="Containers that are not running",
+            query=f"{clusters.pods(cluster)} | summarize arg_max(TimeGenerated, *) by Name, ContainerName"
+            ' | where ContainerStatus != "running" and ContainerStatusReason != "Completed"'
+            " | project TimeGenerated, Name, PodStatus, ContainerStatus, ContainerStatusReason, ContainerLastStatus,"
+            " Computer",
+        ),
+        Panel(
+            title="Restarts",
+            query=f"{clusters.pods(cluster)} | summarize restarts = max(ContainerRestartCount) by {_OVER_TIME}, Name",
+            form=Form.CHART,
+        ),
+        Panel(
+            title="Nodes, by pool",
+            query=f"{clusters.nodes()} | summarize nodes = dcount(Computer) by {_OVER_TIME}, pool",
+            form=Form.CHART,
+        ),
+        Panel(
+            title="Services at their largest",
+            query=f"{clusters.scalers(cluster)} | summarize pods = max(Val), most = max(most) by {_OVER_TIME}, service",
+            form=Form.CHART,
+        ),
+        Panel(
+            title="What the gateway says of its certificate",
+            query=f"{clusters.certificate_lines(logs)} | top {_MOST_LINES} by TimeGenerated desc"
+            " | project TimeGenerated, level = tostring(line.level), message = tostring(line.message)",
+        ),
+        Panel(
+            title=f"The latest {_MOST_LINES} warnings",
+            query=f"{clusters.events(cluster)} | top {_MOST_LINES} by TimeGenerated desc"
+            " | project TimeGenerated, ObjectKind, Name, Reason, Message",
+        ),
+    )
+    return Section(title="The cluster", alerts=clusters.alerts(cluster, logs), panels=panels)
+
+
 _HINT = (
     "Replicas tell of their metrics once a minute, or every `monitoring.metricsSeconds`: the last point of a chart "
     "grows until its time is over, and points that stand for less time than that mean nothing."
 )
 
 
-def sections(logs: LogTable) -> tuple[Section, ...]:
-    """Return the workbook's sections, over the table that a backend fills."""
+def sections(logs: LogTable, cluster: Cluster | None = None) -> tuple[Section, ...]:
+    """Return the workbook's sections, over the table that a backend fills; one more for a stack in a cluster."""
     parts = (_up, _latency, _load, _readiness, _database, _blob_store, _prepare, _tokens, _spool)
-    return tuple(part(logs) for part in parts)
+    found = tuple(part(logs) for part in parts)
+    return found if cluster is None else (*found, _cluster(cluster, logs))
 
 
-def content(logs: LogTable) -> WorkbookContent:
+def content(logs: LogTable, cluster: Cluster | None = None) -> WorkbookContent:
     """Return the workbook of the person on call."""
     return WorkbookContent(
         title="MLflow on call",
         description="What the alerts of MLflow look at, and what to do about each.",
         version=VERSION,
         name_of=workbook_name,
-        document_of=lambda workspace_id: document(workspace_id, sections(logs)),
+        document_of=lambda workspace_id: document(workspace_id, sections(logs, cluster)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,8 +14,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from components.azure.log_table import CONTAINER_APPS_CONSOLE as LOGS
-from components.mlflow.observability import kql
+from components.azure.log_table import container_log_v2
+from components.mlflow.observability import cluster, kql
 from components.mlflow.observability.alerts import query_alerts
+from components.mlflow.observability.cluster import Cluster
 from components.mlflow.observability.panels import (
     GATEWAY_REQUESTS,
     PANELS,
@@ -25,13 +28,20 @@ from components.mlflow.observability.panels import (
 )
 from components.mlflow.observability.workbook import sections
 from delivery.dashboard.evaluation import Reading, charted, values
+from mlflow_runtime.logs import JsonFormatter
 from mlflow_runtime.metrics.snapshot import KEPT, Row, Rows
-from tests.support import kusto
+from tests.support import container_insights, kusto
 
 STEP = 300
 START = 1_767_225_600  # a whole multiple of the step
-ALERTS = [*query_alerts(LOGS), *kql.alerts(LOGS)]
-WORKBOOK = [panel.query for section in sections(LOGS) for panel in section.panels]
+CLUSTER = Cluster(namespace="mlflow-dev", most_nodes={"system": 3, "work": 6})
+IN_CLUSTER = container_log_v2(CLUSTER.namespace)
+ALERTS = [
+    *(alert for logs in (LOGS, IN_CLUSTER) for alert in (*query_alerts(logs), *kql.alerts(logs))),
+    *cluster.alerts(CLUSTER, IN_CLUSTER),
+]
+SECTIONS = [*sections(LOGS), *sections(IN_CLUSTER, CLUSTER)]
+WORKBOOK = [panel.query for section in SECTIONS for panel in section.panels]
 OF_SERVICES = [panel for panel in PANELS if panel.series[0].metric != GATEWAY_REQUESTS]
 # Each runs a query, which takes half a second.
 FEW = settings(
@@ -53,6 +63,31 @@ def test_every_query_is_kql_over_the_tables_that_there_are() -> None:
     queries = [*map(in_workbook, WORKBOOK), *(alert.query for alert in ALERTS)]
     problems = {query: found["problems"] for query, found in zip(queries, kusto.analyzed(queries), strict=True)}
     assert {query: found for query, found in problems.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("logger", "level", "fires"),
+    [
+        ("mlflow_runtime.gateway.certificate_source", logging.WARNING, True),
+        ("mlflow_runtime.gateway.certificate_source", logging.ERROR, True),
+        ("mlflow_runtime.gateway.certificate_source", logging.INFO, False),
+        ("mlflow_runtime.gateway", logging.WARNING, False),
+    ],
+)
+def test_what_the_gateway_says_of_its_certificate_alerts_for_the_hour_until_it_says_so_again(
+    logger: str, level: int, *, fires: bool
+) -> None:
+    (rule,) = [rule for rule in cluster.alerts(CLUSTER, IN_CLUSTER) if rule.name == "gateway-certificate"]
+    assert rule.window == "PT1H"
+    message = "certificate gateway-tls in https://kv.vault.azure.net expires in 13 days, on 2026-12-12 10:00 UTC"
+    line = JsonFormatter("gateway").format(logging.LogRecord(logger, level, "", 0, message, None, None))
+    rows = container_insights.log_rows(CLUSTER.namespace, "gateway", "gateway-1", datetime(2026, 1, 1), line)
+    assert bool(kusto.run(rule.query, rows, "ContainerLogV2")) is fires
+
+
+def test_a_cluster_of_others_has_no_alert_on_the_size_of_its_pools() -> None:
+    names = {rule.name for rule in cluster.alerts(Cluster(namespace="n"), IN_CLUSTER)}
+    assert {rule.name for rule in cluster.alerts(CLUSTER, IN_CLUSTER)} - names == {"nodes-at-maximum"}
 
 
 def test_a_chart_has_a_time_a_name_and_a_number() -> None:

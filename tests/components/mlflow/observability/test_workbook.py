@@ -13,8 +13,8 @@ import pytest
 
 from components.azure.alert_rule import MetricRule, QueryRule
 from components.azure.log_table import CONTAINER_APPS_CONSOLE as LOGS
-from components.azure.log_table import LogTable
-from components.mlflow.observability import kql, workbook
+from components.azure.log_table import LogTable, container_log_v2
+from components.mlflow.observability import cluster, kql, workbook
 from components.mlflow.observability.alerts import CONNECTIONS, database_alerts, query_alerts, requests
 from components.mlflow.observability.panels import PANELS
 from components.mlflow.observability.workbook import Panel, Section, document, sections, workbook_name
@@ -31,7 +31,7 @@ ALERTS: Sequence[QueryRule | MetricRule] = (
 )
 SECTIONS = sections(LOGS)
 TEXT, QUERY, PARAMETERS, GROUP = 1, 3, 9, 12
-TABLES = ("ContainerAppConsoleLogs", "AzureMetrics")
+TABLES = ("ContainerAppConsoleLogs", "ContainerLogV2", "Kube", "InsightsMetrics", "AzureMetrics")
 
 
 def groups(shown: Sequence[Section] = SECTIONS) -> list[list[dict[str, Any]]]:
@@ -216,6 +216,15 @@ def test_an_alert_without_advice_or_without_its_query_is_noticed() -> None:
     assert list(problems([Section(title="s", alerts=[rule], panels=[GOOD])], [rule])) == [
         "gateway-errors: has no place"
     ]
+
+
+def test_a_stack_in_a_cluster_has_one_section_more_with_the_alerts_of_the_cluster() -> None:
+    place = cluster.Cluster(namespace="mlflow-dev", most_nodes={"work": 6})
+    logs = container_log_v2(place.namespace)
+    shown = sections(logs, place)
+    assert [section.title for section in shown[:-1]] == [section.title for section in sections(logs)]
+    assert list(problems(shown, cluster.alerts(place, logs))) == []
+    assert workbook.content(logs, place).document_of(WORKSPACE) == document(WORKSPACE, shown)
 
 
 def test_two_sections_of_one_title_are_noticed() -> None:
