@@ -110,7 +110,7 @@ def _proxy(settings: Settings, role: ServiceRole) -> Json:
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": address} for address in addresses],
-        "transport": _transport(tls=settings.upstream_tls),
+        "transport": _transport(tls=settings.upstream_tls, keep_alive=_keep_alive(settings)),
         "headers": headers.to_service(_host_for(addresses) if settings.upstream_tls else None),
         **({"health_checks": {"active": _check()}} if settings.upstream_checks else {}),
     }
@@ -126,7 +126,18 @@ def _check() -> Json:
     }
 
 
-def _transport(*, tls: bool) -> Json:
+def _keep_alive(settings: Settings) -> Json:
+    """Keep idle connections, but to an address in a cluster.
+
+    There a pod is chosen for each connection, so that a kept one would send everything to the same pod, also when
+    others are added. A balancer that speaks TLS chooses for each request.
+    """
+    if not (settings.upstream_checks or settings.upstream_tls):
+        return {"enabled": False}
+    return {"idle_timeout": f"{UPSTREAM_IDLE_SECONDS}s", "max_idle_conns_per_host": UPSTREAM_IDLE_CONNECTIONS}
+
+
+def _transport(*, tls: bool, keep_alive: Json) -> Json:
     transport: Json = {
         "protocol": "http",
         "versions": ["1.1"],
@@ -134,10 +145,7 @@ def _transport(*, tls: bool) -> Json:
         "response_header_timeout": ANSWER_TIMEOUT,
         # What the client accepts goes to the service as it is; nothing is unpacked on the way.
         "compression": False,
-        "keep_alive": {
-            "idle_timeout": f"{UPSTREAM_IDLE_SECONDS}s",
-            "max_idle_conns_per_host": UPSTREAM_IDLE_CONNECTIONS,
-        },
+        "keep_alive": keep_alive,
     }
     return {**transport, "tls": {}} if tls else transport
 
