@@ -14,7 +14,7 @@ from tests.tools.conftest import CHECKOUT, Tool, is_running, stub, wait_for
 from tools import wheels
 from tools.kubernetes import programs
 
-BUILT = [programs.ETCD, *programs.SERVERS, "kwok", "pulumi-resource-kubernetes"]
+BUILT = [programs.ETCD, *programs.SERVERS, "kube-score", "kwok", "pulumi-resource-kubernetes"]
 
 _GO = """
 printf '%s\\n' "$*" >> {log}
@@ -80,7 +80,12 @@ def machine(tmp_path: Path, private: dict[str, str], monkeypatch: pytest.MonkeyP
     return Machine(tmp_path, private, monkeypatch)
 
 
-ALL = [f"control_plane-{programs.version()}", "kwok-0.7.0", f"provider-{programs.PROVIDER_VERSION}"]
+ALL = [
+    f"control_plane-{programs.version()}",
+    "kube_score-1.20.0",
+    "kwok-0.7.0",
+    f"provider-{programs.PROVIDER_VERSION}",
+]
 
 
 def test_all_programs_are_on_the_printed_path(machine: Machine) -> None:
@@ -117,7 +122,8 @@ def test_check_builds_nothing_and_says_what_is_missing(machine: Machine, guarded
     result = machine.tool.run("--check", **guarded)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        "kubernetes: not in the cache: kwok, control-plane, provider. Build them: python tools/kubernetes/programs.py\n"
+        "kubernetes: not in the cache: kube-score, kwok, control-plane, provider. Build them: python "
+        "tools/kubernetes/programs.py\n"
     )
     machine.tool.run()
     assert machine.tool.run("--check", **guarded).returncode == 0
@@ -149,7 +155,7 @@ def test_an_interrupted_build_keeps_what_is_whole_and_nothing_else(
     process.communicate(timeout=60)
     assert process.returncode == code
     wait_for(lambda: not is_running(compiler))
-    assert machine.finished() == ["kwok-0.7.0"]
+    assert machine.finished() == ALL[1:3]
     assert len(machine.staging()) == (sent == signal.SIGKILL)
 
     machine.put_go()
@@ -165,7 +171,7 @@ def test_a_server_of_another_version_than_the_pinned_one_is_refused(machine: Mac
     result = machine.tool.run()
     assert result.returncode == 1
     assert f"says that it is Kubernetes v0.0.0, not v{programs.version()}" in result.stderr
-    assert machine.finished() == ["kwok-0.7.0"]
+    assert machine.finished() == ALL[1:3]
 
 
 def test_the_client_is_at_most_one_minor_version_from_the_control_plane() -> None:

@@ -4,6 +4,7 @@ What there is:
   provider       Pulumi's own provider for Kubernetes, built from its Go module with a main of this checkout
   control-plane  etcd, kube-apiserver, kube-controller-manager and kube-scheduler, built from their Go modules
   kwok           nodes and pods without a machine behind them, built from its Go module, with its stages
+  kube-score     a scanner of manifests, built from its Go module
   kubectl        from its wheel
 
 Each is cached outside the checkout by its version and recipe; a second call answers at once, without network. A first
@@ -30,13 +31,15 @@ from tools.golang import Go
 from tools.steps import Report, ToolError, main, output
 
 MODULES = Path(__file__).resolve().parent
-"""Holds provider/, control_plane/ and kwok/, the Go modules that pin what is built."""
+"""Holds provider/, control_plane/, kwok/ and kube_score/, the Go modules that pin what is built."""
 
 PROVIDER_VERSION = "4.34.2"
 """What the built provider calls itself: the version of the SDK that asks for it. Its module is a little older."""
 
 ETCD = "etcd"
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+SCANNER = "kube-score"
+"""The one program that no cluster needs."""
 STAGES = ("node/fast", "node/heartbeat", "pod/general")
 """Folders of kwok's stages: what becomes of a node and of a pod, step by step."""
 
@@ -46,6 +49,7 @@ _PROVIDER_BINARY = "pulumi-resource-kubernetes"
 _EMBEDDED = ("schema.json", "terraform-mapping.json")
 _KUBERNETES = "k8s.io/kubernetes"
 _KWOK = "sigs.k8s.io/kwok"
+_KUBE_SCORE = "github.com/zegl/kube-score"
 
 # The release that Kubernetes' own module asks for: an older one, such as a wheel has, cannot report a watch's progress.
 _ETCD = "go.etcd.io/etcd/server/v3"
@@ -64,13 +68,15 @@ class Programs:
     """Folder of etcd and the three servers."""
     kwok: Path
     """Folder of `kwok`, with its stages below `stages/`."""
+    kube_score: Path
+    """Folder of `kube-score`."""
     kubectl: Path
     """The program itself."""
 
     @property
     def folders(self) -> list[Path]:
         """The folders for a PATH."""
-        return [self.provider, self.control_plane, self.kwok, self.kubectl.parent]
+        return [self.provider, self.control_plane, self.kwok, self.kube_score, self.kubectl.parent]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +100,7 @@ def cached() -> Programs:
         provider=builds["provider"].directory,
         control_plane=builds["control-plane"].directory,
         kwok=builds["kwok"].directory,
+        kube_score=builds[SCANNER].directory,
         kubectl=wheels.directory(_WHEEL) / _KUBECTL,
     )
 
@@ -111,7 +118,7 @@ def provide(report: Report) -> Programs:
     builds = [build for build in _builds().values() if not cache.is_whole(build.directory)]
     if builds:
         report(f"building Kubernetes {version()} from source, once; about 20 minutes, and 10 GB of disk meanwhile")
-        go = golang.toolchain((MODULES / name for name in ("provider", "control_plane", "kwok")), report)
+        go = golang.toolchain((MODULES / name for name in ("provider", "control_plane", "kwok", "kube_score")), report)
         for build in builds:
             _ensure(build, go, report)
         go.discard(report)
@@ -127,7 +134,9 @@ def _ensure(build: _Build, go: Go, report: Report) -> None:
 def _builds() -> dict[str, _Build]:
     """What is built, the quickest first: an interrupted call has then made the most."""
     kwok = golang.required(MODULES / "kwok", _KWOK)
+    kube_score = golang.required(MODULES / "kube_score", _KUBE_SCORE)
     return {
+        SCANNER: _Build(directory=_directory("kube_score", kube_score), essential=(SCANNER,), make=_make_kube_score),
         "kwok": _Build(directory=_directory("kwok", kwok, *STAGES), essential=("kwok",), make=_make_kwok),
         "control-plane": _Build(
             directory=_directory("control_plane", version()), essential=(ETCD, *SERVERS), make=_make_control_plane
@@ -155,6 +164,11 @@ def _make_kwok(staging: Path, go: Go, report: Report) -> None:
         for file in (go.source(module, _KWOK) / "kustomize" / "stage" / folder).glob("*.yaml"):
             if file.name != "kustomization.yaml":
                 shutil.copyfile(file, target / file.name)
+
+
+def _make_kube_score(staging: Path, go: Go, report: Report) -> None:
+    module = MODULES / "kube_score"
+    go.compile(golang.Program(module=module, package=f"{_KUBE_SCORE}/cmd/kube-score", binary=SCANNER), staging, report)
 
 
 def _make_control_plane(staging: Path, go: Go, report: Report) -> None:
