@@ -12,14 +12,10 @@ from typing import Any
 
 import pytest
 
-from components.compute.aks.namespace import namespace_objects
-from components.compute.aks.rendering import service_objects
 from delivery.pulumi.engine import Result
-from tests.components.compute.aks.places import place
-from tests.components.compute.container_apps.specs import DIGEST, IMAGE, service
+from tests.components.compute.container_apps.specs import DIGEST
 from tests.support.engine import Program
 from tests.support.kubernetes.control_plane import ControlPlane
-from tests.support.waiting import until
 
 # On a quiet machine a life takes a minute.
 pytestmark = pytest.mark.timeout(1200)
@@ -127,62 +123,3 @@ def test_a_failing_prepare_stops_before_any_service_changes(kubernetes: ControlP
         {each["metadata"]["name"]: each["metadata"]["generation"] for each in found} for found in (before, after)
     ]
     assert generations[0] == generations[1]
-
-
-@pytest.fixture(scope="module")
-def closed(kubernetes: ControlPlane) -> str:
-    """A namespace of a stack, without its workloads."""
-    here = place(namespace="mlflow-closed")
-    kubernetes.apply(*namespace_objects(here).values())
-    kubernetes.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "tracking", "namespace": here.namespace}}
-    )
-    return here.namespace
-
-
-def pod(namespace: str, **changes: Any) -> dict[str, Any]:
-    """A pod as the backend renders it, with another value for a field of its container."""
-    spec = service_objects(service(), place(namespace=namespace))["pods"]["spec"]["template"]["spec"]
-    container = {**spec["containers"][0], **changes}
-    metadata = {"name": "tracking", "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**spec, "containers": [container]}}
-
-
-SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"ports": [{"name": "http", "containerPort": 5000, "hostPort": 5000}]}, "violates PodSecurity"),
-        ({"securityContext": {**SECURITY, "runAsUser": 0}}, "violates PodSecurity"),
-        ({"securityContext": {**SECURITY, "allowPrivilegeEscalation": True}}, "violates PodSecurity"),
-        ({"securityContext": {**SECURITY, "capabilities": {"add": ["SYS_ADMIN"]}}}, "violates PodSecurity"),
-        ({"securityContext": {**SECURITY, "seccompProfile": {"type": "Unconfined"}}}, "violates PodSecurity"),
-        ({"image": "registry.azurecr.io/mlflow-platform:latest"}, "each by its digest"),
-        ({"image": str(IMAGE.reference).replace("registry", "other")}, "expected only those of the stack's registry"),
-        ({"resources": {"requests": {"cpu": "64"}, "limits": {"cpu": "64"}}}, "exceeded quota"),
-    ],
-    ids=["host-port", "root", "escalation", "capability", "seccomp", "tag", "registry", "quota"],
-)
-def test_a_pod_that_breaks_a_rule_is_refused(kubernetes: ControlPlane, closed: str, changes: Any, says: str) -> None:
-    with pytest.raises(AssertionError, match=says):
-        kubernetes.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod(closed, **changes)))
-
-
-def test_the_api_server_knows_every_field_of_the_policies(kubernetes: ControlPlane, closed: str) -> None:
-    for key in ("images", "addresses"):
-        policy = ("validatingadmissionpolicy", f"{closed}-{key}")
-        until(lambda: "typeChecking" in kubernetes.get(*policy).get("status", {}), f"{key} is checked")  # noqa: B023
-        assert kubernetes.get(*policy)["status"]["typeChecking"] == {}
-
-
-def test_the_pod_as_it_is_rendered_is_admitted(kubernetes: ControlPlane, closed: str) -> None:
-    assert "created" in kubernetes.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod(closed)))
-
-
-def test_no_address_on_the_internet_is_admitted(kubernetes: ControlPlane, closed: str) -> None:
-    spec = {"type": "LoadBalancer", "selector": {"a": "b"}, "ports": [{"port": 443}]}
-    public = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": closed}, "spec": spec}
-    with pytest.raises(AssertionError, match="load balancer: expected the annotation"):
-        kubernetes.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(public))
