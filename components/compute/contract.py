@@ -104,6 +104,7 @@ class ServiceSpec:
     - `env`: every plain environment variable, except those that the backend sets: PORT, TMPDIR and `drain_variable`.
     - `cpu` in cores. `memory_mib` and `spool_mib` in MiB; the spool is disk for uploads and downloads, at TMPDIR.
     - `ingress`: a service with public ingress starts after all others and stops before them.
+    - `tls`: the service takes TLS itself at its port, with a certificate that probes need not trust.
     - `shares_port`: whether a second process can listen on the port of the first (SO_REUSEPORT).
     - `extra_ports`: further ports that each replica opens, which no ingress leads to.
     - `calls`: what it calls, which not every backend's network tells apart.
@@ -128,6 +129,7 @@ class ServiceSpec:
     grace_seconds: int
     drain_seconds: int = 0
     drain_variable: str = "DRAIN_SECONDS"
+    tls: bool = False
     shares_port: bool = False
     extra_ports: Sequence[int] = ()
     calls: frozenset[Destination] = frozenset()

@@ -66,13 +66,25 @@ class DataAddresses:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GatewayTls:
+    """The gateway takes TLS itself: with the certificate in `secret` of the vault, for the first of the public hosts.
+
+    `made`: prepare makes one where there is none, which no authority vouches for.
+    """
+
+    secret: str
+    made: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Topology:
     """Everything that decides on the services.
 
     `ports` is the port that each service listens on, `public_hosts` the Host headers that are served (with port where
     it is not the scheme's own), `public_origins` the web origins besides the own one that may call.
     `clients_reach_blob` lets clients send large artifacts to the container themselves. `gateway_metrics_port` is where
-    the gateway shows its metrics, None for nowhere. Plain values decide on resources; inputs are only passed on.
+    the gateway shows its metrics, None for nowhere. `gateway_tls` is None where the platform takes TLS. Plain values
+    decide on resources; inputs are only passed on.
     """
 
     sizes: Mapping[Role, Size]
@@ -86,6 +98,7 @@ class Topology:
     limits: Limits = field(default_factory=Limits)
     clients_reach_blob: bool = False
     gateway_metrics_port: int | None = None
+    gateway_tls: GatewayTls | None = None
 
     def prepare(self) -> JobSpec:
         """The job that makes the databases, roles, grants and secrets before any service starts."""
@@ -105,6 +118,7 @@ class Topology:
                         "REGISTRY_DATABASE": REGISTRY_DATABASE,
                         "TRACKING_PRINCIPAL": self._principal(Role.TRACKING),
                         "REGISTRY_PRINCIPAL": self._principal(Role.REGISTRY),
+                        **self._made_certificate(),
                     }
                 ),
             },
@@ -134,7 +148,7 @@ class Topology:
         return self._spec(role, {**self._signed_in(role), **_variables(env)}, Ingress.INTERNAL)
 
     def gateway(self, compute: Addresses) -> ServiceSpec:
-        """The one service that clients reach. It has an identity of its own and needs nothing of the data plane."""
+        """The one service that clients reach. It needs nothing of the data plane but its certificate, if it has one."""
         env: dict[str, pulumi.Input[str]] = {
             "HOST": self.bind_host,
             "PUBLIC_HOSTS": _joined(self.public_hosts),
@@ -144,12 +158,20 @@ class Topology:
         }
         if self.gateway_metrics_port is not None:
             env["METRICS_PORT"] = str(self.gateway_metrics_port)
+        if self.gateway_tls is not None:
+            env |= {"KEY_VAULT_URL": self.data.key_vault_url, "TLS_SECRET": self.gateway_tls.secret}
         for role in BACKENDS:
             upstream = self._upstream(role, compute)
             env[f"{role.name}_UPSTREAMS"] = _joined(upstream.addresses)
             env["UPSTREAM_TLS"] = str(upstream.tls).lower()
             env["UPSTREAM_CHECKS"] = str(not upstream.watched).lower()
-        return self._spec(Role.GATEWAY, _variables(env), self.ingress)
+        signed_in = {} if self.gateway_tls is None else self._signed_in(Role.GATEWAY)
+        return self._spec(Role.GATEWAY, {**signed_in, **_variables(env)}, self.ingress)
+
+    def _made_certificate(self) -> dict[str, pulumi.Input[str]]:
+        if self.gateway_tls is None or not self.gateway_tls.made:
+            return {}
+        return {"TLS_SECRET": self.gateway_tls.secret, "TLS_HOST": self.public_hosts[0]}
 
     def _signed_in(self, role: Role) -> dict[str, pulumi.Input[str]]:
         return {"AZURE_CLIENT_ID": self.identities[role].client_id}
@@ -157,6 +179,7 @@ class Topology:
     def _spec(self, role: Role, env: Mapping[str, pulumi.Input[str]], ingress: Ingress) -> ServiceSpec:
         size, grace = self.sizes[role], self.limits.grace_seconds
         gateway = role is Role.GATEWAY
+        tls = gateway and self.gateway_tls is not None
         return ServiceSpec(
             name=role.value,
             role=role,
@@ -173,7 +196,8 @@ class Topology:
                 ready=Probe(path="/ready"),
             ),
             ingress=ingress,
-            calls=_CALLS[role],
+            calls=_CALLS[role] | (_SIGNED_IN if tls else frozenset()),
+            tls=tls,
             grace_seconds=grace,
             # A short grace time is for the requests in flight alone.
             drain_seconds=max(0, min(DRAIN_SECONDS, grace - DRAIN_SECONDS)),

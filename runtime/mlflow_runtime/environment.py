@@ -161,6 +161,13 @@ def require_identity(reader: Reader) -> None:
         )
 
 
+def secret_name(text: str) -> str:
+    """A parser of the name of a secret in a Key Vault."""
+    if not re.fullmatch(r"[0-9A-Za-z-]{1,127}", text):
+        raise ValueError("must be a secret's name in the vault, 1 to 127 letters, digits and hyphens.")
+    return text
+
+
 def number(least: int, most: int | None = None) -> Callable[[str], int]:
     """Return a parser of whole numbers within limits, both included; without `most` up to 12 digits."""
     allowed = f"of at least {least}" if most is None else f"from {least} to {most}"

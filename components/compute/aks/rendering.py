@@ -137,9 +137,9 @@ def _pod_of_service(spec: ServiceSpec, place: Place) -> dict[str, Any]:
     container = {
         **_container(spec, place, own, spool_mib=spec.spool_mib),
         "ports": [{"name": "http", "containerPort": spec.port, "protocol": "TCP"}],
-        "startupProbe": _probe(spec.probes.startup),
-        "livenessProbe": _probe(spec.probes.live),
-        "readinessProbe": _probe(spec.probes.ready),
+        "startupProbe": _probe(spec.probes.startup, tls=spec.tls),
+        "livenessProbe": _probe(spec.probes.live, tls=spec.tls),
+        "readinessProbe": _probe(spec.probes.ready, tls=spec.tls),
     }
     if behind_balancer:
         # Serves on, and is ready, until the balancer sends no more connections to the node.
@@ -224,9 +224,10 @@ def _resources(cpu: float, memory_mib: int, disk_mib: int) -> dict[str, dict[str
     }
 
 
-def _probe(probe: Probe) -> dict[str, Any]:
+def _probe(probe: Probe, *, tls: bool) -> dict[str, Any]:
     return {
-        "httpGet": {"path": probe.path, "port": "http", "scheme": "HTTP"},
+        # The kubelet trusts every certificate.
+        "httpGet": {"path": probe.path, "port": "http", "scheme": "HTTPS" if tls else "HTTP"},
         "periodSeconds": probe.period,
         "timeoutSeconds": probe.timeout,
         "failureThreshold": probe.failures,

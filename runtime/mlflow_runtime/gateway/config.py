@@ -38,14 +38,14 @@ STALL_TIMEOUT: Final = "60s"
 LEAST_BYTES_PER_SECOND: Final = 1024
 
 
-def render(settings: Settings) -> Json:
-    """The whole configuration, ready for `json.dumps`."""
+def render(settings: Settings, certificates: str | None = None) -> Json:
+    """The whole configuration, ready for `json.dumps`. `certificates` is where a gateway with TLS gets its own."""
     return {
         # No way in but the port: no admin endpoint, nothing kept on disk, no certificate management.
         "admin": {"disabled": True, "config": {"persist": False}},
         "logging": log.logging(),
         "apps": {
-            "tls": {"disable_storage_clean": True},
+            "tls": {"disable_storage_clean": True, **_certificates(certificates)},
             "http": {
                 "shutdown_delay": f"{settings.drain_seconds}s",
                 "grace_period": f"{settings.grace_seconds - settings.drain_seconds}s",
@@ -61,6 +61,7 @@ def _server(settings: Settings) -> Json:
         "listen": [settings.listen],
         "protocols": ["h1"],
         "automatic_https": {"disable": True},
+        **_tls(settings),
         "read_header_timeout": HEADER_TIMEOUT,
         "read_idle_timeout": STALL_TIMEOUT,
         "read_min_rate": LEAST_BYTES_PER_SECOND,
@@ -118,6 +119,20 @@ def _server(settings: Settings) -> Json:
         ],
         "errors": {"routes": [*headers.answer_routes(), *answers.routes()]},
     }
+
+
+def _tls(settings: Settings) -> Json:
+    """A probe of the platform gives no name; it gets the certificate of the gateway's own."""
+    if settings.tls is None:
+        return {}
+    return {"tls_connection_policies": [{"default_sni": settings.tls.host, "fallback_sni": settings.tls.host}]}
+
+
+def _certificates(url: str | None) -> Json:
+    """Ask for it at each handshake, and nobody else for another one."""
+    if url is None:
+        return {}
+    return {"automation": {"policies": [{"get_certificate": [{"via": "http", "url": url}]}]}}
 
 
 def _merge_slashes() -> list[Json]:

@@ -14,6 +14,19 @@ from mlflow_runtime.routes import ServiceRole
 MIB: Final = 1024 * 1024
 
 
+class CertificateError(RuntimeError):
+    """There is no certificate to start with. The message says what is missing and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """The certificate with which the gateway takes TLS itself: a secret of a vault, for the name `host`."""
+
+    vault_url: str
+    secret: str
+    host: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """A gateway. Made by `from_environment`; `render` relies on what that checked.
@@ -22,7 +35,7 @@ class Settings:
     values that are served. `upstream_checks` has the gateway ask each address whether it is ready, which is for
     replicas: a platform's balancer knows, and counts the question as a request. Body limits in bytes; `grace_seconds`
     are for a stop, `drain_seconds` of them to send callers away, the rest for the requests in flight. `metrics_port`
-    serves only metrics; None for no such port.
+    serves only metrics; None for no such port. `tls` is None where whatever is before the gateway takes TLS.
     """
 
     host: str
@@ -36,6 +49,7 @@ class Settings:
     grace_seconds: int
     drain_seconds: int
     metrics_port: int | None = None
+    tls: Tls | None = None
 
     @property
     def listen(self) -> str:
@@ -67,9 +81,22 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         grace_seconds=grace,
         drain_seconds=environment.drain_seconds(reader, grace),
         metrics_port=_metrics_port(reader),
+        tls=_tls(reader),
     )
     reader.check("The gateway")
     return settings
+
+
+def _tls(reader: Reader) -> Tls | None:
+    if not reader.given("TLS_SECRET") and not reader.given("KEY_VAULT_URL"):
+        return None
+    environment.require_identity(reader)
+    hosts = environment.public_hosts(reader) or ("",)
+    return Tls(
+        vault_url=environment.key_vault_url(reader),
+        secret=reader.get("TLS_SECRET", environment.secret_name),
+        host=hosts[0].partition(":")[0],
+    )
 
 
 def _metrics_port(reader: Reader) -> int | None:

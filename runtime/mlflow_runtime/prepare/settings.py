@@ -10,6 +10,7 @@ from operator import attrgetter
 from sqlalchemy import URL
 
 from mlflow_runtime import environment
+from mlflow_runtime.addresses import is_host
 from mlflow_runtime.database import address as database_address
 from mlflow_runtime.environment import Reader, is_guid, number
 
@@ -28,6 +29,14 @@ class Principal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A certificate of the gateway that prepare makes where there is none: the secret's name, and the host's."""
+
+    secret: str
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Inputs of one prepare run.
 
@@ -42,6 +51,7 @@ class Settings:
     registry: Principal
     key_vault_url: str
     wait_seconds: float = DEFAULT_WAIT_SECONDS
+    certificate: Certificate | None = None
 
 
 def read(env: Mapping[str, str]) -> Settings:
@@ -55,12 +65,25 @@ def read(env: Mapping[str, str]) -> Settings:
         registry=reader.get("REGISTRY_PRINCIPAL", _principal),
         key_vault_url=environment.key_vault_url(reader),
         wait_seconds=reader.get("PREPARE_WAIT_SECONDS", number(1, 3600), str(DEFAULT_WAIT_SECONDS)),
+        certificate=_certificate(reader),
     )
     reader.distinct("TRACKING_DATABASE", "REGISTRY_DATABASE")
     reader.distinct("TRACKING_PRINCIPAL", "REGISTRY_PRINCIPAL", attrgetter("name"))
     environment.require_identity(reader)
     reader.check("The prepare job")
     return settings
+
+
+def _certificate(reader: Reader) -> Certificate | None:
+    if not reader.given("TLS_SECRET") and not reader.given("TLS_HOST"):
+        return None
+    return Certificate(secret=reader.get("TLS_SECRET", environment.secret_name), host=reader.get("TLS_HOST", _host))
+
+
+def _host(text: str) -> str:
+    if not is_host(text):
+        raise ValueError("must be the gateway's host name, such as mlflow.example.com.")
+    return text.lower()
 
 
 def _database(text: str) -> str:

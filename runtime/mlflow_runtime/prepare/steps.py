@@ -51,7 +51,7 @@ class _Run:
                 connection = stack.enter_context(lock.exclusive(admin, within=wait))
             self._server(connection)
             with self._step("secrets") as done:
-                outcomes = vault.ensure(vault_client(), within=wait)
+                outcomes = vault.ensure(vault_client(), self._settings.certificate, within=wait)
                 done(", ".join(f"{name} {outcome}" for name, outcome in outcomes.items()))
             self._schemas()
             self._grants()

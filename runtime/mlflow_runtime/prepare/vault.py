@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from azure.core.exceptions import (
     AzureError,
@@ -17,10 +18,11 @@ from azure.core.exceptions import (
 from azure.keyvault.secrets import SecretClient
 from cryptography.fernet import Fernet
 
-from mlflow_runtime.azure import refusals
+from mlflow_runtime.azure import certificates, refusals
 from mlflow_runtime.azure.secrets import CRYPTO_KEK, WEBHOOK_KEY
 from mlflow_runtime.deadline import Deadline
 from mlflow_runtime.prepare.errors import PrepareError
+from mlflow_runtime.prepare.settings import Certificate
 from mlflow_runtime.reasons import first_line
 
 MANAGED_BY = "mlflow-platform"
@@ -68,8 +70,27 @@ SECRETS: Sequence[Secret] = (
 )
 
 
+def _is_certificate(value: str) -> bool:
+    try:
+        certificates.read(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _secret_of(certificate: Certificate) -> Secret:
+    """Of any host, and expired or not: the gateway says what is wrong with one that is there."""
+    return Secret(
+        name=certificate.secret,
+        content_type=certificates.CONTENT_TYPE,
+        make=partial(certificates.self_signed, certificate.host),
+        fits=_is_certificate,
+    )
+
+
 def ensure(
     client: SecretClient,
+    certificate: Certificate | None = None,
     *,
     within: float,
     sleep: Callable[[float], None] = time.sleep,
@@ -77,11 +98,13 @@ def ensure(
 ) -> dict[str, Outcome]:
     """Make each secret that is missing and recover one that is soft-deleted; overwrite none.
 
-    An existing value stays, since data is encrypted with it. A disabled secret, one that does not fit its purpose, and
-    a vault that does not answer or refuses this identity for `within` seconds are PrepareErrors.
+    An existing value stays, since data is encrypted with it. The gateway's `certificate`, if there has to be one, is
+    self-signed: clients trust whatever somebody imports in its place. A disabled secret, one that does not fit its
+    purpose, and a vault that does not answer or refuses this identity for `within` seconds are PrepareErrors.
     """
     deadline = Deadline(within, sleep=sleep, clock=clock)
-    return {secret.name: _patiently(client, secret, deadline) for secret in SECRETS}
+    wanted = [*SECRETS, *([_secret_of(certificate)] if certificate else [])]
+    return {secret.name: _patiently(client, secret, deadline) for secret in wanted}
 
 
 def _patiently(client: SecretClient, secret: Secret, deadline: Deadline) -> Outcome:

@@ -10,7 +10,7 @@ import pytest
 
 from components.mlflow import runtime_contract
 from components.mlflow.roles import BACKENDS, Role
-from components.mlflow.topology import VARIABLE_PREFIX
+from components.mlflow.topology import VARIABLE_PREFIX, GatewayTls
 from delivery.image.context import CHECKOUT
 from mlflow_runtime import environment
 from mlflow_runtime.environment import SettingsError
@@ -20,7 +20,12 @@ from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service import settings as service
 from tests.support import role_environment
 
-TOPOLOGY = replace(role_environment.TOPOLOGY, gateway_metrics_port=8081, public_origins=["https://portal.example.com"])
+TOPOLOGY = replace(
+    role_environment.TOPOLOGY,
+    gateway_metrics_port=8081,
+    gateway_tls=GatewayTls(secret="gateway-tls", made=True),
+    public_origins=["https://portal.example.com"],
+)
 ROLES = (*BACKENDS, Role.GATEWAY, Role.PREPARE)
 # May be without a value, or without effect where they are missing.
 OPTIONAL = {"MLFLOW_RUNTIME_PUBLIC_ORIGINS", "MLFLOW_RUNTIME_METRICS_PORT"}

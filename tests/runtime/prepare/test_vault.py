@@ -7,8 +7,10 @@ import logging
 import pytest
 from cryptography.fernet import Fernet
 
+from mlflow_runtime.azure import certificates
 from mlflow_runtime.prepare import vault
 from mlflow_runtime.prepare.errors import PrepareError
+from mlflow_runtime.prepare.settings import Certificate
 from mlflow_runtime.prepare.vault import Outcome
 from tests.support.servers import KeyVault, StoredSecret
 
@@ -32,6 +34,25 @@ def test_missing_secrets_are_made_once_with_type_and_tag(key_vault: KeyVault, ca
     assert (key_vault.secrets[WEBHOOK], key_vault.secrets[KEK]) == (webhook, kek)
     assert webhook.value not in caplog.text
     assert kek.value not in caplog.text
+
+
+def test_a_certificate_of_the_gateway_is_made_for_its_host_and_another_one_stays(key_vault: KeyVault) -> None:
+    wanted = Certificate(secret="gateway-tls", host="mlflow-dev.internal")
+
+    def outcome() -> Outcome:
+        return vault.ensure(key_vault.client(), wanted, within=0)["gateway-tls"]
+
+    assert outcome() == Outcome.CREATED
+    made = key_vault.secrets["gateway-tls"]
+    assert made.content_type == "application/x-pem-file"
+    assert certificates.read(made.value).names == ("mlflow-dev.internal",)
+    other = StoredSecret(certificates.self_signed("mlflow.example.com"))
+    key_vault.secrets["gateway-tls"] = other
+    assert outcome() == Outcome.KEPT
+    assert key_vault.secrets["gateway-tls"] == other
+    key_vault.secrets["gateway-tls"] = StoredSecret(made.value.replace("PRIVATE", "PUBLIC"))
+    with pytest.raises(PrepareError, match=r"gateway-tls.* is no valid"):
+        outcome()
 
 
 def test_two_vaults_get_different_secrets(key_vault: KeyVault) -> None:

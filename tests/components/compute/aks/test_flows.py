@@ -13,6 +13,7 @@ from components.compute.aks.namespace import namespace_objects
 from components.compute.aks.rendering import job_objects, service_objects
 from components.compute.contract import Ingress
 from components.mlflow.roles import BACKENDS
+from components.mlflow.topology import GatewayTls
 from tests.components.compute.aks.flows import Flow, flows
 from tests.components.compute.aks.places import place
 from tests.components.compute.test_same_services_everywhere import OWN_MACHINE, TOPOLOGY
@@ -32,8 +33,9 @@ DATA_FLOW = {
     Flow("gateway", "registry", "5001"),
     Flow("gateway", "artifacts", "5002"),
     *(Flow(name, "database", "5432") for name in ("tracking", "registry", "prepare")),
-    *(Flow(name, "stores", "443") for name in (*SERVICES, "prepare")),
-    *(Flow(name, "internet", "443") for name in (*SERVICES, "prepare")),
+    # The gateway its certificate.
+    *(Flow(name, "stores", "443") for name in ("gateway", *SERVICES, "prepare")),
+    *(Flow(name, "internet", "443") for name in ("gateway", *SERVICES, "prepare")),
     *(Flow(name, "names", "53") for name in ("gateway", *SERVICES, "prepare")),
 }
 
@@ -56,7 +58,8 @@ def namespace(name: str) -> Mapping[str, Any]:
 
 def rendered() -> list[Mapping[str, Any]]:
     """Every object of the platform that says who may talk, and the pods that it is about; strangers beside them."""
-    here, topology = place(), replace(TOPOLOGY, ingress=Ingress.PUBLIC)
+    tls = GatewayTls(secret="gateway-tls", made=True)
+    here, topology = place(), replace(TOPOLOGY, ingress=Ingress.PUBLIC, gateway_tls=tls)
     specs = [topology.service(role, OWN_MACHINE) for role in BACKENDS] + [topology.gateway(OWN_MACHINE)]
     groups = [namespace_objects(here), *(service_objects(spec, here) for spec in specs)]
     objects = [found for group in [*groups, job_objects(topology.prepare(), here)] for found in group.values()]
