@@ -139,6 +139,15 @@ class Names:
         """The Container Apps environment, 2 to 60 characters."""
         return f"cae-{self._base}"
 
+    def cluster(self, generation: str) -> str:
+        """The AKS cluster of a `generation`, 1 to 54 characters, so that the name of its nodes' group is legal too."""
+        return f"aks-{self._base}-{_word('generation', generation)}"
+
+    def cluster_identity(self, purpose: str) -> str:
+        """The identity of a cluster's `purpose`, "control" or "nodes": 3 to 128 characters, never a role's or a
+        pipeline's."""
+        return f"id-aks-{self._base}-{_word('purpose', purpose)}"
+
     @property
     def namespace(self) -> str:
         """The namespace in a cluster, 1 to 63 characters."""

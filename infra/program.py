@@ -31,6 +31,8 @@ def _create(chosen: Settings | Bootstrap) -> None:
         return
     stack = _created(chosen)
     platform = Platform("mlflow", stack.platform) if stack.platform else None
+    if platform is not None:
+        stack.publish(platform.url)
     outputs.export(chosen, stack, platform)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pulumi
@@ -12,7 +12,11 @@ from components.mlflow.platform import PlatformArgs
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """`platform` is None where there is no image yet; `outputs` are exported, and are never secret."""
+    """`platform` is None where there is no image yet; `outputs` are exported, and are never secret.
+
+    `publish` makes the gateway's address known, once it answers there.
+    """
 
     platform: PlatformArgs | None
     outputs: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    publish: Callable[[pulumi.Output[str]], None] = lambda _: None

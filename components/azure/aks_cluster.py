@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,11 @@ import pulumi
 from pulumi_azure_native import containerservice as aks
 
 from components.azure import diagnostics
+from components.azure.aks_limits import check_range, check_version
 from components.azure.aks_node_pool import NodePool
 from components.azure.network_plan import AKS_POD_RANGE, AKS_SERVICE_RANGE
 from components.azure.roles import AzureRole, assign
 
-# osSKU Ubuntu is 24.04 from this minor on ("Use Ubuntu in AKS"); the earlier image is near its end.
-_OLDEST_MINOR = 35
-_VERSION = re.compile(r"1\.([0-9]{2})")
 # The name goes into that of the group of nodes, which has at most 80 characters.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,52}[A-Za-z0-9])?")
 _DNS_ADDRESS = str(AKS_SERVICE_RANGE[10])
@@ -71,6 +68,7 @@ class AksClusterArgs:
     - `private`: the API server has no public address, and who deploys has to be in the network or a peer of it.
     - `authorized_ranges`: who may call the API server of a public cluster; it cannot be open to all.
     - `nat_gateway`: whether the nodes' subnet has a NAT gateway; without one a load balancer takes calls outwards.
+    - `administrators`: object ids of Entra groups whose members may do everything in the cluster.
     - `uptime_sla`: the Standard tier, whose API server has an agreed availability; the Free tier has none.
     """
 
@@ -92,6 +90,7 @@ class AksClusterArgs:
     private: bool = True
     authorized_ranges: Sequence[str] = ()
     nat_gateway: bool = False
+    administrators: Sequence[str] = ()
     uptime_sla: bool = True
     protect: bool = False
 
@@ -101,12 +100,7 @@ class AksClusterArgs:
                 f"cluster_name: got {self.cluster_name!r}; expected 1 to 54 letters, digits, '_' and '-', a letter or "
                 "digit at both ends. Choose another."
             )
-        minor = _VERSION.fullmatch(self.kubernetes_version)
-        if minor is None or int(minor[1]) < _OLDEST_MINOR:
-            raise ValueError(
-                f"kubernetes_version: got {self.kubernetes_version!r}; expected a minor without a patch, 1."
-                f"{_OLDEST_MINOR} or later. List them with `az aks get-versions --location LOCATION`."
-            )
+        check_version(self.kubernetes_version)
         names = [pool.name for pool in (self.system, *self.workloads)]
         if len(set(names)) < len(names):
             raise ValueError(f"workloads: got the names {', '.join(names)}; expected each once. Rename one.")
@@ -116,7 +110,7 @@ class AksClusterArgs:
                 "for a public API server, and none for a private one. Name who deploys, or set private."
             )
         for given in self.authorized_ranges:
-            _check_range(given)
+            check_range(given)
 
 
 class AksCluster(pulumi.ComponentResource):
@@ -182,7 +176,10 @@ class AksCluster(pulumi.ComponentResource):
             enable_rbac=True,
             disable_local_accounts=True,
             aad_profile=aks.ManagedClusterAADProfileArgs(
-                managed=True, enable_azure_rbac=True, tenant_id=args.tenant_id
+                managed=True,
+                enable_azure_rbac=True,
+                tenant_id=args.tenant_id,
+                admin_group_object_ids=list(args.administrators) or None,
             ),
             oidc_issuer_profile=aks.ManagedClusterOIDCIssuerProfileArgs(enabled=True),
             security_profile=aks.ManagedClusterSecurityProfileArgs(
@@ -265,15 +262,6 @@ class AksCluster(pulumi.ComponentResource):
 def _issuer(profile: aks.outputs.ManagedClusterOIDCIssuerProfileResponse | None) -> str:
     """Optional in the SDK: a cluster that has its issuer switched off has none."""
     return str(profile and profile.issuer_url)
-
-
-def _check_range(given: str) -> None:
-    try:
-        network = ipaddress.IPv4Network(given)
-    except ValueError as error:
-        raise ValueError(f"authorized_ranges: {given!r} is no IPv4 range ({error}); write it as 1.2.3.4/32.") from error
-    if network.prefixlen == 0:
-        raise ValueError(f"authorized_ranges: {given} is the whole internet; name the addresses of who deploys.")
 
 
 def _api_server(args: AksClusterArgs) -> aks.ManagedClusterAPIServerAccessProfileArgs:

@@ -159,7 +159,7 @@ class Topology:
         if self.gateway_metrics_port is not None:
             env["METRICS_PORT"] = str(self.gateway_metrics_port)
         if self.gateway_tls is not None:
-            env |= {"KEY_VAULT_URL": self.data.key_vault_url, "TLS_SECRET": self.gateway_tls.secret}
+            env |= {"KEY_VAULT_URL": self.data.key_vault_url, "TLS_CERTIFICATE": self.gateway_tls.secret}
         for role in BACKENDS:
             upstream = self._upstream(role, compute)
             env[f"{role.name}_UPSTREAMS"] = _joined(upstream.addresses)
@@ -171,7 +171,7 @@ class Topology:
     def _made_certificate(self) -> dict[str, pulumi.Input[str]]:
         if self.gateway_tls is None or not self.gateway_tls.made:
             return {}
-        return {"TLS_SECRET": self.gateway_tls.secret, "TLS_HOST": self.public_hosts[0]}
+        return {"TLS_CERTIFICATE": self.gateway_tls.secret, "TLS_HOST": self.public_hosts[0]}
 
     def _signed_in(self, role: Role) -> dict[str, pulumi.Input[str]]:
         return {"AZURE_CLIENT_ID": self.identities[role].client_id}

@@ -83,7 +83,8 @@ def _topology(settings: Settings, azure: AzureSettings, names: Names) -> Topolog
             blob_container_url="${BLOB_CONTAINER_URL}",
             key_vault_url="${KEY_VAULT_URL}",
         ),
-        host=names.gateway_host,
+        host=cluster.gateway_host(azure, names),
+        tls=cluster.gateway_tls(azure),
         clients_reach_blob=azure.storage.clients_reach_blob,
     )
 

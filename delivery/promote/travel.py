@@ -36,6 +36,7 @@ STAY: Final[Mapping[str, str]] = {
     "database": "its size is for the load of the stack",
     "storage": "copies and days of restore are the stack's own",
     "monitoring": "mail, budget and days of logs are the stack's own",
+    "aks": "the cluster, its size and its name are the stack's own",
     "github": "who deploys is decided for the stack",
     "protect": _PROTECTION,
     "purgeProtection": _PROTECTION,

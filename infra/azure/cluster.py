@@ -1,18 +1,49 @@
-"""Where in a cluster a stack's services run, from its settings. Pure: what Azure chooses is given."""
+"""A stack's services on AKS: the cluster, the way to it, and where in it they run."""
 
 from __future__ import annotations
 
-import pulumi
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import pulumi
+import pulumi_kubernetes
+
+from components.azure import arm
+from components.azure.aks_cluster import AksCluster, AksClusterArgs, ClusterIdentities
+from components.azure.aks_node_pool import NodePool
+from components.azure.cluster_access import ClusterAccess
+from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.log_table import LogTable, container_log_v2
 from components.azure.network_plan import AKS_SUBNETS, SubnetRole, plan
+from components.azure.private_name import PrivateName, PrivateNameArgs
+from components.azure.roles import AzureRole
+from components.compute.aks.backend import AksCompute, AksComputeArgs
 from components.compute.aks.place import Frontend, Place
-from components.compute.aks.quantities import Quota
+from components.compute.aks.quantities import Quota, quota_of
+from components.compute.contract import Compute
 from components.compute.image import Image
+from components.mlflow.roles import Role
+from components.mlflow.topology import GatewayTls, Topology
+from infra.azure.data import Data
+from infra.azure.foundation import ZONES, Foundation
 from infra.naming import Names
+from infra.settings.aks import MADE_CERTIFICATE, Generation
 from infra.settings.azure import AzureSettings
 
 # Azure keeps the first four addresses of a subnet.
-_FIRST_ADDRESS = 4
+_ADDRESS = {Generation.BLUE: 4, Generation.GREEN: 5}
+_TOKEN_COMMAND = ("mlflow-platform", "kubernetes-token")
+
+
+def gateway_host(azure: AzureSettings, names: Names) -> str:
+    """Return the name by which clients call the gateway."""
+    return azure.aks.host or names.gateway_host
+
+
+def gateway_tls(azure: AzureSettings) -> GatewayTls:
+    """Return the certificate that the gateway takes TLS with; prepare makes one where the stack names none."""
+    named = azure.aks.certificate
+    return GatewayTls(secret=named or MADE_CERTIFICATE, made=named is None)
 
 
 def place(
@@ -23,7 +54,7 @@ def place(
     tenant_id: pulumi.Input[str],
     quota: Quota,
 ) -> Place:
-    """Return the namespace of a stack, with the gateway's address in the stack's network."""
+    """Return the namespace of a stack, with the gateway's address in the stack's network. Pure."""
     subnets = plan(azure.network.cidr, AKS_SUBNETS).subnets
     return Place(
         namespace=names.namespace,
@@ -32,10 +63,187 @@ def place(
         database=str(subnets[SubnetRole.POSTGRES]),
         stores=str(subnets[SubnetRole.PRIVATE_ENDPOINTS]),
         frontend=Frontend(
-            host=names.gateway_host,
-            address=str(subnets[SubnetRole.AKS_INGRESS][_FIRST_ADDRESS]),
+            host=gateway_host(azure, names),
+            address=_address(azure),
             subnet=SubnetRole.AKS_INGRESS.value,
             clients=azure.network.client_ranges,
         ),
         quota=quota,
+    )
+
+
+class Aks:
+    """The kind of stack that runs in a cluster of its own."""
+
+    subnets = AKS_SUBNETS
+
+    def logs(self, names: Names) -> LogTable:
+        return container_log_v2(names.namespace)
+
+    def check(self) -> None:
+        try:
+            arm.endpoint()
+        except arm.ArmError as error:
+            raise pulumi.RunError(str(error)) from None
+
+    def create_place(self, base: Foundation, azure: AzureSettings) -> ClusterPlace:
+        control = _identity(base, "control")
+        nodes = _identity(base, "nodes")
+        cluster = AksCluster(f"aks-{azure.aks.generation}", _cluster(base, azure, control, nodes))
+        return ClusterPlace(base=base, azure=azure, cluster=cluster, control=control, nodes=nodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterPlace:
+    """A cluster with the identities that it acts as."""
+
+    base: Foundation
+    azure: AzureSettings
+    cluster: AksCluster
+    control: Identity
+    nodes: Identity
+
+    @property
+    def gateway_host(self) -> pulumi.Input[str]:
+        return gateway_host(self.azure, self.base.names)
+
+    @property
+    def gateway_tls(self) -> GatewayTls | None:
+        return gateway_tls(self.azure)
+
+    @property
+    def pulls(self) -> Identity | None:
+        return self.nodes
+
+    @property
+    def grants(self) -> Sequence[tuple[Identity, AzureRole]]:
+        return (
+            (self.nodes, AzureRole.ACR_PULL),
+            (self.control, AzureRole.NETWORK_CONTRIBUTOR),
+            (self.control, AzureRole.MANAGED_IDENTITY_OPERATOR),
+        )
+
+    # Contributor signs in to the cluster too.
+    deploy_roles = (AzureRole.AKS_CLUSTER_ADMIN,)
+    preview_roles = (AzureRole.AKS_CLUSTER_USER, AzureRole.AKS_READER)
+
+    def outputs(self) -> dict[str, pulumi.Input[str]]:
+        return {"cluster": self.cluster.name, "gateway_address": _address(self.azure)}
+
+    def publish(self, url: pulumi.Output[str]) -> None:
+        base, address = self.base, _address(self.azure)
+        PrivateName(
+            "gateway-name",
+            PrivateNameArgs(
+                host=gateway_host(self.azure, base.names),
+                # With the url, behind which somebody answers: another generation's address is given to nobody before.
+                address=url.apply(lambda _: address),
+                network_id=base.network.network_id,
+                resource_group_name=base.group,
+                tags=base.tags,
+                client_networks=self.azure.network.clients_by_name,
+            ),
+        )
+
+    def backend(self, data: Data, image: Image, services: Topology, requires: Sequence[pulumi.Resource]) -> Compute:
+        base, azure = self.base, self.azure
+        here = place(
+            azure,
+            base.names,
+            image=image,
+            tenant_id=base.tenant_id,
+            quota=quota_of(services.sizes.values(), [services.prepare()]),
+        )
+        access = ClusterAccess(
+            f"access-{azure.aks.generation}",
+            cluster_id=self.cluster.id,
+            issuer=self.cluster.issuer,
+            namespace=here.namespace,
+            # Pools and windows of maintenance too: AKS works on one change of a cluster at a time.
+            opts=pulumi.ResourceOptions(depends_on=[self.cluster]),
+        )
+        provider = pulumi_kubernetes.Provider(
+            f"cluster-{azure.aks.generation}",
+            kubeconfig=access.kubeconfig(_TOKEN_COMMAND),
+            # By it, and not by its address, another cluster is known to be another one.
+            cluster_identifier=f"{base.names.stack}-{azure.aks.generation}",
+            enable_server_side_apply=True,
+            opts=pulumi.ResourceOptions(depends_on=[access]),
+        )
+        federated = [self._federate(role, here.namespace) for role in Role]
+        return AksCompute(
+            "compute",
+            AksComputeArgs(
+                provider=provider,
+                place=here,
+                generation=azure.aks.generation,
+                # Hidden edges: what pods sign in with, pull by and read over; at a destroy all of it outlives them.
+                requires=[access, self.cluster, *federated, *requires, *data.endpoints],
+            ),
+        )
+
+    def _federate(self, role: Role, namespace: str) -> pulumi.Resource:
+        """Let the pods of a role act as its identity."""
+        return self.base.identities[role].federate(
+            FederatedSubject.service_account(
+                issuer=self.cluster.issuer,
+                namespace=namespace,
+                account=role.value,
+                cluster=self.base.names.cluster(self.azure.aks.generation),
+            )
+        )
+
+
+def _address(azure: AzureSettings) -> str:
+    """The gateway's, which is known before the load balancer is there."""
+    ingress = plan(azure.network.cidr, AKS_SUBNETS).subnets[SubnetRole.AKS_INGRESS]
+    return str(ingress[_ADDRESS[azure.aks.generation]])
+
+
+def _identity(base: Foundation, purpose: str) -> Identity:
+    return Identity(
+        f"identity-cluster-{purpose}",
+        IdentityArgs(
+            identity_name=base.names.cluster_identity(purpose),
+            location=base.location,
+            resource_group_name=base.group,
+            tags=base.tags,
+        ),
+    )
+
+
+def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: Identity) -> AksClusterArgs:
+    chosen, zones = azure.aks, ZONES if azure.zone_redundant else ()
+    services = NodePool(
+        name="services", vm_size=chosen.node_size, minimum=chosen.min_nodes, maximum=chosen.max_nodes, zones=zones
+    )
+    apart = chosen.system_nodes > 0
+    own = NodePool(name="system", minimum=max(1, chosen.system_nodes), maximum=chosen.system_nodes + 1, zones=zones)
+    return AksClusterArgs(
+        cluster_name=base.names.cluster(chosen.generation),
+        kubernetes_version=chosen.kubernetes_version,
+        location=base.location,
+        resource_group_name=base.group,
+        tags=base.tags,
+        workspace_id=base.monitoring.workspace_id,
+        subscription_id=base.subscription_id,
+        tenant_id=base.tenant_id,
+        node_subnet_id=base.network.subnet_ids[SubnetRole.AKS_NODES],
+        api_subnet_id=base.network.subnet_ids[SubnetRole.AKS_API],
+        ingress_subnet_id=base.network.subnet_ids[SubnetRole.AKS_INGRESS],
+        identities=ClusterIdentities(
+            control_plane_id=control.id,
+            control_plane_principal_id=control.principal_id,
+            kubelet_id=nodes.id,
+            kubelet_client_id=nodes.client_id,
+            kubelet_principal_id=nodes.principal_id,
+        ),
+        system=own if apart else services,
+        workloads=[services] if apart else [],
+        private=not chosen.authorized_ranges,
+        authorized_ranges=chosen.authorized_ranges,
+        nat_gateway=azure.network.fixed_outbound_address,
+        administrators=chosen.administrators,
+        uptime_sla=chosen.uptime_sla,
+        protect=azure.protect,
     )

@@ -10,15 +10,20 @@ import pulumi
 
 from components.azure import arm
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
+from components.azure.identity import Identity
 from components.azure.log_table import CONTAINER_APPS_CONSOLE, LogTable
 from components.azure.network_plan import CONTAINER_APPS_SUBNETS, SubnetRole
+from components.azure.roles import AzureRole
 from components.compute.container_apps import rendering
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
 from components.compute.contract import Compute, Ingress
 from components.compute.image import Image
 from components.mlflow.roles import Role
+from components.mlflow.topology import GatewayTls, Topology
+from infra.azure.cluster import Aks
 from infra.azure.data import Data
 from infra.azure.foundation import Foundation
+from infra.naming import Names
 from infra.settings.azure import AzureSettings, Exposure
 from infra.settings.profiles import ComputeKind
 
@@ -27,11 +32,44 @@ class Place(Protocol):
     """What exists before any service does: an environment or a cluster, and the host name of the gateway in it."""
 
     @property
-    def gateway_host(self) -> pulumi.Output[str]:
+    def gateway_host(self) -> pulumi.Input[str]:
         """The gateway's host name, known before the gateway is created."""
         ...
 
-    def backend(self, data: Data, image: Image, requires: Sequence[pulumi.Resource]) -> Compute:
+    @property
+    def gateway_tls(self) -> GatewayTls | None:
+        """The certificate of a gateway that takes TLS itself; None where the platform does."""
+        ...
+
+    @property
+    def pulls(self) -> Identity | None:
+        """The one identity that pulls images here; None where each service does so as itself."""
+        ...
+
+    @property
+    def grants(self) -> Sequence[tuple[Identity, AzureRole]]:
+        """The roles that an `up` grants identities of the place, beside those of the services."""
+        ...
+
+    @property
+    def deploy_roles(self) -> Sequence[AzureRole]:
+        """What a workflow that deploys needs on the group, beside what it needs everywhere."""
+        ...
+
+    @property
+    def preview_roles(self) -> Sequence[AzureRole]:
+        """What a workflow that previews needs on the group, beside what it needs everywhere."""
+        ...
+
+    def outputs(self) -> Mapping[str, pulumi.Input[str]]:
+        """What the stack says of the place."""
+        ...
+
+    def publish(self, url: pulumi.Output[str]) -> None:
+        """Make the gateway's name known, once it answers at `url`."""
+        ...
+
+    def backend(self, data: Data, image: Image, services: Topology, requires: Sequence[pulumi.Resource]) -> Compute:
         """Return the backend that runs an image here. No service starts before what it `requires` exists."""
         ...
 
@@ -40,7 +78,10 @@ class Kind(Protocol):
     """One backend, as the rest of the program sees it."""
 
     subnets: Mapping[SubnetRole, int]
-    log_table: LogTable
+
+    def logs(self, names: Names) -> LogTable:
+        """Return where the lines of a stack's containers arrive."""
+        ...
 
     def check(self) -> None:
         """Raise RunError if the backend cannot work in this process, before anything is created."""
@@ -57,13 +98,27 @@ class _ContainerAppsPlace:
     azure: AzureSettings
     environment: ContainerAppsEnvironment
 
+    # The environment's ingress takes TLS.
+    gateway_tls: GatewayTls | None = None
+    pulls: Identity | None = None
+    grants: Sequence[tuple[Identity, AzureRole]] = ()
+    deploy_roles: Sequence[AzureRole] = ()
+    preview_roles: Sequence[AzureRole] = ()
+
     @property
-    def gateway_host(self) -> pulumi.Output[str]:
+    def gateway_host(self) -> pulumi.Input[str]:
         # Public to whatever the environment is open to: the virtual network alone, unless ingress is public.
         name = self.base.names.workload(Role.GATEWAY)
         return rendering.host_name(name, Ingress.PUBLIC, self.environment.default_domain)
 
-    def backend(self, data: Data, image: Image, requires: Sequence[pulumi.Resource]) -> Compute:
+    def outputs(self) -> Mapping[str, pulumi.Input[str]]:
+        return {}
+
+    def publish(self, url: pulumi.Output[str]) -> None:
+        """The environment has a name of its own from the start."""
+
+    def backend(self, data: Data, image: Image, services: Topology, requires: Sequence[pulumi.Resource]) -> Compute:
+        del services
         base = self.base
         return ContainerAppsCompute(
             ContainerAppsArgs(
@@ -83,7 +138,10 @@ class _ContainerAppsPlace:
 
 class _ContainerApps:
     subnets = CONTAINER_APPS_SUBNETS
-    log_table = CONTAINER_APPS_CONSOLE
+
+    def logs(self, names: Names) -> LogTable:
+        del names
+        return CONTAINER_APPS_CONSOLE
 
     def check(self) -> None:
         try:
@@ -110,5 +168,5 @@ class _ContainerApps:
         return _ContainerAppsPlace(base=base, azure=azure, environment=environment)
 
 
-KINDS: Mapping[ComputeKind, Kind] = {ComputeKind.CONTAINER_APPS: _ContainerApps()}
+KINDS: Mapping[ComputeKind, Kind] = {ComputeKind.CONTAINER_APPS: _ContainerApps(), ComputeKind.AKS: Aks()}
 """The backends of Azure stacks; settings refuse any other value of `compute`."""

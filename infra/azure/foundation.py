@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -22,7 +22,7 @@ from infra.settings.azure import AzureSettings
 from infra.settings.model import Settings
 from infra.tags import tags
 
-_ZONES = ("1", "2", "3")
+ZONES = ("1", "2", "3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +42,17 @@ class Foundation:
 
 
 def create_foundation(
-    settings: Settings, azure: AzureSettings, *, subnets: Mapping[SubnetRole, int], logs: LogTable
+    settings: Settings, azure: AzureSettings, *, subnets: Mapping[SubnetRole, int], logs: Callable[[Names], LogTable]
 ) -> Foundation:
     """Create the resource group and what belongs to no single service.
 
-    `subnets` and `logs` are the compute backend's: the subnets of the network, and where its containers' lines arrive.
+    `subnets` and `logs` are the compute backend's: the subnets of the network, and where the lines of the containers of
+    a stack with these names arrive.
     """
     client = authorization.get_client_config()
     suffix = unique_suffix(client.subscription_id, settings.stack, azure.name_generation)
     names, tagged = Names(stack=settings.stack, suffix=suffix), tags(settings)
+    table = logs(names)
     bootstrapped = azure.bootstrapped_by is not None
     group = _group(azure, names, tagged, client.subscription_id)
     monitoring = Monitoring(
@@ -62,8 +64,8 @@ def create_foundation(
             resource_group_name=group.name,
             tags=tagged,
             sender="mlflow",
-            query_rules=(*query_alerts(logs), *kql.alerts(logs)),
-            workbook=workbook.content(logs),
+            query_rules=(*query_alerts(table), *kql.alerts(table)),
+            workbook=workbook.content(table),
             protect=azure.protect,
             emails=azure.monitoring.emails,
             retention_days=azure.monitoring.retention_days,
@@ -81,7 +83,7 @@ def create_foundation(
             cidr=azure.network.cidr,
             subnets=subnets,
             fixed_outbound_address=azure.network.fixed_outbound_address,
-            address_zones=_ZONES if azure.zone_redundant and azure.network.fixed_outbound_address else (),
+            address_zones=ZONES if azure.zone_redundant and azure.network.fixed_outbound_address else (),
             private_endpoints=private_endpoints(azure),
             internet_outbound=azure.network.internet_outbound,
             client_ranges=azure.network.client_ranges,

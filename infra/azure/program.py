@@ -24,36 +24,38 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
     """Create everything but the services, and return how those run. Without an image there are none."""
     kind = KINDS[settings.compute]
     kind.check()
-    base = create_foundation(settings, azure, subnets=kind.subnets, logs=kind.log_table)
+    base = create_foundation(settings, azure, subnets=kind.subnets, logs=kind.logs)
     place = kind.create_place(base, azure)
-    host = place.gateway_host
+    host, tls = place.gateway_host, place.gateway_tls
     data = create_data_plane(base, azure, public_origin=pulumi.Output.concat("https://", host))
-    granted = grant_access(base, data, clients_reach_blob=azure.storage.clients_reach_blob)
-    workflows = admit_workflows(base, azure.github) if azure.github else {}
+    granted = grant_access(base, data, clients_reach_blob=azure.storage.clients_reach_blob, place=place)
+    workflows = admit_workflows(base, azure.github, place) if azure.github else {}
     platform = None
     if azure.image.digest is not None:
         image = Image(server=data.images.login_server, repository=azure.image.repository, digest=azure.image.digest)
-        platform = PlatformArgs(
-            compute=place.backend(data, image, [*granted, *_imported(data, azure.image)]),
-            topology=topology(
-                settings,
-                identities={
-                    role: WorkloadIdentity(
-                        name=base.names.identity(role),
-                        client_id=identity.client_id,
-                        principal_id=identity.principal_id,
-                    )
-                    for role, identity in base.identities.items()
-                },
-                data=DataAddresses(
-                    database_host=pulumi.Output.concat(data.postgres.host, f":{POSTGRES_PORT}"),
-                    sslmode=SSLMODE,
-                    blob_container_url=data.store.container_url,
-                    key_vault_url=data.vault.url,
-                ),
-                host=host,
-                clients_reach_blob=azure.storage.clients_reach_blob,
+        services = topology(
+            settings,
+            identities={
+                role: WorkloadIdentity(
+                    name=base.names.identity(role),
+                    client_id=identity.client_id,
+                    principal_id=identity.principal_id,
+                )
+                for role, identity in base.identities.items()
+            },
+            data=DataAddresses(
+                database_host=pulumi.Output.concat(data.postgres.host, f":{POSTGRES_PORT}"),
+                sslmode=SSLMODE,
+                blob_container_url=data.store.container_url,
+                key_vault_url=data.vault.url,
             ),
+            host=host,
+            tls=tls,
+            clients_reach_blob=azure.storage.clients_reach_blob,
+        )
+        platform = PlatformArgs(
+            compute=place.backend(data, image, services, [*granted, *_imported(data, azure.image)]),
+            topology=services,
             data=[data.postgres, data.store, data.vault, *data.endpoints, *granted],
         )
     outputs = {
@@ -65,9 +67,10 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
         "workspace_id": base.monitoring.workspace_id,
         **({"blob_zone_id": base.network.zone_ids[ZoneRole.BLOB]} if azure.storage.clients_reach_blob else {}),
         **({"outbound_address": base.network.outbound_address} if base.network.outbound_address else {}),
+        **place.outputs(),
         **workflows,
     }
-    return Stack(platform=platform, outputs=outputs)
+    return Stack(platform=platform, outputs=outputs, publish=place.publish)
 
 
 def _imported(data: Data, image: ImageSettings) -> list[pulumi.Resource]:

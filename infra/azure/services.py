@@ -8,7 +8,7 @@ import pulumi
 
 from components.compute.contract import Ingress, WorkloadIdentity
 from components.mlflow.roles import Role
-from components.mlflow.topology import DataAddresses, Topology
+from components.mlflow.topology import DataAddresses, GatewayTls, Topology
 from infra.settings.model import Settings
 
 POSTGRES_PORT = 5432
@@ -25,9 +25,10 @@ def topology(
     identities: Mapping[Role, WorkloadIdentity],
     data: DataAddresses,
     host: pulumi.Input[str],
+    tls: GatewayTls | None = None,
     clients_reach_blob: bool,
 ) -> Topology:
-    """Return the services, whose gateway is called by the name `host`."""
+    """Return the services, whose gateway is called by the name `host` and takes TLS itself where `tls` says so."""
     return Topology(
         sizes=settings.sizes,
         ports=dict.fromkeys(settings.sizes, _PORT),
@@ -38,4 +39,5 @@ def topology(
         limits=settings.limits,
         clients_reach_blob=clients_reach_blob,
         gateway_metrics_port=_METRICS_PORT,
+        gateway_tls=tls,
     )

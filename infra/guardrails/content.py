@@ -44,11 +44,12 @@ def no_secret(resource: Resource) -> Iterator[Broken]:
 
 def image_is_a_digest(resource: Resource) -> Iterator[Broken]:
     """Refuse an image by a tag: what runs would depend on when it was pulled."""
+    template = "spec.template.spec" if resource.type.startswith("kubernetes:") else "template"
     for kind in ("containers", "initContainers"):
-        for index, container in resource.items(f"template.{kind}"):
+        for index, container in resource.items(f"{template}.{kind}"):
             image = container.get("image")
             if isinstance(image, str) and not _BY_DIGEST.fullmatch(image):
-                yield Broken(path=f"template.{kind}[{index}].image", value=image, allowed="REGISTRY/NAME@sha256:...")
+                yield Broken(path=f"{template}.{kind}[{index}].image", value=image, allowed="REGISTRY/NAME@sha256:...")
 
 
 def has_the_tags(resource: Resource) -> Iterator[Broken]:

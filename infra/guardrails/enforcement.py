@@ -32,7 +32,7 @@ from infra.settings.problems import Problem, Problems, path
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _MADE_IN: Final = tuple(f"{_REPOSITORY / folder}/" for folder in ("components", "infra"))
-_LOOKED_AT: Final = ("azure-native:", "pulumi-python:dynamic")
+_LOOKED_AT: Final = ("azure-native:", "kubernetes:", "pulumi-python:dynamic")
 _WAIVED_DAYS: Final = 30
 """Of the waiver that a message offers."""
 _UNDERSCORE: Final = re.compile(r"_([a-z0-9])")
@@ -233,8 +233,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if type(value).__module__.endswith("._inputs"):  # a class of the SDK: it keeps its values by their Python names
-        return {_camel(name): _plain(item) for name, item in vars(value).items() if item is not None}
+        return {_named(type(value), name): _plain(item) for name, item in vars(value).items() if item is not None}
     return value
+
+
+def _named(kind: type, name: str) -> str:
+    """Return Azure's name of a property, such as enableAzureRBAC, which its getter of the SDK carries."""
+    getter = getattr(getattr(kind, name, None), "fget", None)
+    return str(getattr(getter, "_pulumi_name", None) or _camel(name))
 
 
 def _known(value: Any) -> Any:

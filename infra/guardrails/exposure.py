@@ -63,6 +63,35 @@ def environment_is_internal(resource: Resource, stack: Stack) -> Iterator[Broken
         yield from differs(resource, "publicNetworkAccess", "Disabled")
 
 
+def cluster_is_closed(resource: Resource) -> Iterator[Broken]:
+    """Refuse an API server that anybody reaches, or commands past the network."""
+    profile = "apiServerAccessProfile"
+    yield from differs(resource, f"{profile}.disableRunCommand", True)
+    private, ranges = resource.at(f"{profile}.enablePrivateCluster"), resource.at(f"{profile}.authorizedIPRanges")
+    if UNKNOWN in (private, ranges) or private is True:
+        return
+    given = [str(each) for each in ranges] if isinstance(ranges, list | tuple) else []
+    if not given or any(_is_anybody(each) for each in given):
+        yield Broken(
+            path=f"{profile}.authorizedIPRanges",
+            value=", ".join(given) or "none",
+            allowed="ranges of whoever deploys, or a private API server",
+        )
+
+
+def balancer_is_internal(resource: Resource, stack: Stack) -> Iterator[Broken]:
+    """Refuse a load balancer on the internet where the settings say `ingress: internal`."""
+    if stack.facts.public_gateway or resource.at("spec.type") != "LoadBalancer":
+        return
+    annotations = resource.at("metadata.annotations")
+    if annotations is UNKNOWN:
+        return
+    name = "service.beta.kubernetes.io/azure-load-balancer-internal"
+    found = annotations.get(name) if isinstance(annotations, Mapping) else None
+    if found != "true":
+        yield Broken(path=f"metadata.annotations[{name}]", value=found, allowed="true")
+
+
 def anybody_comes_in(resource: Resource, stack: Stack) -> Iterator[Broken]:
     """Refuse a rule of the network that lets the internet in."""
     if stack.facts.public_gateway:

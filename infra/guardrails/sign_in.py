@@ -17,4 +17,14 @@ database_passwords = properties(
     {types.SERVER: {"authConfig.passwordAuth": ("Disabled",), "authConfig.activeDirectoryAuth": ("Enabled",)}}
 )
 
+local_accounts = properties(
+    {
+        types.CLUSTER: {
+            "disableLocalAccounts": (True,),
+            "aadProfile.managed": (True,),
+            "aadProfile.enableAzureRBAC": (True,),
+        }
+    }
+)
+
 access_policies = properties({types.VAULT: {"properties.enableRbacAuthorization": (True,)}})

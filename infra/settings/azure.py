@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Annotated
@@ -21,6 +20,7 @@ from components.azure.postgres_size import (
     max_connections,
 )
 from components.mlflow.limits import LIMITS, Limits
+from infra.settings.aks import AksSettings, Ipv4Range
 from infra.settings.fields import Section, Switch, Whole, bounded, checked, described, text
 
 _NO_IMAGE = "none"
@@ -42,7 +42,6 @@ TagName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 ._:-]{0,127}$")]
 TagValue = Annotated[str, Field(pattern=f"^{_WORD}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 NetworkId = Annotated[str, Field(pattern=f"^{_NETWORK_ID}$")]
-Ipv4Range = Annotated[str, Field(pattern=r"^[0-9./]+$"), checked(ipaddress.IPv4Network)]
 
 
 class DataClassification(enum.StrEnum):
@@ -294,6 +293,7 @@ class AzureDefaults(Section):
     database: DatabaseSettings
     storage: StorageSettings
     monitoring: MonitoringSettings = MonitoringSettings()
+    aks: AksSettings = AksSettings()
     protect: Switch = described(
         "Locks on data and protection from deletion. Set it to false, and run an up, before a destroy"
     )

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from components.azure.aks_node_pool import NodePool
 from components.azure.identity import FederatedSubject
+from components.azure.network_plan import AKS_SUBNETS, plan
 from components.compute.container_apps import rendering
 from components.mlflow.roles import Role
 from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
 from infra.naming import Names
 from infra.settings import ports
-from infra.settings.azure import AzureSettings, GithubSettings, ImageSettings
+from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings
 from infra.settings.ports import LocalPort
 from infra.settings.problems import Problems, path
 from infra.settings.profiles import ComputeKind, ProfileName
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 # Names of resources are made of it, and no type of Azure takes a hyphen at the end or two in a row everywhere.
 _STACK_NAME = re.compile(r"(?!.*--)[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
-_AVAILABLE = (ComputeKind.LOCAL, ComputeKind.CONTAINER_APPS)
 RESERVED_TAGS = ("owner", "cost-center", "data-classification", "environment", "managed-by", "application", "stack")
 """The tags that the program writes."""
 # Microsoft Learn, "Use tags to organize your Azure resources": private DNS zones take 15 tags, the least of all types.
@@ -54,6 +55,8 @@ def check(problems: Problems, settings: Settings) -> None:
             allowed = "only without bootstrappedBy, as the bootstrap stack makes the identities of workflows"
             problems.note("github.repository", azure.github.repository, allowed, problems.remove("github"))
     _client_networks_have_names(problems, azure)
+    if settings.compute is ComputeKind.AKS:
+        _cluster_holds_the_services(problems, azure, settings.sizes)
 
 
 def refuse_secrets(problems: Problems, secrets: Sequence[str]) -> None:
@@ -84,9 +87,6 @@ def _compute_fits_the_profile(problems: Problems, profile: ProfileName, compute:
     if (compute is ComputeKind.LOCAL) != (profile is ProfileName.LOCAL):
         allowed = "local with profile local, container_apps or aks with dev, staging and prod"
         problems.note("compute", str(compute), allowed, remedy)
-    elif compute not in _AVAILABLE:
-        there = "for aks there are components and `mlflow-platform manifests`, see docs/choosing-compute.md"
-        problems.note("compute", str(compute), f"{', '.join(_AVAILABLE)} in this version; {there}", remedy)
 
 
 def _sizes_of_container_apps(problems: Problems, sizes: Mapping[Role, Size]) -> None:
@@ -177,6 +177,35 @@ def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:
     if deploy == preview:
         allowed = "another environment than deployEnvironment, since a preview must not hold the rights of a deployment"
         problems.note("github.previewEnvironment", preview, allowed, environments)
+
+
+def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes: Mapping[Role, Size]) -> None:
+    chosen = azure.aks
+    problems.built(
+        "network.cidr",
+        azure.network.cidr,
+        problems.reset("network.cidr"),
+        lambda: plan(azure.network.cidr, AKS_SUBNETS),
+    )
+    if chosen.min_nodes > chosen.max_nodes:
+        field = "aks.minNodes"
+        problems.note(field, chosen.min_nodes, f"at most maxNodes, {chosen.max_nodes}", problems.remove(field))
+    for role, size in sizes.items():
+        problems.built(
+            role.value,
+            f"{size.cpu:g} cores, {size.memory_mib} MiB",
+            problems.reset(*(f"{role}.{key}" for key in ("cpu", "memoryMib"))),
+            partial(NodePool(name="any", vm_size=chosen.node_size).check_pod, cpu=size.cpu, memory_mib=size.memory_mib),
+        )
+    if azure.exposure is Exposure.PUBLIC:
+        allowed = "internal with compute aks, whose load balancer has an address of the network alone"
+        problems.note("ingress", str(azure.exposure), allowed, problems.remove("ingress"))
+    if azure.bootstrapped_by is not None:
+        allowed = (
+            "no bootstrapped stack with compute aks: a cluster's issuer is known when it is there, and deploy may not "
+            "let its pods act as identities of another group"
+        )
+        problems.note("bootstrappedBy", azure.bootstrapped_by, allowed, problems.remove("bootstrappedBy"))
 
 
 def _client_networks_have_names(problems: Problems, azure: AzureSettings) -> None:

@@ -121,7 +121,7 @@ def parse(
     chosen = kind.model_copy(update={"compute": kind.compute or defaults.compute})
     model = Common if profile is None else LocalFile if defaults.azure is None else AzureFile
     if profile is not None:
-        _refuse_unused(problems, model, given)
+        _refuse_unused(problems, model, given, chosen.compute)
     fallback = _only(model, _defaults(chosen, defaults, given, stack))
     file = read(problems, model, fallback, _only(model, given, without=Kind))
     azure = file if isinstance(file, AzureFile) else None
@@ -157,8 +157,12 @@ def _defaults(kind: Kind, profile: Profile, given: Mapping[str, Any], stack: str
     }
 
 
-def _refuse_unused(problems: Problems, model: type[BaseModel], given: Mapping[str, Any]) -> None:
+def _refuse_unused(
+    problems: Problems, model: type[BaseModel], given: Mapping[str, Any], compute: ComputeKind | None
+) -> None:
     """No key that decides nothing."""
+    if model is AzureFile and "aks" in given and compute is not ComputeKind.AKS:
+        problems.note("aks", given["aks"], "only with compute aks", problems.remove("aks"))
     where = "compute local" if model is AzureFile else "compute container_apps or aks"
     for key in given.keys() & KEYS.keys() - keys(model).keys():
         only = "profile bootstrap" if key == "bootstrap" else where

@@ -11,6 +11,7 @@ from components.azure.artifact_store_args import Redundancy
 from components.azure.postgres_size import HighAvailability
 from components.mlflow.roles import Role
 from components.mlflow.topology import Size
+from infra.settings.aks import AksSettings
 from infra.settings.azure import (
     AzureDefaults,
     DatabaseSettings,
@@ -124,6 +125,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
             database=DatabaseSettings(sku="Standard_D2ds_v5", storage_gib=64, backup_days=14),
             storage=StorageSettings(redundancy=Redundancy.ZONE),
             monitoring=MonitoringSettings(retention_days=30),
+            # A node in each zone, as the services have two replicas at least.
+            aks=AksSettings(min_nodes=3, max_nodes=9, system_nodes=2, uptime_sla=True),
             protect=True,
             purge_protection=True,
             zone_redundant=True,
@@ -150,6 +153,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             ),
             storage=StorageSettings(redundancy=Redundancy.GEO_ZONE, soft_delete_days=30),
             monitoring=MonitoringSettings(retention_days=90),
+            aks=AksSettings(node_size="Standard_D4ads_v5", min_nodes=3, max_nodes=12, system_nodes=3, uptime_sla=True),
             protect=True,
             purge_protection=True,
             zone_redundant=True,

@@ -43,6 +43,9 @@ RULES = {
     "workspace": Rule(4, 63, _HYPHENS),
     "action_group": Rule(1, 260, r"[^:<>+/&%\\?]*[^:<>+/&%\\?. ]"),
     "environment": Rule(2, 60, _APP),
+    # 63 for the cluster; 80 for the group of its nodes, whose name has it between `rg-` and `-nodes`.
+    "cluster": Rule(1, 54, r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?"),
+    "cluster_identity": Rule(3, 128, r"[A-Za-z0-9][A-Za-z0-9_-]*"),
     # Kubernetes, "Object Names and IDs": a label of RFC 1123.
     "namespace": Rule(1, 63, r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"),
     "gateway_host": Rule(1, 253, r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9-]+)+"),
@@ -67,6 +70,8 @@ def every_name(names: Names) -> dict[str, list[str]]:
     return single | {
         "identity": [names.identity(role) for role in Role],
         "delivery_identity": [names.delivery_identity(purpose) for purpose in ("deploy", "preview")],
+        "cluster": [names.cluster(generation) for generation in ("blue", "green123")],
+        "cluster_identity": [names.cluster_identity(purpose) for purpose in ("control", "nodes")],
         "workload": [names.workload(role) for role in Role],
         "private_endpoint": [names.private_endpoint(group) for group in PrivateLinkGroup],
     }
@@ -96,6 +101,8 @@ def test_a_stack_reads_as_its_names() -> None:
         "postgres_zone": ["mlflow-dev.private.postgres.database.azure.com"],
         "identity": [f"id-mlflow-dev-{role}" for role in Role],
         "delivery_identity": ["id-mlflow-dev-deploy", "id-mlflow-dev-preview"],
+        "cluster": ["aks-mlflow-dev-blue", "aks-mlflow-dev-green123"],
+        "cluster_identity": ["id-aks-mlflow-dev-control", "id-aks-mlflow-dev-nodes"],
         "workload": [f"mlflow-{role}" for role in Role],
         "private_endpoint": ["pe-mlflow-dev-blob", "pe-mlflow-dev-vault", "pe-mlflow-dev-registry"],
     }
@@ -126,6 +133,8 @@ def test_every_name_obeys_the_rule_of_its_type(stack: str, subscription: str, ge
         ("workspace", "log_dev"),
         ("action_group", "ag/dev"),
         ("environment", "cae--dev"),
+        ("cluster", "aks-dev-"),
+        ("cluster_identity", "-id-aks"),
         ("namespace", "mlflow.dev"),
         ("gateway_host", "mlflow_dev.internal"),
         ("budget", "mlflow dev"),
@@ -147,7 +156,7 @@ def test_the_rules_refuse_what_azure_does(field: str, bad: str) -> None:
 @given(stack=stacks, subscription=subscriptions)
 def test_the_names_of_one_stack_differ_from_each_other(stack: str, subscription: str) -> None:
     names = every_name(names_of(stack, subscription))
-    identities = names["identity"] + names["delivery_identity"]
+    identities = names["identity"] + names["delivery_identity"] + names["cluster_identity"]
     assert len(set(identities)) == len(identities)
     for field in ("workload", "private_endpoint"):
         assert len(set(names[field])) == len(names[field])

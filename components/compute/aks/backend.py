@@ -18,11 +18,13 @@ from components.compute.contract import Deployment, Ingress, JobSpec, Scale, Ser
 @dataclass(frozen=True, kw_only=True)
 class AksComputeArgs:
     """`provider` reaches the cluster. `requires` is waited for before anything is made: federated credentials, grants,
-    and rights in the cluster, which so outlive every object at a destroy."""
+    and rights in the cluster, which so outlive every object at a destroy. `generation` is a word in the names of the
+    resources: with another one everything is created anew, in whatever cluster, before the previous objects go."""
 
     provider: pulumi.ProviderResource
     place: Place
     requires: Sequence[pulumi.Resource] = ()
+    generation: str = ""
 
 
 class AksCompute(pulumi.ComponentResource):
@@ -91,6 +93,7 @@ class AksCompute(pulumi.ComponentResource):
         made: list[ClusterObject] = []
         scaled = "scaler" in objects
         limit = None if seconds is None else pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
+        prefix = f"{self._args.generation}-" if self._args.generation else ""
         for key, rendered in objects.items():
             options = pulumi.ResourceOptions(
                 parent=parent,
@@ -100,5 +103,5 @@ class AksCompute(pulumi.ComponentResource):
                 # The scaler's, between its minimum and its maximum. Without a scaler they are the spec's.
                 ignore_changes=["spec.replicas"] if scaled and rendered["kind"] == "Deployment" else None,
             )
-            made.append(ClusterObject(f"{name}-{key}", rendered, options))
+            made.append(ClusterObject(f"{prefix}{name}-{key}", rendered, options))
         return made

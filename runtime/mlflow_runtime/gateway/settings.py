@@ -88,13 +88,13 @@ def from_environment(env: Mapping[str, str]) -> Settings:
 
 
 def _tls(reader: Reader) -> Tls | None:
-    if not reader.given("TLS_SECRET") and not reader.given("KEY_VAULT_URL"):
+    if not reader.given("TLS_CERTIFICATE") and not reader.given("KEY_VAULT_URL"):
         return None
     environment.require_identity(reader)
     hosts = environment.public_hosts(reader) or ("",)
     return Tls(
         vault_url=environment.key_vault_url(reader),
-        secret=reader.get("TLS_SECRET", environment.secret_name),
+        secret=reader.get("TLS_CERTIFICATE", environment.secret_name),
         host=hosts[0].partition(":")[0],
     )
 

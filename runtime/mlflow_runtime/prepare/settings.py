@@ -75,9 +75,11 @@ def read(env: Mapping[str, str]) -> Settings:
 
 
 def _certificate(reader: Reader) -> Certificate | None:
-    if not reader.given("TLS_SECRET") and not reader.given("TLS_HOST"):
+    if not reader.given("TLS_CERTIFICATE") and not reader.given("TLS_HOST"):
         return None
-    return Certificate(secret=reader.get("TLS_SECRET", environment.secret_name), host=reader.get("TLS_HOST", _host))
+    return Certificate(
+        secret=reader.get("TLS_CERTIFICATE", environment.secret_name), host=reader.get("TLS_HOST", _host)
+    )
 
 
 def _host(text: str) -> str:

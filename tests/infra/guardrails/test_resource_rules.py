@@ -105,14 +105,31 @@ CASES = (
     Case("secret-in-an-input", "SERVER", "administratorLoginPassword", "hush"),
     Case("image-without-a-digest", "CONTAINER_APP", "template.containers.0.image", "registry.azurecr.io/mlflow:latest"),
     Case("image-without-a-digest", "JOB", "template.containers.0.image", "mlflow"),
+    Case("image-without-a-digest", "DEPLOYMENT", "spec.template.spec.containers.0.image", "mlflow:latest", "tracking"),
+    Case("image-without-a-digest", "KUBERNETES_JOB", "spec.template.spec.containers.0.image", "mlflow:latest"),
+    Case("load-balancer-on-the-internet", "BALANCER", "metadata.annotations", {}, "gateway"),
+    Case("cluster-open-to-anybody", "CLUSTER", "apiServerAccessProfile.disableRunCommand", False),
+    Case("cluster-open-to-anybody", "CLUSTER", "apiServerAccessProfile.enablePrivateCluster", False),
+    Case(
+        "cluster-open-to-anybody",
+        "CLUSTER",
+        "apiServerAccessProfile",
+        {"disableRunCommand": True, "authorizedIPRanges": ["198.51.100.7/32", "0.0.0.0/0"]},
+    ),
+    Case("cluster-with-local-accounts", "CLUSTER", "disableLocalAccounts", ABSENT),
+    Case("cluster-with-local-accounts", "CLUSTER", "aadProfile.enableAzureRBAC", False),
     Case("missing-tags", "STORAGE", "tags", None),
     *(Case("missing-tags", "VAULT", f"tags.{tag}", "") for tag in REQUIRED_TAGS),
 )
 _SEEN_ELSEWHERE = {"no-logs": "test_each_diagnostic_setting_that_is_taken_away_is_missed"}
 
 
-def of_prod() -> list[Resource]:
-    return resources(graph("prod"))
+# Of a stack in a cluster.
+_OF_AKS = ("BALANCER", "CLUSTER", "DEPLOYMENT", "KUBERNETES_JOB")
+
+
+def of_prod(**values: Any) -> list[Resource]:
+    return resources(graph("prod", **values))
 
 
 def of_settings(stack: str) -> Facts:
@@ -123,7 +140,7 @@ def of_settings(stack: str) -> Facts:
     "case", CASES, ids=lambda case: f"{case.rule}-{case.kind.lower()}-{case.path.rpartition('.')[2]}"
 )
 def test_a_rule_refuses_a_resource_that_breaks_it_and_no_other_does(case: Case) -> None:
-    given = of_prod()
+    given = of_prod(compute="aks") if case.kind in _OF_AKS else of_prod()
     target = first(given, case.kind, case.named)
     wrong = [changed(one, case.path, case.value) if one is target else one for one in given]
     assert {rule for rule, _ in broken(RULES, wrong, of_settings("prod"))} == {case.rule}
@@ -206,6 +223,12 @@ LEGAL: Mapping[str, Mapping[str, Any]] = {
         "zoneRedundant": "false",
         "database": {"highAvailability": "none"},
         "storage": {"redundancy": "local"},
+    },
+    "in a cluster": {"compute": "aks"},
+    "in a cluster that who deploys reaches from outside": {
+        "compute": "aks",
+        "aks": {"authorizedRanges": ["198.51.100.7/32"], "generation": "green", "certificate": "mlflow-example-com"},
+        "github": {"repository": "example/mlflow-platform"},
     },
     "a bootstrap stack's, no services yet": {
         "bootstrappedBy": "bootstrap",

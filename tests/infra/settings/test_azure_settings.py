@@ -136,7 +136,26 @@ def test_what_the_file_gives_wins() -> None:
         ({"nameGeneration": "NEW"}, "nameGeneration: 'NEW' is not allowed"),
         ({"local": {"portBase": 6000}}, "local: {'portBase': 6000} is not allowed; allowed: only with compute local"),
         ({"compute": "local"}, "local with profile local, container_apps or aks with dev, staging and prod"),
-        ({"compute": "aks"}, "compute: 'aks' is not allowed; allowed: local, container_apps in this version"),
+        ({"aks": {"minNodes": 3}}, "aks: {'minNodes': 3} is not allowed; allowed: only with compute aks"),
+        ({"compute": "aks", "aks": {"kubernetesVersion": "1.35.2"}}, "expected a minor without a patch, 1.35 or later"),
+        ({"compute": "aks", "aks": {"nodeSize": "Standard_B2s"}}, "expected one of Standard_D2ads_v5"),
+        ({"compute": "aks", "aks": {"minNodes": 5}}, "aks.minNodes: 5 is not allowed; allowed: at most maxNodes, 3"),
+        ({"compute": "aks", "aks": {"authorizedRanges": ["0.0.0.0/0"]}}, "0.0.0.0/0 is the whole internet"),
+        ({"compute": "aks", "aks": {"host": "MLflow"}}, "aks.host: 'MLflow' is not allowed"),
+        (
+            {"compute": "aks", "aks": {"generation": "red"}},
+            "aks.generation: 'red' is not allowed; allowed: blue, green",
+        ),
+        (
+            {"compute": "aks", "tracking": {"memoryMib": 8192}},
+            "expected at most 2 cores and 4915 MiB, which a Standard_D2ads_v5 has room for",
+        ),
+        ({"compute": "aks", "network": {"cidr": "10.40.0.0/25"}}, "the smallest prefix that fits is /24"),
+        (
+            {"compute": "aks", "ingress": "public"},
+            "ingress: 'public' is not allowed; allowed: internal with compute aks",
+        ),
+        ({"compute": "aks", "bootstrappedBy": "bootstrap"}, "no bootstrapped stack with compute aks"),
     ],
 )
 def test_a_problem_says_what_is_allowed(values: dict[str, Any], expected: str) -> None:

@@ -95,7 +95,7 @@ def gateway(plane: Plane, tmp_path: Path) -> Iterator[Secure]:
     upstreams = {role.value: [Upstream(f"{role}-1")] for role in ServiceRole}
     for (replica,) in upstreams.values():
         replica.start()
-    settings = {"MLFLOW_RUNTIME_KEY_VAULT_URL": plane.vault_url, "MLFLOW_RUNTIME_TLS_SECRET": SECRET}
+    settings = {"MLFLOW_RUNTIME_KEY_VAULT_URL": plane.vault_url, "MLFLOW_RUNTIME_TLS_CERTIFICATE": SECRET}
     made = Secure(upstreams, tmp_path / "gateway.log", {**settings, **plane.environment(IDENTITY)})
     yield made
     made.stop()

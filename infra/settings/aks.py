@@ -1,0 +1,84 @@
+"""What decides on a stack's cluster, with `compute: aks`. Few settings: a profile has the rest."""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from typing import Annotated
+
+from pydantic import Field
+
+from components.azure.aks_limits import check_range, check_version
+from components.azure.aks_node_pool import MOST_NODES, NodePool, node_sizes
+from infra.settings.fields import Section, Switch, Whole, bounded, checked, described, text
+
+MADE_CERTIFICATE = "gateway-tls"
+"""The secret of the certificate that prepare makes where a stack names none."""
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_VAULT_NAME = r"[0-9A-Za-z-]{1,127}"
+
+Guid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Ipv4Range = Annotated[str, Field(pattern=r"^[0-9./]+$"), checked(ipaddress.IPv4Network)]
+
+
+class Generation(enum.StrEnum):
+    """Two clusters of a stack that never have a name, a subnet or an address in common."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+
+class AksSettings(Section):
+    """The cluster of a stack with `compute: aks`, and the gateway's name and certificate in it."""
+
+    kubernetes_version: Annotated[str, checked(check_version)] = described(
+        "The minor of Kubernetes. AKS raises its patch by itself; raise the minor about once a year",
+        "a minor without a patch, as in 1.35",
+        default="1.35",
+    )
+    generation: Generation = described(
+        "Which of two clusters is the stack's. The other one is created beside it, and the previous one goes when the "
+        "gateway answers in the new one",
+        default=Generation.BLUE,
+    )
+    node_size: Annotated[str, checked(lambda value: NodePool(name="any", vm_size=value))] = described(
+        "Size of the nodes that the services run on", f"one of {', '.join(node_sizes())}", default="Standard_D2ads_v5"
+    )
+    min_nodes: Whole = bounded("Least number of nodes that the services run on", 1, MOST_NODES, default=2)
+    max_nodes: Whole = bounded("Most nodes that the services run on", 1, MOST_NODES, default=3)
+    system_nodes: Whole = bounded(
+        "Nodes for the cluster's own pods alone; 0 has them on those of the services", 0, 5, default=0
+    )
+    uptime_sla: Switch = described(
+        "The Standard tier, whose API server has an agreed availability; false is the Free tier", default=False
+    )
+    authorized_ranges: tuple[Annotated[str, checked(check_range)], ...] = described(
+        "Public ranges from which the API server is reached. An empty list makes it private: whoever deploys is in the "
+        "stack's network or a peer of it",
+        "IPv4 ranges as in 198.51.100.7/32",
+        example="198.51.100.7/32",
+        default=(),
+    )
+    administrators: tuple[Guid, ...] = described(
+        "Entra groups whose members may do everything in the cluster, by their object ids",
+        "object ids, lower case",
+        example="00000000-0000-0000-0000-000000000000",
+        default=(),
+    )
+    host: str | None = text(
+        "The gateway's name. The stack's network and network.clientNetworks resolve it by a private zone",
+        rf"{_LABEL}(?:\.{_LABEL})+",
+        "a host name of lower-case letters, as in mlflow.example.com",
+        example="mlflow.example.com",
+        otherwise="mlflow-STACK.internal",
+        default=None,
+    )
+    certificate: str | None = text(
+        f"The certificate in the stack's Key Vault for that name. Without it prepare makes `{MADE_CERTIFICATE}`, which "
+        "no authority vouches for",
+        _VAULT_NAME,
+        "the name of a certificate of the vault, 1 to 127 letters, digits and hyphens",
+        example="mlflow-example-com",
+        default=None,
+    )

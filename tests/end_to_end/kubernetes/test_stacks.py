@@ -1,0 +1,105 @@
+"""Lives of stacks with `compute: aks`: the real engine, provider and API server, and the offline Azure."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery.offline_azure.addresses import SUBSCRIPTION
+from delivery.offline_azure.clusters import ApiServer
+from delivery.offline_azure.product import Product
+from delivery.offline_azure.rest import BEARER
+from delivery.offline_azure.running import NO_CHANGES_EXPECTED, must
+from tests.end_to_end.azure.living import Cloud, done, opened, steps
+from tests.support.kubernetes.control_plane import ControlPlane, control_plane
+from tests.support.stacks import STACKS, waived
+from tools.kubernetes import programs
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1800)]
+
+# As Azure's role "Azure Kubernetes Service RBAC Cluster Admin" is in the cluster.
+RIGHTS = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "deploy"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "deploy"}],
+}
+# What nothing that is exported may hold, besides the tokens of this run.
+CREDENTIALS = re.compile(
+    r"PRIVATE KEY|client-key-data|eyJ[\w-]{8,}\.|(?i:accountkey|sharedkey|password)\"?\s*[:=]\s*\"\w"
+)
+TOUCHED = {"blue-tracking-scaler": "update", "blue-compute-quota": "update"}
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    with control_plane(programs.cached(), users={"deploy": []}) as made:
+        made.apply(RIGHTS)
+        yield made
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    with opened(tmp_path) as empty:
+        yield empty
+
+
+def stack_of(cloud: Cloud, plane: ControlPlane, name: str, **values: Any) -> Product:
+    """A stack in a cluster whose API server is real."""
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-mlflow-{name}"
+    for generation in ("blue", "green"):
+        cluster = f"{group}/providers/Microsoft.ContainerService/managedClusters/aks-mlflow-{name}-{generation}"
+        cloud.management.api_servers[cluster.lower()] = ApiServer(url=plane.server, authority=plane.ca.read_text())
+    cloud.management.cluster_token = plane.tokens["deploy"]
+    product = cloud.stack(name)
+    product.environment["PATH"] = os.pathsep.join([plane.path, product.environment["PATH"]])
+    product.configure(**values)
+    return product
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_life(cloud: Cloud, plane: ControlPlane, stack: str) -> None:
+    product = stack_of(cloud, plane, stack, compute="aks")
+    namespace = f"mlflow-{stack}"
+    assert set(steps(product.preview("--json")).values()) == {"create"}
+    began = time.monotonic()
+    must(product.up())
+    print(f"{stack}: up {time.monotonic() - began:.0f} s, {len(cloud.azure.resources)} resources of Azure")
+    must(product.preview("--expect-no-changes", "--diff"))
+
+    gateway = plane.get("service", "gateway", "-n", namespace)
+    outputs = json.loads(product.run("stack", "output", "--json").out)
+    assert outputs["url"] == f"https://mlflow-{stack}.internal"
+    assert [each["ip"] for each in gateway["status"]["loadBalancer"]["ingress"]] == [outputs["gateway_address"]]
+
+    exported = product.run("stack", "export").out
+    assert "kubernetes-token" in exported
+    assert CREDENTIALS.findall(exported) == []
+    assert not [token for token in (BEARER, *plane.tokens.values()) if token in exported]
+
+    # One setting: what it is a setting of, and nothing else.
+    most = plane.get("hpa", "tracking", "-n", namespace)["spec"]["maxReplicas"]
+    product.configure(tracking={"maxReplicas": most + 1})
+    assert steps(product.preview("--json")) == TOUCHED
+    assert done(product.up()).keys() == TOUCHED.keys()
+
+    plane.kubectl("set", "env", "deployment/tracking", "-n", namespace, "MLFLOW_RUNTIME_MAX_IN_FLIGHT=9")
+    drifted = product.refresh("--expect-no-changes", "--diff")
+    assert drifted.code == NO_CHANGES_EXPECTED, drifted.text
+    assert "blue-tracking-pods" in drifted.text
+
+    if stack != "dev":
+        product.configure(protect="false", waivers=waived("prod-protected") if stack == "prod" else None)
+        must(product.up())
+    must(product.destroy())
+    assert cloud.azure.resources == {}
+    for kind in ("namespaces", "validatingadmissionpolicies", "validatingadmissionpolicybindings"):
+        assert namespace not in plane.kubectl("get", kind, "-o", "name")
