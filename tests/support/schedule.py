@@ -82,6 +82,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/runtime/azure/test_blob_address.py": False,
     "tests/runtime/azure/test_certificates.py": False,
     "tests/runtime/metrics": False,
+    "tests/runtime/middleware/access": False,
     "tests/runtime/middleware/test_content_codings.py": False,
     "tests/runtime/middleware/test_file_answers.py": False,
     "tests/runtime/middleware/test_observed.py": False,

@@ -9,6 +9,12 @@ from starlette.types import ASGIApp
 from mlflow_runtime import metrics
 from mlflow_runtime.metrics import spool as spool  # joins the metrics
 from mlflow_runtime.middleware import templates
+from mlflow_runtime.middleware.access import matching
+from mlflow_runtime.middleware.access.gate import Gate
+from mlflow_runtime.middleware.access.keys import Keys, fetched_from
+from mlflow_runtime.middleware.access.matching import Matcher
+from mlflow_runtime.middleware.access.settings import Access
+from mlflow_runtime.middleware.access.tokens import Tokens
 from mlflow_runtime.middleware.content_codings import ContentCodings
 from mlflow_runtime.middleware.draining import Drain, Draining
 from mlflow_runtime.middleware.file_answers import FileAnswers
@@ -20,13 +26,15 @@ from mlflow_runtime.middleware.own_routes import OnlyOwnRoutes
 from mlflow_runtime.middleware.templates import Template
 from mlflow_runtime.middleware.worker_threads import WorkerThreads
 from mlflow_runtime.service.checks import checks_of
-from mlflow_runtime.service.health import Readiness
+from mlflow_runtime.service.health import Check, Readiness
 from mlflow_runtime.service.settings import Settings
 
 Layer = Callable[[ASGIApp], ASGIApp]
 
 
-def middleware(found: Settings, drain: Drain, readiness: Readiness, template: Template) -> Sequence[Layer]:
+def middleware(
+    found: Settings, drain: Drain, readiness: Readiness, template: Template, gate: Sequence[Layer] = ()
+) -> Sequence[Layer]:
     """Return all middleware of a service in the order in which a request passes it, the outermost first."""
     databases = found.databases
     return (
@@ -41,6 +49,8 @@ def middleware(found: Settings, drain: Drain, readiness: Readiness, template: Te
         # Before the routes and MLflow's check of hosts: probes belong to no role and come by address.
         lambda app: HealthRoutes(app, readiness),
         lambda app: HeadLimit(app),
+        # Before the routes and all of MLflow: without a token nobody learns more than that one is needed.
+        *gate,
         # What goes on belongs to this role.
         lambda app: OnlyOwnRoutes(app, found.role),
         # Inside the bound on requests: a file that is on its way is in flight no longer. Artifacts sends its own.
@@ -57,7 +67,20 @@ def _unpacking(limit: int) -> Layer:
 def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:
     """Return `mlflow`, the loaded application of this process, inside its middleware."""
     metrics.describe(found.role)
-    return wrapped(mlflow, middleware(found, drain, Readiness(checks_of(found)), templates.of_mlflow()))
+    checks = checks_of(found)
+    gate: tuple[Layer, ...] = ()
+    if found.access is not None:
+        keys = Keys(fetched_from(found.access.keys_url))
+        # A replica that can judge no token must not get requests, which it would have to refuse.
+        checks.append(Check(name="entra_keys", probe=keys.probe, decides=True))
+        gate = gate_of(found.access, keys, matching.of_mlflow())
+    return wrapped(mlflow, middleware(found, drain, Readiness(checks), templates.of_mlflow(), gate))
+
+
+def gate_of(access: Access, keys: Keys, match: Matcher) -> tuple[Layer, ...]:
+    """Return access control as the part of the list that `middleware` takes. One memory of tokens for the process."""
+    tokens = Tokens(access, keys)
+    return (lambda app: Gate(app, access, tokens, match),)
 
 
 def wrapped(app: ASGIApp, layers: Sequence[Layer]) -> ASGIApp:

@@ -15,6 +15,8 @@ from mlflow_runtime.artifacts.memory import LEAST_MIB
 from mlflow_runtime.azure.blob_address import BlobAddress
 from mlflow_runtime.database import address as database_address
 from mlflow_runtime.environment import Reader, list_of, number
+from mlflow_runtime.middleware.access import settings as access_settings
+from mlflow_runtime.middleware.access.settings import Access
 from mlflow_runtime.routes import WITH_DATABASES, ServiceRole
 
 
@@ -55,7 +57,7 @@ class Settings:
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
     hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
     in flight, of which there are at most `max_in_flight`: it rejects more. `metrics_seconds` lie between two lines
-    of metrics in the log.
+    of metrics in the log. `access` is None without access control.
     """
 
     role: ServiceRole
@@ -72,6 +74,7 @@ class Settings:
     metrics_seconds: int
     max_body: int | None
     artifacts: Artifacts | None
+    access: Access | None
 
 
 def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
@@ -94,6 +97,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         metrics_seconds=reader.get("METRICS_SECONDS", number(1)),
         max_body=reader.get("MAX_BODY_MIB", _mebibytes) if with_data else None,
         artifacts=_artifacts(reader) if role is ServiceRole.ARTIFACTS else None,
+        access=access_settings.read(reader),
     )
     environment.require_identity(reader)
     _require_spool(reader)

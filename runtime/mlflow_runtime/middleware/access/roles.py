@@ -1,0 +1,55 @@
+"""Roles in workspaces, from the claims of a token. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from typing import Any, Final
+
+PLATFORM_ADMIN: Final = "Platform.Admin"
+"""The app role that makes its holder Admin in every workspace."""
+
+
+class Role(IntEnum):
+    """What a caller is in one workspace; each may all that the one before it may."""
+
+    READER = 1
+    CONTRIBUTOR = 2
+    REGISTRAR = 3
+    ADMIN = 4
+
+    @property
+    def title(self) -> str:
+        """The word for it in an app role."""
+        return self.name.capitalize()
+
+
+_BY_TITLE: Final = {role.title: role for role in Role}
+
+
+def values_of(claims: Mapping[str, Any], groups: Mapping[str, str]) -> list[str]:
+    """Return the role values of a token: its app roles, or what `groups` makes of its groups if that maps any."""
+    if not groups:
+        return _texts(claims.get("roles"))
+    return [groups[group] for group in _texts(claims.get("groups")) if group in groups]
+
+
+def roles_of(values: Iterable[str], workspaces: Iterable[str]) -> Mapping[str, Role]:
+    """Return the highest role in each of `workspaces` that `values` name. Values that mean nothing here count for none.
+
+    An app role may be there for another stack's teams, so an unknown workspace is no mistake of the token.
+    """
+    names = tuple(workspaces)
+    found: dict[str, Role] = {}
+    for value in values:
+        if value == PLATFORM_ADMIN:
+            return dict.fromkeys(names, Role.ADMIN)
+        name, _, title = value.rpartition(".")
+        role = _BY_TITLE.get(title)
+        if role is not None and name in names:
+            found[name] = max(role, found.get(name, role))
+    return found
+
+
+def _texts(claim: Any) -> list[str]:
+    return [value for value in claim if isinstance(value, str)] if isinstance(claim, list) else []

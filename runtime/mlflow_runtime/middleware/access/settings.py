@@ -1,0 +1,116 @@
+"""The ACCESS_* settings of a service. Without `ACCESS_MODE=entra` there is no access control at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mlflow_runtime.addresses import split_https
+from mlflow_runtime.environment import Reader, is_guid, list_of
+from mlflow_runtime.middleware.access.roles import PLATFORM_ADMIN, Role
+
+MODES: Final = ("none", "entra")
+AUTHORITY: Final = "https://login.microsoftonline.com"
+
+DEFAULT_WORKSPACE: Final = "default"
+"""Where MLflow keeps what was written before there were workspaces. Everybody's workspace if the roles say so."""
+
+# As MLflow 3.17.2 has them: WorkspaceNameValidator in mlflow/store/workspace/abstract_store.py.
+_WORKSPACE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])")
+_RESERVED: Final = frozenset({"workspaces", "api", "ajax-api", "static-files"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may sign in, and what their roles mean.
+
+    Tokens are those of `tenant_id` for the application `client_id`, signed by the keys of `authority`. `workspaces` are
+    the teams, `default` among them. Roles come from the token's app roles, or from its groups if `groups` maps any:
+    group id to role, such as `team-a.Reader`. `blocked` are object ids that are refused whatever their token says.
+    `contact` is the person or address that a refusal names.
+    """
+
+    authority: str
+    tenant_id: str
+    client_id: str
+    workspaces: tuple[str, ...]
+    groups: Mapping[str, str]
+    blocked: frozenset[str]
+    contact: str
+
+    @property
+    def issuer(self) -> str:
+        """The issuer of v2.0 tokens (Microsoft Learn, "Access tokens in the Microsoft identity platform")."""
+        return f"{self.authority}/{self.tenant_id}/v2.0"
+
+    @property
+    def keys_url(self) -> str:
+        """Where the tenant's public keys are: `jwks_uri` of its v2.0 discovery document."""
+        return f"{self.authority}/{self.tenant_id}/discovery/v2.0/keys"
+
+
+def read(reader: Reader) -> Access | None:
+    """Read the settings; None for `none`, with which all other ACCESS_* settings are refused as not read."""
+    if reader.get("ACCESS_MODE", _mode, "none") != "entra":
+        return None
+    teams = reader.get("ACCESS_TEAMS", list_of(workspace, optional=True)) or ()
+    workspaces = (DEFAULT_WORKSPACE, *(team for team in teams if team != DEFAULT_WORKSPACE))
+    groups = reader.get("ACCESS_GROUPS", list_of(_group, optional=True)) or ()
+    return Access(
+        authority=reader.get("ACCESS_AUTHORITY", _authority, AUTHORITY),
+        tenant_id=reader.get("ACCESS_TENANT_ID", _guid),
+        client_id=reader.get("ACCESS_CLIENT_ID", _guid),
+        workspaces=workspaces,
+        groups=dict(group.split("=", 1) for group in groups),
+        blocked=frozenset(reader.get("ACCESS_BLOCKED", list_of(_guid, optional=True)) or ()),
+        contact=reader.get("ACCESS_CONTACT", _contact, "the administrators of this platform"),
+    )
+
+
+def workspace(text: str) -> str:
+    """Parse the name of a workspace, by MLflow's rules."""
+    if not _WORKSPACE.fullmatch(text) or text in _RESERVED:
+        raise ValueError(
+            "must be names of 2 to 63 lower-case letters, digits and inner hyphens, separated by commas, such as "
+            f"team-a,team-b; not {', '.join(sorted(_RESERVED))}."
+        )
+    return text
+
+
+def _mode(text: str) -> str:
+    if text not in MODES:
+        raise ValueError(f"must be {' or '.join(MODES)}.")
+    return text
+
+
+def _guid(text: str) -> str:
+    if not is_guid(text):
+        raise ValueError("must be a GUID, such as 11111111-1111-1111-1111-111111111111.")
+    return text.lower()
+
+
+def _authority(text: str) -> str:
+    parts = split_https(text)
+    if parts is None or parts.path not in ("", "/"):
+        raise ValueError(f"must be the address of Entra's sign-in, such as {AUTHORITY}.")
+    return f"https://{parts.netloc}"
+
+
+def _group(text: str) -> str:
+    identifier, _, role = text.partition("=")
+    name, _, level = role.rpartition(".")
+    levels = [each.title for each in Role]
+    if not is_guid(identifier) or not (role == PLATFORM_ADMIN or (_WORKSPACE.fullmatch(name) and level in levels)):
+        raise ValueError(
+            f"must be GROUP-ID=ROLE, separated by commas, such as 11111111-1111-1111-1111-111111111111=team-a.Reader; "
+            f"ROLE is WORKSPACE.{'|'.join(levels)} or {PLATFORM_ADMIN}."
+        )
+    return f"{identifier.lower()}={role}"
+
+
+def _contact(text: str) -> str:
+    if not text.isprintable() or len(text) > 200:
+        raise ValueError("must be one printable line of at most 200 characters, such as ml-platform@example.com.")
+    return text

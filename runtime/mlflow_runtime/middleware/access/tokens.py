@@ -1,0 +1,148 @@
+"""The verification of an Entra access token: version 2.0, of one tenant, for one application."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from anyio import CapacityLimiter, to_thread
+from jwt import PyJWK
+
+from mlflow_runtime.middleware.access.keys import Keys
+from mlflow_runtime.middleware.access.roles import Role, roles_of, values_of
+from mlflow_runtime.middleware.access.settings import Access
+
+ALGORITHM: Final = "RS256"
+"""The one that Entra signs with. A token does not choose."""
+
+LEEWAY_SECONDS: Final = 60
+"""By how much the clocks of Entra and of this machine may differ."""
+
+_REQUIRED: Final = ("iss", "aud", "tid", "exp", "nbf", "oid", "azp")
+_KEPT: Final = 2048
+
+
+class TokenRefusedError(Exception):
+    """A token that admits nobody. The message completes "the token" and holds nothing of the token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who a token speaks for. `name` is for people to read, `oid` never changes, `application` is who got the token.
+
+    `roles` is the role in each workspace where there is one. `expires_at` is in seconds since 1970.
+    """
+
+    oid: str
+    name: str
+    application: str
+    roles: Mapping[str, Role]
+    expires_at: float
+
+
+class Tokens:
+    """Verifies tokens. One that was seen before costs a digest; no token is kept, only its digest."""
+
+    def __init__(self, access: Access, keys: Keys, *, clock: Callable[[], float] = time.time) -> None:
+        self._access = access
+        self._keys = keys
+        self._clock = clock
+        self._seen: OrderedDict[bytes, Caller] = OrderedDict()
+        self._asking = CapacityLimiter(1)
+
+    async def caller(self, token: str) -> Caller:
+        """Return who a token speaks for. Raises TokenRefusedError, and NoKeysError if no token can be judged."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        found = self._seen.get(digest)
+        if found is None:
+            found = verified(token, await self._key(key_id(token)), self._access)
+            self._seen[digest] = found
+            if len(self._seen) > _KEPT:
+                self._seen.popitem(last=False)
+        if self._clock() > found.expires_at + LEEWAY_SECONDS:
+            del self._seen[digest]
+            raise TokenRefusedError("has expired; get a new one")
+        return found
+
+    async def _key(self, identifier: str) -> PyJWK:
+        key = self._keys.get(identifier)
+        if key is None:
+            # Not one of the threads that work for requests: those may all be busy.
+            key = await to_thread.run_sync(self._keys.find, identifier, limiter=self._asking)
+        if key is None:
+            raise TokenRefusedError("is signed with a key that this tenant does not have")
+        return key
+
+
+def key_id(token: str) -> str:
+    """Return the id of the key that a token names, and nothing else of its header: `jku`, `jwk` and `x5u` count for
+    nothing. Raises TokenRefusedError.
+    """
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.InvalidTokenError as error:
+        raise TokenRefusedError("cannot be read; send an access token, not an API key") from error
+    if header.get("alg") != ALGORITHM:
+        raise TokenRefusedError(f"is not signed with {ALGORITHM}")
+    found = header.get("kid")
+    if not isinstance(found, str):
+        raise TokenRefusedError("names no key")
+    return found
+
+
+def verified(token: str, key: PyJWK, access: Access) -> Caller:
+    """Return who a token speaks for, if `key` signed it and it is for `access`. Raises TokenRefusedError."""
+    try:
+        claims = jwt.decode(
+            token,
+            key.key,
+            algorithms=[ALGORITHM],
+            audience=access.client_id,
+            issuer=access.issuer,
+            leeway=LEEWAY_SECONDS,
+            options={"require": list(_REQUIRED), "strict_aud": True},
+        )
+    except jwt.InvalidTokenError as error:
+        raise TokenRefusedError(_reason(error, access)) from error
+    if claims["tid"] != access.tenant_id:
+        raise TokenRefusedError(f"is of another tenant; sign in to {access.tenant_id}")
+    oid, application = claims["oid"], claims["azp"]
+    if not isinstance(oid, str) or not isinstance(application, str):
+        raise TokenRefusedError("names nobody")
+    return Caller(
+        oid=oid,
+        name=_name(claims) or f"application {application}",
+        application=application,
+        roles=roles_of(values_of(claims, access.groups), access.workspaces),
+        expires_at=float(claims["exp"]),
+    )
+
+
+def _name(claims: Mapping[str, Any]) -> str | None:
+    found = next((claims[name] for name in ("preferred_username", "name") if isinstance(claims.get(name), str)), None)
+    return None if found is None else "".join(filter(str.isprintable, found))[:120]
+
+
+def _reason(error: jwt.InvalidTokenError, access: Access) -> str:
+    if isinstance(error, jwt.ExpiredSignatureError):
+        return "has expired; get a new one"
+    if isinstance(error, jwt.ImmatureSignatureError):
+        return "is not valid yet; check this machine's clock"
+    if isinstance(error, jwt.InvalidAudienceError):
+        return f"is for another application; ask for the scope {access.client_id}/.default"
+    if isinstance(error, jwt.InvalidIssuerError):
+        return (
+            f"is not issued by {access.issuer}; sign in to that tenant, and let the application registration ask for "
+            "version 2 tokens (requestedAccessTokenVersion: 2)"
+        )
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        hint = "; send an access token, not an ID token" if error.claim == "azp" else ""
+        return f"lacks the claim {error.claim}{hint}"
+    if isinstance(error, jwt.InvalidSignatureError):
+        return "is not signed by Entra"
+    return "cannot be read"

@@ -1,0 +1,56 @@
+"""The ACCESS_* settings of a service."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlflow_runtime.environment import SettingsError
+from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.service.settings import read
+from tests.support.entra_tokens import ANNA, CLIENT, TENANT
+from tests.support.role_environment import whole
+
+PREFIX = "MLFLOW_RUNTIME_ACCESS_"
+ENTRA = {
+    f"{PREFIX}MODE": "entra",
+    f"{PREFIX}TENANT_ID": TENANT.upper(),
+    f"{PREFIX}CLIENT_ID": CLIENT,
+    f"{PREFIX}TEAMS": "team-a, team-b",
+    f"{PREFIX}GROUPS": f"{ANNA}=team-a.Reader",
+    f"{PREFIX}BLOCKED": ANNA,
+}
+
+
+@pytest.mark.parametrize("role", list(ServiceRole))
+def test_every_service_reads_them(role: ServiceRole) -> None:
+    found = read(role, whole(role) | ENTRA).access
+    assert found is not None
+    assert found.workspaces == ("default", "team-a", "team-b")
+    assert found.groups == {ANNA: "team-a.Reader"}
+    assert found.blocked == {ANNA}
+    assert found.issuer == f"https://login.microsoftonline.com/{TENANT}/v2.0"
+    assert found.keys_url == f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MODE", "all", "'all' must be none or entra. Leave it out for none."),
+        ("MODE", "none", f"{PREFIX}TENANT_ID: is not read by this role"),
+        ("TENANT_ID", "", "is not set; it must be a GUID"),
+        ("CLIENT_ID", "api://mlflow", "must be a GUID"),
+        ("TEAMS", "Team-A", "must be names of 2 to 63 lower-case letters"),
+        ("TEAMS", "workspaces", "not ajax-api, api, static-files, workspaces"),
+        ("TEAMS", "team-a,team-a", "must not name anything twice"),
+        ("GROUPS", "everyone=team-a.Reader", "must be GROUP-ID=ROLE"),
+        ("GROUPS", f"{ANNA}=team-a.Owner", "Reader|Contributor|Registrar|Admin or Platform.Admin"),
+        ("BLOCKED", "anna@example.com", "must be a GUID"),
+        ("AUTHORITY", "http://login.microsoftonline.com", "must be the address of Entra's sign-in"),
+        ("CONTACT", "a\nb", "must be one printable line"),
+        ("TENANT", TENANT, f"Rename it to {PREFIX}TENANT_ID."),
+    ],
+)
+def test_wrong_ones_are_refused_with_what_is_allowed(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(ServiceRole.ARTIFACTS, whole("artifacts") | ENTRA | {f"{PREFIX}{name}": value})
+    assert expected in str(raised.value)
