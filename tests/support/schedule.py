@@ -26,6 +26,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/components/compute/aks/test_flows.py": True,
     "tests/components/compute/local": True,
     "tests/components/emulators": True,
+    "tests/components/emulators/test_entra.py": False,
     "tests/components/emulators/test_identities.py": False,
     "tests/components/emulators/test_vault.py": False,
     "tests/components/mlflow/observability/test_kql.py": True,

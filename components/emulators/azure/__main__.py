@@ -1,9 +1,11 @@
-"""Run the managed identity endpoint (HTTP) and the Key Vault (HTTPS) of the local stack in one process.
+"""Run the managed identity endpoint (HTTP), the Key Vault and Entra (HTTPS) of the local stack in one process.
 
     python -m components.emulators.azure --state DIR --identity-port N --vault-port N
-        --postgres-sockets DIR --postgres-port N [--lifetime SECONDS]
+        --postgres-sockets DIR --postgres-port N [--entra-port N] [--lifetime SECONDS]
 
-The environment variable IDENTITIES is the JSON of components.emulators.identities.dump.
+The environment variable IDENTITIES is the JSON of components.emulators.identities.dump. With `--entra-port` Entra's
+sign-in is served too (HTTPS), for the people and applications of the environment variable DIRECTORY, the JSON of
+components.emulators.azure.entra.directory.dump.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from pathlib import Path
 
 from components.emulators import certificates, identities
 from components.emulators.azure.database import DatabaseSignIns
+from components.emulators.azure.entra import directory
+from components.emulators.azure.entra.service import Entra
+from components.emulators.azure.entra.signing import SigningKeys
 from components.emulators.azure.http import LOOPBACK, Server
 from components.emulators.azure.key_vault import KeyVault
 from components.emulators.azure.managed_identity import DATABASE, ManagedIdentityEndpoint, identity_headers
@@ -40,10 +45,13 @@ def main(arguments: list[str]) -> int:
         vault = Vault(state / "vault" / f"{VAULT_NAME}.json", f"https://{LOOPBACK}:{options.vault_port}")
         serving = threading.Event()
         endpoint = ManagedIdentityEndpoint(identity_headers(state, known), tokens, sign_ins.admit, serving.is_set)
-        servers = (
+        tls = certificates.ensure(state)
+        servers = [
             Server(options.identity_port, endpoint.answer),
-            Server(options.vault_port, KeyVault(VAULT_NAME, vault, tokens, known).answer, certificates.ensure(state)),
-        )
+            Server(options.vault_port, KeyVault(VAULT_NAME, vault, tokens, known).answer, tls),
+        ]
+        if options.entra_port is not None:
+            servers.append(Server(options.entra_port, _entra(options, state, tokens).answer, tls))
     except (OSError, ValueError, KeyError) as error:
         logging.error("%s", error)
         return 1
@@ -60,6 +68,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _entra(options: argparse.Namespace, state: Path, tokens: Tokens) -> Entra:
+    tenant = directory.load(directory.configuration())
+    keys = SigningKeys(state / "entra")
+    return Entra(tenant, f"https://{LOOPBACK}:{options.entra_port}", keys, tokens, options.lifetime)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="components.emulators.azure", description="Managed identity and Key Vault.")
     parser.add_argument("--state", type=Path, required=True, help="folder of the stack's data plane")
@@ -67,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vault-port", type=int, required=True)
     parser.add_argument("--postgres-sockets", type=Path, required=True, help="folder of PostgreSQL's private socket")
     parser.add_argument("--postgres-port", type=int, required=True)
+    parser.add_argument("--entra-port", type=int, help="where Entra's sign-in is served (default: it is not)")
     parser.add_argument("--lifetime", type=int, default=3600, help="life of a token in seconds (default 3600)")
     return parser
 

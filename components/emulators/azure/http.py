@@ -20,6 +20,7 @@ LOOPBACK = "127.0.0.1"
 BODY_LIMIT = 1024 * 1024
 DISCARD_LIMIT = 16 * BODY_LIMIT
 IDLE_SECONDS = 120
+JSON = "application/json; charset=utf-8"
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +38,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """`body` is sent as JSON; None sends no body."""
+    """`body` is sent as JSON, or as it is with another `media_type`; None sends no body."""
 
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = JSON
 
 
 Handler = Callable[[Request], Response]
@@ -77,6 +79,10 @@ class Server:
     def serve_forever(self) -> None:
         """Serve in this thread until the process ends."""
         self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Have `serve_forever` return, once the requests in flight are answered."""
+        self._server.should_exit = True
 
 
 def application(handler: Handler) -> ASGIApp:
@@ -129,6 +135,5 @@ def _sent(response: Response) -> starlette.responses.Response:
     headers = {**response.headers, "Cache-Control": "no-store"}
     if response.body is None:
         return starlette.responses.Response(status_code=response.status, headers=headers)
-    return starlette.responses.JSONResponse(
-        response.body, response.status, headers, media_type="application/json; charset=utf-8"
-    )
+    kind = starlette.responses.JSONResponse if response.media_type == JSON else starlette.responses.Response
+    return kind(response.body, response.status, headers, media_type=response.media_type)

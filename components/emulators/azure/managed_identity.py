@@ -25,8 +25,10 @@ DATABASE = "https://ossrdbms-aad.database.windows.net"
 VAULT = "https://vault.azure.net"
 STORAGE = "https://storage.azure.com"
 MANAGEMENT = "https://management.azure.com"
+TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105
+"""What an application's federated credential takes in place of a secret."""
 
-_AUDIENCES = frozenset({DATABASE, VAULT, STORAGE, MANAGEMENT, "https://management.core.windows.net"})
+_AUDIENCES = frozenset({DATABASE, VAULT, STORAGE, MANAGEMENT, TOKEN_EXCHANGE, "https://management.core.windows.net"})
 _STORAGE_ACCOUNT = re.compile(r"https://[a-z0-9]{3,24}\.blob\.core\.windows\.net")
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from components.emulators import identities
 from components.emulators.azure import tokens
+from components.emulators.azure.entra.directory import Directory, dump
 from components.emulators.azure.tokens import TokenRefused, Tokens, resource_id
-from tests.support.plane import IDENTITIES, PREPARE, REGISTRY, TRACKING, Plane, get
+from tests.support.plane import IDENTITIES, PREPARE, REGISTRY, TRACKING, Plane, eventually, get
+from tests.support.ports import first_of_free_ports
 
 VAULT = "https://vault.azure.net"
 SCOPE = f"{VAULT}/.default"
@@ -144,6 +146,20 @@ def test_all_holders_get_the_same_token_also_after_a_kill(plane: Plane) -> None:
 
 def test_it_stops_cleanly(plane: Plane) -> None:
     assert plane.start_azure().stop(signal.SIGTERM) == 0
+
+
+def test_the_program_serves_entra_where_a_port_is_given(plane: Plane) -> None:
+    port = first_of_free_ports(1)
+    ports = ("--identity-port", str(plane.identity_port), "--vault-port", str(plane.vault_port))
+    others = ("--postgres-port", "3", "--postgres-sockets", "x", "--entra-port", str(port))
+    known = {"IDENTITIES": identities.dump(IDENTITIES), "DIRECTORY": dump(Directory())}
+    program = plane.start("azure", *ports, *others, **known)
+    address = f"https://127.0.0.1:{port}/{identities.TENANT_ID}/v2.0"
+    found = eventually(
+        lambda: program.up() and get(f"{address}/.well-known/openid-configuration", ca=plane.ca), "Entra"
+    )
+    assert found[1] is not None
+    assert found[1]["issuer"] == address
 
 
 def test_a_taken_port_is_a_clear_error(served: Plane) -> None:

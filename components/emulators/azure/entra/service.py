@@ -1,0 +1,130 @@
+"""The HTTP side of Entra's sign-in: discovery, keys, the page on which a person is chosen, and tokens.
+
+Beside Entra's own paths, POST /emulator/rotate makes a new signing key.
+"""
+
+from __future__ import annotations
+
+import datetime
+import html
+import uuid
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
+
+from components.emulators.azure.entra.directory import Directory
+from components.emulators.azure.entra.grants import GrantRefused, Grants
+from components.emulators.azure.entra.signing import SigningKeys
+from components.emulators.azure.http import Request, Response
+from components.emulators.azure.tokens import Tokens
+
+ROTATE = "/emulator/rotate"
+CHOICE = "emulator_user"
+"""The argument of the authorize endpoint that a click on a person adds."""
+
+
+class Entra:
+    """Serves a directory at `origin`, such as https://127.0.0.1:8443."""
+
+    def __init__(self, directory: Directory, origin: str, keys: SigningKeys, assertions: Tokens, lifetime: int) -> None:
+        self._directory = directory
+        self._keys = keys
+        self._base = f"{origin}/{directory.tenant_id}"
+        self._issuer = f"{self._base}/v2.0"
+        self._grants = Grants(directory, self._issuer, keys, assertions, lifetime)
+
+    def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        if (request.method, request.path) == ("POST", ROTATE):
+            self._keys.rotate()
+            return Response(204)
+        tenant, _, rest = request.path.lstrip("/").partition("/")
+        if tenant.lower() != self._directory.tenant_id:
+            text = f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."
+            return _refused(GrantRefused(90002, "invalid_request", text))
+        match request.method, rest:
+            case "GET", "v2.0/.well-known/openid-configuration":
+                return Response(200, self._configuration())
+            case "GET", "discovery/v2.0/keys":
+                return Response(200, self._keys.document(self._issuer))
+            case "GET", "oauth2/v2.0/authorize":
+                return self._authorize(request.query)
+            case "POST", "oauth2/v2.0/token":
+                return self._token(request)
+        return Response(404)
+
+    def _configuration(self) -> dict[str, object]:
+        return {
+            "issuer": self._issuer,
+            "authorization_endpoint": f"{self._base}/oauth2/v2.0/authorize",
+            "token_endpoint": f"{self._base}/oauth2/v2.0/token",
+            "jwks_uri": f"{self._base}/discovery/v2.0/keys",
+            "response_modes_supported": ["query"],
+            "response_types_supported": ["code"],
+            "scopes_supported": ["openid", "profile"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+        }
+
+    def _token(self, request: Request) -> Response:
+        form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+        try:
+            return Response(200, self._grants.token(form))
+        except GrantRefused as refused:
+            return _refused(refused)
+
+    def _authorize(self, asked: Mapping[str, str]) -> Response:
+        platform = self._directory.platform
+        # Before these two are right, nothing is sent to the address that the request names.
+        if asked.get("client_id", "").lower() != platform.client_id:
+            return _problem("AADSTS700016: The application was not found in the directory.")
+        if asked.get("redirect_uri") not in platform.redirects:
+            return _problem("AADSTS50011: The redirect URI does not match those of the application.")
+        if asked.get("response_type") != "code":
+            return _back(asked, {"error": "unsupported_response_type"})
+        chosen = asked.get(CHOICE)
+        if chosen is None:
+            return self._choice(asked)
+        person = self._directory.person(chosen)
+        if person is None:
+            return _back(asked, {"error": "access_denied", "error_description": "AADSTS65004: User declined."})
+        try:
+            return _back(asked, {"code": self._grants.code(person, asked)})
+        except GrantRefused as refused:
+            return _problem(f"AADSTS{refused.number}: {refused}")
+
+    def _choice(self, asked: Mapping[str, str]) -> Response:
+        entries = [(each.name, each.object_id) for each in self._directory.people] + [("Cancel", "")]
+        links = "".join(
+            f'<li><a href="?{html.escape(urlencode({**asked, CHOICE: value}))}">{html.escape(name)}</a></li>'
+            for name, value in entries
+        )
+        return _page(f"<p>Sign in as</p><ul>{links}</ul>", 200)
+
+
+def _back(asked: Mapping[str, str], answer: dict[str, str]) -> Response:
+    state = {"state": asked["state"]} if "state" in asked else {}
+    return Response(302, headers={"Location": f"{asked['redirect_uri']}?{urlencode({**answer, **state})}"})
+
+
+def _problem(text: str) -> Response:
+    return _page(f"<p>{html.escape(text)}</p>", 400)
+
+
+def _page(content: str, status: int) -> Response:
+    body = f"<!doctype html><title>Sign in (emulator)</title>{content}"
+    return Response(status, body, media_type="text/html; charset=utf-8")
+
+
+def _refused(refused: GrantRefused) -> Response:
+    trace = str(uuid.uuid4())
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    body = {
+        "error": refused.error,
+        "error_description": f"AADSTS{refused.number}: {refused} Trace ID: {trace} Timestamp: {now}",
+        "error_codes": [refused.number],
+        "timestamp": now,
+        "trace_id": trace,
+        "correlation_id": trace,
+    }
+    return Response(refused.status, body)

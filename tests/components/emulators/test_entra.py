@@ -1,0 +1,220 @@
+"""The emulator of Entra's sign-in, by Azure's and Microsoft's own clients, which nothing was changed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import jwt
+import msal  # type: ignore[import-untyped]
+import pytest
+import requests
+from azure.core.exceptions import ClientAuthenticationError
+from azure.identity import ClientAssertionCredential
+
+from components.emulators import identities
+from components.emulators.azure.entra.directory import Application, Directory, Platform, Principal, dump, load
+from components.emulators.azure.managed_identity import TOKEN_EXCHANGE
+from components.emulators.identities import EmulatedIdentity
+from tests.support.entra import Served, serving
+
+REDIRECT = "https://mlflow.example.com/access/callback"
+TRACKING = EmulatedIdentity.of("test", "mlflow-tracking")
+OTHER = EmulatedIdentity.of("test", "mlflow-registry")
+
+ANNA = Principal(name="anna@example.com", roles=("team-a.Contributor",), groups=("g-1", "g-2"))
+GONE = Principal(name="gone@example.com", roles=("team-a.Reader",), enabled=False)
+NOBODY = Principal(name="nobody@example.com")
+PIPELINE = Application(name="pipeline", secret="s3cret", roles=("team-a.Registrar",))
+FEDERATED = Application(name="job", federated=(TRACKING.principal_id,), roles=("team-b.Contributor",))
+STOPPED = Application(name="stopped", secret="s3cret", roles=("team-a.Reader",), enabled=False)
+UNASSIGNED = Application(name="unassigned", secret="s3cret")
+DIRECTORY = Directory(
+    platform=Platform(
+        redirects=(REDIRECT,), federated=(TRACKING.principal_id,), assignment_required=True, groups_claim=True
+    ),
+    people=(ANNA, GONE, NOBODY),
+    applications=(PIPELINE, FEDERATED, STOPPED, UNASSIGNED),
+)
+
+
+@pytest.fixture(scope="module")
+def entra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("entra"), DIRECTORY, lifetime=4000) as served:
+        yield served
+
+
+def claims(entra: Served, token: str, audience: str | None = None) -> dict[str, Any]:
+    """The claims of a token, verified by the keys that are published."""
+    document = requests.get(f"{entra.authority}/discovery/v2.0/keys", verify=str(entra.ca), timeout=10).json()
+    keys = {each["kid"]: jwt.PyJWK(each) for each in document["keys"]}
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    found: dict[str, Any] = jwt.decode(
+        token, key, algorithms=["RS256"], audience=audience or DIRECTORY.platform.client_id
+    )
+    return found
+
+
+def assertion(entra: Served, identity: EmulatedIdentity = TRACKING) -> str:
+    return entra.identities.issue(identity, TOKEN_EXCHANGE).value
+
+
+def web(entra: Served) -> msal.ConfidentialClientApplication:
+    """Microsoft's client for the platform's own sign-in: its managed identity's token in place of a secret."""
+    session = requests.Session()
+    # Or the machine's own bundle of certificates would come first.
+    session.trust_env, session.verify = False, str(entra.ca)
+    return msal.ConfidentialClientApplication(
+        DIRECTORY.platform.client_id,
+        authority=entra.authority,
+        client_credential={"client_assertion": lambda: assertion(entra)},
+        instance_discovery=False,
+        http_client=session,
+    )
+
+
+def choose(entra: Served, flow: dict[str, Any], person: str) -> requests.Response:
+    """Open the sign-in page and click on a person."""
+    page = requests.get(flow["auth_uri"], verify=str(entra.ca), timeout=10)
+    assert page.status_code == 200
+    link = re.search(rf'href="([^"]+)">{re.escape(person)}<', page.text)
+    assert link is not None, page.text
+    address = f"{entra.authority}/oauth2/v2.0/authorize{link[1].replace('&amp;', '&')}"
+    return requests.get(address, verify=str(entra.ca), timeout=10, allow_redirects=False)
+
+
+def signed_in(answer: requests.Response) -> dict[str, str]:
+    """The arguments with which a browser comes back."""
+    assert answer.status_code == 302, answer.text
+    assert answer.headers["Location"].startswith(f"{REDIRECT}?")
+    return dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+
+
+def test_an_application_with_a_secret_gets_a_token_of_version_2(entra: Served) -> None:
+    found = entra.credential(PIPELINE).get_token(entra.scope)
+    content = claims(entra, found.token)
+    assert content == {
+        **{"aud": DIRECTORY.platform.client_id, "iss": f"{entra.authority}/v2.0", "tid": identities.TENANT_ID},
+        **{"oid": PIPELINE.object_id, "sub": PIPELINE.object_id, "azp": PIPELINE.client_id, "azpacr": "1"},
+        **{"idtyp": "app", "roles": ["team-a.Registrar"], "ver": "2.0"},
+        **{name: content[name] for name in ("iat", "nbf", "exp", "uti")},
+    }
+    assert content["exp"] - content["iat"] == 4000
+    assert content["iss"] == entra_configuration(entra)["issuer"]
+
+
+def entra_configuration(entra: Served) -> dict[str, Any]:
+    address = f"{entra.authority}/v2.0/.well-known/openid-configuration"
+    found: dict[str, Any] = requests.get(address, verify=str(entra.ca), timeout=10).json()
+    return found
+
+
+def federated(entra: Served, application: Application, identity: EmulatedIdentity) -> ClientAssertionCredential:
+    return ClientAssertionCredential(
+        DIRECTORY.tenant_id,
+        application.client_id,
+        lambda: assertion(entra, identity),
+        authority=entra.origin,
+        disable_instance_discovery=True,
+        connection_verify=str(entra.ca),
+    )
+
+
+def test_a_managed_identity_signs_in_as_the_application_that_trusts_it(entra: Served) -> None:
+    found = federated(entra, FEDERATED, TRACKING).get_token(entra.scope)
+    assert claims(entra, found.token)["roles"] == ["team-b.Contributor"]
+    with pytest.raises(ClientAuthenticationError, match="AADSTS700213: No matching federated identity"):
+        federated(entra, FEDERATED, OTHER).get_token(entra.scope)
+
+
+@pytest.mark.parametrize(
+    ("application", "secret", "scope", "number"),
+    [
+        (PIPELINE, "wrong", None, "AADSTS7000215"),
+        (FEDERATED, "guessed", None, "AADSTS7000215"),
+        (STOPPED, None, None, "AADSTS7000112"),
+        (UNASSIGNED, None, None, "AADSTS501051"),
+        (Application(name="unknown", secret="s"), None, None, "AADSTS700016"),
+        (PIPELINE, None, "https://vault.azure.net/.default", "AADSTS500011"),
+    ],
+)
+def test_what_gets_no_token(
+    entra: Served, application: Application, secret: str | None, scope: str | None, number: str
+) -> None:
+    with pytest.raises(ClientAuthenticationError, match=number):
+        entra.credential(application, secret).get_token(scope or entra.scope)
+
+
+def test_a_person_signs_in_by_code_with_pkce(entra: Served) -> None:
+    client = web(entra)
+    flow = client.initiate_auth_code_flow([entra.scope], redirect_uri=REDIRECT)
+    back = signed_in(choose(entra, flow, ANNA.name))
+    found = client.acquire_token_by_auth_code_flow(flow, back)
+    assert "error" not in found, found
+    content = claims(entra, found["access_token"])
+    assert (content["preferred_username"], content["oid"]) == (ANNA.name, ANNA.object_id)
+    assert (content["roles"], content["groups"]) == (["team-a.Contributor"], ["g-1", "g-2"])
+    assert content["azp"] == DIRECTORY.platform.client_id
+    assert found["id_token_claims"]["oid"] == ANNA.object_id
+    assert "azp" not in claims(entra, found["id_token"])
+
+    # A code is good once, and with its own verifier.
+    again = web(entra).acquire_token_by_auth_code_flow(flow, back)
+    assert again["error_codes"] == [54005]
+    other = {**client.initiate_auth_code_flow([entra.scope], redirect_uri=REDIRECT)}
+    back = signed_in(choose(entra, other, ANNA.name))
+    stolen = client.acquire_token_by_auth_code_flow({**other, "code_verifier": "x" * 43}, back)
+    assert stolen["error_codes"] == [501481]
+
+
+@pytest.mark.parametrize(("person", "words"), [(GONE, "AADSTS50057"), (NOBODY, "AADSTS50105")])
+def test_who_may_not_sign_in_is_shown_why(entra: Served, person: Principal, words: str) -> None:
+    flow = web(entra).initiate_auth_code_flow([entra.scope], redirect_uri=REDIRECT)
+    answer = choose(entra, flow, person.name)
+    assert (answer.status_code, words in answer.text) == (400, True)
+
+
+def test_who_cancels_comes_back_without_a_code(entra: Served) -> None:
+    flow = web(entra).initiate_auth_code_flow([entra.scope], redirect_uri=REDIRECT)
+    back = signed_in(choose(entra, flow, "Cancel"))
+    assert (back["error"], back["state"]) == ("access_denied", flow["state"])
+
+
+@pytest.mark.parametrize("change", [{"redirect_uri": "https://evil.example/"}, {"client_id": ANNA.object_id}])
+def test_nobody_is_sent_to_an_address_that_is_not_registered(entra: Served, change: dict[str, str]) -> None:
+    sent = {"client_id": DIRECTORY.platform.client_id, "redirect_uri": REDIRECT, "response_type": "code", **change}
+    answer = requests.get(
+        f"{entra.authority}/oauth2/v2.0/authorize",
+        params=sent,
+        verify=str(entra.ca),
+        timeout=10,
+        allow_redirects=False,
+    )
+    assert (answer.status_code, "Location" in answer.headers) == (400, False)
+
+
+def test_another_tenant_is_not_here(entra: Served) -> None:
+    address = f"{entra.origin}/{ANNA.object_id}/v2.0/.well-known/openid-configuration"
+    answer = requests.get(address, verify=str(entra.ca), timeout=10)
+    assert (answer.status_code, answer.json()["error_codes"]) == (400, [90002])
+
+
+def test_after_a_rotation_tokens_of_the_key_before_are_still_verified(entra: Served) -> None:
+    before = entra.token(PIPELINE)
+    assert requests.post(f"{entra.origin}/emulator/rotate", verify=str(entra.ca), timeout=10).status_code == 204
+    after = entra.token(PIPELINE)
+    kids = [jwt.get_unverified_header(token)["kid"] for token in (before, after)]
+    assert len(set(kids)) == 2
+    assert all(claims(entra, token)["oid"] == PIPELINE.object_id for token in (before, after))
+    entra.keys.rotate()
+    with pytest.raises(KeyError):
+        claims(entra, before)
+
+
+def test_a_directory_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert load(dump(DIRECTORY)) == DIRECTORY
+    with pytest.raises(ValueError, match="DIRECTORY: "):
+        load('{"platform": {}, "people": [{"name": "a", "shoe": 42}], "applications": []}')
