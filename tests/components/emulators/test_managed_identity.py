@@ -158,7 +158,7 @@ def test_the_program_serves_entra_where_a_port_is_given(plane: Plane) -> None:
     found = eventually(
         lambda: program.up() and get(f"{address}/.well-known/openid-configuration", ca=plane.ca), "Entra"
     )
-    assert found[1] is not None
+    assert found
     assert found[1]["issuer"] == address
 
 
