@@ -231,12 +231,10 @@ class Plane:
             yield connection.cursor()
 
     @contextlib.contextmanager
-    def superuser(self) -> Iterator[psycopg2.extensions.cursor]:
+    def superuser(self, database: str = "postgres") -> Iterator[psycopg2.extensions.cursor]:
         """A cursor of the superuser, over the private socket."""
         host, port = str(self.sockets), self.postgres_port
-        with contextlib.closing(
-            psycopg2.connect(host=host, port=port, user="postgres", dbname="postgres")
-        ) as connection:
+        with contextlib.closing(psycopg2.connect(host=host, port=port, user="postgres", dbname=database)) as connection:
             connection.autocommit = True
             yield connection.cursor()
 

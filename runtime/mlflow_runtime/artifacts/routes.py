@@ -109,7 +109,7 @@ async def _delete(artifact_path: str) -> Response:
             "A DELETE must name a file or a folder; this one names all artifacts.", error_code=INVALID_PARAMETER_VALUE
         )
     everything = blob.BlobArtifactRepository(blob.address().wasbs)
-    await to_thread.run_sync(everything.delete_artifacts, names.safe(artifact_path))
+    await to_thread.run_sync(everything.delete_artifacts, _in_workspace(names.safe(artifact_path)))
     return JSONResponse({})
 
 
@@ -124,5 +124,13 @@ async def answered(work: Callable[[], Awaitable[Response]]) -> Response:
 
 
 def _blob(artifact_path: str) -> BlobClient:
-    name = names.file_name(names.safe(artifact_path))
+    name = names.file_name(_in_workspace(names.safe(artifact_path)))
     return blob.service_client().get_blob_client(blob.address().container, name)
+
+
+def _in_workspace(artifact_path: str) -> str:
+    """Return the path below the container, by MLflow's rule: with access control, below the workspace's own folder."""
+    from mlflow.server import handlers
+
+    found: str = handlers._get_workspace_scoped_repo_path_if_enabled(artifact_path)
+    return found

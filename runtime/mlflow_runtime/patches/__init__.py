@@ -10,6 +10,7 @@ from typing import Any
 from mlflow_runtime.artifacts import routes as artifact_routes
 from mlflow_runtime.artifacts.memory import Memory
 from mlflow_runtime.database.revisions import image_revisions
+from mlflow_runtime.middleware.access import workspaces
 from mlflow_runtime.patches import (
     artifact_downloads,
     artifact_locations,
@@ -23,6 +24,9 @@ from mlflow_runtime.patches import (
     simultaneous_writes,
     span_exports,
     span_trees,
+    workspace_ids,
+    workspace_locations,
+    workspace_stores,
 )
 from mlflow_runtime.service.settings import Settings
 
@@ -42,6 +46,11 @@ def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
     span_exports.install(fastapi_app)
     artifact_names.install()
     error_answers.install(fastapi_app, flask_app)
+    if settings.access is not None:
+        workspaces.install(settings.access)
+        workspace_stores.install()
+        workspace_locations.install()
+        workspace_ids.install()
     # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.
     if settings.artifacts is None:
         artifact_downloads.install()

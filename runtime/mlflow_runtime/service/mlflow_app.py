@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL
 
+from mlflow_runtime.middleware.access import workspaces
 from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service.settings import Settings
 
@@ -52,6 +53,8 @@ def environment(settings: Settings) -> Mapping[str, str]:
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(settings.public_hosts),
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins(settings)),
     }
+    if settings.access is not None:
+        values |= {"MLFLOW_ENABLE_WORKSPACES": "true", "MLFLOW_WORKSPACE_STORE_URI": workspaces.URI}
     if settings.databases is None:
         return {**values, "_MLFLOW_SERVER_ARTIFACTS_ONLY": "true"}
     return {

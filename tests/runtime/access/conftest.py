@@ -1,0 +1,26 @@
+"""Services with access control, on a data plane of their own: once a team has data, no other service opens it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.access.teams import DIRECTORY, Teams
+from tests.support.entra import serving
+from tests.support.services import platform
+
+
+@pytest.fixture(scope="session")
+def teams(azurite: Path) -> Iterator[Teams]:
+    """Tracking, registry and artifacts of two teams, and an Entra that they sign in to."""
+    # Not pytest's tmp_path: its name is too long for a Unix socket on macOS.
+    folder = Path(tempfile.mkdtemp(prefix="access-"))
+    try:
+        with platform(folder, azurite) as made, serving(made.plane.state, DIRECTORY) as entra:
+            yield Teams.start(made, entra)
+    finally:
+        shutil.rmtree(folder)

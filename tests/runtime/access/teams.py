@@ -1,0 +1,97 @@
+"""Two teams on one platform, with an application for each role, and what they send to the services."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from components.emulators.azure.entra.directory import Application, Directory, Platform
+from mlflow_runtime.middleware.access.roles import Role
+from mlflow_runtime.routes import ServiceRole, role_of
+from tests.support import services as running
+from tests.support.answer import Answer
+from tests.support.entra import Served
+from tests.support.services import Service, eventually
+
+TEAMS = ("team-a", "team-b")
+
+
+def application(name: str, *roles: str) -> Application:
+    return Application(name=name, secret=f"secret-of-{name}", roles=roles)
+
+
+MEMBERS = {(team, role): application(f"{team}-{role.title}", f"{team}.{role.title}") for team in TEAMS for role in Role}
+NO_ROLE = application("no-role")
+EVERYWHERE = application("platform-admin", "Platform.Admin")
+DIRECTORY = Directory(platform=Platform(), applications=(*MEMBERS.values(), NO_ROLE, EVERYWHERE))
+
+
+@dataclass(frozen=True)
+class Teams:
+    """The services, each asked at its own port, and the Entra that gives the tokens."""
+
+    platform: running.Platform
+    entra: Served
+    services: Mapping[str, Service]
+
+    @classmethod
+    def start(cls, platform: running.Platform, entra: Served) -> Teams:
+        settings = {
+            "MODE": "entra",
+            "AUTHORITY": entra.origin,
+            "TENANT_ID": DIRECTORY.tenant_id,
+            "CLIENT_ID": DIRECTORY.platform.client_id,
+            "TEAMS": ",".join(TEAMS),
+            "CONTACT": "ml-platform@example.com",
+        }
+        env = {f"MLFLOW_RUNTIME_ACCESS_{name}": value for name, value in settings.items()}
+        started = [platform.start(role, ready=False, **env) for role in ServiceRole]
+        for service in started:
+            eventually(partial(_is_ready, service), f"{service.role} ready, see {service.program.log}")
+        return cls(platform, entra, {service.role: service for service in started})
+
+    def send(
+        self,
+        token: str | None,
+        path: str,
+        body: Any = None,
+        *,
+        workspace: str | None = None,
+        method: str | None = None,
+    ) -> Answer:
+        """Send a request to the service that the gateway would choose."""
+        service = self.services[role_of(unquote(urlsplit(path).path))]
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if workspace is not None:
+            headers["X-MLFLOW-WORKSPACE"] = workspace
+        return service.ask(path, body, method=method, headers=headers)
+
+
+def _is_ready(service: Service) -> bool:
+    return service.ready().status == 200
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody with a role in a team."""
+
+    teams: Teams
+    team: str
+    role: Role
+
+    @cached_property
+    def token(self) -> str:
+        return self.teams.entra.token(MEMBERS[self.team, self.role])
+
+    def send(self, path: str, body: Any = None, *, method: str | None = None) -> Answer:
+        return self.teams.send(self.token, path, body, workspace=self.team, method=method)
+
+    def made(self, path: str, body: Any = None, *, method: str | None = None) -> Any:
+        """The answer to a request that must succeed."""
+        answer = self.send(path, body, method=method)
+        assert answer.status == 200, (path, body, answer)
+        return json.loads(answer.content) if answer.content.startswith(b"{") else answer.content

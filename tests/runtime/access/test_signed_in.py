@@ -1,0 +1,83 @@
+"""The services of real processes, for callers with tokens of Entra."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mlflow_runtime.middleware.access.roles import Role
+from mlflow_runtime.routes import ServiceRole
+from tests.runtime.access.teams import EVERYWHERE, NO_ROLE, Member, Teams
+
+RUNS = "/api/2.0/mlflow/runs"
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+
+
+def audited(teams: Teams, role: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in teams.services[role].log.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["logger"] == "mlflow_runtime.audit"]
+
+
+@pytest.mark.parametrize("role", list(ServiceRole))
+def test_without_a_token_every_service_answers_probes_only(teams: Teams, role: ServiceRole) -> None:
+    service = teams.services[role]
+    assert service.ask("/live").status == 200
+    assert service.ready().status == 200
+    assert service.ready().body["checks"]["entra_keys"] == {"ok": True, "decides": True}
+    assert service.ask("/metrics").status == 200
+    refused = service.ask("/health")
+    assert (refused.status, refused.body["error_code"]) == (401, "UNAUTHENTICATED")
+
+
+def test_a_run_is_logged_and_read_by_its_team_alone(teams: Teams) -> None:
+    contributor, reader = Member(teams, "team-a", Role.CONTRIBUTOR), Member(teams, "team-a", Role.READER)
+    other = Member(teams, "team-b", Role.ADMIN)
+    experiment = contributor.made("/api/2.0/mlflow/experiments/create", {"name": "first"})["experiment_id"]
+    info = contributor.made(f"{RUNS}/create", {"experiment_id": experiment})["run"]["info"]
+    assert info["artifact_uri"].startswith(f"mlflow-artifacts:/workspaces/team-a/{experiment}/")
+    path = f"{experiment}/{info['run_id']}/artifacts/a.txt"
+    contributor.made(f"{ARTIFACTS}/{path}", b"of team a", method="PUT")
+
+    assert reader.made(f"{RUNS}/get?run_id={info['run_id']}")["run"]["info"]["run_id"] == info["run_id"]
+    assert reader.send(f"{ARTIFACTS}/{path}").content == b"of team a"
+    assert reader.send(f"/get-artifact?run_id={info['run_id']}&path=a.txt").content == b"of team a"
+    blobs = [blob.name for blob in teams.platform.blob_container().list_blobs()]
+    assert f"workspaces/team-a/{path}" in blobs
+    assert other.send(f"{RUNS}/get?run_id={info['run_id']}").status == 404
+    assert other.send(f"{ARTIFACTS}/{path}").status == 404
+    assert other.send(f"/get-artifact?run_id={info['run_id']}&path=a.txt").status == 404
+
+    refused = reader.send(f"{RUNS}/create", {"experiment_id": experiment})
+    assert (refused.status, refused.body["error_code"]) == (403, "PERMISSION_DENIED")
+    assert "ask" in refused.body["message"].lower()
+    written = [line for line in audited(teams, "tracking") if line.get("workspace") == "team-a"]
+    assert [(line["message"], line["route"].split("/")[-1], line["status"]) for line in written] == [
+        ("changed", "create", 200),
+        ("changed", "create", 200),
+        ("refused", "create", 403),
+    ]
+
+
+def test_a_caller_sees_own_workspaces_only_and_nobody_makes_one(teams: Teams) -> None:
+    def seen(token: str) -> list[str]:
+        found = teams.send(token, "/api/3.0/mlflow/workspaces").body["workspaces"]
+        return [each["name"] for each in found]
+
+    assert seen(Member(teams, "team-a", Role.READER).token) == ["team-a"]
+    admin = teams.entra.token(EVERYWHERE)
+    assert seen(admin) == ["default", "team-a", "team-b"]
+    made = teams.send(admin, "/api/3.0/mlflow/workspaces", {"name": "team-c"})
+    assert (made.status, made.body["error_code"]) == (403, "PERMISSION_DENIED")
+    assert teams.send(teams.entra.token(NO_ROLE), "/").status == 403
+    other = Member(teams, "team-a", Role.ADMIN)
+    assert other.send("/api/3.0/mlflow/workspaces/team-b").status == 404
+    assert teams.send(other.token, f"{RUNS}/get?run_id=x", workspace="team-b").status == 403
+
+
+def test_no_token_is_in_a_log(teams: Teams) -> None:
+    tokens = [Member(teams, team, role).token for team in ("team-a", "team-b") for role in Role]
+    for service in teams.services.values():
+        log = service.log
+        assert not any(part in log for token in tokens for part in (token, token.split(".")[2]))
