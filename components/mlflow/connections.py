@@ -1,7 +1,8 @@
 """How many database connections the services may open together. Pure.
 
 Each replica of tracking and registry has one SQLAlchemy engine for each of MLflow's two stores. An engine keeps `pool`
-connections open and opens as many more while they are all in use.
+connections open and opens as many more while they are all in use. What the hot path opens is taken from those of the
+two engines.
 """
 
 from __future__ import annotations

@@ -58,6 +58,16 @@ class Limits:
             most=200,
         ),
     ] = 20
+    hot_path_connections: Annotated[
+        int,
+        Limit(
+            meaning="How many of the databasePool connections of a tracking replica answer logging without MLflow's "
+            "handlers, at most half of them. With 0 MLflow answers every request",
+            unit="connections",
+            least=0,
+            most=100,
+        ),
+    ] = 8
     max_in_flight: Annotated[
         int,
         Limit(

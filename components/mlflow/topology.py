@@ -142,6 +142,8 @@ class Topology:
             env["REGISTRY_DATABASE_URL"] = self._database_url(role, REGISTRY_DATABASE)
             env["DATABASE_POOL_SIZE"] = str(self.limits.database_pool)
             env["MAX_BODY_MIB"] = str(self.limits.max_body_mib)
+        if role is Role.TRACKING:
+            env["HOT_PATH_CONNECTIONS"] = str(self.limits.hot_path_connections)
         if role is Role.ARTIFACTS:
             env["MEMORY_MIB"] = str(self.sizes[role].memory_mib)
             env["CLIENTS_REACH_BLOB"] = str(self.clients_reach_blob).lower()

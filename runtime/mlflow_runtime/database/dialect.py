@@ -72,19 +72,24 @@ class EntraDialect(PGDialect_psycopg2):
             try:
                 return super().connect(*arguments, **options, password=token)
             except psycopg2.OperationalError as error:
-                if not _REFUSED.search(str(error)):
+                if not is_refused(error):
                     raise
                 renewed = identity.current().renewed_token(SCOPE, token)
                 try:
                     return super().connect(*arguments, **options, password=renewed)
                 except psycopg2.OperationalError as refusal:
-                    if _REFUSED.search(str(refusal)):
+                    if is_refused(refusal):
                         refusals.log("PostgreSQL refuses a new token of the identity", first_line(refusal))
                     raise
         except AzureError as error:
             raise psycopg2.OperationalError(
                 f"The managed identity {identity.current().client_id} gives no token for the database: {error.message}"
             ) from error
+
+
+def is_refused(error: psycopg2.OperationalError) -> bool:
+    """Whether a connect failed for its token."""
+    return bool(_REFUSED.search(str(error)))
 
 
 def _trust(options: dict[str, Any]) -> dict[str, str]:

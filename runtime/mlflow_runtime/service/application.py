@@ -25,9 +25,10 @@ from mlflow_runtime.middleware.observed import Observed
 from mlflow_runtime.middleware.own_routes import OnlyOwnRoutes
 from mlflow_runtime.middleware.templates import Template
 from mlflow_runtime.middleware.worker_threads import WorkerThreads
+from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service.checks import checks_of
 from mlflow_runtime.service.health import Check, Readiness
-from mlflow_runtime.service.settings import Settings
+from mlflow_runtime.service.settings import Databases, Settings
 
 Layer = Callable[[ASGIApp], ASGIApp]
 
@@ -57,11 +58,21 @@ def middleware(
         *(() if databases is None else (lambda app: FileAnswers(app),)),
         # Last: only what MLflow answers is unpacked. Artifacts keeps bodies as they come.
         *(() if found.max_body is None else (_unpacking(found.max_body),)),
+        # Behind all that may refuse, and behind the unpacking: what it does not answer is MLflow's.
+        *(() if databases is None or not databases.hot_path else (_hot(databases, found.role),)),
     )
 
 
 def _unpacking(limit: int) -> Layer:
     return lambda app: ContentCodings(app, limit)
+
+
+def _hot(databases: Databases, role: ServiceRole) -> Layer:
+    # Loads MLflow, which a process loads after its environment is set.
+    from mlflow_runtime.hotpath.layer import HotPath
+
+    url = databases.tracking.update_query_dict({"application_name": f"mlflow-{role}-hot"})
+    return lambda app: HotPath(app, url, databases.hot_path)
 
 
 def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:

@@ -61,7 +61,7 @@ def environment(settings: Settings) -> Mapping[str, str]:
         **values,
         "_MLFLOW_SERVER_FILE_STORE": database_uri(settings.databases.tracking, settings.role),
         "_MLFLOW_SERVER_REGISTRY_STORE": database_uri(settings.databases.registry, settings.role),
-        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(settings.databases.pool_size),
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(settings.databases.kept),
         "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(settings.databases.pool_size),
     }
 

@@ -24,17 +24,24 @@ from mlflow_runtime.routes import WITH_DATABASES, ServiceRole
 class Databases:
     """Both of MLflow's databases as `postgresql+entra` URLs, and how many connections to each are kept open.
 
-    At work there may be twice as many, `connections`, to each of the two databases.
+    At work there may be twice as many to each of the two databases. `hot_path` of those that are kept open are not
+    MLflow's: they are the hot path's, to the tracking database.
     """
 
     tracking: URL
     registry: URL
     pool_size: int
+    hot_path: int
+
+    @property
+    def kept(self) -> int:
+        """The connections that one of MLflow's engines keeps open."""
+        return self.pool_size - self.hot_path
 
     @property
     def connections(self) -> int:
         """The most connections that one of MLflow's engines opens."""
-        return 2 * self.pool_size
+        return self.kept + self.pool_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +95,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         port=environment.port(reader),
         key_vault_url=environment.key_vault_url(reader) if with_data else None,
         blob=reader.get("BLOB_CONTAINER_URL", BlobAddress.parse, secret=True),
-        databases=_databases(reader) if with_data else None,
+        databases=_databases(reader, role) if with_data else None,
         public_hosts=environment.public_hosts(reader),
         public_origins=reader.get("PUBLIC_ORIGINS", list_of(_origin, optional=True)),
         grace_seconds=grace,
@@ -105,12 +112,16 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _databases(reader: Reader) -> Databases:
+def _databases(reader: Reader, role: ServiceRole) -> Databases:
     parse = database_address.parser()
+    pool = reader.get("DATABASE_POOL_SIZE", number(1))
+    hot = reader.get("HOT_PATH_CONNECTIONS", number(0)) if role is ServiceRole.TRACKING else 0
     databases = Databases(
         tracking=reader.get("TRACKING_DATABASE_URL", parse, secret=True),
         registry=reader.get("REGISTRY_DATABASE_URL", parse, secret=True),
-        pool_size=reader.get("DATABASE_POOL_SIZE", number(1)),
+        pool_size=pool,
+        # MLflow keeps half at least: it answers all other requests.
+        hot_path=min(hot or 0, (pool or 0) // 2),
     )
     reader.distinct("TRACKING_DATABASE_URL", "REGISTRY_DATABASE_URL", database_address.place)
     return databases

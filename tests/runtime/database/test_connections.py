@@ -44,7 +44,7 @@ def test_a_service_that_the_server_has_no_room_for_does_not_start(shared: Platfo
 
 def test_a_server_that_cannot_be_asked_refuses_nothing(as_tracking: Platform, caplog: pytest.LogCaptureFixture) -> None:
     nowhere = make_url("postgresql+entra://mlflow-tracking@127.0.0.1:1/tracking?sslmode=disable")
-    connections.require(Databases(tracking=nowhere, registry=nowhere, pool_size=200))
+    connections.require(Databases(tracking=nowhere, registry=nowhere, pool_size=200, hot_path=0))
     assert "cannot be asked for its connections" in caplog.text
 
 

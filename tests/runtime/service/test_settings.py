@@ -47,7 +47,7 @@ def test_artifacts_needs_no_database_and_no_vault() -> None:
 
 def test_an_empty_environment_is_refused_with_every_variable_at_once() -> None:
     with pytest.raises(SettingsError) as raised:
-        read(ServiceRole.REGISTRY, {})
+        read(ServiceRole.TRACKING, {})
     named = {line.split(":")[0] for line in str(raised.value).splitlines()[1:]}
     optional = {"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MLFLOW_RUNTIME_PUBLIC_ORIGINS"}
     assert named == (set(GOOD) - optional) | {"IDENTITY_ENDPOINT and IDENTITY_HEADER"}

@@ -1,0 +1,188 @@
+"""The last middleware: it answers the hot calls, and passes all else to MLflow's application untouched."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.server import app as flask_app
+from mlflow.server.fastapi_security import SecurityHeadersMiddleware, get_allowed_hosts
+from mlflow.server.security_utils import is_allowed_host_header
+from sqlalchemy import URL
+from sqlalchemy.exc import OperationalError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlflow_runtime.hotpath import requests
+from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool, Refused
+from mlflow_runtime.hotpath.requests import Call, NotPlain
+from mlflow_runtime.hotpath.sources import changed
+from mlflow_runtime.hotpath.statements import REVISIONS
+from mlflow_runtime.metrics import hot_path as metrics
+from mlflow_runtime.patches.database_errors import explain
+
+MOST_BYTES: Final = 1 << 20
+"""A longer body goes to MLflow. Its own limit of a batch is 1000 metrics, a tenth of that."""
+
+Read = Callable[[Mapping[str, Any]], Sequence[Call]]
+
+_CALLS: Final[Mapping[str, Read]] = {
+    "runs/log-metric": requests.log_metric,
+    "runs/log-parameter": requests.log_param,
+    "runs/log-batch": requests.log_batch,
+    "runs/set-tag": requests.set_tag,
+}
+ROUTES: Final[Mapping[str, Read]] = {
+    f"{prefix}/2.0/mlflow/{path}": read for path, read in _CALLS.items() for prefix in ("/api", "/ajax-api")
+}
+"""What is answered here, by path; all of it by POST."""
+
+_JSON: Final = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
+# MLflow answers a browser's cross-origin requests, and those of a workspace, by rules of their own.
+_NOT_PLAIN: Final = frozenset({b"origin", b"x-mlflow-workspace", b"transfer-encoding", b"content-encoding"})
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Status and JSON of an answer."""
+
+    status: int
+    body: bytes
+
+
+_DONE: Final = Answer(status=200, body=b"{}")
+
+
+class HotPath:
+    """ASGI middleware, over a pool of `connections` to MLflow's tracking database at `url`. MLflow must be loaded.
+
+    It is off, and says so once, for an MLflow or a schema that it was not written for.
+    """
+
+    def __init__(self, app: ASGIApp, url: URL, connections: int) -> None:
+        self._app = app
+        self._pool = Pool(url, connections)
+        self._hosts = get_allowed_hosts()
+        self._head = _head()
+        self._on = True
+        metrics.ON.set(1)
+        if found := changed():
+            self._turn_off(f"MLflow's {', '.join(found)} changed")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read = ROUTES.get(scope.get("path", "")) if self._on and scope["type"] == "http" else None
+        if read is None or not self._is_plain(scope):
+            await self._app(scope, receive, send)
+            return
+        messages = await _body(receive)
+        answer = await self._answer(read, b"".join(message.get("body", b"") for message in messages))
+        if answer is None:
+            metrics.PASSED.inc()
+            await self._app(scope, _replayed(messages, receive), send)
+            return
+        (metrics.ANSWERED if answer is _DONE else metrics.LOST).inc()
+        await SecurityHeadersMiddleware(self._answering(answer))(scope, receive, send)
+
+    def _is_plain(self, scope: Scope) -> bool:
+        """Whether MLflow's own middleware and framework would do nothing special with the request."""
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"")
+        return (
+            scope["method"] == "POST"
+            and not scope["query_string"]
+            and len(headers) == len(scope["headers"])
+            and headers.get(b"content-type") in _JSON
+            and headers.keys().isdisjoint(_NOT_PLAIN)
+            and length.isdigit()
+            and int(length) <= MOST_BYTES
+            and (not self._hosts or is_allowed_host_header(self._hosts, headers.get(b"host", b"").decode("latin-1")))
+        )
+
+    async def _answer(self, read: Read, body: bytes) -> Answer | None:
+        """Do what the body asks for; None where that is MLflow's to do."""
+        try:
+            wanted = requests.calls(read, body)
+        except NotPlain:
+            return None
+        try:
+            async with self._pool.connection() as connection:
+                done = await self._done(connection, wanted)
+        except (NotConnected, Refused, ValueError):
+            return None  # nothing is written
+        except Lost as error:
+            return _unavailable(error)
+        return _DONE if done else None
+
+    async def _done(self, connection: Connection, wanted: Sequence[Call]) -> bool:
+        """Whether all calls are done and committed; otherwise none of them is."""
+        if not wanted:
+            return False
+        together = len(wanted) > 1 or any(call.is_partial for call in wanted)
+        begin = "BEGIN; " if together else ""
+        for call in wanted:
+            row = await connection.run(begin + call.statement.execute, call.values)
+            begin = ""
+            done, revision = row or (False, None)
+            if revision not in REVISIONS:
+                self._turn_off(f"the schema is at revision {revision!r}")
+            if not done:
+                if together:
+                    await connection.run("ROLLBACK")
+                return False
+        if together:
+            await connection.run("COMMIT")
+        return True
+
+    def _answering(self, answer: Answer) -> ASGIApp:
+        """An application that gives the answer with the headers of MLflow's own."""
+        length = str(len(answer.body)).encode()
+        head = [(name, length if name == b"content-length" else value) for name, value in self._head]
+
+        async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": answer.status, "headers": head})
+            await send({"type": "http.response.body", "body": answer.body})
+
+        return app
+
+    def _turn_off(self, reason: str) -> None:
+        if self._on:
+            self._on = False
+            metrics.ON.set(0)
+            _log.warning("the hot path is off, MLflow answers every request: %s", reason)
+
+
+def _unavailable(lost: Lost) -> Answer:
+    """What MLflow's store answers when it loses its connection (`_get_managed_session_maker`)."""
+    error = MlflowException(*explain(OperationalError(None, None, lost), TEMPORARILY_UNAVAILABLE))
+    return Answer(status=error.get_http_status_code(), body=error.serialize_as_json().encode())
+
+
+def _head() -> Sequence[tuple[bytes, bytes]]:
+    """The headers of an answer of MLflow's handlers to a plain request, but for the length: Flask's part of them."""
+    with flask_app.test_request_context(next(iter(ROUTES)), method="POST") as context:
+        answer = flask_app.process_response(flask_app.response_class(b"", mimetype="application/json"))
+        found = answer.get_wsgi_headers(context.request.environ)
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in found.items()]
+
+
+async def _body(receive: Receive) -> Sequence[Message]:
+    """The messages of a body, the last of which says that it ends or that the client is gone."""
+    messages = [await receive()]
+    while messages[-1].get("more_body", False):
+        messages.append(await receive())
+    return messages
+
+
+def _replayed(messages: Sequence[Message], receive: Receive) -> Receive:
+    """What the application receives: these messages, and then what becomes of the connection."""
+    left = list(reversed(messages))
+
+    async def next_message() -> Message:
+        return left.pop() if left else await receive()
+
+    return next_message

@@ -1,0 +1,209 @@
+"""What a request's JSON asks for, where it is in its plain form; MLflow's handlers and store read it the same.
+
+The plain form is what MLflow's clients send: the fields' own names, JSON's own types, nothing unknown. MLflow's own
+validators judge the values: it truncates what it truncates, and what it refuses it refuses itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from mlflow.utils.validation import (
+    _validate_batch_log_limits,
+    _validate_metric,
+    _validate_param,
+    _validate_run_id,
+    _validate_tag,
+)
+
+from mlflow_runtime.hotpath.statements import LOG_METRICS, LOG_PARAMS, SET_TAGS, Statement
+
+_RUN: Final = frozenset({"run_id", "run_uuid"})
+_METRIC: Final = frozenset({"key", "value", "timestamp", "step"})
+_PAIR: Final = frozenset({"key", "value"})
+_BATCH: Final = frozenset({"run_id", "metrics", "params", "tags"})
+# JSON has no numbers for them; protobuf's JSON has these words.
+_WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_INT64: Final = range(-(1 << 63), 1 << 63)
+
+
+class NotPlain(Exception):  # noqa: N818 - it names what was found
+    """The request is not in its plain form, or not one that MLflow would take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A statement and the values of its parameters."""
+
+    statement: Statement
+    values: tuple[Any, ...]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it may do a part of what is asked for, which must not stay: several parameters, one of them taken."""
+        return self.statement is LOG_PARAMS and len(self.values[1]) > 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric as a row has it, `value` and `is_nan` by `sanitize_metric_value` of MLflow's store."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+    is_nan: bool
+
+    @property
+    def rank(self) -> tuple[int, int, float]:
+        """What decides which of two is the latest: `_compare_metrics` of MLflow's store."""
+        return self.step, self.timestamp, self.value
+
+
+def calls(read: Callable[[Mapping[str, Any]], Sequence[Call]], body: bytes) -> Sequence[Call]:
+    """Return what a body asks for, in the order in which MLflow's store does it. Raises NotPlain."""
+    try:
+        given = json.loads(body)
+        if type(given) is not dict:
+            raise NotPlain
+        return read(given)
+    except (ValueError, RecursionError, MlflowException) as error:
+        raise NotPlain from error
+
+
+def log_metric(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`_log_metric` of MLflow's handlers."""
+    _only(given, _RUN | _METRIC)
+    return [_metrics(_run_id(given), [_metric(given)])]
+
+
+def log_param(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`_log_param` of MLflow's handlers."""
+    _only(given, _RUN | _PAIR)
+    param = _validate_param(*_pair(given))
+    return [_pairs(LOG_PARAMS, _run_id(given), {param.key: param.value})]
+
+
+def set_tag(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`_set_tag` of MLflow's handlers."""
+    _only(given, _RUN | _PAIR)
+    return [_pairs(SET_TAGS, _run_id(given), dict([_tag(given)]))]
+
+
+def log_batch(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`_log_batch` of MLflow's handlers and `log_batch` of its store."""
+    _only(given, _BATCH)
+    run_id = _text(given, "run_id")
+    _validate_run_id(run_id)
+    metrics = [_metric(_only(each, _METRIC)) for each in _list(given, "metrics")]
+    params = [_validate_param(*_pair(_only(each, _PAIR))) for each in _list(given, "params")]
+    tags = [_tag(_only(each, _PAIR)) for each in _list(given, "tags")]
+    _validate_batch_log_limits(metrics, params, tags)
+    by_key = {param.key: param.value for param in params}
+    if len(by_key) < len(params):
+        raise NotPlain
+    return [
+        *([_pairs(LOG_PARAMS, run_id, by_key)] if params else []),
+        *([_metrics(run_id, metrics)] if metrics else []),
+        # Of a key that comes twice the last value stays.
+        *([_pairs(SET_TAGS, run_id, dict(sorted(dict(tags).items())))] if tags else []),
+    ]
+
+
+def _metrics(run_id: str, metrics: Sequence[Metric]) -> Call:
+    newest: dict[str, int] = {}
+    for place, metric in enumerate(metrics):
+        if metric.key not in newest or metric.rank > metrics[newest[metric.key]].rank:
+            newest[metric.key] = place
+    places = set(newest.values())
+    return Call(
+        statement=LOG_METRICS,
+        values=(
+            run_id,
+            [metric.key for metric in metrics],
+            [metric.value for metric in metrics],
+            [metric.timestamp for metric in metrics],
+            [metric.step for metric in metrics],
+            [metric.is_nan for metric in metrics],
+            [place in places for place in range(len(metrics))],
+        ),
+    )
+
+
+def _pairs(statement: Statement, run_id: str, pairs: Mapping[str, str]) -> Call:
+    return Call(statement=statement, values=(run_id, list(pairs), list(pairs.values())))
+
+
+def _metric(given: Mapping[str, Any]) -> Metric:
+    key, value = _text(given, "key"), _number(given.get("value"))
+    timestamp, step = _integer(given.get("timestamp")), _integer(given.get("step", 0))
+    _validate_metric(key, value, timestamp, step)
+    return Metric(key=key, value=_finite(value), timestamp=timestamp, step=step, is_nan=math.isnan(value))
+
+
+def _tag(given: Mapping[str, Any]) -> tuple[str, str]:
+    tag = _validate_tag(*_pair(given))
+    if tag.key == MLFLOW_RUN_NAME:
+        raise NotPlain  # it renames the run as well
+    return tag.key, tag.value
+
+
+def _pair(given: Mapping[str, Any]) -> tuple[str, str]:
+    value = given.get("value")
+    if type(value) is not str:
+        raise NotPlain
+    return _text(given, "key"), value
+
+
+def _only(given: Any, fields: frozenset[str]) -> Mapping[str, Any]:
+    if type(given) is not dict or not given.keys() <= fields:
+        raise NotPlain
+    return given
+
+
+def _run_id(given: Mapping[str, Any]) -> str:
+    """MLflow takes `run_id`, and the older `run_uuid` only where there is no other."""
+    if type(given.get("run_uuid", "")) is not str:
+        raise NotPlain
+    return _text(given, "run_id")
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
+    if type(value) is not str or not value:
+        raise NotPlain
+    return value
+
+
+def _list(given: Mapping[str, Any], name: str) -> Iterable[Any]:
+    value = given.get(name, [])
+    if type(value) is not list:
+        raise NotPlain
+    return value
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or value not in _INT64:
+        raise NotPlain
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) is str and value in _WORDS:
+        return _WORDS[value]
+    if type(value) not in (int, float) or not -sys.float_info.max <= value <= sys.float_info.max:
+        raise NotPlain  # NaN among them, which JSON has not
+    return float(value)
+
+
+def _finite(value: float) -> float:
+    if math.isnan(value):
+        return 0.0
+    return min(max(value, -sys.float_info.max), sys.float_info.max)

@@ -1,0 +1,49 @@
+"""What of MLflow the hot path was written from, each with its digest. Where one changed, it stays off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mlflow.entities import Metric
+from mlflow.server import fastapi_app, fastapi_security, handlers, security
+from mlflow.server.handlers import _get_request_message, _validate_request_json_with_schema
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils import proto_json_utils, validation
+
+from mlflow_runtime.patches.unchanged import is_unchanged
+
+READ: Final[Sequence[tuple[Any, str]]] = (
+    (fastapi_app.create_fastapi_app, "eea5803dc258b688"),
+    (fastapi_security.init_fastapi_security, "b85decbd99697f19"),
+    (security.init_security_middleware, "a6c0a020010936de"),
+    (fastapi_security.SecurityHeadersMiddleware, "a07006e6b80493c6"),
+    (_get_request_message, "6f8d3d06867cd171"),
+    (_validate_request_json_with_schema, "552a7b4dfde11df8"),
+    (proto_json_utils.parse_dict, "aa9949a0476ce711"),
+    (handlers.catch_mlflow_exception, "e2b5d5211322f474"),
+    (handlers._log_metric, "fff8344526657c6f"),
+    (handlers._log_param, "dc64be17a2a4be75"),
+    (handlers._set_tag, "0ea0f163376f67c2"),
+    (handlers._log_batch, "9afe7a1d3378e919"),
+    (Metric, "780f059b99fb4cff"),
+    (SqlAlchemyStore._get_run, "bdb42651147d8265"),
+    (SqlAlchemyStore._check_run_is_active, "2d0a464a2b7cfff5"),
+    (SqlAlchemyStore.log_metric, "6879e33b0b4706d9"),
+    (SqlAlchemyStore.sanitize_metric_value, "6552ab68700c2dcd"),
+    (SqlAlchemyStore._log_metrics, "0affe82445dca798"),
+    (SqlAlchemyStore._log_metrics_once, "f1c94a7256af5033"),
+    (SqlAlchemyStore._update_latest_metrics_if_necessary, "9a68eb580f007f5e"),
+    (SqlAlchemyStore.log_param, "59473f77e3089520"),
+    (SqlAlchemyStore._log_params, "35754b45b5a5d30a"),
+    (SqlAlchemyStore.set_tag, "b23963bf08b06c99"),
+    (SqlAlchemyStore._set_tags, "a47520dc63cd5d01"),
+    (SqlAlchemyStore.log_batch, "5616623d30fd5426"),
+    (validation._validate_batch_log_data, "1f02c1f067b65111"),
+    (validation._validate_param_keys_unique, "abe844d2b8ad8abc"),
+)
+
+
+def changed() -> Sequence[str]:
+    """Return the names of what is not what it was; each is logged with its digest."""
+    return [target.__qualname__ for target, digest in READ if not is_unchanged(target, digest)]

@@ -1,0 +1,138 @@
+"""Faults of a hot path that is nearly right, which the comparison has to find."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from mlflow_runtime.hotpath import connections, layer, requests
+from mlflow_runtime.hotpath.statements import LOG_METRICS, LOG_PARAMS, SET_TAGS, Statement
+
+Seed = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Sql:
+    """Other SQL in a statement."""
+
+    statement: Statement
+    before: str
+    after: str
+
+    def __call__(self, patched: pytest.MonkeyPatch) -> None:
+        assert self.before in self.statement.sql
+        wrong = dataclasses.replace(self.statement, sql=self.statement.sql.replace(self.before, self.after))
+        patched.setattr(connections, "ALL", {**connections.ALL, wrong.name: wrong})
+
+
+@dataclass(frozen=True)
+class Code:
+    """Another function or constant in a module."""
+
+    module: Any
+    name: str
+    value: Any
+
+    def __call__(self, patched: pytest.MonkeyPatch) -> None:
+        patched.setattr(self.module, self.name, self.value)
+
+
+def _anything(given: Mapping[str, Any], _fields: frozenset[str]) -> Mapping[str, Any]:
+    if not isinstance(given, dict):
+        raise requests.NotPlain
+    return given
+
+
+def _loose_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise requests.NotPlain from None
+
+
+def _loose_integer(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise requests.NotPlain from None
+
+
+def _never_nan(**fields: Any) -> requests.Metric:
+    return requests.Metric(**{**fields, "is_nan": False})
+
+
+def _of_rank(rank: Callable[[requests.Metric], Any]) -> Callable[..., Any]:
+    class Ranked(requests.Metric):
+        @property
+        def rank(self) -> Any:
+            return rank(self)
+
+    return Ranked
+
+
+def _unchecked_pair(key: str, value: str, **_: Any) -> Any:
+    return type("Pair", (), {"key": key, "value": value})
+
+
+def _plain(*, without: str) -> Seed:
+    """A hot path that does not look at one part of a request's head."""
+    usual = layer.HotPath._is_plain
+
+    def looks(self: layer.HotPath, scope: Any) -> bool:
+        kept = dict(scope["headers"])
+        if without == "content-type":
+            kept[b"content-type"] = b"application/json"
+        elif without == "host":
+            kept[b"host"] = self._hosts[0].encode()
+        else:
+            kept.pop(without.encode(), None)
+        return usual(self, {**scope, "headers": list(kept.items())})
+
+    return Code(layer.HotPath, "_is_plain", looks)
+
+
+_NEWER = "(excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)"
+
+FAULTS: Mapping[str, Seed] = {
+    "the latest metric goes by its step alone": Sql(LOG_METRICS, _NEWER, "excluded.step > latest.step"),
+    "the latest metric goes by its time first": Sql(
+        LOG_METRICS,
+        _NEWER,
+        "(excluded.timestamp, excluded.step, excluded.value) > (latest.timestamp, latest.step, latest.value)",
+    ),
+    "the value breaks no tie": Sql(
+        LOG_METRICS, _NEWER, "(excluded.step, excluded.timestamp) > (latest.step, latest.timestamp)"
+    ),
+    "an equal metric becomes the latest": Sql(LOG_METRICS, _NEWER, _NEWER.replace(">", ">=")),
+    "the last metric of a batch becomes the latest": Code(requests, "Metric", _of_rank(lambda _: 0)),
+    "a batch is ranked by value alone": Code(requests, "Metric", _of_rank(lambda metric: metric.value)),
+    "NaN is a zero": Code(requests, "Metric", _never_nan),
+    "infinity stays infinite": Code(requests, "_finite", lambda value: 0.0 if math.isnan(value) else value),
+    "a latest metric keeps whether it was NaN": Sql(LOG_METRICS, ", is_nan = excluded.is_nan", ""),
+    "deleted runs take metrics": Sql(LOG_METRICS, "lifecycle_stage = 'active'", "true"),
+    "deleted runs take parameters": Sql(LOG_PARAMS, "lifecycle_stage = 'active'", "true"),
+    "deleted runs take tags": Sql(SET_TAGS, "lifecycle_stage = 'active'", "true"),
+    "a parameter that differs is no conflict": Sql(LOG_PARAMS, "params.value = logged.value AS same", "true AS same"),
+    "a conflict spares the other parameters": Sql(
+        LOG_PARAMS, "NOT EXISTS (SELECT FROM present WHERE NOT same) AND", ""
+    ),
+    "a tag keeps its first value": Sql(SET_TAGS, "DO UPDATE SET value = excluded.value", "DO NOTHING"),
+    "the tag with a run's name does not rename it": Code(requests, "MLFLOW_RUN_NAME", ""),
+    "unknown fields are ignored": Code(requests, "_only", _anything),
+    "what float() takes is a value": Code(requests, "_number", _loose_number),
+    "what int() takes is a time": Code(requests, "_integer", _loose_integer),
+    "names of metrics are not checked": Code(requests, "_validate_metric", lambda *_, **__: None),
+    "parameters are not checked": Code(requests, "_validate_param", _unchecked_pair),
+    "tags are not checked": Code(requests, "_validate_tag", _unchecked_pair),
+    "batches have no limits": Code(requests, "_validate_batch_log_limits", lambda *_: None),
+    "the origin is not looked at": _plain(without="origin"),
+    "the host is not looked at": _plain(without="host"),
+    "the type of the body is not looked at": _plain(without="content-type"),
+    "the answer is an empty body": Code(layer, "_DONE", layer.Answer(status=200, body=b"")),
+}
+"""Each with what it does wrong."""

@@ -1,0 +1,153 @@
+"""Requests of training, valid, invalid and hostile, as hypothesis draws them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.runtime.hotpath.asking import AJAX, JSON, V2, Request
+
+_ABSENT = object()
+_KEYS = st.sampled_from(["a", "b", "c", "loss/train", "a b:c-d.e_f"])
+_ODD_KEYS = st.sampled_from(
+    [
+        *("", "/a", "a//b", "..", "a/../b", ".", "ä", "a\n", "k" * 250, "k" * 251, "a\0", "\ud800", "🙂", "a'b", 'a"'),
+        *("%s", "mlflow.runName", "mlflow.note.content", None, 5, ["a"], _ABSENT),
+    ]
+)
+_VALUES = st.one_of(
+    st.sampled_from([0.0, -0.0, 1.0, 1, 2.5, -1.5, "NaN", "Infinity", "-Infinity", 1.7976931348623157e308, 5e-324]),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+_ODD_VALUES = st.sampled_from(
+    [math.nan, math.inf, -math.inf, "1.5", "", "nan", True, None, [], {}, 10**400, -(10**400), 2**64, _ABSENT]
+)
+_MOMENTS = st.integers(0, 3)
+_ODD_MOMENTS = st.sampled_from(
+    [-1, -(2**63), 2**63 - 1, 2**63, "2", "x", 1.0, 1.5, 1e3, True, None, [], _ABSENT, 1764400000000]
+)
+_TEXTS = st.sampled_from(["", "1", "2", "x" * 500, "ö🙂", "a'b\\c", "%s {run}", "v" * 5999])
+_ODD_TEXTS = st.sampled_from(
+    ["v" * 6000, "v" * 6001, "v" * 8000, "v" * 8001, "🙂" * 6001, "\0", "\udfff", None, 5, 1.5, True, [], {}, _ABSENT]
+)
+
+
+def _mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any], one_in: int = 12) -> st.SearchStrategy[Any]:
+    return st.integers(1, one_in).flatmap(lambda drawn: odd if drawn == one_in else usual)
+
+
+def _fields(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(fields).map(
+        lambda found: {name: value for name, value in found.items() if value is not _ABSENT}
+    )
+
+
+_PAIR = {"key": _mostly(_KEYS, _ODD_KEYS), "value": _mostly(_TEXTS, _ODD_TEXTS)}
+_METRIC = {
+    "key": _mostly(_KEYS, _ODD_KEYS, 20),
+    "value": _mostly(_VALUES, _ODD_VALUES, 20),
+    "timestamp": _mostly(_MOMENTS, _ODD_MOMENTS, 20),
+    "step": _mostly(_MOMENTS | st.just(_ABSENT) | st.integers(-3, 3), _ODD_MOMENTS, 20),
+}
+_RUN = st.just({"run_id": "{run}"}) | st.just({"run_id": "{run}", "run_uuid": "{run}"})
+_ODD_RUN = st.sampled_from(
+    [
+        *({}, {"run_uuid": "{run}"}, {"runId": "{run}"}, {"run_id": "{run}", "runId": "{run}"}, {"run_id": ""}),
+        *({"run_id": "0" * 32}, {"run_id": "x" * 300}, {"run_id": "no/run"}, {"run_id": None}, {"run_id": 5}),
+        *({"run_id": "", "run_uuid": "{run}"}, {"run_id": "{run}", "run_uuid": 5}, {"run_id": "{run}", "run_uuid": ""}),
+        {"run_id": "0" * 32, "run_uuid": "{run}"},
+    ]
+)
+_MORE = st.sampled_from(
+    [
+        *({"unknown": 1}, {"model_id": ""}, {"model_id": "m-1"}, {"modelId": "m-1"}, {"dataset_name": "d"}),
+        *({"dataset_name": "d", "dataset_digest": "1"}, {"metrics": []}, {"metrics": {}}, {"key": "z"}, {"tags": None}),
+        {"params": [{"key": "a", "value": "1", "more": 1}], "tags": "x"},
+    ]
+)
+
+
+@st.composite
+def _bodies(draw: st.DrawFn, own: st.SearchStrategy[dict[str, Any]]) -> bytes:
+    given = {**draw(_mostly(_RUN, _ODD_RUN)), **draw(own), **draw(_mostly(st.just({}), _MORE))}
+    usual = json.dumps(given)
+    names = {"run_id": "runId", "run_uuid": "runUuid", "dataset_name": "datasetName"}
+    odd = [
+        *(json.dumps(usual), usual[:-1], f" {usual} ", f"[{usual}]", "null", "", "{}", '"x"', "5", usual + "x"),
+        json.dumps({names.get(name, name): value for name, value in given.items()}),
+        usual[:-1] + ', "key": "twice"}' if usual != "{}" else usual,
+    ]
+    text: str = draw(_mostly(st.just(usual), st.sampled_from(odd), 25))
+    return text.encode(draw(_mostly(st.just("utf-8"), st.sampled_from(["utf-16", "utf-32-le", "utf-8-sig"]), 60)))
+
+
+_HEADERS = st.sampled_from(
+    [
+        (("content-type", "application/json; charset=utf-8"),),
+        *((("content-type", "text/plain"),), (), (("content-type", "Application/JSON"),)),
+        *((JSON, ("origin", "https://evil.example")), (JSON, ("origin", "http://localhost:3000"))),
+        *((JSON, ("host", "evil.example")), (JSON, ("x-mlflow-workspace", "team"))),
+        (JSON, ("authorization", "Basic eDp5")),
+    ]
+)
+
+
+@st.composite
+def _posts(draw: st.DrawFn, name: str, own: st.SearchStrategy[dict[str, Any]]) -> Request:
+    prefix = draw(st.sampled_from([V2, AJAX]))
+    path = draw(_mostly(st.just(""), st.sampled_from(["/", "?run_id={run}", "?x=1"]), 40))
+    return Request(
+        path=f"{prefix}/runs/{name}{path}",
+        body=draw(_bodies(own)),
+        method=draw(_mostly(st.just("POST"), st.sampled_from(["PUT", "GET", "PATCH"]), 60)),
+        headers=draw(_mostly(st.just((JSON,)), _HEADERS, 20)),
+    )
+
+
+def _lists(**longest: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of a batch's lists, now and then one that is longer than a batch may be."""
+    made = {
+        "metrics": st.lists(_fields(**_METRIC), max_size=longest["metrics"]),
+        "params": st.lists(_fields(**_PAIR), max_size=longest["params"], unique_by=lambda each: str(each.get("key"))),
+        "tags": st.lists(_fields(**_PAIR), max_size=longest["tags"]),
+    }
+    usual = st.fixed_dictionaries({}, optional=made)
+    metric, pair = {"key": "long", "value": 1.5, "timestamp": 1}, {"key": "long", "value": "1"}
+    odd = st.sampled_from(
+        [
+            *(
+                {"metrics": [metric] * 1000},
+                {"metrics": [metric] * 1001},
+                {"params": [pair] * 2},
+                {"tags": [pair] * 101},
+            ),
+            {"metrics": [{**metric, "step": step} for step in range(950)], "tags": [pair] * 51},
+            *({"metrics": None}, {"params": {}}, {"tags": [5]}, {"metrics": [[]]}, {"metrics": [metric, None]}),
+        ]
+    )
+    return _mostly(usual, odd, 30)
+
+
+def _state(name: str, **more: Any) -> st.SearchStrategy[Request]:
+    return st.just(Request(path=f"{V2}/runs/{name}", body=json.dumps({"run_id": "{run}", **more}).encode()))
+
+
+REQUESTS: st.SearchStrategy[Request] = st.one_of(
+    _posts("log-metric", _fields(**_METRIC)),
+    _posts("log-metric", _fields(**_METRIC)),
+    _posts("log-parameter", _fields(**_PAIR)),
+    _posts("set-tag", _fields(**_PAIR)),
+    _posts("log-batch", _lists(metrics=12, params=4, tags=4)),
+    _posts("log-batch", _lists(metrics=12, params=4, tags=4)),
+    _mostly(
+        _state("update", status="FINISHED", end_time=5),
+        st.one_of(_state("delete"), _state("restore"), _state("delete-tag", key="a")),
+        2,
+    ),
+)
+"""One request for `{run}`."""
+
+SEQUENCES = st.lists(REQUESTS, min_size=1, max_size=25)
