@@ -19,7 +19,7 @@ from components.compute.contract import Deployment, Ingress, JobSpec, Scale, Ser
 class AksComputeArgs:
     """`provider` reaches the cluster. `requires` is waited for before anything is made: federated credentials, grants,
     and rights in the cluster, which so outlive every object at a destroy. `generation` is a word in the names of the
-    resources: with another one everything is created anew, in whatever cluster, before the previous objects go."""
+    resources: with another one everything is created again, in whatever cluster, before the previous objects go."""
 
     provider: pulumi.ProviderResource
     place: Place

@@ -58,8 +58,9 @@ def middleware(
         *(() if databases is None else (lambda app: FileAnswers(app),)),
         # Last: only what MLflow answers is unpacked. Artifacts keeps bodies as they come.
         *(() if found.max_body is None else (_unpacking(found.max_body),)),
-        # Behind all that may refuse, and behind the unpacking: what it does not answer is MLflow's.
-        *(() if databases is None or not databases.hot_path else (_hot(databases, found.role),)),
+        # Behind all that may refuse, and behind the unpacking: what it does not answer is MLflow's. It asks for no
+        # workspace, so with access control every call is MLflow's.
+        *(_hot(databases, found.role) if databases and databases.hot_path and found.access is None else ()),
     )
 
 
@@ -67,12 +68,12 @@ def _unpacking(limit: int) -> Layer:
     return lambda app: ContentCodings(app, limit)
 
 
-def _hot(databases: Databases, role: ServiceRole) -> Layer:
+def _hot(databases: Databases, role: ServiceRole) -> Sequence[Layer]:
     # Loads MLflow, which a process loads after its environment is set.
     from mlflow_runtime.hotpath.layer import HotPath
 
     url = databases.tracking.update_query_dict({"application_name": f"mlflow-{role}-hot"})
-    return lambda app: HotPath(app, url, databases.hot_path)
+    return (lambda app: HotPath(app, url, databases.hot_path),)
 
 
 def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:

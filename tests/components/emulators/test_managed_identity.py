@@ -159,7 +159,7 @@ def test_the_program_serves_entra_where_a_port_is_given(plane: Plane) -> None:
         lambda: program.up() and get(f"{address}/.well-known/openid-configuration", ca=plane.ca), "Entra"
     )
     assert found
-    assert found[1]["issuer"] == address
+    assert (found[1] or {}).get("issuer") == address
 
 
 def test_a_taken_port_is_a_clear_error(served: Plane) -> None:

@@ -32,7 +32,7 @@ def make(member: Member, marker: str) -> Things:
         return member.made(path, body)
 
     with member.teams.platform.plane.superuser("tracking") as cursor:
-        # So that an experiment's number can be told from others in a row.
+        # So that an experiment's number is like no other in a row.
         cursor.execute(
             "select setval('experiments_experiment_id_seq', nextval('experiments_experiment_id_seq') + 1234567)"
         )

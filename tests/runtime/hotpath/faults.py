@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mlflow_runtime.hotpath import connections, layer, requests
-from mlflow_runtime.hotpath.statements import LOG_METRICS, LOG_PARAMS, SET_TAGS, Statement
+from mlflow_runtime.hotpath.statements import ALL, LOG_METRICS, LOG_PARAMS, SET_TAGS, Statement
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 
@@ -27,7 +27,7 @@ class Sql:
     def __call__(self, patched: pytest.MonkeyPatch) -> None:
         assert self.before in self.statement.sql
         wrong = dataclasses.replace(self.statement, sql=self.statement.sql.replace(self.before, self.after))
-        patched.setattr(connections, "ALL", {**connections.ALL, wrong.name: wrong})
+        patched.setattr(connections, "ALL", {**ALL, wrong.name: wrong})
 
 
 @dataclass(frozen=True)
