@@ -203,7 +203,8 @@ class Azure:
     def save(self) -> None:
         with self._lock:
             partial = self._file.with_name(f"{self._file.name}.partial")
-            partial.write_text(json.dumps(self._state, indent=1, sort_keys=True))
+            # Without an indent, which Python's encoder would write by itself, and slowly: this happens after each call.
+            partial.write_text(json.dumps(self._state, sort_keys=True))
             partial.replace(self._file)
 
     def check(self, type_token: str, inputs: Mapping[str, Json]) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from components.azure.image_source import ImageSource
 from delivery.offline_azure import rest
-from delivery.offline_azure.running import engine_environment
+from delivery.offline_azure.running import WRITTEN_ONCE, engine_environment
 from delivery.offline_azure.values import merged
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY, state_file
@@ -38,14 +38,22 @@ class Product:
     The folder keeps the stack's state, a copy of its file, in which `configure` sets values, and the engine's home: the
     repository and the user's own state stay as they are. The provider is on `provider_port`; ARM and the tokens for it
     are at `rest_url`. `placeholder` says whether the stack's file names no image, and a made-up digest stands for it.
-    `repository` is the folder with Pulumi.yaml and stacks/. Raises FileNotFoundError where the repository has no such
+    `repository` is the folder with Pulumi.yaml and stacks/. `written_once` is for an engine that nobody kills: see
+    `WRITTEN_ONCE`. Raises FileNotFoundError where the repository has no such
     stack, ValueError for an encrypted value in its file.
     """
 
     def __init__(
-        self, folder: Path, stack: str, provider_port: int, rest_url: str, *, repository: Path = REPOSITORY
+        self,
+        folder: Path,
+        stack: str,
+        provider_port: int,
+        rest_url: str,
+        *,
+        repository: Path = REPOSITORY,
+        written_once: bool = False,
     ) -> None:
-        self.folder, self.stack, self.repository = folder, stack, repository
+        self.folder, self.stack, self.repository, self.written_once = folder, stack, repository, written_once
         self._offline_azure = (provider_port, rest_url)
         source = repository / "stacks" / f"Pulumi.{stack}.yaml"
         if not source.is_file():
@@ -54,13 +62,16 @@ class Product:
         self.environment = engine_environment(folder, provider_port) | {
             "ARM_ENDPOINT": rest_url,
             **rest.identity_environment(rest_url),
+            **(WRITTEN_ONCE if written_once else {}),
         }
         self.config_file = self._copied(source)
 
     def of(self, repository: Path) -> Product:
         """The same stack, with its state, by another revision of the program and of the stack's file."""
         provider_port, rest_url = self._offline_azure
-        return Product(self.folder, self.stack, provider_port, rest_url, repository=repository)
+        return Product(
+            self.folder, self.stack, provider_port, rest_url, repository=repository, written_once=self.written_once
+        )
 
     @property
     def values(self) -> dict[str, Any]:

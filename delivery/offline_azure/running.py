@@ -10,10 +10,16 @@ from typing import Final
 from delivery.pulumi.engine import Engine, EngineError, Result
 from delivery.pulumi.installation import REPOSITORY, file_backend
 
-__all__ = ["NO_CHANGES_EXPECTED", "REPOSITORY", "Result", "engine", "engine_environment", "must"]
+__all__ = ["NO_CHANGES_EXPECTED", "REPOSITORY", "WRITTEN_ONCE", "Result", "engine", "engine_environment", "must"]
 
 NO_CHANGES_EXPECTED: Final = 7
 """Exit code of the engine when something would change and `--expect-no-changes` was given."""
+
+WRITTEN_ONCE: Final[Mapping[str, str]] = {"PULUMI_SKIP_CHECKPOINTS": "true"}
+"""Makes the engine write the state once, at its end, and not twice for each resource: a third of an `up`.
+
+Only for an engine that nobody kills: what a killed one did is nowhere then.
+"""
 
 # What a user's own session sets for the engine and for Azure would lead away from the offline one.
 _OF_USER: Final = ("PULUMI_", "AZURE_", "ARM_", "IDENTITY_", "MSI_")

@@ -26,7 +26,7 @@ def offline(stack: str, repository: Path = REPOSITORY) -> Iterator[Product]:
         server, port = serve(azure)
         management = ManagementApi(azure)
         try:
-            product = Product(Path(folder), stack, port, management.url, repository=repository)
+            product = Product(Path(folder), stack, port, management.url, repository=repository, written_once=True)
             # A wrong source or digest is the program's to refuse.
             with contextlib.suppress(ValueError):
                 if image := product.imported_image:

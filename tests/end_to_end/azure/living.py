@@ -38,7 +38,7 @@ class Cloud:
         """The stack, with the configuration that its folder already has, if any."""
         file = self.folder / "project" / f"Pulumi.{name}.yaml"
         configured = file.read_text() if file.exists() else None
-        product = Product(self.folder, name, self.port, self.management.url)
+        product = Product(self.folder, name, self.port, self.management.url, written_once=True)
         if configured is not None:
             product.config_file.write_text(configured)
         return product
