@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.advice import REPOSITORY, of_markdown, of_python, problem
+from tests.support.advice import (
+    REPOSITORY,
+    of_markdown,
+    of_python,
+    pasted_of_markdown,
+    pasted_of_python,
+    problem,
+    refusal,
+)
 
 _DOCUMENTS = sorted(
     path.relative_to(REPOSITORY)
@@ -32,6 +40,29 @@ def test_the_commands_of_messages_and_docstrings_exist() -> None:
         if (problems := [why for one in of_python((REPOSITORY / path).read_text()) if (why := problem(one))])
     }
     assert found == {}
+
+
+def test_the_command_line_takes_what_is_there_to_be_pasted() -> None:
+    pasted = [
+        *(one for path in _DOCUMENTS for one in pasted_of_markdown((REPOSITORY / path).read_text())),
+        *(one for path in _SOURCES for one in pasted_of_python((REPOSITORY / path).read_text())),
+    ]
+    assert len([one for one in pasted if one.startswith("mlflow-platform")]) > 30
+    assert [why for one in pasted if (why := refusal(one))] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mlflow-platform preview",
+        "mlflow-platform preview prod staging",
+        "mlflow-platform preview prod --form jsn",
+        "mlflow-platform image push --to",
+        "mlflow-platform image squash a",
+    ],
+)
+def test_what_the_command_line_refuses_is_found(command: str) -> None:
+    assert refusal(command) is not None
 
 
 def test_there_are_commands_to_check() -> None:

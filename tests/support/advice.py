@@ -1,7 +1,8 @@
 """The commands that documents and messages advise, and whether each exists as it is written.
 
 A command is looked up, not run: a target and its variables in the Makefile, a command and its options in the command
-line's own tree, a module of this repository, a key of the program's configuration.
+line's own tree, a module of this repository, a key of the program's configuration. What is there to be pasted, in a
+fenced block or after `Run:`, is read by the command line itself too: it has to lack nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import re
 import shlex
 from collections.abc import Iterator
 from functools import cache
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from typer.exceptions import TyperException
 
 from delivery.cli import COMMANDS, PROGRAM, LazyCommand
 
@@ -32,9 +34,8 @@ _PLACEHOLDER: Final = "PLACEHOLDER"
 
 def of_markdown(text: str) -> list[str]:
     """The commands in fenced `sh` blocks, and those between backticks elsewhere."""
-    blocks = _FENCE.findall(text)
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return [*(one for block in blocks for one in _of_shell(block)), *_spans(prose)]
+    return [*pasted_of_markdown(text), *_spans(prose)]
 
 
 def of_python(source: str) -> list[str]:
@@ -42,20 +43,53 @@ def of_python(source: str) -> list[str]:
     return [found for text in _texts(ast.parse(source)) for found in (*_spans(text), *_after_run(text))]
 
 
+def pasted_of_markdown(text: str) -> list[str]:
+    """The commands in fenced `sh` blocks."""
+    return [one for block in _FENCE.findall(text) for one in _of_shell(block)]
+
+
+def pasted_of_python(source: str) -> list[str]:
+    """The commands after `Run:` in the strings of a module."""
+    return [found for text in _texts(ast.parse(source)) for found in _after_run(text)]
+
+
+def refusal(command: str) -> str | None:
+    """What the command line says against the words of a command, and runs nothing; None if it takes them."""
+    program, *words = _words(command) or [""]
+    if Path(program).name != PROGRAM or not words or words[0] not in COMMANDS or "--help" in words:
+        return None
+    read, context, rest = _tree(words[0]), None, words[1:]
+    try:
+        while True:
+            context = read.make_context(read.name, list(rest), parent=context)
+            if not hasattr(read, "commands"):
+                return None
+            _, read, rest = read.resolve_command(context, rest)
+    except TyperException as error:
+        return f"{command}: {error}"
+
+
 def problem(command: str) -> str | None:
     """Why a command does not work as it is written; None if it does, or if it is not one of this project's."""
     try:
-        words = shlex.split(command, comments=True)
+        words = _words(command)
     except ValueError as error:
         return f"{command}: {error}"
-    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-        words = words[1:]
     if len(words) < 2:
         return None
     program, *rest = words
     checks = {"make": _make, PROGRAM: _platform, "python": _python, "python3": _python, "pulumi": _pulumi}
     found = checks[Path(program).name](rest) if Path(program).name in checks else None
     return f"{command}: {found}" if found else None
+
+
+def _words(command: str) -> list[str]:
+    """The words as a shell reads them, without variables before and what follows the command. Raises ValueError."""
+    words = shlex.split(command, comments=True)
+    words = list(takewhile(lambda word: not re.fullmatch(r"\d?>.*|[|&;]+", word), words))
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words = words[1:]
+    return words
 
 
 def _of_shell(block: str) -> Iterator[str]:
