@@ -15,10 +15,13 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
+from components.azure.arm import endpoint
 from components.azure.image_source import ImageSource
+from delivery.doctor import state_account
 from delivery.doctor.azure import Azure, signed_in
 from delivery.doctor.github import API, GitHub, ask
 from delivery.doctor.missing import Missing
+from delivery.doctor.state_account import StateAccount
 from delivery.image.registry import Place
 from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError
@@ -49,7 +52,8 @@ class Facts:
     """All that the checks look at. `file` is the stack's file; `packages` has what is installed of the lock file.
 
     `problems` has all that the program refuses in the stack's settings, which are missing then. `ranges` has the
-    network of each stack whose settings can be read, `changed` the files that differ from the commit.
+    network of each stack whose settings can be read, `changed` the files that differ from the commit. `administrators`
+    is the group that the bootstrap stack of this one names.
     """
 
     stack: str
@@ -70,6 +74,8 @@ class Facts:
     azure: Azure | Missing
     github: GitHub | Missing
     registry: Registry | Missing
+    state_account: StateAccount | Missing
+    administrators: str | Missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +99,7 @@ def gather(engine: Engine, *, azure: bool = True) -> Facts:
         problems = error.problems
     backend = _had(lambda: state_url(engine.pulumi))
     state = backend if isinstance(backend, Missing) else _had(engine.state)
+    found = _azure(stack, file, settings, state, environ) if azure else Missing("not asked for")
     return Facts(
         stack=stack,
         environ=environ,
@@ -109,9 +116,11 @@ def gather(engine: Engine, *, azure: bool = True) -> Facts:
         backend=backend,
         state=state,
         lock=state if isinstance(state, Missing) else _had(engine.lock),
-        azure=_azure(stack, file, settings, state, environ) if azure else Missing("not asked for"),
+        azure=found,
         github=_github(stack, settings, environ) if azure else Missing("not asked for"),
         registry=_registry(settings, state) if azure else Missing("not asked for"),
+        state_account=_state_account(found, backend, environ),
+        administrators=_administrators(repository, file),
     )
 
 
@@ -171,6 +180,26 @@ def _azure(
     known = None if isinstance(state, Missing) else states.subscription(state, environ)
     first = isinstance(state, Missing) or not states.known(state)
     return signed_in(stack, settings.azure, subscription=str(known or configured or ""), first=first, environ=environ)
+
+
+def _state_account(
+    azure: Azure | Missing, backend: str | Missing, environ: Mapping[str, str]
+) -> StateAccount | Missing:
+    if isinstance(azure, Missing):
+        return azure
+    if isinstance(backend, Missing):
+        return backend
+    return state_account.signed_in(endpoint(environ), azure.subscription, backend, environ)
+
+
+def _administrators(repository: Path, file: Mapping[str, Any] | Missing) -> str | Missing:
+    by = "" if isinstance(file, Missing) else str(own_values(file, _PROJECT).get("bootstrappedBy", ""))
+    if not by:
+        return Missing("no bootstrap stack has made the state")
+    values = _had(lambda: own_values(document(repository, by), _PROJECT))
+    if isinstance(values, Missing):
+        return values
+    return str((values.get("bootstrap") or {}).get("administrators", ""))
 
 
 def _registry(settings: Settings | Missing, state: State | Missing) -> Registry | Missing:

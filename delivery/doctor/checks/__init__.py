@@ -33,6 +33,18 @@ CHECKS: Final[Sequence[Check]] = (
     ),
     Check(name="state's backend", why="one state for everybody, with a lease", look=state.backend, commands=_EVERY),
     Check(name="state", why="it says what the stack has", look=state.state_is_there, commands=_EVERY),
+    Check(
+        name="keys of the state's account",
+        why="a key writes every state, for whoever has it",
+        look=state.keys_of_the_account,
+        commands=_CHANGING,
+    ),
+    Check(
+        name="who writes the state",
+        why="the state decides what an up deletes",
+        look=state.writers,
+        commands=_CHANGING,
+    ),
     Check(name="lock", why="one update at a time", look=state.lock, commands=_CHANGING | {Command.RECOVER}),
     Check(
         name="interrupted operations",

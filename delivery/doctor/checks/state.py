@@ -7,8 +7,10 @@ from typing import Final
 from delivery.doctor.checks.check import Finding, failed, ok, some, warning
 from delivery.doctor.facts import Facts, newer
 from delivery.doctor.missing import Missing, known
+from delivery.doctor.state_account import WRITE
 from delivery.pulumi.lock import living
 from delivery.recover import state as states
+from infra.naming import Names
 
 _AZURE_NATIVE: Final = "pulumi-azure-native"
 
@@ -60,6 +62,36 @@ def deletions(facts: Facts) -> Finding:
             f"mlflow-platform preview {facts.stack}",
         )
     return ok("none is left over")
+
+
+def keys_of_the_account(facts: Facts) -> Finding:
+    account = known(facts.state_account)
+    if account.shared_keys:
+        return failed(
+            "keys of the account open every state, and no log says who had them",
+            f"az storage account update --ids {account.id} --allow-shared-key-access false",
+        )
+    return ok("off")
+
+
+def writers(facts: Facts) -> Finding:
+    """The bootstrap stack lets the administrators and the stack's own deploy identity write the state, nobody else."""
+    account = known(facts.state_account)
+    if isinstance(facts.administrators, Missing):
+        listed = [f"{one.role} {one.principal}" for one in account.assignments]
+        return ok(f"{some(listed) or 'nobody'}, on the container or above it: {facts.administrators.reason}")
+    deploy = account.identities.get(Names(stack=facts.stack, suffix="aaaaa").delivery_identity("deploy"), "")
+    expected = {principal.lower() for principal in (facts.administrators, deploy) if principal}
+    others = [
+        one for one in account.assignments if one.role not in WRITE.values() or one.principal.lower() not in expected
+    ]
+    if others:
+        words = some([f"{one.kind or 'somebody'} {one.principal} as {one.role}" for one in others])
+        return failed(
+            f"{words}; expected the administrators and the deploy identity alone",
+            *(f"az role assignment delete --ids {one.id}" for one in others),
+        )
+    return ok("the administrators and the deploy identity alone")
 
 
 def writer(facts: Facts) -> Finding:

@@ -15,6 +15,7 @@ from delivery.doctor.checks.repository import wanted
 from delivery.doctor.facts import Facts, Registry, document, settings_of
 from delivery.doctor.github import Environment, GitHub
 from delivery.doctor.missing import Missing
+from delivery.doctor.state_account import Assignment, StateAccount
 from delivery.outcome import ExitCode
 from delivery.pulumi.installation import REPOSITORY
 from infra.settings.problems import SettingsError
@@ -57,6 +58,18 @@ GITHUB = GitHub(
     token_writes=False,
     token_proposes=True,
 )
+_OF_STATE = "/subscriptions/0/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/st1"
+_WRITES = "Storage Blob Data Contributor"
+STATE = StateAccount(
+    id=_OF_STATE,
+    container="pulumi-staging",
+    shared_keys=False,
+    assignments=[
+        Assignment(id="a1", role=_WRITES, principal="TEAM", kind="Group"),
+        Assignment(id="a2", role=_WRITES, principal="deploys", kind="ServicePrincipal"),
+    ],
+    identities={"id-mlflow-staging-deploy": "deploys", "id-mlflow-prod-deploy": "deploys-prod"},
+)
 WELL = Facts(
     stack="staging",
     environ={},
@@ -76,6 +89,8 @@ WELL = Facts(
     azure=AZURE,
     github=GITHUB,
     registry=Registry(place="acr1.azurecr.io/mlflow-platform", has_image=True),
+    state_account=STATE,
+    administrators="team",
 )
 
 
@@ -246,6 +261,46 @@ UNWELL += [
         "az role assignment list",
     ),
 ]
+
+
+def of_state(**facts: Any) -> dict[str, Any]:
+    return {"state_account": replace(STATE, **facts)}
+
+
+def somebody(role: str, principal: str) -> list[Assignment]:
+    return [*STATE.assignments, Assignment(id=f"{_OF_STATE}/a3", role=role, principal=principal, kind="User")]
+
+
+UNWELL += [
+    (
+        "keys of the state's account",
+        of_state(shared_keys=True),
+        "failed",
+        "open every state",
+        f"az storage account update --ids {_OF_STATE} --allow-shared-key-access false",
+    ),
+    ("keys of the state's account", {"state_account": Missing("403 no")}, "not checked", "403 no", ""),
+    *(
+        (
+            "who writes the state",
+            of_state(assignments=somebody(role, principal)),
+            "failed",
+            f"User {principal} as {role}; expected the administrators and the deploy identity alone",
+            f"az role assignment delete --ids {_OF_STATE}/a3",
+        )
+        # Of another stack; somebody else; and whoever may give himself more, even of the administrators.
+        for role, principal in ((_WRITES, "deploys-prod"), (_WRITES, "jane"), ("Owner", "team"))
+    ),
+    ("who writes the state", {"state_account": Missing("403 no")}, "not checked", "403 no", ""),
+]
+
+
+def test_the_simple_way_shows_who_writes_the_state() -> None:
+    simple = replace(WELL, administrators=Missing("no bootstrap stack has made the state"))
+    assert found(simple, "who writes the state") == Finding(
+        result=Result.OK,
+        what=f"{_WRITES} TEAM, {_WRITES} deploys, on the container or above it: no bootstrap stack has made the state",
+    )
 
 
 def of_github(**facts: Any) -> dict[str, Any]:
