@@ -40,8 +40,17 @@ from delivery.repository import Repository
 DriftCheck = Callable[[Engine], Sequence[str]]
 """Returns what differs on Azure and stops an `up`, a line each; none lets it go on."""
 
-Run = Callable[..., int]
-"""Runs a long command of the engine so that a person sees it: `run(what, *arguments)` returns its exit code."""
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How a long command of the engine ended: its exit code, and the resources that it did not reach."""
+
+    code: int
+    unreached: Sequence[str] = ()
+
+
+Run = Callable[..., Ran]
+"""Runs a long command of the engine so that a person sees it: `run(what, *arguments)`."""
 
 Say = Callable[[str], None]
 
@@ -74,12 +83,18 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """The `up` ran to its end; `code` is the engine's exit code. `smoke` is what the smoke program found."""
+    """The `up` ran to its end; `code` is the engine's exit code. `smoke` is what the smoke program found.
+
+    Of one that failed `unreached` names the resources that it did not come to, and `interrupted` says whether something
+    is unfinished, which has to be recovered before the next one.
+    """
 
     now: Report
     record: Record
     code: int
     smoke: Smoke
+    unreached: Sequence[str] = ()
+    interrupted: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -117,15 +132,26 @@ def apply(request: Request, run: Run, say: Say) -> Refused | Ended:
         lease.check()
         say(f"Applying plan {now.plan}")
         try:
-            code = run(
+            ran = run(
                 "Applying it", "up", "--yes", "--skip-preview", "--plan", str(saved), "--message", applied.message()
             )
         except KeyboardInterrupt:
             raise CommandError(_interrupted(stack), ExitCode.INTERRUPTED) from None
         saved.unlink()
-        if code != 0:
-            return Ended(now=now, record=applied, code=code, smoke=_FAILED)
+        if ran.code != 0:
+            left = _is_interrupted(engine)
+            return Ended(
+                now=now, record=applied, code=ran.code, smoke=_FAILED, unreached=ran.unreached, interrupted=left
+            )
         return _smoked(request, now, applied, say)
+
+
+def _is_interrupted(engine: Engine) -> bool:
+    try:
+        conditions.nothing_pending(engine)
+    except CommandError:
+        return True
+    return False
 
 
 def whoever(environ: Mapping[str, str]) -> str:

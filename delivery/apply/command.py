@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from delivery.apply import approval, report
-from delivery.apply.applying import DriftCheck, Request, apply
+from delivery.apply.applying import DriftCheck, Ran, Request, apply
+from delivery.apply.unreached import Unreached
 from delivery.drift.check import blocking
 from delivery.local import command as local
 from delivery.local import lifecycle, progress
@@ -90,7 +91,7 @@ def run(engine: Engine, approved: str, form: Form, *, smoke: bool, url: str, dri
     more: dict[str, Any] = {"drift": drift} if drift else {}
     request = Request(engine=engine, approval=wanted, smoke=smoke, url=url, **more)
 
-    def follow(what: str, *arguments: str) -> int:
+    def follow(what: str, *arguments: str) -> Ran:
         return _followed(engine, what, arguments, notices)
 
     try:
@@ -113,15 +114,23 @@ def _drift(engine: Engine) -> list[str]:
     return blocking(engine.pulumi, engine.stack)
 
 
-def _followed(engine: Engine, what: str, arguments: tuple[str, ...], notices: TextIO) -> int:
-    """Run a long command; return its exit code. A person sees its progress, and its output only if it failed."""
+def _followed(engine: Engine, what: str, arguments: tuple[str, ...], notices: TextIO) -> Ran:
+    """Run a long command. A person sees its progress, and its output only if it failed."""
+    unreached = Unreached()
+
+    def passed(line: str) -> None:
+        notices.writelines(unreached.left(line))
+        notices.flush()
+
     if notices is not sys.stdout or not interactive():
-        return engine.pulumi.show(*arguments, stream=notices)
-    with progress.shown(what) as event:
-        result = engine.pulumi.follow(*arguments, event=event)
-    if result.code != 0:
-        say(result.text)
-    return result.code
+        code = engine.pulumi.pass_on(*arguments, line=passed)
+    else:
+        with progress.shown(what) as event:
+            result = engine.pulumi.follow(*arguments, event=event)
+        code = result.code
+        for line in result.text.splitlines(keepends=True) if code != 0 else ():
+            passed(line)
+    return Ran(code=code, unreached=[*unreached.names])
 
 
 def _refuse_options(whose: str, given: dict[str, object]) -> None:

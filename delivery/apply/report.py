@@ -18,12 +18,16 @@ from delivery.preview.markdown import Form, markdown
 from delivery.preview.reasons import Verdict
 from delivery.preview.terminal import show as show_report
 from delivery.preview.text import Code, Phrase, Strong, count, plain
+from delivery.preview.text import listed as names
 
 VERSION: Final = 1
 """Of the document's shape; it rises when a key changes its meaning or goes away."""
 
 LISTED: Final = 20
 """Differences that a person is shown; the document has all."""
+
+SHOWN: Final = 4
+"""The same of resources that a failed update did not reach."""
 
 
 def exit_code(found: Refused | Ended) -> ExitCode:
@@ -41,7 +45,8 @@ def document(approved: Approval, found: Refused | Ended) -> dict[str, Any]:
         differences = [plain(one.what) for one in found.differences]
         return {**common, "differences": differences, "cause": plain(found.cause) or None, "preview": preview(now)}
     smoke = {"result": found.smoke.result.value, "reason": found.smoke.reason or None}
-    return {**common, "record": asdict(found.record), "smoke": smoke, "preview": preview(now)}
+    after = {"notReached": list(found.unreached), "interrupted": found.interrupted}
+    return {**common, "record": asdict(found.record), "smoke": smoke, **after, "preview": preview(now)}
 
 
 def stopped(stack: str, approved: Approval, reason: str) -> dict[str, Any]:
@@ -67,8 +72,9 @@ def summary(approved: Approval, found: Refused | Ended) -> str:
     return "\n".join(lines)
 
 
-def show(approved: Approval, found: Refused | Ended, stream: TextIO = sys.stdout) -> None:
+def show(approved: Approval, found: Refused | Ended, stream: TextIO | None = None) -> None:
     """Print the same for a person: below a refusal, what the plan does now."""
+    stream = stream or sys.stdout
     if isinstance(found, Refused):
         show_report(found.now, stream=stream)
         print(file=stream)
@@ -114,14 +120,29 @@ def _counts(approved: Approval, found: Refused | Ended) -> Phrase:
     return ["Approved: ", Code(approved.plan), f"{known}. Now: ", *plan, ". ", Strong("Nothing was changed on Azure.")]
 
 
+def _after_failure(found: Ended) -> Phrase:
+    """What is done and what is not, and the command to go on with."""
+    stack, number = found.now.stack, len(found.unreached)
+    rest: Phrase = []
+    if number:
+        stay = "is as it was" if number == 1 else "are as they were"
+        rest = [f" It did not reach {count(number, 'resource')}, which {stay}: "]
+        rest = [*rest, *names(found.unreached, most=SHOWN), "."]
+    if found.interrupted:
+        go_on: Phrase = [" Bring the stack back first. Run: ", Code(f"mlflow-platform recover {stack}")]
+    else:
+        go_on = [
+            " Solve what the engine says, then look at what is left. Run: ",
+            Code(f"mlflow-platform preview {stack}"),
+        ]
+    return ["What came before the failure is done.", *rest, *go_on]
+
+
 def _next(found: Refused | Ended) -> Phrase:
     stack = found.now.stack
     if isinstance(found, Ended):
         if not found.succeeded:
-            return [
-                "What came before the failure is done. Solve what the engine says, then look at what is left. Run: ",
-                Code(f"mlflow-platform preview {stack}"),
-            ]
+            return _after_failure(found)
         if _smoke_failed(found):
             again = f'mlflow-platform smoke "$(pulumi stack output url -s {stack})"'
             return ["The stack is updated, and a user's day fails on it. Run: ", Code(again)]

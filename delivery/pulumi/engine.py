@@ -93,6 +93,21 @@ class Engine:
 
         return _to_its_end(start, subprocess.Popen[bytes].wait)
 
+    def pass_on(self, *arguments: str, line: Callable[[str], None]) -> int:
+        """Run a command, pass on each line of its output as it comes, and return its exit code."""
+
+        def start() -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                self._command(arguments), cwd=self.folder, env=dict(self.environment), stdout=subprocess.PIPE, text=True
+            )
+
+        def wait(child: subprocess.Popen[str]) -> int:
+            for one in child.stdout or ():
+                line(one)
+            return child.wait()
+
+        return _to_its_end(start, wait)
+
     def follow(self, *arguments: str, event: Callable[[Mapping[str, Any]], None]) -> Result:
         """Run a command to its end, pass on each event of the engine as it comes, and return what it printed."""
         lines: list[str] = []

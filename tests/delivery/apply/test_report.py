@@ -78,3 +78,17 @@ def test_each_end_has_its_code_and_its_words(found: Refused | Ended, code: ExitC
 
 def test_what_a_server_says_is_shown_as_code() -> None:
     assert "smoke failed (``<b>@everyone|`x` # head``)" in report.summary(APPROVED, ended(SmokeResult.FAILED, HOSTILE))
+
+
+def test_after_a_failure_one_sentence_has_what_was_not_reached() -> None:
+    failed = replace(ended(SmokeResult.NOT_RUN, code=255), unreached=[f"later-{number}" for number in range(6)])
+    text = report.summary(APPROVED, failed)
+    assert (
+        "It did not reach 6 resources, which are as they were: `later-0`, `later-1`, `later-2`, `later-3` and 2" in text
+    )
+    assert "Run: `mlflow-platform preview prod`" in text
+    assert report.document(APPROVED, failed)["notReached"] == list(failed.unreached)
+    killed = replace(failed, unreached=["later"], interrupted=True)
+    assert "It did not reach 1 resource, which is as it was: later. Bring the stack back first." in shown(killed)
+    assert "Run: mlflow-platform recover prod" in shown(killed)
+    assert report.document(APPROVED, killed)["interrupted"] is True
