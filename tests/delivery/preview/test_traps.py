@@ -1,8 +1,9 @@
 """What the engine's JSON hides, says twice or leaves out, each shown on what the real engine printed.
 
-The recordings are those of test_recordings.py. Three traps have no preview: a secret in the configuration is refused by
+The recordings are those of test_recordings.py. Four traps have no preview: a secret in the configuration is refused by
 the settings (row 109 of test_misconfigurations.py), a preview beside a running update by the lease of `up`
-(tests/delivery/apply), and the order of steps is shuffled in test_recordings.py.
+(tests/delivery/apply), the order of steps is shuffled in test_recordings.py, and what the history says of an update,
+which no output does, is read of the real engine in tests/delivery/promote/test_real_engine.py.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from delivery import cli
 from delivery.outcome import CommandError, ExitCode
 from delivery.promote import command
 from delivery.promote.command import Way
@@ -22,6 +25,7 @@ from tests.delivery.promote import promoting
 from tests.delivery.promote.promoting import a_release, evidence, git, set_release, update
 from tests.delivery.pull_request import github_stand_in
 from tests.delivery.pull_request.github_stand_in import Stored
+from tests.support.plane import REPOSITORY
 
 TO_STAGING, TO_PROD = "promote/staging/bbbbbbbbbbbb", "promote/prod/aaaaaaaaaaaa"
 
@@ -208,3 +212,24 @@ def test_a_shallow_clone_does_not_know_what_was_taken_back(checkout: Path, tmp_p
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{tmp_path / 'remote.git'}", "shallow")
     with pytest.raises(CommandError, match=r"promote --next: this is a shallow clone, .* git fetch --unshallow"):
         command.run_next(Way(folder=tmp_path / "shallow"))
+
+
+def _documented() -> list[str]:
+    found = re.findall(r"`(mlflow-platform promote --next[^`]*)`", (REPOSITORY / "docs" / "delivery.md").read_text())
+    assert len(found) >= 2
+    return found
+
+
+@pytest.mark.parametrize("line", sorted({*_documented()}))
+def test_a_command_of_the_documentation_works(
+    line: str, checkout: Path, server: tuple[GitHub, Stored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    github, stored = server
+    found = good(checkout)
+    monkeypatch.setattr(command, "REPOSITORY", checkout)
+    monkeypatch.setattr("delivery.promote.evidence.gathered", lambda *_: found)
+    for name, value in (("REPOSITORY", github.repository), ("TOKEN", github.token), ("API_URL", github.api)):
+        monkeypatch.setenv(f"GITHUB_{name}", value)
+    assert cli.run(shlex.split(line)[1:]) == ExitCode.DONE
+    assert promoting.remote_branches(checkout) == ["main", TO_PROD, TO_STAGING]
+    assert len(stored.pull_requests) == (2 if "--pull-request" in line else 0)

@@ -12,8 +12,9 @@ import yaml
 
 from delivery import cli
 from delivery.outcome import ExitCode
-from delivery.promote import command
+from delivery.promote import command, history
 from delivery.promote.command import Way
+from delivery.promote.history import Update
 from delivery.promote.promotion import Request
 from delivery.promote.release import Build, Release
 from delivery.pulumi.engine import Engine
@@ -64,7 +65,10 @@ def test_the_engines_own_history_and_preview_decide(
     engine = Engine(folder=checkout, environment=users_environment())
     engine.must("stack", "init", "dev")
     committed(checkout, "The key of dev's secrets")
-    engine.must("up", "--yes", "--skip-preview", "--stack=dev")
+    engine.must("up", "--yes", "--skip-preview", "--message=by hand", "--stack=dev")
+    (said,) = _history(engine)
+    assert (said.kind, said.result, said.message, said.clean) == ("update", "succeeded", "by hand", True)
+    assert (said.commit, said.release) == (git(checkout, "rev-parse", "HEAD"), wanted)
     after = gates(checkout, builds, capfd, "smoke", "alerts", "drift", "registry")
     assert {name for name, state in after.items() if state == "accepted"} == {"smoke", "alerts", "drift", "registry"}
     assert {name for name, state in after.items() if state not in ("accepted", "passed")} == set()
@@ -72,14 +76,22 @@ def test_the_engines_own_history_and_preview_decide(
     (checkout / "broken").touch()
     assert engine.run("up", "--yes", "--skip-preview", "--stack=dev").code != 0
     broken = gates(checkout, builds, capfd)
+    # What runs is what the history says, whatever the outputs of a failed update are.
+    said, _ = _history(engine)
+    assert (said.result, said.clean, said.release) == ("failed", False, wanted)
     # The checkout had a file of no commit.
     assert {name for name, state in broken.items() if state == "stopped"} == {"applied", "clean"}
 
 
+def _history(engine: Engine) -> list[Update]:
+    return history.read(json.loads(engine.must("stack", "history", "--json", "--stack=dev").out), promoting.PROJECT)
+
+
 def commands() -> list[str]:
+    """Those for one stack; test_next.py has the others."""
     found = re.findall(r"`(mlflow-platform promote [^`]+)`", DOCUMENT.read_text())
     assert len(found) >= 6
-    return found
+    return [line for line in found if "--next" not in line]
 
 
 @pytest.mark.parametrize("line", commands())
