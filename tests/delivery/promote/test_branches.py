@@ -137,3 +137,8 @@ def test_git_is_signed_in_to_the_server_of_the_workflow_alone(tmp_path: Path) ->
     assert header("https://github.com/example/ml.git", {**environ, "GITHUB_TOKEN": ""}) == ""
     assert header("http://github.com/ml.git", {**environ, "GITHUB_SERVER_URL": "http://github.com"}) == ""
     assert asked("user.name", given=environ) == "Ada"
+
+    pipeline = {"SYSTEM_COLLECTIONURI": "https://dev.azure.com/example/", "SYSTEM_ACCESSTOKEN": "of-the-job"}
+    assert header("https://example@dev.azure.com/example/ml/_git/ml", pipeline) == "Authorization: Bearer of-the-job"
+    assert header("https://dev.azure.com/another/ml/_git/ml", pipeline) == ""
+    assert header("https://dev.azure.com/example/ml", {**pipeline, "SYSTEM_ACCESSTOKEN": ""}) == ""

@@ -17,7 +17,6 @@ from delivery.promote.gates import Unknown
 from delivery.promote.publishing import compare_address
 from delivery.promote.release import Build, Release, ReleaseError
 from delivery.promote.travel import STAY, TRAVEL
-from delivery.repository import sign_in
 from infra.settings.model import KEYS
 from mlflow_runtime.schema.versions import LABEL as MLFLOW_LABEL
 
@@ -158,25 +157,3 @@ def test_every_setting_travels_or_stays_for_a_reason() -> None:
 )
 def test_the_page_of_the_pull_request(address: str, github: str, expected: str) -> None:
     assert compare_address(address, github, "main", "a/b") == expected
-
-
-@pytest.mark.parametrize(
-    ("environ", "key", "header"),
-    [
-        (
-            {"GITHUB_SERVER_URL": "https://github.test", "GITHUB_TOKEN": "t"},
-            "http.https://github.test/.extraheader",
-            "Authorization: Basic eC1hY2Nlc3MtdG9rZW46dA==",
-        ),
-        (
-            {"SYSTEM_COLLECTIONURI": "https://dev.azure.test/example/", "SYSTEM_ACCESSTOKEN": "t"},
-            "http.https://dev.azure.test/example/.extraheader",
-            "Authorization: Bearer t",
-        ),
-    ],
-)
-def test_git_is_signed_in_to_the_server_of_the_job_alone(environ: dict[str, str], key: str, header: str) -> None:
-    others = {"GIT_CONFIG_COUNT": "2", **environ}
-    assert sign_in(others) == {"GIT_CONFIG_COUNT": "3", "GIT_CONFIG_KEY_2": key, "GIT_CONFIG_VALUE_2": header}
-    for name, value in environ.items():
-        assert sign_in({**environ, name: value.replace("https", "http") if "https" in value else ""}) == {}
