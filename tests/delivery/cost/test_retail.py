@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ DOCUMENT: Mapping[str, Any] = {
         "cluster": {**LINE, "query": {"serviceName": "AKS", "meterName": "Uptime", "unitOfMeasure": "1 Hour"}},
         "traffic": {
             **LINE,
-            "query": {"meterName": "Data", "armRegionName": "Global", "unitOfMeasure": "1 GB", "tierMinimumUnits": 0},
+            "query": {"meterName": "Data", "armRegionName": "Global", "unitOfMeasure": "1 GB"},
         },
         "free": {**LINE, "usd": 0, "query": None},
     },
@@ -36,6 +37,7 @@ ITEMS: Mapping[str, list[Mapping[str, Any]]] = {
     "Data": [
         {"retailPrice": 0.02, "unitOfMeasure": "1 GB", "tierMinimumUnits": 0},
         {"retailPrice": 0.01, "unitOfMeasure": "1 GB", "tierMinimumUnits": 1000},
+        {"retailPrice": 0, "unitOfMeasure": "1 GB", "tierMinimumUnits": -1},
     ],
 }
 
@@ -105,3 +107,46 @@ def test_every_line_that_costs_something_can_be_read_again() -> None:
 
 def _queried(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [line for line in document["prices"].values() if line["query"]]
+
+
+# As the API has answered others, who published it: fields, prices and tiers of 2026, of several regions.
+_SERVER = "Azure Database for PostgreSQL"
+_GENERAL = f"{_SERVER} Flexible Server General Purpose Ddsv5 Series Compute"
+_STORED = "Az DB for PostgreSQL Flexible Server Storage"
+PUBLISHED = [
+    (_SERVER, _GENERAL, "vCore", "vCore", "1 Hour", [(0, 0.089)]),
+    (_SERVER, _GENERAL, "2 vCore", "vCore", "1 Hour", [(0, 0.178)]),
+    (_SERVER, _GENERAL, "8 vCore", "vCore", "1 Hour", [(0, 0.712)]),
+    (_SERVER, _STORED, "Storage", "Storage Data Stored", "1 GB/Month", [(0, 0.115)]),
+    ("Log Analytics", "Log Analytics", "Analytics Logs", "Analytics Logs Data Ingestion", "1 GB", [(0, 0), (5, 2.3)]),
+    ("Azure Monitor", "Azure Monitor", "Alerts", "Alerts Metric Monitored", "1/Month", [(0, 0), (10, 0.1)]),
+    ("Azure DNS", "Azure DNS", "Private", "Private Zone", "1", [(0, 0.5), (25, 0.1)]),
+]
+EXPECTED = {
+    "databaseVcore": 0.089,
+    "databaseStorage": 0.115,
+    "logIngestion": 2.3,
+    "metricAlert": 0.1,
+    "privateZone": 0.5,
+}
+
+
+def published(filter_: str) -> list[Mapping[str, Any]]:
+    """Answer as the API does: what is equal in every field of the filter, each tier an item of its own."""
+    wanted = dict(re.findall(r"(\w+) eq '([^']*)'", filter_))
+    return [
+        {**item, "retailPrice": price, "tierMinimumUnits": tier}
+        for service, product, sku, meter, unit, tiers in PUBLISHED
+        for item in [
+            {"serviceName": service, "productName": product, "skuName": sku, "meterName": meter, "unitOfMeasure": unit}
+        ]
+        if all(wanted.get(field, value) == value for field, value in item.items())
+        for tier, price in tiers
+    ]
+
+
+def test_published_answers_have_one_price_for_a_line() -> None:
+    document = json.loads(prices.FILE.read_text())
+    lines = {name: document["prices"][name] for name in EXPECTED}
+    found = updated({**document, "prices": lines}, "eastus", today=TODAY, ask=published)
+    assert {name: line["usd"] for name, line in found["prices"].items()} == EXPECTED
