@@ -65,7 +65,7 @@ def ask(arm: Arm, subscription: str, account: str, container: str) -> StateAccou
         accounts = _listed(arm, f"{root}/providers/Microsoft.Storage/storageAccounts?api-version=2023-05-01")
         found = next((one for one in accounts if one.get("name") == account), None)
         if found is None:
-            return Missing(f"subscription {subscription} has no storage account {account}")
+            return Missing(f"subscription {subscription} shows no storage account {account} to who is signed in")
         identifier = str(found["id"])
         group = identifier.partition("/providers/")[0]
         # https://learn.microsoft.com/rest/api/managedidentity/user-assigned-identities/list-by-resource-group

@@ -91,7 +91,9 @@ def test_an_account_that_does_not_say_so_has_keys(management: Management, arm: A
 
 
 def test_what_azure_does_not_say_is_not_known(management: Management, arm: Arm) -> None:
-    assert ask(arm, "0", "st9", "pulumi-prod") == Missing("subscription 0 has no storage account st9")
+    assert ask(arm, "0", "st9", "pulumi-prod") == Missing(
+        "subscription 0 shows no storage account st9 to who is signed in"
+    )
     del management.answers[ROLES]
     found = ask(arm, "0", "st1", "pulumi-prod")
     assert isinstance(found, Missing)
