@@ -143,10 +143,10 @@ class Names:
         """The AKS cluster of a `generation`, 1 to 54 characters, so that the name of its nodes' group is legal too."""
         return f"aks-{self._base}-{_word('generation', generation)}"
 
-    def cluster_identity(self, purpose: str) -> str:
-        """The identity of a cluster's `purpose`, "control" or "nodes": 3 to 128 characters, never a role's or a
-        pipeline's."""
-        return f"id-aks-{self._base}-{_word('purpose', purpose)}"
+    def cluster_identity(self, *purpose: str) -> str:
+        """The identity of a cluster's `purpose`, "nodes", or "control" and a generation: 3 to 128 characters, never a
+        role's or a pipeline's."""
+        return "-".join([f"id-aks-{self._base}", *(_word("purpose", word) for word in purpose)])
 
     @property
     def namespace(self) -> str:

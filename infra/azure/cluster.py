@@ -87,20 +87,22 @@ class Aks:
             raise pulumi.RunError(str(error)) from None
 
     def create_place(self, base: Foundation, azure: AzureSettings) -> ClusterPlace:
-        control = _identity(base, "control")
+        # Of both, so that the other generation's is among those to whom deploy may grant roles before it is needed.
+        controls = [_identity(base, "control", generation) for generation in Generation]
+        control = controls[[*Generation].index(azure.aks.generation)]
         nodes = _identity(base, "nodes")
         cluster = AksCluster(f"aks-{azure.aks.generation}", _cluster(base, azure, control, nodes))
-        return ClusterPlace(base=base, azure=azure, cluster=cluster, control=control, nodes=nodes)
+        return ClusterPlace(base=base, azure=azure, cluster=cluster, controls=controls, nodes=nodes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterPlace:
-    """A cluster with the identities that it acts as."""
+    """A cluster with the identities of its nodes, and of the control planes of both generations."""
 
     base: Foundation
     azure: AzureSettings
     cluster: AksCluster
-    control: Identity
+    controls: Sequence[Identity]
     nodes: Identity
 
     @property
@@ -119,8 +121,8 @@ class ClusterPlace:
     def grants(self) -> Sequence[tuple[Identity, AzureRole]]:
         return (
             (self.nodes, AzureRole.ACR_PULL),
-            (self.control, AzureRole.NETWORK_CONTRIBUTOR),
-            (self.control, AzureRole.MANAGED_IDENTITY_OPERATOR),
+            *((control, AzureRole.NETWORK_CONTRIBUTOR) for control in self.controls),
+            *((control, AzureRole.MANAGED_IDENTITY_OPERATOR) for control in self.controls),
         )
 
     # Contributor signs in to the cluster too.
@@ -200,11 +202,11 @@ def _address(azure: AzureSettings) -> str:
     return str(ingress[_ADDRESS[azure.aks.generation]])
 
 
-def _identity(base: Foundation, purpose: str) -> Identity:
+def _identity(base: Foundation, *purpose: str) -> Identity:
     return Identity(
-        f"identity-cluster-{purpose}",
+        "-".join(["identity-cluster", *purpose]),
         IdentityArgs(
-            identity_name=base.names.cluster_identity(purpose),
+            identity_name=base.names.cluster_identity(*purpose),
             location=base.location,
             resource_group_name=base.group,
             tags=base.tags,

@@ -34,8 +34,8 @@ class AksSettings(Section):
 
     kubernetes_version: Annotated[str, checked(check_version)] = described(
         "The minor of Kubernetes. AKS raises its patch by itself; raise the minor about once a year",
-        "a minor without a patch, as in 1.35",
-        default="1.35",
+        "a minor without a patch, as in 1.36",
+        default="1.36",
     )
     generation: Generation = described(
         "Which of two clusters is the stack's. The other one is created beside it, and the previous one goes when the "

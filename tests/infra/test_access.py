@@ -35,19 +35,21 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
-def documented() -> set[Right]:
+def documented(heading: str = "Rights in a stack") -> set[Right]:
     """Return the rights of the document's table."""
     return {
         Right(who=who, what=what.upper().replace(" ", "_"), on=on)
-        for holders, what, scopes, *_ in rows("Rights in a stack")
+        for holders, roles_, scopes, *_ in rows(heading)
         for who in holders.split(", ")
+        for what in roles_.split(", ")
         for on in _each(scopes)
     }
 
 
 def _each(scopes: str) -> list[str]:
-    secrets = re.findall("`([^`]+)`", scopes)
-    return [f"secret {secret}" for secret in secrets] if secrets else [scopes]
+    kind = scopes.split(" ", 1)[0].removesuffix("s")
+    named = re.findall("`([^`]+)`", scopes)
+    return [f"{kind} {name}" for name in named] if named else [scopes]
 
 
 def documented_escalations() -> set[Escalation]:
@@ -72,8 +74,45 @@ def test_every_identity_has_the_documented_rights_alone(stack: str) -> None:
 
 
 def _named(right: Right) -> Right:
-    names = {"ACRPULL": "ACR_PULL", "ROLE_BASED_ACCESS_CONTROL_ADMINISTRATOR": "RBAC_ADMINISTRATOR"}
+    names = {
+        "ACRPULL": "ACR_PULL",
+        "AZURE_KUBERNETES_SERVICE_CLUSTER_USER_ROLE": "AKS_CLUSTER_USER",
+        "AZURE_KUBERNETES_SERVICE_RBAC_CLUSTER_ADMIN": "AKS_CLUSTER_ADMIN",
+        "AZURE_KUBERNETES_SERVICE_RBAC_READER": "AKS_READER",
+        "ROLE_BASED_ACCESS_CONTROL_ADMINISTRATOR": "RBAC_ADMINISTRATOR",
+    }
     return Right(who=right.who, what=names.get(right.what, right.what), on=right.on)
+
+
+def test_in_a_cluster_every_identity_has_the_documented_rights_alone() -> None:
+    found = Access(graph("prod", compute="aks"))
+    everywhere = {each for each in map(_named, documented()) if each.what != "ACR_PULL"}
+    assert found.direct() == everywhere | {_named(each) for each in documented("Rights in a cluster")}
+    # Deploy grants what an `up` grants in either generation, and nothing to itself.
+    of_cluster = {(each.what, each.who) for each in found.direct() if each.who.startswith("cluster-")}
+    assert of_cluster < found.grantable("deploy")
+    assert {who for _, who in found.grantable("deploy") if who.startswith("cluster-")} == {
+        "cluster-nodes",
+        "cluster-control-blue",
+        "cluster-control-green",
+    }
+
+
+def test_two_generations_share_no_resource_but_their_nodes_identity_and_the_name() -> None:
+    blue, green = (graph("prod", compute="aks", aks={"generation": each}) for each in ("blue", "green"))
+    kinds = ("azure-native:containerservice:", "kubernetes:", "pulumi:providers:kubernetes", "pulumi-python:dynamic")
+    of_cluster = [{name for name in each.names if each.type(name).startswith(kinds)} for each in (blue, green)]
+    assert len(of_cluster[0]) == len(of_cluster[1]) > 40
+    assert {name for name in of_cluster[0] & of_cluster[1] if "image" not in name} == set()
+    assignments = "azure-native:authorization:RoleAssignment"
+    guids = [
+        {name: each.inputs(name)["roleAssignmentName"] for name in each.of_type(assignments)} for each in (blue, green)
+    ]
+    # A right of one generation alone is another assignment: Azure refuses a second one with the same name.
+    only = [set(guids[0]) - set(guids[1]), set(guids[1]) - set(guids[0])]
+    assert len(only[0]) == len(only[1]) == 4
+    assert {guids[0][name] for name in only[0]}.isdisjoint(guids[1][name] for name in only[1])
+    assert blue.inputs("gateway-name-zone-address") != green.inputs("gateway-name-zone-address")
 
 
 def test_who_writes_artifacts_signs_for_clients_only_if_they_reach_the_account() -> None:

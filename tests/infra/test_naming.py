@@ -71,7 +71,7 @@ def every_name(names: Names) -> dict[str, list[str]]:
         "identity": [names.identity(role) for role in Role],
         "delivery_identity": [names.delivery_identity(purpose) for purpose in ("deploy", "preview")],
         "cluster": [names.cluster(generation) for generation in ("blue", "green123")],
-        "cluster_identity": [names.cluster_identity(purpose) for purpose in ("control", "nodes")],
+        "cluster_identity": [names.cluster_identity("control", "blue"), names.cluster_identity("nodes")],
         "workload": [names.workload(role) for role in Role],
         "private_endpoint": [names.private_endpoint(group) for group in PrivateLinkGroup],
     }
@@ -102,7 +102,7 @@ def test_a_stack_reads_as_its_names() -> None:
         "identity": [f"id-mlflow-dev-{role}" for role in Role],
         "delivery_identity": ["id-mlflow-dev-deploy", "id-mlflow-dev-preview"],
         "cluster": ["aks-mlflow-dev-blue", "aks-mlflow-dev-green123"],
-        "cluster_identity": ["id-aks-mlflow-dev-control", "id-aks-mlflow-dev-nodes"],
+        "cluster_identity": ["id-aks-mlflow-dev-control-blue", "id-aks-mlflow-dev-nodes"],
         "workload": [f"mlflow-{role}" for role in Role],
         "private_endpoint": ["pe-mlflow-dev-blob", "pe-mlflow-dev-vault", "pe-mlflow-dev-registry"],
     }

@@ -169,5 +169,7 @@ def _scope(identifier: str) -> str:
         "store-account": "account of the artifacts",
         "vault-vault": "vault",
         "group": "resource group",
+        "identity-cluster-nodes-identity": "identity of cluster-nodes",
     }
-    return words[identifier.rsplit("/", 1)[-1]]
+    last = identifier.rsplit("/", 1)[-1]
+    return f"subnet {last.removeprefix('network-')}" if "/Subnet/" in identifier else words[last]
