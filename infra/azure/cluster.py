@@ -12,6 +12,7 @@ from components.azure import arm
 from components.azure.aks_cluster import AksCluster, AksClusterArgs, ClusterIdentities
 from components.azure.aks_node_pool import NodePool
 from components.azure.cluster_access import ClusterAccess
+from components.azure.container_insights import ContainerInsights, ContainerInsightsArgs
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
 from components.azure.log_table import LogTable, container_log_v2
 from components.azure.network_plan import AKS_SUBNETS, SubnetRole, plan
@@ -22,6 +23,7 @@ from components.compute.aks.place import Frontend, Place
 from components.compute.aks.quantities import Quota, quota_of
 from components.compute.contract import Compute
 from components.compute.image import Image
+from components.mlflow.observability.cluster import Cluster
 from components.mlflow.roles import Role
 from components.mlflow.topology import GatewayTls, Topology
 from infra.azure.data import Data
@@ -80,6 +82,10 @@ class Aks:
     def logs(self, names: Names) -> LogTable:
         return container_log_v2(names.namespace)
 
+    def cluster(self, azure: AzureSettings, names: Names) -> Cluster:
+        growing = [pool for pool in pools(azure) if pool.maximum > pool.minimum]
+        return Cluster(namespace=names.namespace, most_nodes={pool.name: pool.maximum for pool in growing})
+
     def check(self) -> None:
         try:
             arm.endpoint()
@@ -92,6 +98,18 @@ class Aks:
         control = controls[[*Generation].index(azure.aks.generation)]
         nodes = _identity(base, "nodes")
         cluster = AksCluster(f"aks-{azure.aks.generation}", _cluster(base, azure, control, nodes))
+        ContainerInsights(
+            f"insights-{azure.aks.generation}",
+            ContainerInsightsArgs(
+                rule_name=f"dcr-{base.names.cluster(azure.aks.generation)}",
+                location=base.location,
+                resource_group_name=base.group,
+                tags=base.tags,
+                workspace_id=base.monitoring.workspace_id,
+                cluster_id=cluster.id,
+                namespaces=[base.names.namespace],
+            ),
+        )
         return ClusterPlace(base=base, azure=azure, cluster=cluster, controls=controls, nodes=nodes)
 
 
@@ -214,13 +232,21 @@ def _identity(base: Foundation, *purpose: str) -> Identity:
     )
 
 
-def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: Identity) -> AksClusterArgs:
+def pools(azure: AzureSettings) -> Sequence[NodePool]:
+    """Return the pools of the cluster, the one with its own pods first. Pure."""
     chosen, zones = azure.aks, ZONES if azure.zone_redundant else ()
     services = NodePool(
         name="services", vm_size=chosen.node_size, minimum=chosen.min_nodes, maximum=chosen.max_nodes, zones=zones
     )
-    apart = chosen.system_nodes > 0
-    own = NodePool(name="system", minimum=max(1, chosen.system_nodes), maximum=chosen.system_nodes + 1, zones=zones)
+    if chosen.system_nodes == 0:
+        return (services,)
+    own = NodePool(name="system", minimum=chosen.system_nodes, maximum=chosen.system_nodes + 1, zones=zones)
+    return own, services
+
+
+def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: Identity) -> AksClusterArgs:
+    chosen = azure.aks
+    system, *workloads = pools(azure)
     return AksClusterArgs(
         cluster_name=base.names.cluster(chosen.generation),
         kubernetes_version=chosen.kubernetes_version,
@@ -240,8 +266,8 @@ def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: I
             kubelet_client_id=nodes.client_id,
             kubelet_principal_id=nodes.principal_id,
         ),
-        system=own if apart else services,
-        workloads=[services] if apart else [],
+        system=system,
+        workloads=workloads,
         private=not chosen.authorized_ranges,
         authorized_ranges=chosen.authorized_ranges,
         nat_gateway=azure.network.fixed_outbound_address,

@@ -18,6 +18,7 @@ from components.compute.container_apps import rendering
 from components.compute.container_apps.backend import ContainerAppsArgs, ContainerAppsCompute
 from components.compute.contract import Compute, Ingress
 from components.compute.image import Image
+from components.mlflow.observability.cluster import Cluster
 from components.mlflow.roles import Role
 from components.mlflow.topology import GatewayTls, Topology
 from infra.azure.cluster import Aks
@@ -83,6 +84,10 @@ class Kind(Protocol):
         """Return where the lines of a stack's containers arrive."""
         ...
 
+    def cluster(self, azure: AzureSettings, names: Names) -> Cluster | None:
+        """Return what is watched of the stack's cluster; None without one."""
+        ...
+
     def check(self) -> None:
         """Raise RunError if the backend cannot work in this process, before anything is created."""
         ...
@@ -142,6 +147,10 @@ class _ContainerApps:
     def logs(self, names: Names) -> LogTable:
         del names
         return CONTAINER_APPS_CONSOLE
+
+    def cluster(self, azure: AzureSettings, names: Names) -> Cluster | None:
+        del azure, names
+        return None
 
     def check(self) -> None:
         try:

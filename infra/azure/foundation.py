@@ -14,8 +14,10 @@ from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs
 from components.azure.network import Network, NetworkArgs
 from components.azure.network_plan import SubnetRole
 from components.azure.private_endpoint import PrivateLinkGroup
+from components.mlflow.observability import cluster as clusters
 from components.mlflow.observability import kql, workbook
 from components.mlflow.observability.alerts import query_alerts
+from components.mlflow.observability.cluster import Cluster
 from components.mlflow.roles import Role
 from infra.naming import Names, unique_suffix
 from infra.settings.azure import AzureSettings
@@ -42,17 +44,23 @@ class Foundation:
 
 
 def create_foundation(
-    settings: Settings, azure: AzureSettings, *, subnets: Mapping[SubnetRole, int], logs: Callable[[Names], LogTable]
+    settings: Settings,
+    azure: AzureSettings,
+    *,
+    subnets: Mapping[SubnetRole, int],
+    logs: Callable[[Names], LogTable],
+    cluster: Callable[[AzureSettings, Names], Cluster | None],
 ) -> Foundation:
     """Create the resource group and what belongs to no single service.
 
-    `subnets` and `logs` are the compute backend's: the subnets of the network, and where the lines of the containers of
-    a stack with these names arrive.
+    The rest is the compute backend's, of a stack with these names: `subnets` of the network, `logs`, where the lines of
+    containers arrive, and `cluster`, what is watched of one.
     """
     client = authorization.get_client_config()
     suffix = unique_suffix(client.subscription_id, settings.stack, azure.name_generation)
     names, tagged = Names(stack=settings.stack, suffix=suffix), tags(settings)
-    table = logs(names)
+    table, watched = logs(names), cluster(azure, names)
+    in_cluster = clusters.alerts(watched, table) if watched is not None else ()
     bootstrapped = azure.bootstrapped_by is not None
     group = _group(azure, names, tagged, client.subscription_id)
     monitoring = Monitoring(
@@ -64,8 +72,8 @@ def create_foundation(
             resource_group_name=group.name,
             tags=tagged,
             sender="mlflow",
-            query_rules=(*query_alerts(table), *kql.alerts(table)),
-            workbook=workbook.content(table),
+            query_rules=(*query_alerts(table), *kql.alerts(table), *in_cluster),
+            workbook=workbook.content(table, watched),
             protect=azure.protect,
             emails=azure.monitoring.emails,
             retention_days=azure.monitoring.retention_days,

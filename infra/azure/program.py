@@ -24,7 +24,7 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
     """Create everything but the services, and return how those run. Without an image there are none."""
     kind = KINDS[settings.compute]
     kind.check()
-    base = create_foundation(settings, azure, subnets=kind.subnets, logs=kind.logs)
+    base = create_foundation(settings, azure, subnets=kind.subnets, logs=kind.logs, cluster=kind.cluster)
     place = kind.create_place(base, azure)
     host, tls = place.gateway_host, place.gateway_tls
     data = create_data_plane(base, azure, public_origin=pulumi.Output.concat("https://", host))
