@@ -9,11 +9,12 @@ from typing import Annotated, Final
 import typer
 
 from delivery.outcome import CommandError, ExitCode
-from delivery.reference import alerts, configuration, guardrails, stacks
+from delivery.reference import alerts, compute, configuration, guardrails, stacks
 from delivery.terminal import say
 
 DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
     alerts.DOCUMENT: alerts.render,
+    compute.DOCUMENT: compute.render,
     configuration.DOCUMENT: configuration.render,
     guardrails.DOCUMENT: guardrails.render,
     stacks.DOCUMENT: stacks.render,
@@ -23,7 +24,7 @@ DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
 def reference(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
 ) -> int:
-    """Write the pages of docs/ that come from the program: alerts, configuration, guardrails, stacks.
+    """Write what of docs/ comes from the program: alerts, configuration, costs, guardrails, stacks.
 
     Example: mlflow-platform reference --check
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,7 @@ def render() -> str:
     return document({stack: plan(preview(stack)) for stack in STACKS})
 
 
+@functools.cache
 def preview(stack: str) -> dict[str, Any]:
     """Return what the engine's preview of a stack prints as JSON, against an empty offline Azure."""
     with offline(stack) as product:
