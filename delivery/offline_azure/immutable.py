@@ -47,6 +47,7 @@ _RECREATES: Final[Mapping[str, frozenset[str]]] = {
     ),
     "managedidentity:UserAssignedIdentity": frozenset({"location"}),
     "monitor:ActionGroup": frozenset({"location"}),
+    "monitor:DataCollectionRule": frozenset({"location"}),
     "monitor:MetricAlert": frozenset({"location"}),
     "monitor:ScheduledQueryRule": frozenset({"location"}),
     "network:PublicIPAddress": frozenset({"location", "publicIPAddressVersion", "publicIPPrefix", "sku"}),
