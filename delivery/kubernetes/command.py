@@ -18,8 +18,8 @@ def manifests(
 ) -> int:
     """Write the objects that a stack would be in a Kubernetes cluster, as YAML.
 
-    For a review or a policy scanner. Values that only Azure knows are placeholders, as ${TRACKING_CLIENT_ID}. Nothing
-    applies them yet: the gateway has no TLS of its own, which it needs behind a load balancer.
+    For a review or a policy scanner. Values that only Azure knows are placeholders, as ${TRACKING_CLIENT_ID}. With
+    `compute: aks` an `up` applies these objects; another stack shows what it would be in a cluster.
 
     Example: mlflow-platform manifests prod > prod.yaml
     """

@@ -93,7 +93,7 @@ class Aks:
             raise pulumi.RunError(str(error)) from None
 
     def create_place(self, base: Foundation, azure: AzureSettings) -> ClusterPlace:
-        # Of both, so that the other generation's is among those to whom deploy may grant roles before it is needed.
+        # Of both: deploy may then grant the other one its roles, too, without an administrator.
         controls = [_identity(base, "control", generation) for generation in Generation]
         control = controls[[*Generation].index(azure.aks.generation)]
         nodes = _identity(base, "nodes")

@@ -26,6 +26,7 @@ from components.azure.network import Network, NetworkArgs
 from components.azure.network_plan import DEFAULT_PREFIXES
 from components.azure.postgres import EntraAdministrator, HighAvailability, Postgres, PostgresArgs, ServerSize
 from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointArgs, PrivateLinkGroup
+from components.azure.private_name import PrivateName, PrivateNameArgs
 from components.azure.state_store import StateStore, StateStoreArgs
 from components.mlflow.observability import kql
 from components.mlflow.observability.alerts import database_alerts, query_alerts
@@ -120,6 +121,11 @@ def _environment(name: str, **more: Any) -> ContainerAppsEnvironment:
     return ContainerAppsEnvironment(name, ContainerAppsEnvironmentArgs(**args))
 
 
+def _private_name(name: str, **more: Any) -> PrivateName:
+    args = {"host": f"{name}.example.com", "address": "10.20.0.212", "network_id": NETWORK, "tags": TAGS, **more}
+    return PrivateName(name, PrivateNameArgs(resource_group_name="rg", **args))
+
+
 def _cluster(name: str, **more: Any) -> AksCluster:
     identity = f"{PROVIDERS}/Microsoft.ManagedIdentity/userAssignedIdentities"
     args: dict[str, Any] = {
@@ -209,6 +215,10 @@ EXAMPLES: Mapping[type[pulumi.ComponentResource], Mapping[str, Example]] = {
     ContainerInsights: {
         "defaults": lambda name: _insights(name, "shop"),
         "max": lambda name: _insights(name, "shop", "till"),
+    },
+    PrivateName: {
+        "defaults": _private_name,
+        "max": lambda name: _private_name(name, client_networks={"vnet-hub": HUB}),
     },
     Identity: {
         "defaults": _identity,
