@@ -15,6 +15,7 @@ from mlflow_runtime.patches import (
     artifact_downloads,
     artifact_locations,
     artifact_names,
+    audited_ids,
     chunked_bodies,
     connect_attempts,
     database_errors,
@@ -51,6 +52,7 @@ def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
         workspace_stores.install()
         workspace_locations.install()
         workspace_ids.install()
+        audited_ids.install()
     # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.
     if settings.artifacts is None:
         artifact_downloads.install()

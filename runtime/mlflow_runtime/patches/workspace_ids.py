@@ -12,19 +12,26 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from mlflow.entities.entity_type import EntityAssociationType
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 from mlflow.server import handlers
 from mlflow.store.model_registry import sqlalchemy_workspace_store as registry
 from mlflow.store.tracking import sqlalchemy_workspace_store as tracking
-from mlflow.store.tracking.dbmodels.models import SqlLoggedModel
+from mlflow.store.tracking.dbmodels.models import SqlAssessments, SqlGatewayEndpoint, SqlLoggedModel, SqlScorer
+
+from mlflow_runtime.patches.workspace_locations import is_own
 
 MODEL: Final = "model"
+ENDPOINT: Final = "endpoint"
+SCORER: Final = "scorer"
 RUN: Final = EntityAssociationType.RUN
 TRACE: Final = EntityAssociationType.TRACE
 EXPERIMENT: Final = EntityAssociationType.EXPERIMENT
+
+_LOCATIONS: Final = frozenset({"mlflow-artifacts", "wasbs"})
 
 Named = Iterator[tuple[Any, str | None]]
 """Kinds and ids that the arguments of a call name."""
@@ -45,6 +52,13 @@ def _links(call: Arguments) -> Named:
     yield RUN, call["run_id"]
 
 
+_COLUMNS: Final[Mapping[Any, Any]] = {
+    MODEL: SqlLoggedModel.model_id,
+    ENDPOINT: SqlGatewayEndpoint.endpoint_id,
+    SCORER: SqlScorer.scorer_id,
+}
+"""The ids of the kinds that MLflow's own filter of ids does not know."""
+
 TRACKING: Final[Mapping[str, Callable[[Arguments], Named]]] = {
     "log_metric": lambda call: _models([call["metric"]]),
     "log_batch": lambda call: _models(call["metrics"]),
@@ -56,6 +70,11 @@ TRACKING: Final[Mapping[str, Callable[[Arguments], Named]]] = {
     "add_dataset_to_experiments": lambda call: _all(EXPERIMENT, call["experiment_ids"]),
     "link_traces_to_run": _links,
     "unlink_traces_from_run": _links,
+    "add_items_to_review_queue": lambda call: _all(TRACE, call["item_ids"]),
+    "create_gateway_endpoint": lambda call: _all(EXPERIMENT, [call.get("experiment_id")]),
+    "update_gateway_endpoint": lambda call: _all(EXPERIMENT, [call.get("experiment_id")]),
+    "create_gateway_guardrail": lambda call: _all(ENDPOINT, [call.get("action_endpoint_id")]),
+    "create_endpoint_binding": lambda call: _all(SCORER, [call["resource_id"]]),
 }
 """Methods of the tracking store, and what they name beside the object that they are for."""
 
@@ -65,15 +84,54 @@ def install() -> None:
     store = tracking.WorkspaceAwareSqlAlchemyStore
     for name, named in TRACKING.items():
         setattr(store, name, _checked(getattr(store, name), named, lambda found: found))
+    store.start_trace = _with_new_assessments(store.start_trace)
     versions = registry.WorkspaceAwareSqlAlchemyStore
     versions.create_model_version = _checked(
-        versions.create_model_version, _of_version, lambda _: handlers._get_tracking_store()
+        _in_own_location(versions.create_model_version), _of_version, lambda _: handlers._get_tracking_store()
     )
 
 
 def _of_version(call: Arguments) -> Named:
     yield RUN, call.get("run_id")
     yield MODEL, call.get("model_id")
+
+
+def _with_new_assessments(method: Any) -> Any:
+    """A trace brings its assessments along with their ids, and MLflow writes over the rows that have those ids."""
+
+    @functools.wraps(method)
+    def checked(store: Any, trace_info: Any) -> Any:
+        ids = [each.assessment_id for each in trace_info.assessments if each.assessment_id]
+        if ids:
+            with store.ManagedSessionMaker() as session:
+                of_others = session.query(SqlAssessments.assessment_id).filter(
+                    SqlAssessments.assessment_id.in_(ids), SqlAssessments.trace_id != trace_info.trace_id
+                )
+                taken = sorted(found for (found,) in of_others)
+            if taken:
+                raise MlflowException(
+                    f"The assessment ids {', '.join(taken)} belong to another trace; send these without an id.",
+                    error_code=INVALID_PARAMETER_VALUE,
+                )
+        return method(store, trace_info)
+
+    return checked
+
+
+def _in_own_location(method: Any) -> Any:
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def checked(store: Any, *args: Any, **options: Any) -> Any:
+        source = str(signature.bind(store, *args, **options).arguments.get("source") or "")
+        if urlsplit(source).scheme in _LOCATIONS and not is_own(urlsplit(source).path, store._get_active_workspace()):
+            raise MlflowException(
+                f"The source {source!r} of the model version is not in this workspace; use a run's or a model's own.",
+                error_code=INVALID_PARAMETER_VALUE,
+            )
+        return method(store, *args, **options)
+
+    return checked
 
 
 def _checked(method: Any, named: Callable[[Arguments], Named], tracking_store: Callable[[Any], Any]) -> Any:
@@ -101,7 +159,8 @@ def _own(store: Any, kind: Any, ids: list[str]) -> set[str]:
     if kind is EXPERIMENT and not all(each.isdecimal() for each in ids):
         return set()
     with store.ManagedSessionMaker() as session:
-        if kind == MODEL:
-            query = store._get_query(session, SqlLoggedModel).filter(SqlLoggedModel.model_id.in_(ids))
-            return {str(found) for (found,) in query.with_entities(SqlLoggedModel.model_id)}
+        if kind in _COLUMNS:
+            column = _COLUMNS[kind]
+            query = store._get_query(session, column.class_).filter(column.in_(ids)).with_entities(column)
+            return {str(found) for (found,) in query}
         return {str(found) for found in store._filter_entity_ids(session, kind, ids)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +20,6 @@ _TEXTS: Final = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
 _WHOLE: Final = {
     "filter": "",
     "filter_string": "",
-    "page_token": "",
-    "order_by": "",
     "path": "a.txt",
     "key": "k",
     "tag_key": "k",
@@ -35,9 +34,18 @@ _WHOLE: Final = {
     "serialized_scorer": json.dumps({"name": "x"}),
     "provider": "openai",
     "view_type": "TRACES",
-    "destination_type": "x",
+    "resource_type": "scorer",
+    "negative_label": "no",
+    "filter_string1": "tags.k = 'v'",
+    "filter_string2": "tags.k = 'w'",
 }
-"""What is valid for a field of that name; other texts are `x`."""
+"""What is valid for a field of that name; other texts are `x`, and new names are new."""
+
+_LEFT_OUT: Final = ("order_by", "page_token")
+_PARTS: Final = re.compile(r"/(?:tags?|alias\w*|items|records|bindings|assessments|delete-\w*tag|remove\S*)\b")
+"""What deletes a part of a thing, and so comes before what deletes the thing."""
+_DELETES: Final = re.compile("DELETE|delete|rename|remove")
+_NUMBERS: Final = re.compile("step|max_results|timeout")
 
 
 @dataclass(frozen=True)
@@ -58,12 +66,18 @@ def probes(own: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Probe]:
 
     What deletes and renames comes last, so that the own things are still there for the others.
     """
-    for operation in sorted(operations(), key=lambda each: bool(re.search("DELETE|delete|rename|remove", str(each)))):
+    for operation in sorted(operations(), key=_place):
         names = sorted({*named(operation, own)})
         for foreign in dict.fromkeys((*((name,) for name in names), tuple(names))):
             ids = {**own, **{name: other[name] for name in foreign}}
             for lean in (False, True):
                 yield _probe(operation, foreign, ids, lean)
+
+
+def _place(operation: Operation) -> int:
+    if not _DELETES.search(str(operation)):
+        return 0
+    return 1 if _PARTS.search(operation.path) else 2
 
 
 def named(operation: Operation, ids: Mapping[str, str]) -> Iterator[str]:
@@ -92,12 +106,11 @@ def _fields(message: Any, depth: int = 0) -> Iterator[str]:
 
 def _probe(operation: Operation, foreign: tuple[str, ...], ids: Mapping[str, str], lean: bool) -> Probe:
     if operation.message is None:
-        arguments = {name: _text(name, ids) for name in operation.fields}
+        arguments = {name: _text(name, ids) for name in operation.fields if name not in _LEFT_OUT}
     else:
         arguments = _filled(operation.message, ids, lean)
     path = operation.path
     for parameter in re.findall(r"{(\w+)}", path):
-        arguments.pop(parameter, None)
         path = path.replace(f"{{{parameter}}}", quote(_text(parameter, ids), safe=""), 1)
     if operation.method == "GET":
         pairs = [
@@ -119,7 +132,11 @@ def _shown(value: Any) -> Any:
 
 def _text(name: str, ids: Mapping[str, str]) -> str:
     known = _id(name, ids)
-    return ids[known] if known is not None else _WHOLE.get(name, "x")
+    if known is not None:
+        return ids[known]
+    if name in ("new_name", "secret_name"):
+        return f"new-{uuid.uuid4().hex}"
+    return "1" if _NUMBERS.search(name) else _WHOLE.get(name, "x")
 
 
 def _filled(message: Any, ids: Mapping[str, str], lean: bool, depth: int = 0) -> dict[str, Any]:
@@ -127,14 +144,16 @@ def _filled(message: Any, ids: Mapping[str, str], lean: bool, depth: int = 0) ->
     found: dict[str, Any] = {}
     for field in message.fields:
         required = field.GetOptions().Extensions[databricks_pb2.validate_required]
+        if field.name in _LEFT_OUT:
+            continue
         if field.message_type is not None:
             value: Any = _message(field, ids, lean, depth)
             if value is None or (lean and not value and not required):
                 continue
+        elif field.enum_type is not None:
+            value = field.enum_type.values[min(1, len(field.enum_type.values) - 1)].name
         elif lean and not required and _id(field.name, ids) is None:
             continue
-        elif field.enum_type is not None:
-            value = field.enum_type.values[-1].name
         elif field.type == FieldDescriptor.TYPE_BOOL:
             value = False
         elif field.type in _TEXTS:
@@ -153,6 +172,8 @@ def _message(field: Any, ids: Mapping[str, str], lean: bool, depth: int) -> Any:
         return None if lean else "2026-01-01T00:00:00Z"
     if kind.full_name == "google.protobuf.Duration":
         return None if lean else "1s"
+    if kind.full_name == "google.protobuf.FieldMask":
+        return "feedback"
     if _is_given(kind):
         return None
     return _filled(kind, ids, lean, depth + 1)

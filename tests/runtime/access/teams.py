@@ -62,13 +62,16 @@ class Teams:
         *,
         workspace: str | None = None,
         method: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request to the service that the gateway would choose."""
         service = self.services[role_of(unquote(urlsplit(path).path))]
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
         if workspace is not None:
-            headers["X-MLFLOW-WORKSPACE"] = workspace
-        return service.ask(path, body, method=method, headers=headers)
+            sent["X-MLFLOW-WORKSPACE"] = workspace
+        return service.ask(path, body, method=method, headers=sent)
 
 
 def _is_ready(service: Service) -> bool:
@@ -83,12 +86,18 @@ class Member:
     team: str
     role: Role
 
+    @property
+    def client_id(self) -> str:
+        return MEMBERS[self.team, self.role].client_id
+
     @cached_property
     def token(self) -> str:
         return self.teams.entra.token(MEMBERS[self.team, self.role])
 
-    def send(self, path: str, body: Any = None, *, method: str | None = None) -> Answer:
-        return self.teams.send(self.token, path, body, workspace=self.team, method=method)
+    def send(
+        self, path: str, body: Any = None, *, method: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        return self.teams.send(self.token, path, body, workspace=self.team, method=method, headers=headers)
 
     def made(self, path: str, body: Any = None, *, method: str | None = None) -> Any:
         """The answer to a request that must succeed."""

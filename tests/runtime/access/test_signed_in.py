@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -34,7 +35,9 @@ def test_without_a_token_every_service_answers_probes_only(teams: Teams, role: S
 def test_a_run_is_logged_and_read_by_its_team_alone(teams: Teams) -> None:
     contributor, reader = Member(teams, "team-a", Role.CONTRIBUTOR), Member(teams, "team-a", Role.READER)
     other = Member(teams, "team-b", Role.ADMIN)
-    experiment = contributor.made("/api/2.0/mlflow/experiments/create", {"name": "first"})["experiment_id"]
+    experiment = contributor.made("/api/2.0/mlflow/experiments/create", {"name": f"e-{uuid.uuid4().hex}"})[
+        "experiment_id"
+    ]
     info = contributor.made(f"{RUNS}/create", {"experiment_id": experiment})["run"]["info"]
     assert info["artifact_uri"].startswith(f"mlflow-artifacts:/workspaces/team-a/{experiment}/")
     path = f"{experiment}/{info['run_id']}/artifacts/a.txt"
@@ -52,11 +55,13 @@ def test_a_run_is_logged_and_read_by_its_team_alone(teams: Teams) -> None:
     refused = reader.send(f"{RUNS}/create", {"experiment_id": experiment})
     assert (refused.status, refused.body["error_code"]) == (403, "PERMISSION_DENIED")
     assert "ask" in refused.body["message"].lower()
-    written = [line for line in audited(teams, "tracking") if line.get("workspace") == "team-a"]
-    assert [(line["message"], line["route"].split("/")[-1], line["status"]) for line in written] == [
-        ("changed", "create", 200),
-        ("changed", "create", 200),
-        ("refused", "create", 403),
+    written = [line for line in audited(teams, "tracking") if experiment in line["ids"].get("experiment_id", ())]
+    assert [(line["caller"], line["route"], line["user_role"], line["status"]) for line in written] == [
+        (f"application {contributor.client_id}", f"POST {RUNS}/create", "Contributor", 200)
+    ]
+    stopped = [line for line in audited(teams, "tracking") if line["request_id"] == refused.headers["X-Request-Id"]]
+    assert [(line["message"], line["reason"], line["user_role"]) for line in stopped] == [
+        ("refused", "role-too-low", "Reader")
     ]
 
 

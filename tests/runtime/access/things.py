@@ -32,7 +32,7 @@ def make(member: Member, marker: str) -> Things:
         return member.made(path, body)
 
     with member.teams.platform.plane.superuser("tracking") as cursor:
-        # So that an experiment's number is like no other in a row.
+        # A number that nothing else in a row has.
         cursor.execute(
             "select setval('experiments_experiment_id_seq', nextval('experiments_experiment_id_seq') + 1234567)"
         )
@@ -40,7 +40,7 @@ def make(member: Member, marker: str) -> Things:
     info = post(f"{M2}/runs/create", experiment_id=experiment, start_time=1, tags=[tag])["run"]["info"]
     run = info["run_id"]
     metric = {"key": "m", "value": 1.0, "timestamp": 1, "step": 0}
-    post(f"{M2}/runs/log-batch", run_id=run, metrics=[metric], params=[tag], tags=[tag])
+    post(f"{M2}/runs/log-batch", run_id=run, metrics=[metric], params=[{"key": "p", "value": marker}], tags=[tag])
     artifact = f"{experiment}/{run}/artifacts/a.txt"
     member.made(f"/api/2.0/mlflow-artifacts/artifacts/{artifact}", marker.encode(), method="PUT")
     logged = post(f"{M2}/logged-models", experiment_id=experiment, source_run_id=run, tags=[tag])["model"]["info"]
@@ -105,6 +105,25 @@ def make(member: Member, marker: str) -> Things:
         target_scope="WORKSPACE",
         budget_action="ALERT",
     )["budget_policy"]
+    guardrail = post(
+        f"{M3}/gateway/guardrails/create",
+        name=f"g-{unique}",
+        scorer_id=scorer["scorer_id"],
+        scorer_version=1,
+        stage="BEFORE",
+        action="VALIDATION",
+    )["guardrail"]
+    schema = post(
+        f"{M3}/label-schemas/create",
+        experiment_id=experiment,
+        name=f"l-{unique}",
+        type="FEEDBACK",
+        input={"text": {"max_length": 10}},
+        instruction=marker,
+    )["label_schema"]
+    queue = post(f"{M3}/review-queues/create", experiment_id=experiment, name=f"q-{unique}", queue_type="CUSTOM")
+    queue_id = queue["review_queue"]["queue_id"]
+    post(f"{M3}/review-queues/items/add", queue_id=queue_id, item_type="TRACE", item_ids=[trace])
     return Things(
         {
             **{"experiment_id": experiment, "run_id": run, "run_uuid": run, "source_run_id": run},
@@ -115,7 +134,8 @@ def make(member: Member, marker: str) -> Things:
             **{"resource_id": scorer["scorer_id"], "secret_id": secret["secret_id"]},
             **{"model_definition_id": definition["model_definition_id"], "endpoint_id": endpoint["endpoint_id"]},
             **{"action_endpoint_id": endpoint["endpoint_id"], "budget_policy_id": budget["budget_policy_id"]},
-            **{"endpoint_name": endpoint["name"]},
+            **{"guardrail_id": guardrail["guardrail_id"]},
+            **{"schema_id": schema["schema_id"], "queue_id": queue_id},
         },
         marker,
     )
@@ -129,6 +149,9 @@ def _webhook(member: Member, name: str, marker: str) -> str:
             "insert into webhooks (webhook_id, name, description, url, status, creation_timestamp,"
             " last_updated_timestamp, workspace) values (%s, %s, %s, 'https://hooks.invalid/x', 'ACTIVE', 1, 1, %s)",
             (webhook, name, marker, member.team),
+        )
+        cursor.execute(
+            "insert into webhook_events (webhook_id, entity, action) values (%s, 'WEBHOOK', 'TEST')", (webhook,)
         )
     return webhook
 

@@ -1,7 +1,7 @@
 """The record of changes and refusals: one line of JSON for each, in the service's log, by the logger of this name.
 
-It says who, where and what by ids, and never what was written. The ids are those of the path and the query; those of a
-body are the business of the code that reads it, which adds them with `touch`.
+It says who, where and what by ids, and never what was written. The ids of the query are read here; those of the path
+and of a body are the business of the code that reads them, which adds them with `touch_named`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ def begin() -> None:
     _touched.set({})
 
 
-def touch(field: str, values: Iterable[str]) -> None:
-    """Add ids that a request names, by the field that names them. Outside of a request it does nothing."""
+def touch_named(field: str, values: Iterable[object]) -> None:
+    """Add what a request names in a field, if the field is one for ids. Outside of a request it does nothing."""
     found = _touched.get()
-    ids = [value for value in values if _ID.fullmatch(value)]
+    if _ID_FIELD.fullmatch(field) is None:
+        return
+    ids = [str(value) for value in values if _ID.fullmatch(str(value))]
     if found is not None and ids:
         found[field] = list(dict.fromkeys((*found.get(field, ()), *ids)))[:_MOST]
 
@@ -85,9 +87,6 @@ def _write(
 
 def _ids(scope: Scope) -> Mapping[str, list[str]]:
     query = scope["query_string"].decode("latin-1")
-    for name, value in parse_qsl(query, max_num_fields=None):
-        if _ID_FIELD.fullmatch(name):
-            touch(name, (value,))
-    for name, value in (scope.get("path_params") or {}).items():
-        touch(name, (str(value),))
+    for name, value in (*parse_qsl(query), *(scope.get("path_params") or {}).items()):
+        touch_named(name, [value])
     return _touched.get() or {}
