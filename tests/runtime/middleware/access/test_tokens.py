@@ -21,7 +21,9 @@ from mlflow_runtime.middleware.access.tokens import Caller, TokenRefusedError, T
 from mlflow_runtime.service.health import NotReadyError
 from tests.support.entra_tokens import ACCESS, ANNA, AZURE_CLI, CLIENT, KEY_ID, TENANT, claims, key, key_set, token
 
-NOW = int(time.time())
+
+def now() -> int:
+    return int(time.time())
 
 
 class Entra:
@@ -89,8 +91,8 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     "HS256 with the public key": (with_the_public_key_as_secret, "is not signed with RS256"),
     "no key id": (lambda: jwt.encode(claims(), key(), algorithm="RS256"), "names no key"),
     "an unknown key id": (lambda: token(header={"kid": "unknown"}), "a key that this tenant does not have"),
-    "expired": (lambda: token(nbf=NOW - 7200, exp=NOW - 90), "has expired"),
-    "not yet valid": (lambda: token(nbf=NOW + 600), "check this machine's clock"),
+    "expired": (lambda: token(nbf=now() - 7200, exp=now() - 90), "has expired"),
+    "not yet valid": (lambda: token(nbf=now() + 600), "check this machine's clock"),
     "an ID token": (lambda: token(azp=None, nonce="n"), "not an ID token"),
     "another audience": (lambda: token(aud="00000003-0000-0000-c000-000000000000"), f"scope {CLIENT}/.default"),
     "two audiences": (lambda: token(aud=[CLIENT, "other"]), "is for another application"),
@@ -135,14 +137,14 @@ def test_a_token_that_is_not_entras_for_this_platform_is_refused(name: str) -> N
 
 
 def test_clocks_may_differ_by_a_minute() -> None:
-    assert caller(token(nbf=NOW + 45)).oid == ANNA
-    assert caller(token(nbf=NOW - 3600, exp=NOW - 30)).oid == ANNA
+    assert caller(token(nbf=now() + 45)).oid == ANNA
+    assert caller(token(nbf=now() - 3600, exp=now() - 30)).oid == ANNA
 
 
 def test_a_token_that_was_seen_ends_when_it_says() -> None:
-    seconds = float(NOW)
+    seconds = float(now())
     tokens = Tokens(ACCESS, Entra().keys(), clock=lambda: seconds)
-    sent = token(exp=NOW + 600)
+    sent = token(exp=now() + 600)
     assert asyncio.run(tokens.caller(sent)).oid == ANNA
     seconds += 661
     with pytest.raises(TokenRefusedError, match="has expired"):
