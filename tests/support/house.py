@@ -25,6 +25,7 @@ FLOORS: Final[Mapping[str, frozenset[str]]] = {
     "infra": frozenset({"components"}),
     "components": frozenset(),
     "mlflow_runtime": frozenset(),
+    "mlflow_entra": frozenset(),
     "tools": frozenset(),
 }
 TESTS: Final = "tests"
@@ -35,6 +36,7 @@ STANDARD_LIBRARY_ONLY: Final = "tools"
 _FOLDERS: Final = (
     *((floor, ".") for floor in ("delivery", "infra", "components", "tools")),
     ("runtime/mlflow_runtime", "runtime"),
+    ("clients/mlflow-entra/mlflow_entra", "clients/mlflow-entra"),
 )
 
 # Inside of a floor: what the first must know nothing of.

@@ -22,6 +22,7 @@ KUBERNETES: Final = "kubernetes"
 
 STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests": True,
+    "tests/clients": False,
     "tests/components": False,
     "tests/components/compute/aks/test_flows.py": True,
     "tests/components/compute/local": True,

@@ -195,11 +195,22 @@ class Platform:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, service: str, change: Callable[[dict[str, Any]], None] | None = None) -> Iterator[int]:
-    """A gateway before one `host:port`, which takes all calls; its port. `change` is one of its configuration."""
-    port = first_of_free_ports(1)
-    upstreams = {f"MLFLOW_RUNTIME_{role.name}_UPSTREAMS": service for role in ServiceRole}
-    own = given("gateway", replace(TOPOLOGY, public_hosts=[PUBLIC_HOST]))
+def gateway(
+    folder: Path,
+    service: str | Mapping[str, str],
+    change: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    port: int | None = None,
+    hosts: Sequence[str] = (PUBLIC_HOST,),
+) -> Iterator[int]:
+    """A gateway before one `host:port`, which takes all calls, or one for each role; its port.
+
+    `change` is one of its configuration.
+    """
+    port = port or first_of_free_ports(1)
+    addresses = dict.fromkeys(ServiceRole, service) if isinstance(service, str) else service
+    upstreams = {f"MLFLOW_RUNTIME_{role.upper()}_UPSTREAMS": address for role, address in addresses.items()}
+    own = given("gateway", replace(TOPOLOGY, public_hosts=list(hosts)))
     config = render(from_environment({**own, **upstreams, "PORT": str(port)}))
     if change is not None:
         change(config)

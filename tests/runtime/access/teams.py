@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +17,8 @@ from mlflow_runtime.routes import ServiceRole, role_of
 from tests.support import services as running
 from tests.support.answer import Answer
 from tests.support.entra import Served
-from tests.support.services import Service, eventually
+from tests.support.ports import first_of_free_ports
+from tests.support.services import Service
 
 TEAMS = ("team-a", "team-b")
 
@@ -32,11 +35,13 @@ DIRECTORY = Directory(platform=Platform(), applications=(*MEMBERS.values(), NO_R
 
 @dataclass(frozen=True)
 class Teams:
-    """The services, each asked at its own port, and the Entra that gives the tokens."""
+    """The services, each asked at its own port, and the Entra that gives the tokens. `settings` are what each has."""
 
     platform: running.Platform
     entra: Served
     services: Mapping[str, Service]
+    settings: Mapping[str, str]
+    gateway_port: int
 
     @classmethod
     def start(cls, platform: running.Platform, entra: Served) -> Teams:
@@ -49,10 +54,18 @@ class Teams:
             "CONTACT": "ml-platform@example.com",
         }
         env = {f"MLFLOW_RUNTIME_ACCESS_{name}": value for name, value in settings.items()}
-        started = [platform.start(role, ready=False, **env) for role in ServiceRole]
-        for service in started:
-            eventually(partial(_is_ready, service), f"{service.role} ready, see {service.program.log}")
-        return cls(platform, entra, {service.role: service for service in started})
+        port = first_of_free_ports(1)
+        env["MLFLOW_RUNTIME_PUBLIC_HOSTS"] = f"{running.PUBLIC_HOST},127.0.0.1:{port}"
+        started = [platform.start(role, ready=True, **env) for role in ServiceRole]
+        return cls(platform, entra, {service.role: service for service in started}, env, port)
+
+    @contextmanager
+    def gateway(self, folder: Path) -> Iterator[str]:
+        """A gateway before the services; its address."""
+        addresses = {role: f"127.0.0.1:{service.port}" for role, service in self.services.items()}
+        host = f"127.0.0.1:{self.gateway_port}"
+        with running.gateway(folder, addresses, port=self.gateway_port, hosts=[host]):
+            yield f"http://{host}"
 
     def send(
         self,
@@ -72,10 +85,6 @@ class Teams:
         if workspace is not None:
             sent["X-MLFLOW-WORKSPACE"] = workspace
         return service.ask(path, body, method=method, headers=sent)
-
-
-def _is_ready(service: Service) -> bool:
-    return service.ready().status == 200
 
 
 @dataclass(frozen=True)

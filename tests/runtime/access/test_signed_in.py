@@ -11,6 +11,8 @@ import pytest
 from mlflow_runtime.middleware.access.roles import Role
 from mlflow_runtime.routes import ServiceRole
 from tests.runtime.access.teams import EVERYWHERE, NO_ROLE, Member, Teams
+from tests.support.ports import first_of_free_ports
+from tests.support.services import eventually
 
 RUNS = "/api/2.0/mlflow/runs"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -30,6 +32,19 @@ def test_without_a_token_every_service_answers_probes_only(teams: Teams, role: S
     assert service.ask("/metrics").status == 200
     refused = service.ask("/health")
     assert (refused.status, refused.body["error_code"]) == (401, "UNAUTHENTICATED")
+
+
+def test_a_replica_that_never_had_entras_keys_is_not_ready_and_refuses_nobody(teams: Teams) -> None:
+    away = f"https://127.0.0.1:{first_of_free_ports(1)}"
+    env = {**teams.settings, "MLFLOW_RUNTIME_ACCESS_AUTHORITY": away}
+    service = teams.platform.start("artifacts", ready=False, **env)
+    eventually(lambda: service.ask("/live").status == 200, f"artifacts live, see {service.program.log}")
+    ready = service.ready()
+    assert (ready.status, ready.body["checks"]["entra_keys"]["ok"]) == (503, False)
+    token = Member(teams, "team-a", Role.READER).token
+    asked = service.ask("/health", headers={"Authorization": f"Bearer {token}"})
+    assert (asked.status, asked.body["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    service.program.kill()
 
 
 def test_a_run_is_logged_and_read_by_its_team_alone(teams: Teams) -> None:

@@ -1,0 +1,1 @@
+"""Sign in to MLflow with Microsoft Entra ID."""

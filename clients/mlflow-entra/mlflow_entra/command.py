@@ -1,0 +1,47 @@
+"""`mlflow-entra`: who this machine is to the platform, and a token for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from azure.core.exceptions import ClientAuthenticationError
+
+from mlflow_entra import credentials, settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit code 1: no token, and why."""
+    parser = argparse.ArgumentParser(prog="mlflow-entra", description=__doc__)
+    parser.add_argument("command", choices=("whoami", "token"), help="show name and roles, or print a token")
+    command = parser.parse_args(arguments).command
+    try:
+        token = credentials.choose(os.environ).get_token(settings.scope(os.environ)).token
+    except (settings.SettingsError, ClientAuthenticationError) as error:
+        print(f"mlflow-entra: {error}", file=sys.stderr)
+        return 1
+    print(token if command == "token" else shown(claims(token)))
+    return 0
+
+
+def claims(token: str) -> dict[str, Any]:
+    """Return what a token says. It is not verified: the server does that."""
+    body = token.split(".")[1]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return found
+
+
+def shown(found: dict[str, Any]) -> str:
+    """Return name, object id, tenant and roles as lines."""
+    name = found.get("preferred_username") or found.get("name") or f"application {found.get('azp')}"
+    roles = ", ".join(found.get("roles", ())) or "none: ask whoever runs the platform for one"
+    return f"name    {name}\nid      {found.get('oid')}\ntenant  {found.get('tid')}\nroles   {roles}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
