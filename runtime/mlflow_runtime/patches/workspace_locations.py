@@ -1,8 +1,10 @@
-"""With access control, a location is opened in the workspace of the request only.
+"""With access control, a path or a location is opened in the workspace of the request only.
 
 A client names locations: of a model version, or in a trace's tag. MLflow 3.17.2 checks the workspace in paths of its
 artifact routes and not in those (`_get_trace_repo_from_uri` and `_get_artifact_repository_for_uri` in
-mlflow/server/handlers.py), so that a tag would lead to another team's files.
+mlflow/server/handlers.py), so that a tag would lead to another team's files. And its check of paths
+(`_get_workspace_scoped_repo_path_if_enabled`) lets the workspace `default` name the folder of all teams. The gate
+refuses that in a path and a query, and MLflow reads the body of a GET too.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepo
 from mlflow.utils.workspace_context import get_request_workspace
 
 from mlflow_runtime.artifacts import names
+from mlflow_runtime.middleware.access.decision import inside
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 
 _SCHEME = "wasbs"
@@ -29,6 +32,20 @@ def install() -> None:
     handlers._get_artifact_repo_mlflow_artifacts()
     registry = artifact_repository_registry._artifact_repository_registry
     registry.register(_SCHEME, _guarded(registry.get_registered_artifact_repositories()[_SCHEME]))
+    handlers._get_workspace_scoped_repo_path_if_enabled = _inside(handlers._get_workspace_scoped_repo_path_if_enabled)
+
+
+def _inside(scoped: Callable[[str | None], str | None]) -> Callable[[str | None], str | None]:
+    def path_in_workspace(artifact_path: str | None) -> str | None:
+        workspace = get_request_workspace() or ""
+        if artifact_path and not inside(artifact_path, workspace):
+            raise MlflowException(
+                f"Artifact path {artifact_path!r} is not in workspace {workspace!r}; leave the folder workspaces out.",
+                error_code=PERMISSION_DENIED,
+            )
+        return scoped(artifact_path)
+
+    return path_in_workspace
 
 
 def _guarded(opened: Callable[..., Any]) -> Callable[..., Any]:

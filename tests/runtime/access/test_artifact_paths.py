@@ -52,6 +52,16 @@ def test_a_path_of_another_team_is_refused_by_every_route(teams: Teams, secret: 
         assert SECRET not in answer.content
 
 
+def test_the_body_of_a_get_names_no_other_team_either(teams: Teams, secret: str) -> None:
+    for team, application in (("default", DEFAULT_ADMIN), ("team-a", MEMBERS["team-a", Role.ADMIN])):
+        for path in ("workspaces", "workspaces/team-b", f"workspaces/team-b/{secret.rpartition('/')[0]}"):
+            token = teams.entra.token(application)
+            answer = teams.send(token, f"{API}/artifacts", {"path": path}, workspace=team, method="GET")
+            assert (answer.status, answer.body["error_code"]) == (403, "PERMISSION_DENIED"), (team, path, answer)
+    owner = Member(teams, "team-b", Role.READER)
+    assert owner.made(f"{API}/artifacts", {"path": secret.rpartition("/")[0]}, method="GET")["files"]
+
+
 def test_the_whole_of_a_workspace_is_not_deleted(teams: Teams, secret: str) -> None:
     member = Member(teams, "team-b", Role.CONTRIBUTOR)
     for path in ("", "/", "%2F", "workspaces"):

@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import handlers, otel_api
 from mlflow.store.db import utils as mlflow_db
 from mlflow.store.tracking import sqlalchemy_store
+from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.uri import validate_path_is_safe
 
 from mlflow_runtime.patches import (
@@ -19,6 +20,7 @@ from mlflow_runtime.patches import (
     logged_model_history,
     simultaneous_writes,
     span_exports,
+    workspace_stores,
 )
 from mlflow_runtime.patches.unchanged import digest_of, is_unchanged
 
@@ -35,6 +37,7 @@ from mlflow_runtime.patches.unchanged import digest_of, is_unchanged
         (handlers._content_disposition_attachment, artifact_names.ATTACHMENT_READ),
         (otel_api.export_traces, span_exports.EXPORT_READ),
         (sqlalchemy_store.translate_span_when_storing, span_exports.TRANSLATE_READ),
+        (WorkspaceAwareSqlAlchemyStore._ensure_default_workspace_experiment, workspace_stores.READ),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
