@@ -37,10 +37,12 @@ Json = dict[str, Any]
 @dataclass(frozen=True, kw_only=True)
 class Side:
     """One way to run a tracking service and the gateway before it: the size of its pools, code that its Python runs
-    first, a module that it finds among the packages on trial, a change of the gateway's configuration."""
+    first, a module that it finds among the packages on trial, a change of the gateway's configuration, and how many of
+    the pool are the hot path's."""
 
     name: str
     pool: str = "20"
+    hot: str = "8"
     first: str = ""
     trial: str | None = None
     change: Callable[[Json], None] | None = None
@@ -54,6 +56,21 @@ class Choice:
     ours: Side
     other: Side
     large_answers: bool = False
+
+
+class Logging(Client):
+    """Logs a metric that is a step on each time."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self._step = 0
+        self._repeated = self._request
+
+    async def one(self, outcome: Outcome) -> None:
+        """As of every client, with the next step, of as many digits as the first."""
+        self._step += 1
+        self._request = self._repeated.replace(b'"step": 100000000', b'"step": %d' % (100000000 + self._step))
+        await super().one(outcome)
 
 
 class Search(Client):
@@ -140,6 +157,7 @@ def _plain(config: Any) -> None:
 
 CHOICES = (
     Choice(what="nothing", ours=Side(name="the same"), other=Side(name="the same")),
+    Choice(what="hot path", ours=Side(name="8 connections"), other=Side(name="off", hot="0")),
     Choice(what="event loop", ours=Side(name="asyncio"), other=Side(name="uvloop", trial="uvloop")),
     Choice(what="HTTP parser", ours=Side(name="h11"), other=Side(name="httptools", trial="httptools")),
     Choice(what="database pool", ours=Side(name="20"), other=Side(name="4", pool="4")),
@@ -173,7 +191,12 @@ def started(made: Platform, side: Side, folder: Path, client: type[Client], tria
         assert trial is not None
         (python / side.trial).symlink_to((trial / side.trial).resolve(strict=True))
     path = f"{python}{os.pathsep}{made.environment('tracking')['PYTHONPATH']}"
-    service = made.start("tracking", PYTHONPATH=path, MLFLOW_RUNTIME_DATABASE_POOL_SIZE=side.pool)
+    service = made.start(
+        "tracking",
+        PYTHONPATH=path,
+        MLFLOW_RUNTIME_DATABASE_POOL_SIZE=side.pool,
+        MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS=side.hot,
+    )
     address = f"127.0.0.1:{service.port}"
     try:
         with gateway(folder, address, side.change) as port:
@@ -187,7 +210,7 @@ def started(made: Platform, side: Side, folder: Path, client: type[Client], tria
 def compare(
     made: Platform, choice: Choice, folder: Path, *, trial: Path | None, clients: int, seconds: float, rounds: int
 ) -> str:
-    """Load both sides in turn: a row with the median of the rounds, requests/s and the 95th percentile."""
+    """Load both sides in turn: a row with the median of the rounds, requests/s and the 50th and 95th percentile."""
 
     async def both(sides: list[Client]) -> list[list[Outcome]]:
         """The outcomes of each side."""
@@ -199,7 +222,7 @@ def compare(
                 outcomes[side].append(await sides[side].saturate(seconds, clients))
         return outcomes
 
-    client = Search if choice.large_answers else Client
+    client = Search if choice.large_answers else Logging
     with (
         started(made, choice.ours, folder / "ours", client, trial) as ours,
         started(made, choice.other, folder / "other", client, trial) as other,
@@ -210,8 +233,8 @@ def compare(
     for outcomes, size in zip(results, sizes, strict=True):
         assert all(set(outcome.statuses) == {200} and not outcome.lost for outcome in outcomes), outcomes
         rates.append([outcome.statuses[200] / seconds for outcome in outcomes])
-        p95 = statistics.median(outcome.percentile(95) for outcome in outcomes)
-        figures.append(f"{statistics.median(rates[-1]):.0f}, {p95:.0f}{size}")
+        p50, p95 = (statistics.median(outcome.percentile(of) for outcome in outcomes) for of in (50, 95))
+        figures.append(f"{statistics.median(rates[-1]):.0f}, {p50:.1f}, {p95:.1f}{size}")
     ratios = sorted(mine / theirs for mine, theirs in zip(*rates, strict=True))
     return (
         f"| {choice.what} | {choice.ours.name} | {figures[0]} | {choice.other.name} | {figures[1]} "
@@ -237,7 +260,8 @@ def main() -> int:
     install = [sys.executable, str(REPOSITORY / "tools" / "azurite" / "install.py")]
     azurite = Path(subprocess.run(install, capture_output=True, text=True, check=True).stdout.strip())
     print(
-        "| setting | ours | requests/s, p95 ms | other | requests/s, p95 ms | ours / other |\n|---|---|---|---|---|---|"
+        "| setting | ours | requests/s, p50, p95 ms | other | requests/s, p50, p95 ms | ours / other |\n"
+        "|---|---|---|---|---|---|"
     )
     try:
         with platform(folder, azurite) as made:

@@ -50,7 +50,7 @@ class Client:
 
     def __init__(self, service: Service) -> None:
         run_id, _ = new_run(service, f"overload-{time.monotonic_ns()}")
-        body = f'{{"run_id": "{run_id}", "key": "m", "value": 1, "timestamp": 1, "step": 1}}'.encode()
+        body = f'{{"run_id": "{run_id}", "key": "m", "value": 1, "timestamp": 1, "step": 100000000}}'.encode()
         self._request = (
             b"POST /api/2.0/mlflow/runs/log-metric HTTP/1.1\r\nContent-Type: application/json\r\n"
             + f"Host: {PUBLIC_HOST}\r\nContent-Length: {len(body)}\r\n\r\n".encode()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.server import app as flask_app
-from mlflow.server.fastapi_security import SecurityHeadersMiddleware, get_allowed_hosts
+from mlflow.server.fastapi_app import app as fastapi_app
+from mlflow.server.fastapi_security import HostValidationMiddleware, get_allowed_hosts
 from mlflow.server.security_utils import is_allowed_host_header
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlflow_runtime.hotpath import requests
@@ -30,6 +33,8 @@ MOST_BYTES: Final = 1 << 20
 Read = Callable[[Mapping[str, Any]], Sequence[Call]]
 
 _CALLS: Final[Mapping[str, Read]] = {
+    "runs/create": requests.create_run,
+    "runs/update": requests.update_run,
     "runs/log-metric": requests.log_metric,
     "runs/log-parameter": requests.log_param,
     "runs/log-batch": requests.log_batch,
@@ -44,6 +49,8 @@ _JSON: Final = frozenset({b"application/json", b"application/json; charset=utf-8
 # MLflow answers a browser's cross-origin requests, and those of a workspace, by rules of their own.
 _NOT_PLAIN: Final = frozenset({b"origin", b"x-mlflow-workspace", b"transfer-encoding", b"content-encoding"})
 
+_ANSWER: Final = "mlflow_runtime.hot_answer"
+
 _log = logging.getLogger(__name__)
 
 
@@ -53,9 +60,6 @@ class Answer:
 
     status: int
     body: bytes
-
-
-_DONE: Final = Answer(status=200, body=b"{}")
 
 
 class HotPath:
@@ -68,7 +72,7 @@ class HotPath:
         self._app = app
         self._pool = Pool(url, connections)
         self._hosts = get_allowed_hosts()
-        self._head = _head()
+        self._around = _inside_mlflows_middleware(_giving(_head()))
         self._on = True
         metrics.ON.set(1)
         if found := changed():
@@ -85,8 +89,8 @@ class HotPath:
             metrics.PASSED.inc()
             await self._app(scope, _replayed(messages, receive), send)
             return
-        (metrics.ANSWERED if answer is _DONE else metrics.LOST).inc()
-        await SecurityHeadersMiddleware(self._answering(answer))(scope, receive, send)
+        (metrics.ANSWERED if answer.status == HTTPStatus.OK else metrics.LOST).inc()
+        await self._around({**scope, _ANSWER: answer}, receive, send)
 
     def _is_plain(self, scope: Scope) -> bool:
         """Whether MLflow's own middleware and framework would do nothing special with the request."""
@@ -111,43 +115,31 @@ class HotPath:
             return None
         try:
             async with self._pool.connection() as connection:
-                done = await self._done(connection, wanted)
+                return await self._done(connection, wanted)
         except (NotConnected, Refused, ValueError):
             return None  # nothing is written
         except Lost as error:
             return _unavailable(error)
-        return _DONE if done else None
 
-    async def _done(self, connection: Connection, wanted: Sequence[Call]) -> bool:
-        """Whether all calls are done and committed; otherwise none of them is."""
+    async def _done(self, connection: Connection, wanted: Sequence[Call]) -> Answer | None:
+        """The answer once all calls are done and committed; None where none of them is."""
         if not wanted:
-            return False
+            return None
         together = len(wanted) > 1 or any(call.is_partial for call in wanted)
         begin = "BEGIN; " if together else ""
         for call in wanted:
             row = await connection.run(begin + call.statement.execute, call.values)
             begin = ""
-            done, revision = row or (False, None)
+            done, revision, *found = row or (False, None)
             if revision not in REVISIONS:
                 self._turn_off(f"the schema is at revision {revision!r}")
             if not done:
                 if together:
                     await connection.run("ROLLBACK")
-                return False
+                return None
         if together:
             await connection.run("COMMIT")
-        return True
-
-    def _answering(self, answer: Answer) -> ASGIApp:
-        """An application that gives the answer with the headers of MLflow's own."""
-        length = str(len(answer.body)).encode()
-        head = [(name, length if name == b"content-length" else value) for name, value in self._head]
-
-        async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-            await send({"type": "http.response.start", "status": answer.status, "headers": head})
-            await send({"type": "http.response.body", "body": answer.body})
-
-        return app
+        return Answer(status=HTTPStatus.OK, body=wanted[-1].answer(found))
 
     def _turn_off(self, reason: str) -> None:
         if self._on:
@@ -160,6 +152,30 @@ def _unavailable(lost: Lost) -> Answer:
     """What MLflow's store answers when it loses its connection (`_get_managed_session_maker`)."""
     error = MlflowException(*explain(OperationalError(None, None, lost), TEMPORARILY_UNAVAILABLE))
     return Answer(status=error.get_http_status_code(), body=error.serialize_as_json().encode())
+
+
+def _giving(head: Sequence[tuple[bytes, bytes]]) -> ASGIApp:
+    """An application that gives the answer in the scope, with this head but for the length."""
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        answer: Answer = scope[_ANSWER]
+        length = str(len(answer.body)).encode()
+        headers = [(name, length if name == b"content-length" else value) for name, value in head]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    return app
+
+
+def _inside_mlflows_middleware(app: ASGIApp) -> ASGIApp:
+    """The application inside MLflow's middleware, for what it adds to an answer.
+
+    Its two functions do nothing for a plain request, and the host was looked at before.
+    """
+    for each in reversed(fastapi_app.user_middleware):
+        if each.cls not in (BaseHTTPMiddleware, HostValidationMiddleware):
+            app = each.cls(app, *each.args, **each.kwargs)
+    return app
 
 
 def _head() -> Sequence[tuple[bytes, bytes]]:

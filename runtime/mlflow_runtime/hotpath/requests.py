@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mlflow.entities import LifecycleStage, Run, RunData, RunInfo, RunInputs, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.protos.service_pb2 import CreateRun, UpdateRun
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from mlflow.utils.name_utils import _generate_random_name
+from mlflow.utils.proto_json_utils import message_to_json
 from mlflow.utils.validation import (
     _validate_batch_log_limits,
     _validate_metric,
@@ -23,11 +29,23 @@ from mlflow.utils.validation import (
     _validate_tag,
 )
 
-from mlflow_runtime.hotpath.statements import LOG_METRICS, LOG_PARAMS, SET_TAGS, Statement
+from mlflow_runtime.hotpath.statements import (
+    CREATE_RUN,
+    LOG_METRICS,
+    LOG_PARAMS,
+    SET_TAGS,
+    UPDATE_RUN,
+    Statement,
+)
 
 _RUN: Final = frozenset({"run_id", "run_uuid"})
 _METRIC: Final = frozenset({"key", "value", "timestamp", "step"})
 _PAIR: Final = frozenset({"key", "value"})
+_CREATE: Final = frozenset({"experiment_id", "user_id", "start_time", "run_name", "tags"})
+_UPDATE: Final = _RUN | {"status", "end_time"}
+_STATUSES: Final = frozenset(RunStatus._STRING_TO_STATUS)
+# As MLflow writes them: it stores another form of the same number too, and answers with the form that it was given.
+_EXPERIMENT: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _BATCH: Final = frozenset({"run_id", "metrics", "params", "tags"})
 # JSON has no numbers for them; protobuf's JSON has these words.
 _WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -38,12 +56,17 @@ class NotPlain(Exception):  # noqa: N818 - it names what was found
     """The request is not in its plain form, or not one that MLflow would take."""
 
 
+Answering = Callable[[Sequence[Any]], bytes]
+"""Makes an answer of what a statement found, besides whether it did all and the revision."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A statement and the values of its parameters."""
+    """A statement, the values of its parameters, and what is answered when it is the last one."""
 
     statement: Statement
     values: tuple[Any, ...]
+    answer: Answering = lambda _: b"{}"
 
     @property
     def is_partial(self) -> bool:
@@ -117,6 +140,72 @@ def log_batch(given: Mapping[str, Any]) -> Sequence[Call]:
     ]
 
 
+def create_run(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`_create_run` of MLflow's handlers and `create_run` of its store."""
+    _only(given, _CREATE)
+    experiment_id, start_time = _text(given, "experiment_id"), _integer(given.get("start_time", 0))
+    if not _EXPERIMENT.fullmatch(experiment_id):
+        raise NotPlain
+    user_id, run_name = _string(given, "user_id"), _string(given, "run_name")
+    pairs = [_pair(_only(each, _PAIR)) for each in _list(given, "tags")]
+    tags = dict(pairs)
+    named = tags.get(MLFLOW_RUN_NAME)
+    if len(tags) < len(pairs) or (run_name and named and run_name != named):
+        raise NotPlain
+    name = run_name or named or _generate_random_name()
+    if not named:
+        if MLFLOW_RUN_NAME in tags:
+            raise NotPlain
+        tags[MLFLOW_RUN_NAME] = name
+    run_id = uuid.uuid4().hex
+
+    def answer(found: Sequence[Any]) -> bytes:
+        (artifact_uri,) = found
+        info = RunInfo(
+            run_id=run_id,
+            run_name=name,
+            experiment_id=experiment_id,
+            user_id=user_id,
+            status=RunStatus.to_string(RunStatus.RUNNING),
+            start_time=start_time,
+            end_time=None,
+            lifecycle_stage=LifecycleStage.ACTIVE,
+            artifact_uri=artifact_uri,
+        )
+        data = RunData(tags=[RunTag(key, value) for key, value in tags.items()])
+        message = CreateRun.Response(run=Run(info, data, RunInputs(dataset_inputs=[])).to_proto())
+        return message_to_json(message).encode()
+
+    values = (run_id, int(experiment_id), name, user_id, start_time, list(tags), list(tags.values()))
+    return [Call(statement=CREATE_RUN, values=values, answer=answer)]
+
+
+def update_run(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`_update_run` of MLflow's handlers and `update_run_info` of its store."""
+    _only(given, _UPDATE)
+    run_id, status = _run_id(given), given.get("status")
+    end_time = _integer(given["end_time"]) if "end_time" in given else None
+    if "status" in given and status not in _STATUSES:
+        raise NotPlain
+
+    def answer(found: Sequence[Any]) -> bytes:
+        name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage = found
+        info = RunInfo(
+            run_id=run_id,
+            run_name=name,
+            experiment_id=str(experiment_id),
+            user_id=user_id,
+            status=status,
+            start_time=start_time,
+            end_time=end_time,
+            lifecycle_stage=lifecycle_stage,
+            artifact_uri=artifact_uri,
+        )
+        return message_to_json(UpdateRun.Response(run_info=info.to_proto())).encode()
+
+    return [Call(statement=UPDATE_RUN, values=(run_id, status, end_time), answer=answer)]
+
+
 def _metrics(run_id: str, metrics: Sequence[Metric]) -> Call:
     newest: dict[str, int] = {}
     for place, metric in enumerate(metrics):
@@ -170,14 +259,21 @@ def _only(given: Any, fields: frozenset[str]) -> Mapping[str, Any]:
 
 def _run_id(given: Mapping[str, Any]) -> str:
     """MLflow takes `run_id`, and the older `run_uuid` only where there is no other."""
-    if type(given.get("run_uuid", "")) is not str:
-        raise NotPlain
+    _string(given, "run_uuid")
     return _text(given, "run_id")
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
     value = given.get(name)
     if type(value) is not str or not value:
+        raise NotPlain
+    return value
+
+
+def _string(given: Mapping[str, Any], name: str) -> str:
+    """A text that may be empty, as it is where it is missing."""
+    value = given.get(name, "")
+    if type(value) is not str:
         raise NotPlain
     return value
 

@@ -8,25 +8,32 @@ from typing import Any, Final
 from mlflow.entities import Metric
 from mlflow.server import fastapi_app, fastapi_security, handlers, security
 from mlflow.server.handlers import _get_request_message, _validate_request_json_with_schema
+from mlflow.store.tracking.dbmodels.models import SqlRun
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils import proto_json_utils, validation
+from mlflow.utils.uri import append_to_uri_path
 
 from mlflow_runtime.patches.unchanged import is_unchanged
 
 READ: Final[Sequence[tuple[Any, str]]] = (
+    (fastapi_app.add_fastapi_workspace_middleware, "d8d5ee8b68c37228"),
+    (fastapi_app.add_gateway_timing_middleware, "8ddc5843da616e60"),
     (fastapi_app.create_fastapi_app, "eea5803dc258b688"),
     (fastapi_security.init_fastapi_security, "b85decbd99697f19"),
     (security.init_security_middleware, "a6c0a020010936de"),
-    (fastapi_security.SecurityHeadersMiddleware, "a07006e6b80493c6"),
     (_get_request_message, "6f8d3d06867cd171"),
     (_validate_request_json_with_schema, "552a7b4dfde11df8"),
     (proto_json_utils.parse_dict, "aa9949a0476ce711"),
     (handlers.catch_mlflow_exception, "e2b5d5211322f474"),
+    (handlers._create_run, "777c96151377e588"),
+    (handlers._update_run, "b6bb7230a3c8bfd6"),
     (handlers._log_metric, "fff8344526657c6f"),
     (handlers._log_param, "dc64be17a2a4be75"),
     (handlers._set_tag, "0ea0f163376f67c2"),
     (handlers._log_batch, "9afe7a1d3378e919"),
     (Metric, "780f059b99fb4cff"),
+    (SqlAlchemyStore.create_run, "1977e5b6797b5385"),
+    (SqlAlchemyStore.update_run_info, "14938c2a7fe61092"),
     (SqlAlchemyStore._get_run, "bdb42651147d8265"),
     (SqlAlchemyStore._check_run_is_active, "2d0a464a2b7cfff5"),
     (SqlAlchemyStore.log_metric, "6879e33b0b4706d9"),
@@ -39,6 +46,8 @@ READ: Final[Sequence[tuple[Any, str]]] = (
     (SqlAlchemyStore.set_tag, "b23963bf08b06c99"),
     (SqlAlchemyStore._set_tags, "a47520dc63cd5d01"),
     (SqlAlchemyStore.log_batch, "5616623d30fd5426"),
+    (SqlRun.to_mlflow_entity, "dd189709d05fa35f"),
+    (append_to_uri_path, "fa00c9acf2260015"),
     (validation._validate_batch_log_data, "1f02c1f067b65111"),
     (validation._validate_param_keys_unique, "abe844d2b8ad8abc"),
 )

@@ -13,14 +13,13 @@ from typing import Final
 REVISIONS: Final = frozenset({"dc11669786a5"})
 """The revisions of the schema that the statements were written for."""
 
+_KNOWN: Final = f"EXISTS (SELECT FROM alembic_version WHERE version_num = ANY ('{{{','.join(REVISIONS)}}}'))"
+
 # `_get_run` and `_check_run_is_active` in mlflow/store/tracking/sqlalchemy_store.py.
 _RUN: Final = f"""
     run AS (
-        SELECT run_uuid FROM runs
-        WHERE run_uuid = $1 AND lifecycle_stage = 'active'
-        AND EXISTS (SELECT FROM alembic_version WHERE version_num IN ({", ".join(f"'{each}'" for each in REVISIONS)}))
+        SELECT run_uuid FROM runs WHERE run_uuid = $1 AND lifecycle_stage = 'active' AND {_KNOWN}
     )"""  # noqa: S608
-
 _REVISION: Final = "(SELECT version_num FROM alembic_version)"
 
 
@@ -97,4 +96,43 @@ WITH {_RUN}, written AS (
 SELECT EXISTS (SELECT FROM run), {_REVISION}""",  # noqa: S608 - constants of this module
 )
 
-ALL: Final[Mapping[str, Statement]] = {each.name: each for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS)}
+# `create_run`, for artifacts below a location to which a folder is simply added, as `append_to_uri_path` does.
+CREATE_RUN: Final = Statement(
+    name="create_run",
+    types=("text", "integer", "text", "text", "bigint", "text[]", "text[]"),
+    sql=f"""
+WITH created AS (
+        INSERT INTO runs (
+            run_uuid, experiment_id, name, user_id, start_time, artifact_uri, status, lifecycle_stage,
+            source_type, source_name, source_version, entry_point_name
+        )
+        SELECT
+            $1, experiment_id, $3, $4, $5, artifact_location || '/' || $1 || '/artifacts', 'RUNNING', 'active',
+            'UNKNOWN', '', '', ''
+        FROM experiments
+        WHERE experiment_id = $2 AND lifecycle_stage = 'active' AND {_KNOWN}
+        AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'
+        RETURNING run_uuid, artifact_uri
+    ), tagged AS (
+        INSERT INTO tags (run_uuid, key, value)
+        SELECT run_uuid, key, value FROM created, unnest($6, $7) AS tag (key, value)
+    )
+SELECT EXISTS (SELECT FROM created), {_REVISION}, (SELECT artifact_uri FROM created)""",  # noqa: S608
+)
+
+# `update_run_info` without a name, which is a tag as well.
+UPDATE_RUN: Final = Statement(
+    name="update_run",
+    types=("text", "text", "bigint"),
+    sql=f"""
+WITH updated AS (
+        UPDATE runs SET status = coalesce($2, status), end_time = coalesce($3, end_time)
+        WHERE run_uuid = $1 AND lifecycle_stage = 'active' AND {_KNOWN} AND name <> ''
+        RETURNING name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage
+    )
+SELECT EXISTS (SELECT FROM updated), {_REVISION}, updated.* FROM (VALUES (1)) AS always LEFT JOIN updated ON true""",  # noqa: S608
+)
+
+ALL: Final[Mapping[str, Statement]] = {
+    each.name: each for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN)
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import threading
 from dataclasses import dataclass, replace
 
 from starlette.types import ASGIApp, Message
@@ -18,17 +19,19 @@ _OF_THE_REQUEST = frozenset({"date", "x-request-id"})
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request, with `{run}` for the id of the run that it is for. The body's length and Host are added."""
+    """A request, with words such as `{run}` for the ids that it is for. The body's length and Host are added."""
 
     path: str
     body: bytes = b""
     method: str = "POST"
     headers: tuple[tuple[str, str], ...] = (JSON,)
 
-    def of(self, run_id: str) -> Request:
-        """The request for a run."""
-        body = self.body.replace(b"{run}", run_id.encode())
-        return replace(self, path=self.path.replace("{run}", run_id), body=body)
+    def of(self, **ids: str) -> Request:
+        """The request with these ids in place of their words."""
+        path, body = self.path, self.body
+        for name, found in ids.items():
+            path, body = path.replace(f"{{{name}}}", found), body.replace(f"{{{name}}}".encode(), found.encode())
+        return replace(self, path=path, body=body)
 
     @property
     def sent(self) -> dict[str, str]:
@@ -44,9 +47,12 @@ class Answer:
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
-    def without(self, run_id: str) -> Answer:
-        """The answer with `{run}` in place of the run's id."""
-        return replace(self, body=self.body.replace(run_id.encode(), b"{run}"))
+    def without(self, **ids: str) -> Answer:
+        """The answer with words such as `{run}` in place of the ids."""
+        body = self.body
+        for name, found in ids.items():
+            body = body.replace(found.encode(), f"{{{name}}}".encode())
+        return replace(self, body=body)
 
 
 class Client:
@@ -54,9 +60,14 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._sending = threading.Lock()
 
     def ask(self, request: Request) -> Answer:
-        """Send a request as it is."""
+        """Send a request as it is; threads take turns."""
+        with self._sending:
+            return self._asked(request)
+
+    def _asked(self, request: Request) -> Answer:
         self._connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
         for name, value in request.sent.items():
             self._connection.putheader(name, value)

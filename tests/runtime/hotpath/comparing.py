@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import json
-from collections.abc import Mapping, Sequence
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
+import hypothesis
+import psycopg2
+import pytest
 from psycopg2 import extensions
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 from starlette.types import Receive, Scope, Send
 
+from mlflow_runtime.azure import identity
 from mlflow_runtime.hotpath.layer import HotPath
 from tests.runtime.hotpath.asking import V2, Answer, Client, Request, ask_inside
+from tests.runtime.hotpath.generating import SEQUENCES
+from tests.support.plane import TRACKING
+from tests.support.services import PUBLIC_HOST, Platform, Service
 
 CONNECTIONS = 4
+# As `_generate_random_name` of MLflow makes them.
+_RANDOM_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]+")
 # Its own columns but for the id; the order of rows says nothing.
 _ROWS: Mapping[str, str] = {
     "metrics": "key, value, timestamp, step, is_nan",
     "latest_metrics": "key, value, timestamp, step, is_nan",
     "params": "key, value",
     "tags": "key, value",
-    "runs": "name, status, end_time, deleted_time IS NULL, lifecycle_stage, user_id",
+    "runs": "name, status, start_time, end_time, deleted_time IS NULL, lifecycle_stage, user_id, source_type,"
+    " source_name, source_version, entry_point_name, artifact_uri, experiment_id",
 }
 # Headers that the service's own environment decides; those of the real service are compared in a test of their own.
 _COMPARED = frozenset({"content-type", "content-length"})
@@ -32,13 +47,16 @@ _COMPARED = frozenset({"content-type", "content-length"})
 class Sides:
     """MLflow alone at `reference`, a service without a hot path, and a hot path in this process before it.
 
-    Both write to one database: requests are for runs, each side has one of its own.
+    Both write to one database: requests are for runs, each side has one of its own. Of the experiments one is deleted,
+    and the artifacts of one are elsewhere.
     """
 
     reference: Client
     url: URL
     rows: extensions.connection
     experiment: str
+    deleted: str
+    elsewhere: str
     hot: HotPath = field(init=False)
     sequences: int = 0
     requests: int = 0
@@ -75,8 +93,7 @@ class Sides:
     def run(self) -> str:
         """Id of a new run, whose name is known."""
         body = json.dumps({"experiment_id": self.experiment, "run_name": "r", "start_time": 1}).encode()
-        answer = self.reference.ask(Request(path=f"{V2}/runs/create", body=body))
-        found: str = json.loads(answer.body)["run"]["info"]["run_id"]
+        found: str = _created(self.reference.ask(Request(path=f"{V2}/runs/create", body=body)))["run_id"]
         return found
 
     def ask_hot(self, request: Request) -> Answer:
@@ -89,28 +106,103 @@ class Sides:
         ours, theirs = self.run(), self.run()
         self.sequences += 1
         found = []
-        for request in requests:
+        for given in requests:
             self.requests += 1
-            answer = self.ask_hot(request.of(ours)).without(ours)
-            expected = self.reference.ask(request.of(theirs)).without(theirs)
+            request = given.of(experiment=self.experiment, deleted=self.deleted, elsewhere=self.elsewhere)
+            answer = self.ask_hot(request.of(run=ours)).without(run=ours)
+            expected = self.reference.ask(request.of(run=theirs)).without(run=theirs)
+            if "/runs/create" in request.path and answer.status == expected.status == HTTPStatus.OK:
+                made, other = _created(answer), _created(expected)
+                found += self.rows_that_differ(made, other)
+                answer, expected = answer.without(**made), expected.without(**other)
             if _shown(answer) != _shown(expected):
                 found.append(f"{request}: got {_shown(answer)}; MLflow answers {_shown(expected)}")
-        return found + self.rows_that_differ(ours, theirs)
+        return found + self.rows_that_differ({"run_id": ours}, {"run_id": theirs})
 
-    def rows_that_differ(self, ours: str, theirs: str) -> list[str]:
-        """Compare the rows of two runs."""
+    def rows_that_differ(self, ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+        """Compare the rows of two runs. Each has its id as `run_id`, and more that is not the same."""
         return [
             f"{table}: got {got}; MLflow has {expected}"
             for table in _ROWS
-            if (got := self.rows_of(ours, table)) != (expected := self.rows_of(theirs, table))
+            if (got := self.rows_of(table, **ours)) != (expected := self.rows_of(table, **theirs))
         ]
 
-    def rows_of(self, run_id: str, table: str) -> list[tuple[str, ...]]:
-        """A run's rows of a table as text, in some order."""
+    def rows_of(self, table: str, run_id: str, **more: str) -> list[tuple[str, ...]]:
+        """A run's rows of a table as text, in some order, without what is its own alone."""
         with self.rows.cursor() as cursor:
             cursor.execute(f"SELECT {_ROWS[table]} FROM {table} WHERE run_uuid = %s", (run_id,))  # noqa: S608
             found: Sequence[tuple[Any, ...]] = cursor.fetchall()
-        return sorted(tuple(repr(value).replace(run_id, "{run}") for value in row) for row in found)
+        return sorted(tuple(_without(repr(value), run_id, *more.values()) for value in row) for row in found)
+
+
+def _without(text: str, *own: str) -> str:
+    for each in own:
+        text = text.replace(each, "{own}")
+    return text
+
+
+def _created(answer: Answer) -> dict[str, str]:
+    """What of a new run nobody else chose: its id, and its name if it is one of MLflow's own."""
+    info = json.loads(answer.body)["run"]["info"]
+    own = {"run_id": info["run_id"]}
+    return {**own, "name": info["run_name"]} if _RANDOM_NAME.fullmatch(info["run_name"]) else own
+
+
+@contextlib.contextmanager
+def sides_of(platform: Platform, without: Service) -> Iterator[Sides]:
+    """A hot path of this process before a service that has none. This process is signed in as tracking meanwhile."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in platform.plane.environment(TRACKING).items():
+            patched.setenv(name, value)
+        patched.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", PUBLIC_HOST)
+        patched.setattr(identity, "current", functools.cache(identity.current.__wrapped__))
+
+        def experiment(**more: str) -> str:
+            made = without.ask(f"{V2}/experiments/create", {"name": f"hot-{uuid.uuid4()}", **more})
+            return str(made.body["experiment_id"])
+
+        deleted = experiment()
+        assert without.ask(f"{V2}/experiments/delete", {"experiment_id": deleted}).status == HTTPStatus.OK
+        client = Client(without.port)
+        rows = psycopg2.connect(
+            host="127.0.0.1",
+            port=platform.plane.postgres_port,
+            user=TRACKING.name,
+            password=platform.plane.token(TRACKING)["access_token"],
+            dbname="tracking",
+        )
+        rows.autocommit = True
+        yield Sides(
+            reference=client,
+            url=make_url(platform.database_url("tracking", "tracking")),
+            rows=rows,
+            experiment=experiment(),
+            deleted=deleted,
+            elsewhere=experiment(artifact_location="s3://bucket/a/?b=c"),
+        )
+        client.close()
+        rows.close()
+
+
+def first_difference(sides: Sides, sequences: int, *, seed: int = 0) -> list[str]:
+    """Compare so many sequences, the same ones for the same seed, until one differs."""
+    found: list[str] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=sequences,
+        deadline=None,
+        database=None,
+        phases=(hypothesis.Phase.generate,),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(SEQUENCES)
+    def compare(requests: list[Request]) -> None:
+        if not found:
+            found.extend(sides.differences(requests))
+
+    compare()
+    return found
 
 
 def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from mlflow_runtime.hotpath import connections, layer, requests
-from mlflow_runtime.hotpath.statements import ALL, LOG_METRICS, LOG_PARAMS, SET_TAGS, Statement
+from mlflow_runtime.hotpath.statements import CREATE_RUN, LOG_METRICS, LOG_PARAMS, SET_TAGS, UPDATE_RUN, Statement
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 
@@ -62,8 +63,11 @@ def _loose_integer(value: Any) -> int:
         raise requests.NotPlain from None
 
 
+_Metric: Final = requests.Metric
+
+
 def _never_nan(**fields: Any) -> requests.Metric:
-    return requests.Metric(**{**fields, "is_nan": False})
+    return _Metric(**{**fields, "is_nan": False})
 
 
 def _of_rank(rank: Callable[[requests.Metric], Any]) -> Callable[..., Any]:
@@ -133,6 +137,15 @@ FAULTS: Mapping[str, Seed] = {
     "the origin is not looked at": _plain(without="origin"),
     "the host is not looked at": _plain(without="host"),
     "the type of the body is not looked at": _plain(without="content-type"),
-    "the answer is an empty body": Code(layer, "_DONE", layer.Answer(status=200, body=b"")),
+    "deleted runs are updated": Sql(UPDATE_RUN, "lifecycle_stage = 'active'", "true"),
+    "an update forgets what it does not name": Sql(UPDATE_RUN, "coalesce($3, end_time)", "$3"),
+    "deleted experiments take runs": Sql(CREATE_RUN, "lifecycle_stage = 'active'", "true"),
+    "a new run has no tag with its name": Sql(CREATE_RUN, "unnest($6, $7)", "unnest($6[2:], $7[2:])"),
+    "artifacts of any experiment are in its own folder": Sql(
+        CREATE_RUN, "AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'", ""
+    ),
+    "an answer has no spaces": Code(
+        requests, "message_to_json", functools.partial(requests.message_to_json, pretty=False)
+    ),
 }
 """Each with what it does wrong."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.runtime.hotpath.asking import AJAX, JSON, V2, Request
 
 _ABSENT = object()
-_KEYS = st.sampled_from(["a", "b", "c", "loss/train", "a b:c-d.e_f"])
+_KEYS = st.sampled_from([*"aaabbbc", "loss/train", "a b:c-d.e_f"])
 _ODD_KEYS = st.sampled_from(
     [
         *("", "/a", "a//b", "..", "a/../b", ".", "ä", "a\n", "k" * 250, "k" * 251, "a\0", "\ud800", "🙂", "a'b", 'a"'),
@@ -29,14 +29,15 @@ _MOMENTS = st.integers(0, 3)
 _ODD_MOMENTS = st.sampled_from(
     [-1, -(2**63), 2**63 - 1, 2**63, "2", "x", 1.0, 1.5, 1e3, True, None, [], _ABSENT, 1764400000000]
 )
-_TEXTS = st.sampled_from(["", "1", "2", "x" * 500, "ö🙂", "a'b\\c", "%s {run}", "v" * 5999])
+_TEXTS = st.sampled_from([*"111222", "", "x" * 500, "ö🙂", "a'b\\c", "%s {run}", "v" * 5999])
 _ODD_TEXTS = st.sampled_from(
     ["v" * 6000, "v" * 6001, "v" * 8000, "v" * 8001, "🙂" * 6001, "\0", "\udfff", None, 5, 1.5, True, [], {}, _ABSENT]
 )
 
 
 def _mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any], one_in: int = 12) -> st.SearchStrategy[Any]:
-    return st.integers(1, one_in).flatmap(lambda drawn: odd if drawn == one_in else usual)
+    # Hypothesis likes the ends of a range, so the odd one is none of them.
+    return st.integers(1, one_in).flatmap(lambda drawn: odd if drawn == 2 else usual)
 
 
 def _fields(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -61,6 +62,7 @@ _ODD_RUN = st.sampled_from(
         {"run_id": "0" * 32, "run_uuid": "{run}"},
     ]
 )
+_RUNS = _mostly(_RUN, _ODD_RUN)
 _MORE = st.sampled_from(
     [
         *({"unknown": 1}, {"model_id": ""}, {"model_id": "m-1"}, {"modelId": "m-1"}, {"dataset_name": "d"}),
@@ -70,9 +72,45 @@ _MORE = st.sampled_from(
 )
 
 
+_ENDS = _fields(
+    status=_mostly(
+        st.sampled_from(["FINISHED", "FAILED", "KILLED", "RUNNING", "SCHEDULED", _ABSENT]),
+        st.sampled_from(["", "finished", "DONE", 3, "3", 99, None, True, []]),
+    ),
+    end_time=_mostly(st.integers(0, 9) | st.just(_ABSENT), _ODD_MOMENTS),
+    run_name=_mostly(st.just(_ABSENT), st.sampled_from(["", "new name", None, 5, "n" * 251])),
+)
+_EXPERIMENTS = _mostly(
+    st.just({"experiment_id": "{experiment}"}),
+    st.sampled_from(
+        [
+            *({"experiment_id": given} for given in ("", "0", "00", " 1", "1 ", "+1", "1_0", "x", "99999999", None, 1)),
+            *({}, {"experimentId": "{experiment}"}, {"experiment_id": "{experiment}", "experimentId": "0"}),
+            *({"experiment_id": "{deleted}"}, {"experiment_id": "{elsewhere}"}),
+        ]
+    ),
+    6,
+)
+_NEW = _fields(
+    start_time=_mostly(st.integers(0, 9) | st.just(_ABSENT), _ODD_MOMENTS, 20),
+    user_id=_mostly(st.sampled_from(["", "me", _ABSENT]), st.sampled_from(["u" * 256, "u" * 257, None, 5, "\0"]), 20),
+    run_name=_mostly(st.sampled_from(["", "my run", _ABSENT]), st.sampled_from(["n" * 250, "n" * 251, None, 5]), 20),
+    tags=_mostly(
+        st.just(_ABSENT)
+        | st.lists(
+            st.fixed_dictionaries({"key": st.sampled_from([*"abcdef", "/odd//", "mlflow.runName"]), "value": _TEXTS})
+            | _fields(**_PAIR),
+            max_size=4,
+        ),
+        st.sampled_from([None, {}, [5], [{"key": "mlflow.runName", "value": "my run"}], [{"key": "a", "more": 1}]]),
+        20,
+    ),
+)
+
+
 @st.composite
-def _bodies(draw: st.DrawFn, own: st.SearchStrategy[dict[str, Any]]) -> bytes:
-    given = {**draw(_mostly(_RUN, _ODD_RUN)), **draw(own), **draw(_mostly(st.just({}), _MORE))}
+def _bodies(draw: st.DrawFn, own: st.SearchStrategy[dict[str, Any]], about: st.SearchStrategy[dict[str, Any]]) -> bytes:
+    given = {**draw(about), **draw(own), **draw(_mostly(st.just({}), _MORE))}
     usual = json.dumps(given)
     names = {"run_id": "runId", "run_uuid": "runUuid", "dataset_name": "datasetName"}
     odd = [
@@ -96,12 +134,17 @@ _HEADERS = st.sampled_from(
 
 
 @st.composite
-def _posts(draw: st.DrawFn, name: str, own: st.SearchStrategy[dict[str, Any]]) -> Request:
+def _posts(
+    draw: st.DrawFn,
+    name: str,
+    own: st.SearchStrategy[dict[str, Any]],
+    about: st.SearchStrategy[dict[str, Any]] = _RUNS,
+) -> Request:
     prefix = draw(st.sampled_from([V2, AJAX]))
     path = draw(_mostly(st.just(""), st.sampled_from(["/", "?run_id={run}", "?x=1"]), 40))
     return Request(
         path=f"{prefix}/runs/{name}{path}",
-        body=draw(_bodies(own)),
+        body=draw(_bodies(own, about)),
         method=draw(_mostly(st.just("POST"), st.sampled_from(["PUT", "GET", "PATCH"]), 60)),
         headers=draw(_mostly(st.just((JSON,)), _HEADERS, 20)),
     )
@@ -110,8 +153,10 @@ def _posts(draw: st.DrawFn, name: str, own: st.SearchStrategy[dict[str, Any]]) -
 def _lists(**longest: int) -> st.SearchStrategy[dict[str, Any]]:
     """Some of a batch's lists, now and then one that is longer than a batch may be."""
     made = {
-        "metrics": st.lists(_fields(**_METRIC), max_size=longest["metrics"]),
-        "params": st.lists(_fields(**_PAIR), max_size=longest["params"], unique_by=lambda each: str(each.get("key"))),
+        "metrics": st.lists(_fields(**_METRIC), min_size=1, max_size=longest["metrics"]),
+        "params": st.lists(
+            _fields(**_PAIR), min_size=1, max_size=longest["params"], unique_by=lambda each: str(each.get("key"))
+        ),
         "tags": st.lists(_fields(**_PAIR), max_size=longest["tags"]),
     }
     usual = st.fixed_dictionaries({}, optional=made)
@@ -140,14 +185,15 @@ REQUESTS: st.SearchStrategy[Request] = st.one_of(
     _posts("log-metric", _fields(**_METRIC)),
     _posts("log-parameter", _fields(**_PAIR)),
     _posts("set-tag", _fields(**_PAIR)),
-    _posts("log-batch", _lists(metrics=12, params=4, tags=4)),
-    _posts("log-batch", _lists(metrics=12, params=4, tags=4)),
+    _posts("log-batch", _lists(metrics=12, params=4, tags=4), _mostly(st.just({"run_id": "{run}"}), _ODD_RUN)),
+    _posts("log-batch", _lists(metrics=12, params=4, tags=4), _mostly(st.just({"run_id": "{run}"}), _ODD_RUN)),
+    _posts("create", _NEW, _EXPERIMENTS),
     _mostly(
-        _state("update", status="FINISHED", end_time=5),
+        _posts("update", _ENDS),
         st.one_of(_state("delete"), _state("restore"), _state("delete-tag", key="a")),
-        2,
+        3,
     ),
 )
-"""One request for `{run}`."""
+"""One request for `{run}`, or for a new one in `{experiment}`."""
 
-SEQUENCES = st.lists(REQUESTS, min_size=1, max_size=25)
+SEQUENCES = st.lists(REQUESTS, min_size=15, max_size=30)

@@ -1,0 +1,152 @@
+"""When the hot path answers, when it stays out of the way, and what requests at the same time leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+from starlette.responses import PlainTextResponse
+
+from mlflow_runtime.gateway.config import MAX_HEADER_BYTES
+from mlflow_runtime.hotpath import sources
+from mlflow_runtime.hotpath.layer import ROUTES, HotPath
+from mlflow_runtime.metrics import REGISTRY
+from mlflow_runtime.middleware.draining import Drain
+from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.service.application import middleware, wrapped
+from mlflow_runtime.service.health import Readiness
+from mlflow_runtime.service.settings import read
+from tests.runtime.hotpath.asking import JSON, V2, Answer, Request, ask_inside
+from tests.runtime.hotpath.comparing import Sides
+from tests.runtime.service.test_faults import set_revision
+from tests.support.role_environment import whole
+from tests.support.services import Platform
+
+AT_ONCE = 16
+TRACKING = read(ServiceRole.TRACKING, whole("tracking"))
+
+
+def post(path: str, **fields: Any) -> Request:
+    return Request(path=f"{V2}/runs/{path}", body=json.dumps({"run_id": "{run}", **fields}).encode())
+
+
+def at_once(sides: Sides, run_id: str, requests: list[Request]) -> list[Answer]:
+    async def all_of_them() -> list[Answer]:
+        return await asyncio.gather(*(ask_inside(sides.hot, request.of(run=run_id)) for request in requests))
+
+    return sides.runner.run(all_of_them())
+
+
+def test_batches_at_the_same_time_leave_what_they_leave_one_after_the_other(sides: Sides) -> None:
+    requests = [
+        post(
+            "log-batch",
+            metrics=[
+                {"key": key, "value": float(number % 5 + 1), "timestamp": number % 3, "step": number % 4}
+                for key in sorted("abcdef", reverse=number % 2 == 0)
+            ],
+            params=[{"key": f"p{number % 4}", "value": "same"}, {"key": "q", "value": "same"}],
+            tags=[{"key": "t", "value": "same"}],
+        )
+        for number in range(AT_ONCE)
+    ]
+    ours, theirs = sides.run(), sides.run()
+    assert {answer.status for answer in at_once(sides, ours, requests)} == {200}
+    assert {sides.reference.ask(request.of(run=theirs)).status for request in requests} == {200}
+    assert sides.rows_that_differ({"run_id": ours}, {"run_id": theirs}) == []
+
+
+def test_of_parameters_at_the_same_time_one_is_stored_and_the_others_are_refused_whole(sides: Sides) -> None:
+    requests = [
+        post("log-batch", params=[{"key": f"own{number}", "value": "1"}, {"key": "same", "value": str(number)}])
+        for number in range(AT_ONCE)
+    ]
+    run_id = sides.run()
+    answers = at_once(sides, run_id, requests)
+    assert sorted(answer.status for answer in answers) == [200] + [400] * (AT_ONCE - 1), answers
+    (winner,) = [number for number, answer in enumerate(answers) if answer.status == 200]
+    stored = sides.rows_of("params", run_id)
+    assert stored == sorted([(repr(f"own{winner}"), "'1'"), ("'same'", repr(str(winner)))])
+
+
+@pytest.fixture
+def fresh(sides: Sides) -> Iterator[Sides]:
+    """A hot path that a test may turn off."""
+    sides.renew()
+    yield sides
+    sides.renew()
+
+
+def test_it_turns_itself_off_on_another_schema(
+    fresh: Sides, shared: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    metric = post("log-metric", key="a", value=1.0, timestamp=1)
+    run_id = fresh.run()
+    assert b"mlflow_hot_path_on 1.0" in generate_latest(REGISTRY)
+    head = set_revision(shared, "fffffffffff0")
+    try:
+        with caplog.at_level(logging.WARNING):
+            assert [fresh.ask_hot(metric.of(run=run_id)).status for _ in range(3)] == [200] * 3
+    finally:
+        set_revision(shared, head)
+    assert fresh.rows_of("metrics", run_id) == [("'a'", "1.0", "1", "0", "False")]
+    lines = [line for line in caplog.messages if "the hot path is off" in line]
+    assert lines == ["the hot path is off, MLflow answers every request: the schema is at revision 'fffffffffff0'"]
+    assert b"mlflow_hot_path_on 0.0" in generate_latest(REGISTRY)
+
+
+def test_it_is_off_for_another_mlflow(
+    fresh: Sides, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sources, "READ", ((sources.Metric, "0" * 16),))
+    fresh.renew()
+    fresh.answered = 0
+    fresh.ask_hot(post("set-tag", key="a", value="b").of(run=fresh.run()))
+    assert fresh.answered == 0
+    assert "the hot path is off, MLflow answers every request: MLflow's Metric changed" in caplog.text
+
+
+@pytest.mark.parametrize("path", sorted(ROUTES))
+def test_what_the_middleware_refuses_is_refused_here(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[str] = []
+
+    async def answer(self: HotPath, scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope["path"])
+        await PlainTextResponse("hot")(scope, receive, send)
+
+    monkeypatch.setattr(HotPath, "__call__", answer)
+
+    def ask(request: Request, most: int = 8) -> int:
+        found = replace(TRACKING, max_in_flight=most)
+        app = wrapped(PlainTextResponse("mlflow"), middleware(found, Drain(), Readiness([]), lambda _: "/template"))
+        return asyncio.run(ask_inside(app, request)).status
+
+    usual = Request(path=path, body=b"{}")
+    assert (ask(usual), reached) == (200, [path])
+    reached.clear()
+    assert ask(usual, most=0) == 503
+    assert ask(replace(usual, headers=(JSON, ("content-encoding", "br")))) == 415
+    assert ask(replace(usual, path=path.replace("/runs", "//runs"))) == 400
+    assert ask(replace(usual, headers=(JSON, ("x", "y" * MAX_HEADER_BYTES)))) == 431
+    assert reached == []
+
+
+def test_registry_has_no_hot_path_and_tracking_has_it_last() -> None:
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        """Stand for MLflow's application."""
+
+    def kinds(role: ServiceRole, **changes: str) -> list[type]:
+        found = read(role, whole(role.value) | changes)
+        layers = middleware(found, Drain(), Readiness([]), lambda _: "/template")
+        return [type(layer(inner)) for layer in layers]
+
+    assert kinds(ServiceRole.TRACKING)[-1] is HotPath
+    assert HotPath not in kinds(ServiceRole.TRACKING)[:-1]
+    assert HotPath not in kinds(ServiceRole.TRACKING, MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS="0")
+    assert HotPath not in kinds(ServiceRole.REGISTRY)

@@ -1,0 +1,118 @@
+"""A real service with its hot path: the whole answers, and what stays after a kill."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from tests.runtime.hotpath.asking import JSON, V2, Client, Request
+from tests.runtime.service.test_faults import becomes
+from tests.runtime.service.test_service import new_run
+from tests.support.plane import Program
+from tests.support.services import Platform, Service, eventually
+
+BODIES = {
+    "log-metric": {"key": "a", "value": 1.0, "timestamp": 1},
+    "log-parameter": {"key": "a", "value": "1"},
+    "set-tag": {"key": "a", "value": "1"},
+    "log-batch": {"params": [{"key": "a", "value": "1"}]},
+}
+CLIENTS = 8
+
+
+def answered(service: Service) -> float:
+    (line,) = [line for line in service.ask("/metrics").content.decode().splitlines() if line.startswith(_ANSWERED)]
+    return float(line.split()[-1])
+
+
+_ANSWERED = 'mlflow_hot_path_requests_total{outcome="answered"}'
+
+
+@pytest.mark.parametrize("route", sorted(BODIES))
+@pytest.mark.parametrize("prefix", ["/ajax-api/2.0/mlflow", V2])
+def test_an_answer_has_mlflows_headers_and_body(tracking: Service, without: Service, prefix: str, route: str) -> None:
+    run_id, _ = new_run(without, f"headers{prefix}{route}".replace("/", "-"))
+    for headers in ((JSON,), (JSON, ("user-agent", "mlflow-python-client/3.17.2"), ("accept", "*/*"))):
+        body = json.dumps({"run_id": run_id, **BODIES[route]}).encode()
+        request = Request(path=f"{prefix}/runs/{route}", body=body, headers=headers)
+        before = answered(tracking)
+        ours, theirs = Client(tracking.port), Client(without.port)
+        assert ours.ask(request) == theirs.ask(request)
+        assert answered(tracking) == before + 1
+        ours.close()
+        theirs.close()
+
+
+def test_what_was_acknowledged_before_a_kill_is_stored_once(shared: Platform, without: Service) -> None:
+    service = shared.start("tracking")
+    run_id, _ = new_run(without, "killed")
+    kills: list[Callable[[], Program]] = [
+        lambda: _killed(shared.postgres),
+        lambda: _killed(service.program),
+    ]
+    acknowledged: set[int] = set()
+    sent: set[int] = set()
+    for number, kill in enumerate(kills):
+        logged, tried = _under_load(service, run_id, number, kill)
+        acknowledged |= logged
+        sent |= tried
+        if number == 0:
+            shared.restart_postgres()
+            becomes(service, 200)
+    becomes(without, 200)
+    found: list[int] = []
+    page = ""
+    while True:
+        query = f"run_id={run_id}&metric_key=m&max_results=1000&page_token={page}"
+        answer = without.ask(f"{V2}/metrics/get-history?{query}").body
+        found += [int(metric["step"]) for metric in answer.get("metrics", [])]
+        page = answer.get("next_page_token", "")
+        if not page:
+            break
+    assert len(found) == len(set(found))
+    assert acknowledged <= set(found) <= sent
+
+
+def _killed(program: Program) -> Program:
+    program.kill()
+    return program
+
+
+def _under_load(service: Service, run_id: str, part: int, kill: Callable[[], Program]) -> tuple[set[int], set[int]]:
+    """Log until the kill, and return the steps that were acknowledged and those that were sent."""
+    stop, logged, tried = threading.Event(), set[int](), set[int]()
+
+    def work(client: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+        step = part * 10**6 + client * 10**5
+        while not stop.is_set():
+            step += 1
+            body = json.dumps({"run_id": run_id, "key": "m", "value": 1.0, "timestamp": step, "step": step})
+            tried.add(step)
+            try:
+                connection.request(
+                    "POST", f"{V2}/runs/log-metric", body, {"Host": "mlflow.example.com", **dict([JSON])}
+                )
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                continue
+            if answer.status == 200:
+                logged.add(step)
+
+    threads = [threading.Thread(target=work, args=(client,)) for client in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: len(logged) > 200, "a load of acknowledged metrics")
+        kill()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    return logged, tried
