@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from mlflow_runtime.hotpath import connections, layer, requests
-from mlflow_runtime.hotpath.statements import CREATE_RUN, LOG_METRICS, LOG_PARAMS, SET_TAGS, UPDATE_RUN, Statement
+from mlflow_runtime.hotpath.statements import ALL, CREATE_RUN, LOG_METRICS, LOG_PARAMS, SET_TAGS, UPDATE_RUN, Statement
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 
