@@ -197,6 +197,11 @@ _RANGES: Final[Mapping[str, Mapping[str, tuple[float, float]]]] = {
     },
 }
 
+# What Azure keeps in no region: "Create and manage action groups", and the types whose location is a choice below.
+_GLOBAL: Final = frozenset(
+    {"monitor:ActionGroup", "monitor:MetricAlert", "privatedns:PrivateZone", "privatedns:VirtualNetworkLink"}
+)
+
 _MINUTES: Final = ("PT1M", "PT5M", "PT10M", "PT15M", "PT30M", "PT45M")
 _HOURS: Final = tuple(f"PT{hours}H" for hours in range(1, 7))
 # The values that there are by path, with their sources.
@@ -205,7 +210,6 @@ _CHOICES: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
     "app:ManagedEnvironment": {"appLogsConfiguration.destination": ("log-analytics", "azure-monitor", "none", "")},
     # "Storage options in Azure Database for PostgreSQL", "High availability".
     "dbforpostgresql:Server": {
-        "storage.storageSizeGB": (32, 64, 128, 256, 512, 1024, 2048, 4095, 4096, 8192, 16384, 32767),
         # "Supported versions of PostgreSQL in Azure Database for PostgreSQL".
         "version": ("13", "14", "15", "16", "17", "18"),
         # The SDK's own default is "": Azure chooses.
@@ -247,6 +251,7 @@ _LONGEST_TAG_VALUE: Final = 256
 _LONGEST_TAG_NAME: Final = 512
 _LONGEST_TAG_NAME_OF: Final = {"storage:StorageAccount": 128}
 _NOT_IN_TAG_NAMES: Final = "<>%&\\?/"
+_RESERVED_FOR_TAGS: Final = ("azure", "microsoft", "windows")
 
 
 def _tags(kind: str, tags: Any) -> RefusedError | None:
@@ -255,7 +260,13 @@ def _tags(kind: str, tags: Any) -> RefusedError | None:
     longest = _LONGEST_TAG_NAME_OF.get(kind, _LONGEST_TAG_NAME)
     if len(tags) > _MOST_TAGS:
         return RefusedError(400, "TooManyTags", f"There are {len(tags)} tags; a resource has at most {_MOST_TAGS}.")
+    if len({name.lower() for name in tags}) < len(tags):
+        message = f"The tags {', '.join(sorted(tags))} have names that are equal without case."
+        return RefusedError(400, "DuplicateTagName", message)
     for name, value in tags.items():
+        if name.lower().startswith(_RESERVED_FOR_TAGS):
+            message = f"The tag name '{name}' has a reserved prefix: {', '.join(_RESERVED_FOR_TAGS)}."
+            return RefusedError(400, "ReservedTagName", message)
         if not name or any(one in _NOT_IN_TAG_NAMES or ord(one) < ord(" ") for one in name):
             message = f"The tag name '{name}' is empty, or has one of the characters {_NOT_IN_TAG_NAMES}."
             return RefusedError(400, "InvalidTagNameCharacters", message)
@@ -269,7 +280,8 @@ def _tags(kind: str, tags: Any) -> RefusedError | None:
 
 def _location(kind: str, location: Any) -> RefusedError | None:
     """Microsoft Learn, "List of Azure regions"; the display names of regions are accepted too."""
-    if not isinstance(location, str) or location.replace(" ", "").lower() in (*regions.KNOWN, "global"):
+    known = {*regions.KNOWN, "global"} if kind in _GLOBAL else regions.KNOWN
+    if not isinstance(location, str) or location.replace(" ", "").lower() in known:
         return None
     message = (
         f"The provided location '{location}' is not available for resource type '{kind}', or is not among those that "

@@ -77,6 +77,9 @@ def _dangling(identifier: str, inputs: Mapping[str, Any], resources: Resources) 
 
 
 def _delegated(resources: Resources, subnet: str, service: str) -> bool:
+    """Whether a subnet is the service's. One of another subscription, which is not here, is taken for such a one."""
+    if subnet.lower() not in resources:
+        return True
     delegations = resources[subnet.lower()]["inputs"].get("delegations") or []
     return any(one.get("serviceName", "").lower() == service.lower() for one in delegations)
 
@@ -89,7 +92,7 @@ def _environment(identifier: str, inputs: Mapping[str, Any], resources: Resource
     if not _delegated(resources, subnet, _APP_ENVIRONMENTS):
         message = f"The subnet of the environment must be delegated to the service '{_APP_ENVIRONMENTS}'."
         return RefusedError(400, "ManagedEnvironmentSubnetDelegationError", message)
-    prefix = resources[subnet.lower()]["inputs"].get("addressPrefix")
+    prefix = resources.get(subnet.lower(), {}).get("inputs", {}).get("addressPrefix")
     if prefix and ipaddress.ip_network(prefix).prefixlen > _SMALLEST_ENVIRONMENT:
         message = f"The environment network configuration is invalid: the subnet {prefix} must be /27 or larger."
         return RefusedError(400, "ManagedEnvironmentInvalidNetworkConfiguration", message)

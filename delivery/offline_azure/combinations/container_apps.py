@@ -22,7 +22,16 @@ def app(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     scale = (inputs.get("template") or {}).get("scale") or {}
     if scale.get("minReplicas", 0) > scale.get("maxReplicas", 10):
         yield "ContainerAppInvalidScaleSpec", "The field 'minReplicas' must not be greater than 'maxReplicas'."
+    rules = [rule.get("name") for rule in scale.get("rules") or []]
+    if len(set(rules)) < len(rules):
+        yield "ContainerAppInvalidScaleSpec", f"The scale rules {rules} are not of different names."
+    for requests in at(scale, "rules[].http.metadata.concurrentRequests"):
+        if not str(requests).isdigit() or int(requests) < 1:
+            yield "ContainerAppInvalidScaleSpec", f"'concurrentRequests' is '{requests}'; expected 1 or more."
     configuration = inputs.get("configuration") or {}
+    actions = {str(one) for one in at(configuration, "ingress.ipSecurityRestrictions[].action")}
+    if len(actions) > 1:
+        yield "ContainerAppInvalidIngress", "The IP restrictions must all be of one action, Allow or Deny."
     weights = [one.get("weight", 0) for one in at(configuration, "ingress.traffic[]")]
     if weights and sum(weights) != 100:
         yield "ContainerAppInvalidTrafficWeight", f"The traffic weights add up to {sum(weights)}; expected 100."
@@ -47,7 +56,18 @@ def _containers(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     containers = [*(template.get("containers") or []), *(template.get("initContainers") or [])]
     volumes = {volume.get("name") for volume in template.get("volumes") or []}
     secrets = {secret.get("name") for secret in configuration.get("secrets") or []}
+    for secret in secrets:
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", str(secret)):
+            message = f"Invalid secret name '{secret}': lower-case letters, digits, '-' and '.' inside."
+            yield "ContainerAppInvalidSecretName", message
+    for volume in template.get("volumes") or []:
+        if volume.get("storageType") in ("AzureFile", "NfsAzureFile") and not volume.get("storageName"):
+            message = f"The volume '{volume.get('name')}' of type '{volume['storageType']}' needs 'storageName'."
+            yield "ContainerAppInvalidVolume", message
     for container in containers:
+        kinds = [probe.get("type") for probe in container.get("probes") or []]
+        if len(set(kinds)) < len(kinds):
+            yield "ContainerAppInvalidProbe", f"The container '{container.get('name')}' has two probes of one type."
         name = str(container.get("name"))
         if not re.fullmatch(r"(?=.{1,63}\Z)[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?", name):
             yield "ContainerAppInvalidContainerName", f"Invalid container name '{name}'."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections import Counter
@@ -11,6 +12,17 @@ from typing import Any, Final
 from delivery.offline_azure.combinations.rule import Problem, ip_range
 from delivery.offline_azure.limits import at
 
+_LONGEST_PREFIX: Final = 29
+# "Azure Virtual Network FAQ", "What address ranges can I use in my virtual networks?"
+_NEVER: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("127.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32", "224.0.0.0/4", "255.255.255.255/32"),
+    )
+)
+# "Azure subscription and service limits", network security groups.
+_MOST_RULES: Final = 1000
+_MOST_PREFIXES: Final = 4000
 _TAG: Final = r"[A-Za-z][A-Za-z0-9]*(\.[A-Za-z0-9]+)?"
 
 
@@ -22,6 +34,13 @@ def network(inputs: Mapping[str, Any]) -> Iterator[Problem]:
             ranges.append(ipaddress.ip_network(prefix))
         except ValueError:
             yield "InvalidCIDRNotation", f"The address prefix {prefix} has an invalid CIDR notation."
+            continue
+        if not _is_written_by_length(str(prefix)):
+            yield "InvalidCIDRNotation", f"The address prefix {prefix} has an invalid CIDR notation."
+        if any(ranges[-1].overlaps(one) for one in _NEVER if one.version == ranges[-1].version):
+            yield "AddressPrefixNotAllowed", f"The address prefix {prefix} holds addresses that no network can have."
+        if ranges[-1].version == 4 and ranges[-1].prefixlen > _LONGEST_PREFIX:
+            yield "InvalidAddressPrefix", f"The address prefix {prefix} is smaller than /{_LONGEST_PREFIX}."
     for number, one in enumerate(ranges):
         if any(one.overlaps(other) for other in ranges[number + 1 :]):
             yield "InvalidAddressSpace", f"The address prefix {one} overlaps with another one of the network."
@@ -38,7 +57,10 @@ def security_group(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         for (value, _), times in counted.items():
             if times > 1:
                 yield code, f"Security rules have conflicting {field} '{value}'."
+    if len(rules) > _MOST_RULES:
+        yield "SecurityRuleCountExceeded", f"There are {len(rules)} rules; a group has at most {_MOST_RULES}."
     for rule in rules:
+        yield from _families(rule)
         for side in ("source", "destination"):
             for field in ("AddressPrefix", "PortRange"):
                 many = f"{side}{field}es" if field == "AddressPrefix" else f"{side}{field}s"
@@ -50,6 +72,9 @@ def security_group(inputs: Mapping[str, Any]) -> Iterator[Problem]:
                 if not _is_prefix(str(prefix)):
                     message = f"Security rule has invalid Address prefix. Value provided: {prefix}"
                     yield "SecurityRuleInvalidAddressPrefix", message
+            if len(prefixes) > _MOST_PREFIXES:
+                message = f"The rule '{rule.get('name')}' has {len(prefixes)} prefixes; allowed: {_MOST_PREFIXES}."
+                yield "SecurityRuleTooManyAddressPrefixes", message
             tags = [prefix for prefix in prefixes if re.fullmatch(_TAG, str(prefix))]
             if len(prefixes) > 1 and tags:
                 message = f"The rule '{rule.get('name')}' has the service tag {tags[0]} beside other prefixes."
@@ -67,7 +92,24 @@ def _is_prefix(text: str) -> bool:
         ipaddress.ip_network(text)
     except ValueError:
         return False
-    return True
+    return _is_written_by_length(text)
+
+
+def _is_written_by_length(text: str) -> bool:
+    """Whether a range has its length, 24, behind the slash and not its mask, 255.255.255.0."""
+    _, slash, length = text.partition("/")
+    return length.isdigit() if slash else True
+
+
+def _families(rule: Mapping[str, Any]) -> Iterator[Problem]:
+    """One rule is about IPv4 or about IPv6."""
+    found = set()
+    for side in ("source", "destination"):
+        for prefix in (*at(rule, f"{side}AddressPrefix"), *(rule.get(f"{side}AddressPrefixes") or [])):
+            with contextlib.suppress(ValueError):
+                found.add(ipaddress.ip_network(str(prefix)).version)
+    if len(found) > 1:
+        yield "SecurityRuleMixedAddressFamilies", f"The rule '{rule.get('name')}' has prefixes of IPv4 and of IPv6."
 
 
 def _is_port_range(text: str) -> bool:

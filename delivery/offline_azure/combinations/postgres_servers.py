@@ -11,6 +11,30 @@ from delivery.offline_azure.combinations.rule import Problem
 _BURSTABLE: Final = "Burstable"
 _TIERS: Final = {"B": _BURSTABLE, "D": "GeneralPurpose", "E": "MemoryOptimized"}
 
+# "Storage options": sizes in GiB of Premium SSD, each with the performance tier that it begins with.
+_BASELINES: Final = {
+    32: "P4",
+    64: "P6",
+    128: "P10",
+    256: "P15",
+    512: "P20",
+    1024: "P30",
+    2048: "P40",
+    4095: "P50",
+    4096: "P50",
+    8192: "P60",
+    16384: "P70",
+    32767: "P80",
+}
+_PERFORMANCE: Final = tuple(dict.fromkeys(_BASELINES.values()))
+# The tiers from P60 on are those of disks above 4 TiB alone.
+_OF_LARGE_DISKS: Final = _PERFORMANCE.index("P60")
+_SSD_V2: Final = range(32, 65537)
+# "Create an Azure Database for PostgreSQL flexible server": names that an administrator cannot have.
+_RESERVED_LOGINS: Final = frozenset(
+    {"azure_superuser", "azure_pg_admin", "admin", "administrator", "root", "guest", "public"}
+)
+
 
 def server(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """Microsoft Learn, Azure Database for PostgreSQL: "Compute options", "High availability", "Networking with private
@@ -33,6 +57,12 @@ def server(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     ways = [sign_in.get("activeDirectoryAuth", "Disabled"), sign_in.get("passwordAuth", "Enabled")]
     if ways == ["Disabled", "Disabled"]:
         yield "InvalidAuthConfig", "At least one of 'activeDirectoryAuth' and 'passwordAuth' must be enabled."
+    yield from _storage(inputs.get("storage") or {})
+    login = str(inputs.get("administratorLogin") or "")
+    if login.lower() in _RESERVED_LOGINS or login.lower().startswith("pg_"):
+        yield "InvalidParameterValue", f"The administrator login '{login}' is reserved."
+    if login and "administratorLoginPassword" not in inputs:
+        yield "InvalidParameterValue", f"The administrator '{login}' has no 'administratorLoginPassword'."
     network = inputs.get("network") or {}
     if network.get("delegatedSubnetResourceId") and network.get("publicNetworkAccess") == "Enabled":
         yield "InvalidParameterValue", "A server inside of a virtual network cannot have public network access."
@@ -43,3 +73,25 @@ def server(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         if not re.search(r"\.postgres\.database(\.azure\.com)?\Z", zone_name) or zone_name.startswith(f"{name}."):
             message = f"The private DNS zone '{zone_name}' must end in '.postgres.database.azure.com', after a name."
             yield "InvalidPrivateDnsZoneName", message
+
+
+def _storage(storage: Mapping[str, Any]) -> Iterator[Problem]:
+    size, tier = storage.get("storageSizeGB"), storage.get("tier")
+    if storage.get("type") == "PremiumV2_LRS":
+        if size is not None and size not in _SSD_V2:
+            yield "InvalidParameterValue", f"The storage size {size} GiB is invalid for Premium SSD v2: 32 to 65536."
+        return
+    if size is not None and size not in _BASELINES:
+        yield (
+            "InvalidParameterValue",
+            f"The storage size {size} GiB is invalid. Allowed: {', '.join(map(str, _BASELINES))}.",
+        )
+        return
+    if tier is None:
+        return
+    if tier not in _PERFORMANCE:
+        yield "InvalidParameterValue", f"The storage tier '{tier}' is invalid. Allowed: {', '.join(_PERFORMANCE)}."
+    elif size is not None:
+        rank, least = _PERFORMANCE.index(tier), _PERFORMANCE.index(_BASELINES[size])
+        if rank < least or (rank >= _OF_LARGE_DISKS) != (least >= _OF_LARGE_DISKS):
+            yield "InvalidParameterValue", f"The storage tier '{tier}' is not one of a disk of {size} GiB."

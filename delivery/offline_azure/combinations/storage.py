@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from delivery.offline_azure.combinations.rule import Problem, ip_range
 from delivery.offline_azure.limits import at
+
+_MOST_DAYS: Final = 99_999
 
 
 def account(inputs: Mapping[str, Any]) -> Iterator[Problem]:
@@ -63,9 +65,21 @@ def lifecycle_policy(inputs: Mapping[str, Any]) -> Iterator[Problem]:
             yield "InvalidRequestPropertyValue", f"The rule '{rule.get('name')}' has no action."
         if len((definition.get("filters") or {}).get("prefixMatch") or []) > 10:
             yield "InvalidRequestPropertyValue", f"The rule '{rule.get('name')}' has more than 10 prefixes."
+        for age in (value for action in actions.values() for value in _ages(action)):
+            if not 0 <= age <= _MOST_DAYS:
+                message = f"The rule '{rule.get('name')}' has {age} days; allowed: 0 to {_MOST_DAYS}."
+                yield "InvalidRequestPropertyValue", message
         tiers = ("tierToCool", "tierToCold", "tierToArchive", "delete")
         base = actions.get("baseBlob") or {}
         ages = [(base.get(tier) or {}).get("daysAfterModificationGreaterThan") for tier in tiers]
         given = [age for age in ages if age is not None]
         if given != sorted(given):
             yield "InvalidRequestPropertyValue", f"The rule '{rule.get('name')}' moves blobs back to a warmer tier."
+
+
+def _ages(action: Any) -> Iterator[float]:
+    """Yield the days in the parts of an action."""
+    for part in action.values() if isinstance(action, Mapping) else ():
+        for value in part.values() if isinstance(part, Mapping) else ():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield value

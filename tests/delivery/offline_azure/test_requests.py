@@ -251,6 +251,9 @@ ACCEPTED: dict[str, list[dict[str, Any]]] = {
         server(),
         server(sku={"name": "Standard_B1ms", "tier": "Burstable"}, highAvailability={"mode": "Disabled"}),
         server(sku={"name": "Standard_E4ds_v5", "tier": "MemoryOptimized"}, storage={"storageSizeGB": 4095}),
+        server(storage={"storageSizeGB": 100, "type": "PremiumV2_LRS"}),
+        server(storage={"storageSizeGB": 128, "tier": "P50"}),
+        server(storage={"storageSizeGB": 8192, "tier": "P80"}),
     ],
     "keyvault:Vault": [
         vault(),
@@ -443,7 +446,87 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         account(networkRuleSet={"ipRules": [{"iPAddressOrRange": "10.0.0.1"}]}),
         "InvalidValuesForRequestParameters",
     ),
+    *(
+        ("resources:ResourceGroup", {**PLACED, "tags": tags}, code)
+        for tags, code in (
+            ({"team": "a", "Team": "b"}, "DuplicateTagName"),
+            ({"azure-team": "a"}, "ReservedTagName"),
+            ({"Microsoft": "a"}, "ReservedTagName"),
+        )
+    ),
+    ("resources:ResourceGroup", {**PLACED, "location": "global"}, "LocationNotAvailableForResourceType"),
+    *(
+        ("dbforpostgresql:Server", server(storage=storage), "InvalidParameterValue")
+        for storage in (
+            {"storageSizeGB": 128, "tier": "P4"},
+            {"storageSizeGB": 128, "tier": "P60"},
+            {"storageSizeGB": 8192, "tier": "P50"},
+            {"storageSizeGB": 128, "tier": "P11"},
+            {"storageSizeGB": 31, "type": "PremiumV2_LRS"},
+        )
+    ),
+    ("dbforpostgresql:Server", server(administratorLogin="root"), "InvalidParameterValue"),
+    ("dbforpostgresql:Server", server(administratorLogin="mlops"), "InvalidParameterValue"),
+    *(
+        ("network:VirtualNetwork", network(prefix), code)
+        for prefix, code in (
+            ("10.0.0.0/255.255.0.0", "InvalidCIDRNotation"),
+            ("127.0.0.0/8", "AddressPrefixNotAllowed"),
+            ("224.0.0.0/8", "AddressPrefixNotAllowed"),
+            ("168.63.129.0/24", "AddressPrefixNotAllowed"),
+            ("10.0.0.0/30", "InvalidAddressPrefix"),
+        )
+    ),
+    ("network:NetworkSecurityGroup", security_group(*range(100, 1101)), "SecurityRuleCountExceeded"),
+    *(
+        (
+            "network:NetworkSecurityGroup",
+            security_group(100, sourceAddressPrefix=None, sourceAddressPrefixes=prefixes),
+            code,
+        )
+        for prefixes, code in (
+            (["10.0.0.0/255.0.0.0"], "SecurityRuleInvalidAddressPrefix"),
+            (["10.0.0.0/8", "fd00::/8"], "SecurityRuleMixedAddressFamilies"),
+            ([f"10.0.{n // 256}.{n % 256}" for n in range(4001)], "SecurityRuleTooManyAddressPrefixes"),
+        )
+    ),
+    ("storage:ManagementPolicy", lifecycle(delete=-1), "InvalidRequestPropertyValue"),
+    ("storage:ManagementPolicy", lifecycle(delete=100_000), "InvalidRequestPropertyValue"),
+    *(
+        ("app:ContainerApp", app(container={"probes": [{"type": kind}, {"type": kind}]}), "ContainerAppInvalidProbe")
+        for kind in ("Liveness", "Readiness")
+    ),
+    *(
+        ("app:ContainerApp", app(template={"scale": {"rules": rules}}), "ContainerAppInvalidScaleSpec")
+        for rules in (
+            [{"name": "a"}, {"name": "a"}],
+            [{"name": "a", "http": {"metadata": {"concurrentRequests": "0"}}}],
+        )
+    ),
+    (
+        "app:ContainerApp",
+        app(
+            configuration={
+                "ingress": {"targetPort": 80, "ipSecurityRestrictions": [{"action": "Allow"}, {"action": "Deny"}]}
+            }
+        ),
+        "ContainerAppInvalidIngress",
+    ),
+    ("app:ContainerApp", app(configuration={"secrets": [{"name": "Key"}]}), "ContainerAppInvalidSecretName"),
+    (
+        "app:ContainerApp",
+        app(template={"volumes": [{"name": "v", "storageType": "AzureFile"}]}),
+        "ContainerAppInvalidVolume",
+    ),
 ]
+
+
+def test_a_subnet_of_another_subscription_is_taken_for_one_that_is_there_and_fits() -> None:
+    elsewhere = "/subscriptions/other/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
+    assert (
+        refusal("app:ManagedEnvironment", environment(vnetConfiguration={"infrastructureSubnetId": elsewhere})) is None
+    )
+    assert refusal("dbforpostgresql:Server", server(network={"delegatedSubnetResourceId": elsewhere})) is None
 
 
 def refusal(short: str, inputs: dict[str, Any]) -> str | None:
