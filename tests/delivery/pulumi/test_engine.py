@@ -56,6 +56,13 @@ def test_a_command_on_the_terminal_gives_its_exit_code(engine: Engine, capfd: py
     assert engine.show("fail") == 255
 
 
+def test_the_lines_of_a_command_are_passed_on_as_they_come(engine: Engine) -> None:
+    lines: list[str] = []
+    assert engine.pass_on("echo", line=lines.append) == 0
+    assert lines == [f"{engine.folder}\n", "--stack dev --non-interactive\n"]
+    assert engine.pass_on("fail", line=lines.append) == 255
+
+
 def test_the_events_of_a_command_are_passed_on_whole_and_its_output_is_kept(engine: Engine) -> None:
     events: list[object] = []
     result = engine.follow("tell", event=events.append)
@@ -72,7 +79,9 @@ def test_a_command_that_takes_too_long_is_ended(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)], ids=str
 )
-@pytest.mark.parametrize("how", ["show('wait')", "run('wait')", "follow('wait', event=print)"])
+@pytest.mark.parametrize(
+    "how", ["show('wait')", "run('wait')", "follow('wait', event=print)", "pass_on('wait', line=print)"]
+)
 def test_what_ends_this_process_ends_the_engine_in_good_order(
     engine: Engine, sent: signal.Signals, code: int, how: str
 ) -> None:
