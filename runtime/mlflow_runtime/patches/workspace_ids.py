@@ -145,8 +145,9 @@ def _checked(method: Any, named: Callable[[Arguments], Named], tracking_store: C
                 ids.setdefault(kind, set()).add(str(each))
         for kind, asked in ids.items():
             if missing := asked - _own(tracking_store(store), kind, sorted(asked)):
+                word = getattr(kind, "value", kind)
                 raise MlflowException(
-                    f"There is no {kind} {', '.join(sorted(missing))} in this workspace; name one of its own.",
+                    f"There is no {word} {', '.join(sorted(missing))} in this workspace; name one of its own.",
                     error_code=RESOURCE_DOES_NOT_EXIST,
                 )
         return method(store, *args, **options)
