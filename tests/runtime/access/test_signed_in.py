@@ -80,6 +80,20 @@ def test_a_run_is_logged_and_read_by_its_team_alone(teams: Teams) -> None:
     ]
 
 
+def test_without_access_control_the_data_of_teams_is_not_opened(teams: Teams) -> None:
+    Member(teams, "team-a", Role.CONTRIBUTOR).made(
+        "/api/2.0/mlflow/experiments/create", {"name": f"e-{uuid.uuid4().hex}"}
+    )
+    service = teams.platform.start("tracking", ready=False)
+
+    def detail() -> str:
+        return str(service.ready().body["checks"]["tracking_database"].get("detail", ""))
+
+    eventually(lambda: "workspace" in detail(), f"the reason, see {service.program.log}")
+    assert service.ready().status == 503
+    service.program.kill()
+
+
 def test_a_caller_sees_own_workspaces_only_and_nobody_makes_one(teams: Teams) -> None:
     def seen(token: str) -> list[str]:
         found = teams.send(token, "/api/3.0/mlflow/workspaces").body["workspaces"]
