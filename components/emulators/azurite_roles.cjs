@@ -1,8 +1,9 @@
 // Loaded into Azurite before its own code: what each identity may do to blobs, which Azurite does not check.
 //
 // BLOB_ROLES is JSON: an identity's principal id (its token's `oid`) to `read` or `write`, what Storage Blob Data Reader
-// and Storage Blob Data Contributor on the container allow. Whoever is not in it may do nothing. Azurite itself checks
-// the token; one that it refuses is left to it.
+// and Storage Blob Data Contributor on a container allow, here on each. Of the account itself a writer may ask for a key
+// to sign with, as Storage Blob Delegator allows. Whoever is not in it may do nothing. Azurite itself checks the token;
+// one that it refuses is left to it.
 //
 // Source: Microsoft Learn, "Permissions for calling data operations" in "Authorize with Microsoft Entra ID".
 "use strict";
@@ -28,9 +29,15 @@ function principalOf(request, query) {
   return query.get("skoid") ?? undefined;
 }
 
-function allows(role, method, query) {
-  if (query.get("comp") === "tags") {
+function allows(role, { method, headers }, { pathname, searchParams: query }) {
+  if (query.get("comp") === "tags" || headers["x-ms-tags"] !== undefined) {
     return false; // Neither role has the tags of blobs; Storage Blob Data Owner does.
+  }
+  if (method === "DELETE" && query.has("versionid")) {
+    return false; // deleteBlobVersion/action is Storage Blob Data Owner's too.
+  }
+  if (pathname.split("/").filter(Boolean).length < 2) {
+    return role === "write" && query.get("comp") === "userdelegationkey";
   }
   const reads = method === "GET" || method === "HEAD" || (method === "POST" && query.get("comp") === "query");
   return role === "write" || (role === "read" && reads);
@@ -55,9 +62,9 @@ for (const { Server } of [http, https]) {
   const emit = Server.prototype.emit;
   Server.prototype.emit = function (event, request, response, ...rest) {
     if (event === "request" || event === "checkContinue") {
-      const query = new URL(request.url, "https://localhost").searchParams;
-      const principal = principalOf(request, query);
-      if (principal !== undefined && !allows(roles[principal], request.method, query)) {
+      const url = new URL(request.url, "https://localhost");
+      const principal = principalOf(request, url.searchParams);
+      if (principal !== undefined && !allows(roles[principal], request, url)) {
         refuse(request, response);
         return true;
       }

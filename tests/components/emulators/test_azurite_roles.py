@@ -39,6 +39,19 @@ WRITES: dict[str, Use] = {
     "delete": lambda client: client.delete_blob("new"),
     "new container": lambda client: client.create_container(),
 }
+# What takes another role than those of the container's blobs.
+OF_NOBODY: dict[str, Use] = {
+    "blob with tags": lambda client: client.upload_blob("new", b"x", overwrite=True, tags={"a": "b"}),
+    "tags": lambda client: client.get_blob_client("kept").set_blob_tags({"a": "b"}),
+    "delete a version": lambda client: client.get_blob_client("kept").delete_blob(version_id="2026-01-01T00:00:00.0Z"),
+    "list containers": lambda client: list(_account_of(client).list_containers()),
+    "service properties": lambda client: _account_of(client).get_service_properties(),
+}
+
+
+def _account_of(client: ContainerClient) -> BlobServiceClient:
+    account, _, _ = client.url.rpartition("/")
+    return BlobServiceClient(account, credential=client.credential, retry_total=0)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +98,13 @@ def test_an_identity_may_do_what_its_role_allows(
     allowed = identity.blobs is BlobAccess.WRITE or (identity.blobs is BlobAccess.READ and name in READS)
     use = {**READS, **WRITES}[name]
     assert refusal(use, client(identity)) == (None if allowed else "AuthorizationPermissionMismatch")
+
+
+@pytest.mark.parametrize("name", OF_NOBODY)
+def test_what_is_not_of_a_containers_blobs_is_for_nobody(
+    name: str, client: Callable[[EmulatedIdentity], ContainerClient]
+) -> None:
+    assert refusal(OF_NOBODY[name], client(ARTIFACTS)) == "AuthorizationPermissionMismatch"
 
 
 def test_a_url_that_an_identity_signed_allows_what_that_identity_may_do(
