@@ -30,7 +30,7 @@ class PrivateName(pulumi.ComponentResource):
     """A private zone with the host's own name, so that it hides no other name of the domain.
 
         PrivateName("gateway-name", PrivateNameArgs(
-            host="mlflow.example.com", address="10.20.0.212", network_id=network.network_id, ...
+            host="shop.example.com", address="10.20.0.212", network_id=network.network_id, ...
         ))
 
     Source on Microsoft Learn: "What is an Azure Private DNS zone" (records at the apex, links).
