@@ -174,7 +174,7 @@ def create_run(given: Mapping[str, Any]) -> Sequence[Call]:
         )
         data = RunData(tags=[RunTag(key, value) for key, value in tags.items()])
         message = CreateRun.Response(run=Run(info, data, RunInputs(dataset_inputs=[])).to_proto())
-        return message_to_json(message).encode()
+        return _json(message)
 
     values = (run_id, int(experiment_id), name, user_id, start_time, list(tags), list(tags.values()))
     return [Call(statement=CREATE_RUN, values=values, answer=answer)]
@@ -201,9 +201,13 @@ def update_run(given: Mapping[str, Any]) -> Sequence[Call]:
             lifecycle_stage=lifecycle_stage,
             artifact_uri=artifact_uri,
         )
-        return message_to_json(UpdateRun.Response(run_info=info.to_proto())).encode()
+        return _json(UpdateRun.Response(run_info=info.to_proto()))
 
     return [Call(statement=UPDATE_RUN, values=(run_id, status, end_time), answer=answer)]
+
+
+def _json(message: Any) -> bytes:
+    return str(message_to_json(message)).encode()
 
 
 def _metrics(run_id: str, metrics: Sequence[Metric]) -> Call:
@@ -245,10 +249,9 @@ def _tag(given: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _pair(given: Mapping[str, Any]) -> tuple[str, str]:
-    value = given.get("value")
-    if type(value) is not str:
+    if "value" not in given:
         raise NotPlain
-    return _text(given, "key"), value
+    return _text(given, "key"), _string(given, "value")
 
 
 def _only(given: Any, fields: frozenset[str]) -> Mapping[str, Any]:
@@ -264,17 +267,18 @@ def _run_id(given: Mapping[str, Any]) -> str:
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name)
-    if type(value) is not str or not value:
+    value = _string(given, name)
+    if not value:
         raise NotPlain
     return value
 
 
 def _string(given: Mapping[str, Any], name: str) -> str:
-    """A text that may be empty, as it is where it is missing."""
+    """A text that may be empty, as it is where it is missing. Raises ValueError for half a character."""
     value = given.get(name, "")
     if type(value) is not str:
         raise NotPlain
+    value.encode()
     return value
 
 

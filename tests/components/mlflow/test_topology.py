@@ -68,6 +68,16 @@ def test_services_with_databases_get_their_pool_size(topology: Topology) -> None
     assert "MLFLOW_RUNTIME_DATABASE_POOL_SIZE" not in chosen.service(Role.ARTIFACTS, OneAddress()).env
 
 
+def test_tracking_alone_gets_connections_for_its_hot_path(topology: Topology) -> None:
+    chosen = replace(topology, limits=Limits(hot_path_connections=0))
+    given = {role: chosen.service(role, OneAddress()).env for role in (Role.TRACKING, Role.REGISTRY, Role.ARTIFACTS)}
+    assert {role: env.get("MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS") for role, env in given.items()} == {
+        Role.TRACKING: "0",
+        Role.REGISTRY: None,
+        Role.ARTIFACTS: None,
+    }
+
+
 def test_no_service_with_connections_shares_its_port(topology: Topology) -> None:
     """One that does is replaced beside a stand-in on the local stack, whose connections its budget would lack."""
     sharing = {role for role in ROLES if topology.service(role, OneAddress()).shares_port}

@@ -113,7 +113,7 @@ class Sides:
             expected = self.reference.ask(request.of(run=theirs)).without(run=theirs)
             if "/runs/create" in request.path and answer.status == expected.status == HTTPStatus.OK:
                 made, other = _created(answer), _created(expected)
-                found += self.rows_that_differ(made, other)
+                found += self.rows_that_differ({**made, "asking": ours}, {**other, "asking": theirs})
                 answer, expected = answer.without(**made), expected.without(**other)
             if _shown(answer) != _shown(expected):
                 found.append(f"{request}: got {_shown(answer)}; MLflow answers {_shown(expected)}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
+from mlflow.utils.proto_json_utils import message_to_json
 
 from mlflow_runtime.hotpath import connections, layer, requests
 from mlflow_runtime.hotpath.statements import ALL, CREATE_RUN, LOG_METRICS, LOG_PARAMS, SET_TAGS, UPDATE_RUN, Statement
@@ -144,8 +145,6 @@ FAULTS: Mapping[str, Seed] = {
     "artifacts of any experiment are in its own folder": Sql(
         CREATE_RUN, "AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'", ""
     ),
-    "an answer has no spaces": Code(
-        requests, "message_to_json", functools.partial(requests.message_to_json, pretty=False)
-    ),
+    "an answer has no spaces": Code(requests, "message_to_json", functools.partial(message_to_json, pretty=False)),
 }
 """Each with what it does wrong."""

@@ -36,7 +36,7 @@ _ODD_TEXTS = st.sampled_from(
 
 
 def _mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any], one_in: int = 12) -> st.SearchStrategy[Any]:
-    # Hypothesis likes the ends of a range, so the odd one stands inside.
+    # Hypothesis likes the ends of a range, so the odd one is inside it.
     return st.integers(1, one_in).flatmap(lambda drawn: odd if drawn == 2 else usual)
 
 

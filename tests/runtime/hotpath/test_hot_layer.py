@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from mlflow.entities import Metric
 from prometheus_client import generate_latest
 from starlette.responses import PlainTextResponse
 
@@ -104,7 +105,7 @@ def test_it_turns_itself_off_on_another_schema(
 def test_it_is_off_for_another_mlflow(
     fresh: Sides, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sources, "READ", ((sources.Metric, "0" * 16),))
+    monkeypatch.setattr(sources, "READ", ((Metric, "0" * 16),))
     fresh.renew()
     fresh.answered = 0
     fresh.ask_hot(post("set-tag", key="a", value="b").of(run=fresh.run()))

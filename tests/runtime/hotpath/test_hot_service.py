@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.runtime.service.test_service import new_run
 from tests.support.plane import Program
 from tests.support.services import Platform, Service, eventually
 
-BODIES = {
+BODIES: Mapping[str, Mapping[str, Any]] = {
     "log-metric": {"key": "a", "value": 1.0, "timestamp": 1},
     "log-parameter": {"key": "a", "value": "1"},
     "set-tag": {"key": "a", "value": "1"},

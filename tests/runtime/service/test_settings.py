@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mlflow_runtime.environment import SettingsError
 from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.service import mlflow_app
 from mlflow_runtime.service.settings import read
 from tests.support.role_environment import whole
 
@@ -178,3 +179,20 @@ def test_no_text_makes_a_pattern_of_hosts(text: str) -> None:
         return
     assert hosts
     assert not any(set(host) & set("*?! ,/") for host in hosts)
+
+
+@pytest.mark.parametrize(
+    ("pool", "wanted", "hot", "most"), [(20, 8, 8, 32), (20, 0, 0, 40), (4, 8, 2, 6), (2, 8, 1, 3), (1, 8, 0, 2)]
+)
+def test_the_hot_path_takes_its_connections_from_mlflows(pool: int, wanted: int, hot: int, most: int) -> None:
+    found = read(
+        ServiceRole.TRACKING,
+        GOOD | {"MLFLOW_RUNTIME_DATABASE_POOL_SIZE": str(pool), "MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS": str(wanted)},
+    )
+    assert found.databases is not None
+    assert (found.databases.hot_path, found.databases.connections) == (hot, most)
+    # What the budget of connections counts on, for both databases: kept, and at work.
+    kept, at_work = 2 * found.databases.kept + hot, 2 * found.databases.connections + hot
+    assert kept <= 2 * pool
+    assert at_work <= 4 * pool
+    assert mlflow_app.environment(found)["MLFLOW_SQLALCHEMYSTORE_POOL_SIZE"] == str(pool - hot)
