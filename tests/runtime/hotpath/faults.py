@@ -123,9 +123,6 @@ FAULTS: Mapping[str, Seed] = {
     "deleted runs take parameters": Sql(LOG_PARAMS, "lifecycle_stage = 'active'", "true"),
     "deleted runs take tags": Sql(SET_TAGS, "lifecycle_stage = 'active'", "true"),
     "a parameter that differs is no conflict": Sql(LOG_PARAMS, "params.value = logged.value AS same", "true AS same"),
-    "a conflict spares the other parameters": Sql(
-        LOG_PARAMS, "NOT EXISTS (SELECT FROM present WHERE NOT same) AND", ""
-    ),
     "a tag keeps its first value": Sql(SET_TAGS, "DO UPDATE SET value = excluded.value", "DO NOTHING"),
     "the tag with a run's name does not rename it": Code(requests, "MLFLOW_RUN_NAME", ""),
     "unknown fields are ignored": Code(requests, "_only", _anything),
