@@ -1,12 +1,13 @@
 """The platform in a cluster that is there, as a Pulumi program: for the real engine and the real provider.
 
-Its configuration: `kubeconfig` (a file), `namespace`, `digest`, `cpu` of tracking, and `pods`, an object that says what
-becomes of a workload's pods: kwok's annotations without their prefix, by the workload's name.
+Its configuration: `kubeconfig` (a file), `namespace`, `digest`, `cpu` of tracking, `impatient`, a list of services of
+which new pods are given up within seconds, and `pods`, an object that says what becomes of a workload's pods: kwok's
+annotations without their prefix, by the workload's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,25 +27,28 @@ from tests.components.compute.container_apps.specs import IMAGE
 from tests.components.compute.test_same_services_everywhere import TOPOLOGY
 
 ANNOTATIONS = "kwok.mlflow-platform/"
-# Nodes are there, and no image is pulled: what is not ready by then never is.
+# Nodes are there, and no image is pulled.
 _PULL_SECONDS, _START_SECONDS = 5, 5
 
 
-class Impatient(Topology):
-    """The platform's services, which are given up within seconds."""
+class Tested(Topology):
+    """The platform's services. A roll-out that is to succeed has minutes for it, however slow the machine is."""
+
+    impatient: Container[str] = ()
 
     def service(self, role: Role, compute: Addresses) -> ServiceSpec:
-        return _soon(super().service(role, compute))
+        return self._with_patience(super().service(role, compute))
 
     def gateway(self, compute: Addresses) -> ServiceSpec:
-        return _soon(super().gateway(compute))
+        return self._with_patience(super().gateway(compute))
 
     def prepare(self) -> JobSpec:
-        return replace(super().prepare(), timeout_seconds=60)
+        return replace(super().prepare(), timeout_seconds=180)
 
-
-def _soon(spec: ServiceSpec) -> ServiceSpec:
-    return replace(spec, probes=replace(spec.probes, startup=Probe(path="/live", period=2, failures=10)))
+    def _with_patience(self, spec: ServiceSpec) -> ServiceSpec:
+        # The deadline of a roll-out has to be above its ten seconds of a pod that is ready.
+        failures = 5 if spec.name in self.impatient else 300
+        return replace(spec, probes=replace(spec.probes, startup=Probe(path="/live", period=2, failures=failures)))
 
 
 def main() -> None:
@@ -54,7 +58,8 @@ def main() -> None:
         cpu=float(config.get("cpu") or 0.5), memory_mib=1024, spool_mib=512, scale=Scale(minimum=2, maximum=3)
     )
     given = {field: getattr(TOPOLOGY, field) for field in TOPOLOGY.__dataclass_fields__}
-    topology = Impatient(**given | {"ingress": Ingress.PUBLIC, "sizes": {**TOPOLOGY.sizes, Role.TRACKING: tracking}})
+    topology = Tested(**given | {"ingress": Ingress.PUBLIC, "sizes": {**TOPOLOGY.sizes, Role.TRACKING: tracking}})
+    Tested.impatient = config.get_object("impatient") or ()
     pods: Mapping[str, Mapping[str, str]] = config.get_object("pods") or {}
     pulumi.runtime.register_resource_transform(lambda args: _with_annotations(args, pods))
     provider = pulumi_kubernetes.Provider(

@@ -94,10 +94,11 @@ def test_a_life(kubernetes: ControlPlane, program: Program) -> None:
 def test_a_revision_that_is_never_ready_stops_and_says_why(kubernetes: ControlPlane, program: Program) -> None:
     namespace = namespace_of(program)
     done(program.up())
-    program.configure(digest=NEXT, pods={"tracking": {"pod": "unready"}})
+    program.configure(digest=NEXT, pods={"tracking": {"pod": "unready"}}, impatient=["tracking"])
     failed = program.up()
     assert failed.code != 0
-    assert "tracking" in failed.text
+    assert "ProgressDeadlineExceeded" in failed.text, failed.text
+    assert "readiness probe failed" in failed.text, failed.text
     running = pods(kubernetes, namespace, "tracking")
     # The previous revision serves with all of its pods; of the new one there is the one pod that was tried.
     previous = [pod for pod in running if pod["spec"]["containers"][0]["image"].endswith(DIGEST)]

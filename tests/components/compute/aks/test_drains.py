@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from components.compute.aks.namespace import namespace_objects
 from components.compute.aks.rendering import service_objects
 from components.compute.contract import Destination, Ingress, Scale
 from tests.components.compute.aks.places import place
-from tests.components.compute.container_apps.specs import service
+from tests.components.compute.container_apps.specs import IMAGE, service
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane, three_zones
 from tests.support.waiting import until
 from tools.kubernetes import programs
@@ -30,6 +31,7 @@ GATEWAY = service(
 )
 TRACKING = service(scale=Scale(minimum=2, maximum=2))
 PATIENCE_SECONDS = 300
+NEXT = "sha256:" + "b" * 64
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,20 @@ def watched(plane: ControlPlane) -> Iterator[dict[str, int]]:
 def nodes_of(plane: ControlPlane, name: str) -> list[str]:
     found = [pod for pod in pods(plane) if pod["metadata"]["labels"]["app.kubernetes.io/name"] == name]
     return [pod["spec"]["nodeName"] for pod in found]
+
+
+def test_a_new_digest_rolls_out_and_never_leaves_fewer_ready_pods(plane: ControlPlane) -> None:
+    there = place(namespace=NAMESPACE, image=replace(IMAGE, digest=NEXT))
+    with watched(plane) as fewest:
+        for spec in (TRACKING, GATEWAY):
+            plane.apply(service_objects(spec, there)["pods"])
+        until(lambda: digests(plane) == {NEXT}, "every pod is of the new digest", PATIENCE_SECONDS)
+        until(lambda: ready(plane) == {"gateway": 3, "tracking": 2}, "every pod is ready", PATIENCE_SECONDS)
+    assert fewest == {"gateway": 3, "tracking": 2}
+
+
+def digests(plane: ControlPlane) -> set[str]:
+    return {pod["spec"]["containers"][0]["image"].partition("@")[2] for pod in pods(plane)}
 
 
 def test_gateways_are_on_nodes_and_zones_of_their_own(plane: ControlPlane) -> None:
