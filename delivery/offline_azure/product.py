@@ -39,8 +39,8 @@ class Product:
     repository and the user's own state stay as they are. The provider is on `provider_port`; ARM and the tokens for it
     are at `rest_url`. `placeholder` says whether the stack's file names no image, and a made-up digest stands for it.
     `repository` is the folder with Pulumi.yaml and stacks/. `written_once` is for an engine that nobody kills: see
-    `WRITTEN_ONCE`. Raises FileNotFoundError where the repository has no such
-    stack, ValueError for an encrypted value in its file.
+    `WRITTEN_ONCE`. Raises FileNotFoundError where the repository has no such stack, ValueError for an encrypted value
+    in its file.
     """
 
     def __init__(
