@@ -27,12 +27,12 @@ import yaml
 from delivery.offline_azure import rest
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.cloud import Azure
-from delivery.offline_azure.running import REPOSITORY, engine_environment, must
+from delivery.offline_azure.running import REPOSITORY, WRITTEN_ONCE, engine_environment, must
 from delivery.offline_azure.values import merged
 from delivery.promote.lines import changed
 from delivery.promote.release import Release
 from delivery.pulumi.engine import Engine
-from delivery.pulumi.project import project_name
+from delivery.pulumi.project import own_values, project_name
 from infra.naming import Names, unique_suffix
 from tests.delivery.promote.promoting import a_release, committed, git, labels
 from tests.delivery.pull_request import github_stand_in as hub
@@ -164,6 +164,11 @@ class Team:
         named = {f"{project_name(self.checkout)}:{key}": value for key, value in values.items()}
         file.write_text(yaml.safe_dump({**document, "config": merged(document["config"], named)}, sort_keys=False))
 
+    def values(self, stack: str) -> dict[str, Any]:
+        """The program's values in a stack's file."""
+        document = yaml.safe_load((self.checkout / "stacks" / f"Pulumi.{stack}.yaml").read_text())
+        return own_values(document, project_name(self.checkout))
+
     def commit(self, subject: str) -> None:
         """Commit what is changed, and push it to main."""
         committed(self.checkout, subject)
@@ -256,6 +261,7 @@ def team(tmp_path: Path) -> Iterator[Team]:
         client, stored = opening.enter_context(hub.github())
         environment = {
             **engine_environment(tmp_path, cloud.port),
+            **WRITTEN_ONCE,
             **rest.identity_environment(cloud.management.url),
             "ARM_ENDPOINT": cloud.management.url,
             "XDG_STATE_HOME": str(tmp_path / "kept"),
@@ -316,11 +322,13 @@ def test_a_teams_first_days(team: Team, tmp_path: Path) -> None:
     team.merge()
     without_an_image(team, plan, f"{source}/mlflow-platform@{second.digest}")
 
-    # 4. From dev to staging to prod, with the setting that was tried.
-    for old, stack in (("dev", "staging"), ("staging", "prod")):
-        team.merge(team.promoted(old, stack, "--with", "tracking.concurrency", *builds))
-        team.deploy(stack)
-    assert team.tags("prod") == team.tags("staging") == {"release": second.short, "concurrency": "7"}
+    # 4. From dev to staging, with the setting that was tried, and on to prod's file: its `up` would show the same.
+    team.merge(team.promoted("dev", "staging", "--with", "tracking.concurrency", *builds))
+    team.deploy("staging")
+    assert team.tags("staging") == {"release": second.short, "concurrency": "7"}
+    team.merge(team.promoted("staging", "prod", "--with", "tracking.concurrency", *builds))
+    assert team.values("prod")["image"]["digest"] == second.digest
+    assert team.values("prod")["tracking"]["concurrency"] == 7
 
     # 5. A bad change at each gate.
     refused_by_the_settings(team)
@@ -452,7 +460,8 @@ def killed_and_brought_back(team: Team, release: Release) -> None:
     plan = team.plan("staging")
     team.azure.inject("slow", operation="update", matching="/storageAccounts/", seconds=SECONDS)
     command = team.command("up", "staging", "--approved", plan)
-    kill(command, team.checkout, team.environment, lambda: team.tags("staging")["release"] == release.short)
+    killed = {name: value for name, value in team.environment.items() if name not in WRITTEN_ONCE}
+    kill(command, team.checkout, killed, lambda: team.tags("staging")["release"] == release.short)
     team.azure.clear_faults()
     stopped = team.run("up", "staging", "--approved", plan, code=1)
     stopped.has("Run: mlflow-platform recover staging")
