@@ -14,6 +14,7 @@ from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.rest import ManagementApi
+from delivery.offline_azure.running import WRITTEN_ONCE
 from tests.delivery.recover.recovering import recover
 from tests.support.arm import CHECKS, needs_schemas
 from tests.support.engine import kill_up
@@ -79,6 +80,7 @@ def test_what_a_killed_up_has_left_on_azure_is_neither_lost_nor_made_twice(produ
     assert repeated.code == 0, repeated.notices
     assert repeated.outcomes["prepare"] == "repeated"
 
+    product.environment |= WRITTEN_ONCE  # nobody kills it from here on
     finished = product.up()
     assert finished.code == 0, finished.text
     refused = [call for call in azure.calls() if "refused" in call]
