@@ -185,7 +185,7 @@ def update_run(given: Mapping[str, Any]) -> Sequence[Call]:
     _only(given, _UPDATE)
     run_id, status = _run_id(given), given.get("status")
     end_time = _integer(given["end_time"]) if "end_time" in given else None
-    if "status" in given and status not in _STATUSES:
+    if "status" in given and (type(status) is not str or status not in _STATUSES):
         raise NotPlain
 
     def answer(found: Sequence[Any]) -> bytes:

@@ -1,0 +1,48 @@
+"""A body of any shape is read or is MLflow's: nothing else comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from mlflow_runtime.hotpath import layer, requests
+
+VALUES: tuple[Any, ...] = (None, True, 0, -1, 1 << 70, 1.5, 1e308, "", "x", "\x00", "\ud800", [], [[]], {}, {"key": {}})
+METRIC = {"key": "m", "value": 1.0, "timestamp": 1, "step": 0}
+PAIR = {"key": "k", "value": "v"}
+BODIES: Mapping[str, Mapping[str, Any]] = {
+    "runs/create": {"experiment_id": "1", "user_id": "u", "start_time": 1, "run_name": "n", "tags": [PAIR]},
+    "runs/update": {"run_id": "r", "run_uuid": "r", "status": "FINISHED", "end_time": 1},
+    "runs/log-metric": {"run_id": "r", **METRIC},
+    "runs/log-parameter": {"run_id": "r", **PAIR},
+    "runs/log-batch": {"run_id": "r" * 32, "metrics": [METRIC], "params": [PAIR], "tags": [PAIR]},
+    "runs/set-tag": {"run_id": "r", **PAIR},
+}
+
+
+def changed(body: Any) -> Iterator[Any]:
+    """Yield a body with each of its parts as each of VALUES."""
+    for key, value in body.items() if isinstance(body, dict) else ():
+        yield from ({**body, key: other} for other in VALUES)
+        if isinstance(value, list):
+            yield from ({**body, key: [inner]} for inner in (*VALUES, *changed(value[0])))
+
+
+def test_there_is_a_body_of_each_call() -> None:
+    assert BODIES.keys() == {path.removeprefix("/api/2.0/mlflow/") for path in layer.ROUTES if path.startswith("/api")}
+
+
+@pytest.mark.parametrize("path", sorted(BODIES))
+def test_a_body_of_any_shape_is_read_or_left_to_mlflow(path: str) -> None:
+    read = layer.ROUTES[f"/api/2.0/mlflow/{path}"]
+    assert requests.calls(read, json.dumps(BODIES[path]).encode())
+    for body in (*VALUES, *changed(BODIES[path])):
+        with contextlib.suppress(requests.NotPlain):
+            requests.calls(read, json.dumps(body).encode())
+    for raw in (b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000):
+        with pytest.raises(requests.NotPlain):
+            requests.calls(read, raw)
