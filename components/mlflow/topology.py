@@ -135,6 +135,7 @@ class Topology:
             "GRACE_SECONDS": str(self.limits.grace_seconds),
             "MAX_IN_FLIGHT": str(self.limits.max_in_flight),
             "METRICS_SECONDS": str(self.limits.metrics_seconds),
+            "MEMORY_MIB": str(self.sizes[role].memory_mib),
         }
         if role in WITH_DATABASES:
             env["KEY_VAULT_URL"] = self.data.key_vault_url
@@ -145,7 +146,6 @@ class Topology:
         if role is Role.TRACKING:
             env["HOT_PATH_CONNECTIONS"] = str(self.limits.hot_path_connections)
         if role is Role.ARTIFACTS:
-            env["MEMORY_MIB"] = str(self.sizes[role].memory_mib)
             env["CLIENTS_REACH_BLOB"] = str(self.clients_reach_blob).lower()
         return self._spec(role, {**self._signed_in(role), **_variables(env)}, Ingress.INTERNAL)
 

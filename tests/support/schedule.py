@@ -85,6 +85,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/runtime/azure/test_certificates.py": False,
     "tests/runtime/metrics": False,
     "tests/runtime/middleware/access": False,
+    "tests/runtime/middleware/test_bodies.py": False,
     "tests/runtime/middleware/test_content_codings.py": False,
     "tests/runtime/middleware/test_file_answers.py": False,
     "tests/runtime/middleware/test_observed.py": False,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.responses import JSONResponse
@@ -39,17 +40,17 @@ def begin_transfer(scope: Scope) -> None:
         leave()
 
 
-class TurnedAway(JSONResponse):
-    """The answer to a request beyond a bound. Only behind it what is left of the body comes in, to be thrown away.
+class Refusal(JSONResponse):
+    """The answer to a request whose body is not taken. Only behind it what is left of the body comes in, to be thrown
+    away.
 
     Who is cut off in the middle of sending sees a broken connection and no answer.
     """
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.body, failure.status)
+    def __init__(self, failure: Failure, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(failure.body, failure.status, headers)
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        http.SHED.inc()
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         with contextlib.suppress(TimeoutError):
@@ -57,6 +58,14 @@ class TurnedAway(JSONResponse):
                 while (await receive()).get("more_body", False):
                     pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class TurnedAway(Refusal):
+    """The answer to a request beyond a bound."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        http.SHED.inc()
+        await super().__call__(scope, receive, send)
 
 
 class Shedding:

@@ -15,7 +15,7 @@ from mlflow_runtime.middleware.access.keys import Keys, fetched_from
 from mlflow_runtime.middleware.access.matching import Matcher
 from mlflow_runtime.middleware.access.settings import Access
 from mlflow_runtime.middleware.access.tokens import Tokens
-from mlflow_runtime.middleware.content_codings import ContentCodings
+from mlflow_runtime.middleware.bodies import Bodies, Budget, limits
 from mlflow_runtime.middleware.draining import Drain, Draining
 from mlflow_runtime.middleware.file_answers import FileAnswers
 from mlflow_runtime.middleware.head_limit import HeadLimit
@@ -28,13 +28,18 @@ from mlflow_runtime.middleware.worker_threads import WorkerThreads
 from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service.checks import checks_of
 from mlflow_runtime.service.health import Check, Readiness
-from mlflow_runtime.service.settings import Databases, Settings
+from mlflow_runtime.service.settings import BodyLimits, Databases, Settings
 
 Layer = Callable[[ASGIApp], ASGIApp]
 
 
 def middleware(
-    found: Settings, drain: Drain, readiness: Readiness, template: Template, gate: Sequence[Layer] = ()
+    found: Settings,
+    drain: Drain,
+    readiness: Readiness,
+    template: Template,
+    match: Matcher,
+    gate: Sequence[Layer] = (),
 ) -> Sequence[Layer]:
     """Return all middleware of a service in the order in which a request passes it, the outermost first."""
     databases = found.databases
@@ -56,16 +61,16 @@ def middleware(
         lambda app: OnlyOwnRoutes(app, found.role),
         # Inside the bound on requests: a file that is on its way is in flight no longer. Artifacts sends its own.
         *(() if databases is None else (lambda app: FileAnswers(app),)),
-        # Last: only what MLflow answers is unpacked. Artifacts keeps bodies as they come.
-        *(() if found.max_body is None else (_unpacking(found.max_body),)),
-        # Behind all that may refuse, and behind the unpacking: what it does not answer is MLflow's. It asks for no
+        # Last: only what MLflow answers is taken whole and unpacked. Artifacts keeps bodies as they come.
+        *(() if found.bodies is None else (_taking(found.bodies, match),)),
+        # Behind all that may refuse, the bound on bodies included: what it does not answer is MLflow's. It asks for no
         # workspace, so with access control every call is MLflow's.
         *(_hot(databases, found.role) if databases and databases.hot_path and found.access is None else ()),
     )
 
 
-def _unpacking(limit: int) -> Layer:
-    return lambda app: ContentCodings(app, limit)
+def _taking(bodies: BodyLimits, match: Matcher) -> Layer:
+    return lambda app: Bodies(app, limits(match, bodies.longest), Budget.of(bodies.memory_mib))
 
 
 def _hot(databases: Databases, role: ServiceRole) -> Sequence[Layer]:
@@ -80,13 +85,14 @@ def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:
     """Return `mlflow`, the loaded application of this process, inside its middleware."""
     metrics.describe(found.role)
     checks = checks_of(found)
+    match = matching.of_mlflow()
     gate: tuple[Layer, ...] = ()
     if found.access is not None:
         keys = Keys(fetched_from(found.access.keys_url))
         # A replica that can judge no token must not get requests, which it would have to refuse.
         checks.append(Check(name="entra_keys", probe=keys.probe, decides=True))
-        gate = gate_of(found.access, keys, matching.of_mlflow())
-    return wrapped(mlflow, middleware(found, drain, Readiness(checks), templates.of_mlflow(), gate))
+        gate = gate_of(found.access, keys, match)
+    return wrapped(mlflow, middleware(found, drain, Readiness(checks), templates.of_mlflow(), match, gate))
 
 
 def gate_of(access: Access, keys: Keys, match: Matcher) -> tuple[Layer, ...]:

@@ -57,9 +57,17 @@ class Artifacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BodyLimits:
+    """How many bytes the longest body has, and all of the memory that the replica may take."""
+
+    longest: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A service. `databases` and `key_vault_url` are None for a service without databases, `artifacts` for all others
-    than artifacts.
+    """A service. `databases`, `bodies` and `key_vault_url` are None for a service without databases, `artifacts` for
+    all others than artifacts.
 
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
     hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
@@ -79,7 +87,7 @@ class Settings:
     drain_seconds: int
     max_in_flight: int
     metrics_seconds: int
-    max_body: int | None
+    bodies: BodyLimits | None
     artifacts: Artifacts | None
     access: Access | None
 
@@ -102,7 +110,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         drain_seconds=environment.drain_seconds(reader, grace),
         max_in_flight=reader.get("MAX_IN_FLIGHT", number(1)),
         metrics_seconds=reader.get("METRICS_SECONDS", number(1)),
-        max_body=reader.get("MAX_BODY_MIB", _mebibytes) if with_data else None,
+        bodies=_bodies(reader) if with_data else None,
         artifacts=_artifacts(reader) if role is ServiceRole.ARTIFACTS else None,
         access=access_settings.read(reader),
     )
@@ -131,6 +139,13 @@ def _artifacts(reader: Reader) -> Artifacts:
     return Artifacts(
         memory_mib=reader.get("MEMORY_MIB", number(LEAST_MIB)),
         clients_reach_blob=reader.get("CLIENTS_REACH_BLOB", environment.boolean),
+    )
+
+
+def _bodies(reader: Reader) -> BodyLimits:
+    return BodyLimits(
+        longest=reader.get("MAX_BODY_MIB", _mebibytes),
+        memory_mib=reader.get("MEMORY_MIB", number(1)),
     )
 
 

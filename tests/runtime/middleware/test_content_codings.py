@@ -1,4 +1,4 @@
-"""Compressed bodies: unpacked, refused where they are not what they say, and never larger in memory than allowed."""
+"""Compressed bodies: unpacked, refused where they are not what they say, and never at more cost than allowed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from mlflow_runtime.middleware.content_codings import ContentCodings
+from mlflow_runtime.middleware.bodies import Bodies, Budget
+from mlflow_runtime.middleware.content_codings import MOST_MEMBERS, RATIO, UNPACKED_AT_LEAST
 
 LIMIT = 1 << 20
 
@@ -46,22 +47,30 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def ask(body: bytes | Iterable[bytes], *codings: str) -> tuple[int, dict[str, object]]:
+CHUNKED = {"transfer-encoding": "chunked"}
+
+
+def ask(body: bytes | Iterable[bytes], *codings: str, limit: int = LIMIT) -> tuple[int, dict[str, object]]:
     """Status and JSON of the answer to a body in these codings, which comes in parts."""
     parts = list([body[at : at + 1000] for at in range(0, len(body), 1000)] if isinstance(body, bytes) else body)
+    return asyncio.run(through(Bodies(app, lambda _: limit, Budget(64 * limit)), parts, *codings))
+
+
+async def through(bodies: Bodies, parts: Iterable[bytes], *codings: str) -> tuple[int, dict[str, object]]:
     messages: list[Message] = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
+    messages.reverse()
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return messages.pop(0)
+        return messages.pop()
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = [(b"content-encoding", coding.encode()) for coding in codings]
+    headers = [(b"transfer-encoding", b"chunked"), *((b"content-encoding", coding.encode()) for coding in codings)]
     scope = {"type": "http", "method": "POST", "path": "/v1/traces", "headers": headers}
-    asyncio.run(ContentCodings(app, LIMIT)(scope, receive, send))
+    await bodies(scope, receive, send)
     return sent[0]["status"], json.loads(sent[1]["body"])
 
 
@@ -95,8 +104,9 @@ def test_deflate_without_its_header_and_gzip_of_two_members_are_taken() -> None:
 
 
 def test_a_body_without_codings_is_passed_on_as_it_is() -> None:
-    status, found = ask(b"x" * (LIMIT + 1))
-    assert (status, found["size"], found["headers"]) == (200, LIMIT + 1, {})
+    status, found = ask(b"x" * LIMIT)
+    assert (status, found["size"], found["headers"]) == (200, LIMIT, CHUNKED)
+    assert ask(b"x" * (LIMIT + 1))[0] == 413
 
 
 def zeros(mebibytes: int) -> Iterable[bytes]:
@@ -132,6 +142,47 @@ def test_at_its_limit_a_body_is_taken() -> None:
 
 def test_a_packed_body_above_the_limit_is_refused_too() -> None:
     assert ask([bytes(LIMIT), b"x"], "gzip")[0] == 413
+
+
+EMPTY = gzip.compress(b"", mtime=0)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_members_without_anything_in_them_end_soon(times: int) -> None:
+    """Each costs a machine of its own."""
+    body = EMPTY * (3 * MOST_MEMBERS) + gzip.compress(b"x")
+    for _ in range(times - 1):
+        body = gzip.compress(body)
+    status, found = ask(body, *["gzip"] * times)
+    assert (status, str(MOST_MEMBERS) in str(found["message"])) == (413, True)
+    assert ask(EMPTY * (MOST_MEMBERS - 1) + gzip.compress(b"x"), "gzip")[1]["size"] == 1
+
+
+def test_a_large_body_that_is_much_the_same_bytes_is_refused() -> None:
+    """zlib reaches 1000; a body that is worth sending stays far below RATIO."""
+    status, found = ask(gzip.compress(bytes(UNPACKED_AT_LEAST + 1)), "gzip", limit=2 * UNPACKED_AT_LEAST)
+    assert (status, f"{RATIO} times" in str(found["message"])) == (413, True)
+    assert ask(gzip.compress(bytes(UNPACKED_AT_LEAST)), "gzip", limit=2 * UNPACKED_AT_LEAST)[0] == 200
+
+
+def test_others_go_on_while_a_body_without_anything_in_it_is_unpacked() -> None:
+    """One member of empty blocks, which come out as nothing: 5 bytes each (RFC 1951, section 3.2.4)."""
+    blocks = zlib.compress(b"\0\0\0\xff\xff" * 200_000)  # raw deflate inside a coding that packs it well
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def both() -> None:
+        other = asyncio.create_task(others())
+        await through(Bodies(app, lambda _: LIMIT, Budget(64 * LIMIT)), [blocks], "deflate", "deflate")
+        other.cancel()
+
+    asyncio.run(both())
+    assert turns > 10
 
 
 @pytest.mark.parametrize("codings", [["br"], ["zstd"], ["gzip, br"], ["gzip", "gzip", "gzip"], ["gzip;q=1"]], ids=str)

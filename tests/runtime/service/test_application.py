@@ -31,7 +31,7 @@ FULL = replace(REGISTRY, max_in_flight=0)
 
 
 def layers(found: Settings, drain: Drain | None = None) -> Sequence[Layer]:
-    return middleware(found, drain or Drain(), Readiness([]), lambda _: "/template")
+    return middleware(found, drain or Drain(), Readiness([]), lambda _: "/template", lambda *_: None)
 
 
 def begun() -> Drain:

@@ -162,7 +162,7 @@ def test_a_spool_folder_that_is_there_is_taken(tmp_path: Path) -> None:
     [
         (ServiceRole.ARTIFACTS, "MLFLOW_RUNTIME_KEY_VAULT_URL"),
         (ServiceRole.ARTIFACTS, "MLFLOW_RUNTIME_DATABASE_POOL_SIZE"),
-        (ServiceRole.TRACKING, "MLFLOW_RUNTIME_MEMORY_MIB"),
+        (ServiceRole.ARTIFACTS, "MLFLOW_RUNTIME_MAX_BODY_MIB"),
         (ServiceRole.REGISTRY, "MLFLOW_RUNTIME_CLIENTS_REACH_BLOB"),
     ],
 )

@@ -71,7 +71,8 @@ def answer(inner: Reached, headers: Headers, path: str = GET_RUN, method: str = 
 def test_with_no_access_control_there_is_no_layer_of_it() -> None:
     found = read(ServiceRole.TRACKING, whole("tracking"))
     assert found.access is None
-    layers = [layer(PlainTextResponse()) for layer in middleware(found, Drain(), Readiness([]), lambda _: "/t")]
+    listed = middleware(found, Drain(), Readiness([]), lambda _: "/t", match)
+    layers = [layer(PlainTextResponse()) for layer in listed]
     assert not any(isinstance(layer, Gate) for layer in layers)
 
 
@@ -80,7 +81,7 @@ def test_with_no_access_control_there_is_no_layer_of_it() -> None:
 )
 def test_only_probes_and_metrics_come_before_it(path: str, status: int) -> None:
     found = read(ServiceRole.REGISTRY, whole("registry"))
-    layers = middleware(found, Drain(), Readiness([]), lambda _: "/t", gate_of(ACCESS, Keys(key_set), match))
+    layers = middleware(found, Drain(), Readiness([]), lambda _: "/t", match, gate_of(ACCESS, Keys(key_set), match))
     inner = Reached()
     assert asyncio.run(ask(wrapped(inner, layers), scope(path)))[0] == status
     assert inner.seen == []

@@ -1,0 +1,294 @@
+"""The bodies of requests: as large as their route needs, and all together no more than the replica's memory holds.
+
+MLflow takes each body whole, decodes it and builds objects of it, up to a hundred times its size. What it may take is
+known from its bytes before MLflow sees it, so a body waits here until it is whole. Packed bodies are unpacked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlflow_runtime.middleware import content_codings
+from mlflow_runtime.middleware.access.classes import CLASSES, Class
+from mlflow_runtime.middleware.access.matching import Matcher
+from mlflow_runtime.middleware.content_codings import Damaged, TooDense, TooLarge, Unpack, Unsupported
+from mlflow_runtime.middleware.load_shedding import Refusal, TurnedAway
+from mlflow_runtime.responses import Failure
+
+MIB: Final = 1 << 20
+
+SMALL: Final = 64 << 10
+"""A body of this length that says so is passed on as it comes, and counted nowhere."""
+
+ASKED: Final = 2 * MIB
+"""The longest body of a route that logs nothing.
+
+The largest search names the 50,000 experiments, runs or traces of the largest page (SEARCH_MAX_RESULTS_THRESHOLD in
+mlflow/store/tracking/__init__.py), each by an id of 32 characters.
+"""
+
+# 275 MiB idle with MLflow loaded, 64 MiB of answers that clients have not taken, and small bodies.
+RESERVED_MIB: Final = 384
+LEAST_MIB: Final = 64
+
+STALL_SECONDS: Final = 30
+"""How long a client may send nothing of a body that it has begun, since what came of it holds memory."""
+
+# As its bytes, joined, and as text.
+_COPIES: Final = 3
+# What MLflow makes of the shortest element: an object of Python's, and its place in a list.
+_ELEMENT_BYTES: Final = 72
+_ELEMENTS: Final = (b",", b"[", b"{")
+
+
+class Busy(Exception):  # noqa: N818 - it names what happened
+    """Other bodies take the memory that this one needs."""
+
+
+class TooMuch(Exception):  # noqa: N818
+    """A body takes more memory than there is for all of them."""
+
+
+class Stalled(Exception):  # noqa: N818
+    """A client sends nothing more of its body."""
+
+
+class Budget:
+    """The memory for all bodies of a replica, in bytes. `most` is the largest sum that was ever taken."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.used = 0
+        self.most = 0
+
+    @classmethod
+    def of(cls, memory_mib: int) -> Budget:
+        """Return the budget of a replica with so much memory."""
+        return cls(max(LEAST_MIB, memory_mib - RESERVED_MIB) * MIB)
+
+    @contextlib.contextmanager
+    def share(self) -> Iterator[Share]:
+        """Return the share of one request, given back at the end."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            share.give_back()
+
+
+class Share:
+    """What one request has taken of a budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._taken = 0
+
+    def take(self, size: int) -> None:
+        """Take so many bytes more. Busy if others have them, TooMuch if nobody could."""
+        budget = self._budget
+        if self._taken + size > budget.total:
+            raise TooMuch
+        if budget.used + size > budget.total:
+            raise Busy
+        self._taken += size
+        budget.used += size
+        budget.most = max(budget.most, budget.used)
+
+    def give_back(self, size: int | None = None) -> None:
+        """Return so many bytes, or all."""
+        size = self._taken if size is None else size
+        self._taken -= size
+        self._budget.used -= size
+
+
+def memory(part: bytes) -> int:
+    """Return what MLflow may take for a part of a body: its copies, and the objects that its elements become."""
+    return _COPIES * len(part) + _ELEMENT_BYTES * sum(part.count(each) for each in _ELEMENTS)
+
+
+LimitOf = Callable[[Scope], int]
+"""The longest body of a request, in bytes."""
+
+
+def limits(match: Matcher, most: int) -> LimitOf:
+    """Return the limit by route: `most` where something is logged, and no more than ASKED everywhere else."""
+
+    def limit(scope: Scope) -> int:
+        logs = CLASSES.get(match(scope["method"], scope["path"]) or "") is Class.WRITE
+        return most if logs else min(most, ASKED)
+
+    return limit
+
+
+class Bodies:
+    """ASGI middleware that passes on whole and unpacked bodies, each within its limit and all within the budget."""
+
+    def __init__(self, app: ASGIApp, limit_of: LimitOf, budget: Budget) -> None:
+        self._app = app
+        self._limit_of = limit_of
+        self._budget = budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        names = content_codings.codings(headers)
+        if not names and _is_small(headers):
+            await self._app(scope, receive, send)
+            return
+        body, limit = _Incoming(receive), self._limit_of(scope)
+        answer: Refusal
+        with self._budget.share() as share:
+            try:
+                codings = content_codings.unpacking(names)
+                if int(headers.get("content-length", "0")) > limit:
+                    raise TooLarge
+                parts = await _whole(body, codings, limit, share)
+            except Unsupported:
+                accepted = {"Accept-Encoding": ", ".join(sorted(content_codings.CODINGS))}
+                answer = Refusal(content_codings.unsupported(names), accepted)
+            except Busy:
+                answer = TurnedAway(busy(self._budget))
+            except (TooLarge, TooDense, TooMuch, Damaged, Stalled) as refused:
+                answer = Refusal(_failure(refused, names, limit, self._budget))
+            else:
+                if names:
+                    scope = _of_length(scope, sum(map(len, parts)))
+                await self._app(scope, _received(parts, receive), send)
+                return
+        await answer(scope, body.rest, send)
+
+
+class _Incoming:
+    """A body on its way."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.ended = False
+
+    async def part(self) -> bytes:
+        """Return what came next. Damaged if the client is gone, Stalled if it sends nothing."""
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            raise Stalled from None
+        self.ended = not message.get("more_body", False)
+        if message["type"] == "http.disconnect":
+            raise Damaged
+        part: bytes = message.get("body", b"")
+        return part
+
+    async def rest(self) -> Message:
+        """Receive what is left of it."""
+        return {"type": "http.request"} if self.ended else await self._receive()
+
+
+async def _whole(body: _Incoming, codings: Iterable[Unpack], limit: int, share: Share) -> deque[bytes]:
+    """Return the body in parts, without its codings, and take the memory for it of the share."""
+    codings = tuple(codings)
+    came: deque[bytes] = deque()
+    size = 0
+    while not body.ended:
+        part = await body.part()
+        size += len(part)
+        if size > limit:
+            raise TooLarge
+        share.take(len(part) if codings else memory(part))
+        came.append(part)
+    if not codings:
+        return came
+    parts: deque[bytes] = deque()
+    for part in content_codings.unpacked(came, size, codings, limit):
+        await asyncio.sleep(0)  # others go on meanwhile
+        if part:
+            share.take(memory(part))
+            parts.append(part)
+    share.give_back(size)
+    return parts
+
+
+def _is_small(headers: Headers) -> bool:
+    return "transfer-encoding" not in headers and int(headers.get("content-length", "0")) <= SMALL
+
+
+def _of_length(scope: Scope, size: int) -> Scope:
+    """Return the scope of the same request with a plain body of this length."""
+    headers = MutableHeaders(raw=list(scope["headers"]))
+    del headers["content-encoding"]
+    del headers["transfer-encoding"]
+    headers["content-length"] = str(size)
+    return {**scope, "headers": headers.raw}
+
+
+def _received(parts: deque[bytes], receive: Receive) -> Receive:
+    """What the application receives: the parts, each of which is forgotten then, and what becomes of the connection."""
+    ended = False
+
+    async def next_message() -> Message:
+        nonlocal ended
+        if ended:
+            return await receive()
+        part = parts.popleft() if parts else b""
+        ended = not parts
+        return {"type": "http.request", "body": part, "more_body": not ended}
+
+    return next_message
+
+
+def _failure(refused: Exception, names: Iterable[str], limit: int, budget: Budget) -> Failure:
+    """What a body is answered with that is refused for good."""
+    if isinstance(refused, Damaged):
+        return content_codings.damaged(names)
+    if isinstance(refused, Stalled):
+        return stalled()
+    if isinstance(refused, TooDense):
+        return content_codings.too_dense()
+    return too_large(limit) if isinstance(refused, TooLarge) else too_much(budget)
+
+
+def too_large(limit: int) -> Failure:
+    """What a body that is too large is answered with."""
+    return Failure(
+        status=413,
+        code="INVALID_PARAMETER_VALUE",
+        message=f"The body is larger than {limit // MIB} MiB when it is unpacked; send less at once, or raise "
+        f"limits.maxBodyMib. What only asks is limited to {ASKED // MIB} MiB: narrow its filter.",
+    )
+
+
+def too_much(budget: Budget) -> Failure:
+    """What a body is answered with that no state of the replica has memory for."""
+    return Failure(
+        status=413,
+        code="INVALID_PARAMETER_VALUE",
+        message=f"The body takes more memory than the {budget.total // MIB} MiB that this service has for bodies; send "
+        "less at once, or raise the service's memoryMib.",
+    )
+
+
+def busy(budget: Budget) -> Failure:
+    """What a body is answered with while others take the memory."""
+    return Failure(
+        status=503,
+        code="TEMPORARILY_UNAVAILABLE",
+        message=f"This service has {budget.total // MIB} MiB of memory for bodies, and others take it; send the "
+        "request again after a pause.",
+    )
+
+
+def stalled() -> Failure:
+    """What a body is answered with of which nothing more comes."""
+    return Failure(
+        status=408,
+        code="INVALID_PARAMETER_VALUE",
+        message=f"Nothing came of the body for {STALL_SECONDS} seconds; send the request again.",
+    )
