@@ -1,7 +1,7 @@
 """The names of artifacts: as clients write them, and as blobs have them. Pure.
 
 A path of a request is decoded once, by the server; what is left of `%` in it belongs to the name. A blob has the same
-name, but for what Azure allows in none (control characters) or may take for a slash (the backslash): these are escaped.
+name, but for what Azure allows in none or may take for a slash (the backslash): these are escaped.
 """
 
 from __future__ import annotations
@@ -15,9 +15,15 @@ from typing import Final
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-_ESCAPED: Final = re.compile(r"[\x01-\x1f\x7f\\]")
+# No name has control characters and code points such as U+E000 (Microsoft Learn, "Naming and referencing containers,
+# blobs, and metadata"). The store takes some of them, and its list of that folder is then no XML 1.0 (section 2.2).
+_NONCHARACTERS: Final = "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+_ESCAPED: Final = re.compile(rf"[\x01-\x1f\x7f-\x9f\ue000-\uf8ff\ufdd0-\ufdef{_NONCHARACTERS}\\]")
 # What an escape looks like, and what one looks like that was part of a name.
-_ESCAPE: Final = re.compile(r"%(?P<more>(?:25)*)(?P<code>[01][0-9A-F]|7F|5C)")
+_ESCAPE: Final = re.compile(
+    r"%(?P<more>(?:25)*)(?:(?P<code>[01][0-9A-F]|7F|5C)|u(?P<point>(?:0[0-9A-F]|10)[0-9A-F]{4}))"
+)
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _DECODINGS: Final = 10
 
 # Characters of a blob's name (Microsoft Learn, "Naming and referencing containers, blobs, and metadata").
@@ -43,7 +49,7 @@ def safe(path: str) -> str:
 def blob_name(path: str) -> str:
     """Return the name of the blob of an artifact, or the start of the names below a folder."""
     kept = _ESCAPE.sub(lambda found: f"%25{found[0][1:]}", path)
-    return _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", kept)
+    return _ESCAPED.sub(lambda found: _escape(ord(found[0])), kept)
 
 
 def file_name(path: str, root: str = "") -> str:
@@ -64,14 +70,20 @@ def file_name(path: str, root: str = "") -> str:
 def artifact_path(blob_name: str) -> str:
     """Return what `blob_name` was made from."""
     return _ESCAPE.sub(
-        lambda found: f"%{found[0][3:]}" if found["more"] else chr(int(found["code"], 16)),
+        lambda found: f"%{found[0][3:]}" if found["more"] else chr(int(found["code"] or found["point"], 16)),
         blob_name,
     )
+
+
+def _escape(point: int) -> str:
+    return f"%{point:02X}" if point <= 0x7F else f"%u{point:06X}"
 
 
 def _refuse_ways_out(path: str, seen: str) -> None:
     if "\0" in seen:
         raise _refused(path, "it has a NUL character")
+    if _SURROGATE.search(seen):
+        raise _refused(path, "it has half of a character (a surrogate)")
     if ".." in re.split(r"[/\\]", seen):
         raise _refused(path, "it has a '..' segment")
     if PurePosixPath(seen).is_absolute() or PureWindowsPath(seen).is_absolute():

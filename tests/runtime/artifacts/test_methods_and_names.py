@@ -20,7 +20,18 @@ from tests.support.services import PUBLIC_HOST, Platform, Service, gateway
 ROOT = "/api/2.0/mlflow-artifacts/artifacts"
 NAMES = [
     *("a b.txt", "a%20b.txt", "a%2520b.txt", "a#b.txt", "a?b.txt", "100%", "%zz", "é%C3%A9.txt", "a+b&c=d;e.txt"),
-    *("dir\\file.txt", "dir%5Cfile.txt", "Icon\r", "Icon%0D", "a\nb", "a\n", "tab\t.txt", "sub\\dir/a%2Fb.txt"),
+    *(
+        "dir\\file.txt",
+        "dir%5Cfile.txt",
+        "Icon\r",
+        "Icon%0D",
+        "a\nb",
+        "a\n",
+        "tab\t.txt",
+        "a\ufffe",
+        "b\uffff\x85",
+        "sub\\dir/a%2Fb.txt",
+    ),
 ]
 
 # MLflow's own client: logs a folder, lists it and downloads it.

@@ -11,7 +11,32 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_runtime.artifacts.names import artifact_path, blob_name, safe
 
-PIECES = st.sampled_from(["%", "25", "0D", "0d", "5C", "7F", "%0D", "%250D", "\r", "\n", "\\", "a", "/", "é", "#", "?"])
+PIECES = st.sampled_from(
+    [
+        "\x80",
+        "\ufffe",
+        "\U0010ffff",
+        "\ue000",
+        "%u00FFFE",
+        "u00FFFE",
+        "%",
+        "25",
+        "0D",
+        "0d",
+        "5C",
+        "7F",
+        "%0D",
+        "%250D",
+        "\r",
+        "\n",
+        "\\",
+        "a",
+        "/",
+        "é",
+        "#",
+        "?",
+    ]
+)
 
 
 @given(st.lists(PIECES).map("".join))
@@ -19,6 +44,34 @@ def test_each_path_has_a_blob_of_its_own_without_what_azure_refuses(path: str) -
     name = blob_name(path)
     assert artifact_path(name) == path
     assert not re.search(r"[\x00-\x1f\x7f\\]", name)
+    assert not [character for character in name if is_of_no_text(ord(character))]
+
+
+def is_of_no_text(point: int) -> bool:
+    """A control character, for private use, or no character (the Unicode Standard, sections 23.1, 23.5 and 23.7)."""
+    return 0x7F <= point < 0xA0 or 0xE000 <= point < 0xF900 or 0xFDD0 <= point < 0xFDF0 or point & 0xFFFE == 0xFFFE
+
+
+@given(
+    st.characters(exclude_categories=["Cs"]) | st.sampled_from([plane << 16 | 0xFFFE for plane in range(17)]).map(chr)
+)
+def test_no_character_reaches_the_store_that_its_lists_cannot_hold(character: str) -> None:
+    name = blob_name(f"a{character}")
+    assert artifact_path(name) == f"a{character}"
+    assert not [each for each in name if is_of_no_text(ord(each)) or ord(each) < 0x20]
+    if not (is_of_no_text(ord(character)) or ord(character) < 0x20 or character == "\\"):
+        assert name == f"a{character}"
+
+
+@pytest.mark.parametrize("name", ["%uFFFFFF", "%u110000", "%u00FFF", "%U00FFFE"])
+def test_what_only_looks_like_an_escape_is_a_name(name: str) -> None:
+    assert artifact_path(name) == artifact_path(blob_name(name)) == name
+
+
+def test_half_of_a_character_is_refused() -> None:
+    """JSON can hold one, and no answer could."""
+    with pytest.raises(MlflowException, match="half of a character"):
+        safe("a\ud800")
 
 
 @given(st.lists(PIECES).map("".join), st.lists(PIECES).map("".join))
