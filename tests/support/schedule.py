@@ -91,6 +91,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/runtime/middleware/test_observed.py": False,
     "tests/runtime/prepare/test_databases.py": False,
     "tests/runtime/patches/test_database_errors.py": False,
+    "tests/runtime/patches/test_repeated.py": False,
     "tests/runtime/prepare/test_privileges.py": False,
     "tests/runtime/prepare/test_settings.py": False,
     "tests/runtime/prepare/test_vault.py": False,

@@ -23,6 +23,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from mlflow_runtime.patches.unchanged import is_unchanged
 from mlflow_runtime.reasons import first_line
@@ -94,6 +95,8 @@ def explain(error: SQLAlchemyError, code: int) -> tuple[str, int]:
     diagnosis = getattr(origin, "diag", None)
     if state in _DEADLOCKS:
         return "The database ended a deadlock with another request; send it again.", TEMPORARILY_UNAVAILABLE
+    if isinstance(error, StaleDataError | ObjectDeletedError):
+        return "Another request changed it at the same time; send it again.", TEMPORARILY_UNAVAILABLE
     if state == _TOO_LONG:
         return _too_long(error), INVALID_PARAMETER_VALUE
     if state.startswith(_DATA):

@@ -1,14 +1,20 @@
-"""Requests that set the same new tag, alias or parameter at the same time all succeed, with the value of one.
+"""Requests that change the same thing at the same time are answered as if one came after the other.
 
-MLflow 3.17.2 looks whether a row is there and inserts it if not (`Session.merge` in its stores). Two requests both find
-none, and the second one to insert is answered with 400 and the database's words.
+MLflow 3.17.2 reads a row, and then inserts, updates or deletes it (`Session.merge` and `Session.delete` in its stores).
+Of two requests that insert it, the second one is answered with 400; so is one whose row another request deletes or
+renames in between. A deadlock is answered with 503. In each case the database has undone the whole transaction, and
+running it again finds what the other request left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect as inspection
-from collections.abc import Callable
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, Final, ParamSpec, TypeVar
 
 from mlflow.exceptions import MlflowException
@@ -17,14 +23,20 @@ from mlflow.store.model_registry import sqlalchemy_store as registry
 from mlflow.store.tracking import sqlalchemy_store as tracking
 from sqlalchemy import Column, inspect
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from mlflow_runtime.patches.unchanged import is_unchanged
 
 READ: Final = "1f18307528cb24b6"
+_ATTEMPTS: Final = 6
+_LONGEST_PAUSE_SECONDS: Final = 0.02
+
+# SQLSTATEs (PostgreSQL's documentation, appendix "PostgreSQL Error Codes").
 _UNIQUE_VIOLATION: Final = "23505"
-_ATTEMPTS: Final = 5
+# What it refers to is gone meanwhile, or is referred to meanwhile; and the two ends of a conflict of transactions.
+_OVERTAKEN: Final = frozenset({"23503", "40001", "40P01"})
 
 WRITES: Final = ("set_", "log_", "_log_params", "link_", "upsert_", "add_")
 """How the names of methods begin that add to what is there, and may do so twice. What creates is not among them."""
@@ -67,32 +79,74 @@ def install() -> bool:
     def managed(sessions: Any, kind: str) -> Any:
         if kind == "postgresql":
             sessions.class_ = type(sessions.class_.__name__, (Merging, sessions.class_), {})
-        return make(sessions, kind)
+        return counting_commits(make(sessions, kind))
 
     mlflow_db._get_managed_session_maker = registry._get_managed_session_maker = managed
     for store in (tracking.SqlAlchemyStore, registry.SqlAlchemyStore):
         for name, method in inspection.getmembers(store, inspection.isfunction):
-            if name.startswith(WRITES) and not inspection.iscoroutinefunction(method):
-                setattr(store, name, again(method))
+            if is_repeated(store, name):
+                setattr(store, name, again(method, twice=name.startswith(WRITES)))
     return True
 
 
-def again(method: Callable[P, R]) -> Callable[P, R]:
-    """Have a method that another one's insert has undone run again, and find the other's row."""
+def is_repeated(store: type, name: str) -> bool:
+    """Return whether a method of a store is one that is called to do something, whole."""
+    method = inspection.getattr_static(store, name)
+    return (
+        inspection.isfunction(method)
+        and not inspection.iscoroutinefunction(method)
+        and not inspection.isgeneratorfunction(method)
+        and (not name.startswith("_") or name.startswith(WRITES))
+    )
+
+
+class _Written(threading.local):
+    """How many transactions of this thread that may write were committed."""
+
+    count = 0
+
+
+_written: Final = _Written()
+
+
+def counting_commits(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a maker of sessions that counts those that write and end well."""
+
+    @contextlib.contextmanager
+    def make_session(read_only: bool = True) -> Iterator[Any]:
+        with make(read_only=read_only) as session:
+            yield session
+        _written.count += not read_only
+
+    return make_session
+
+
+def again(method: Callable[P, R], *, twice: bool) -> Callable[P, R]:
+    """Have a method that another request has overtaken run again, if nothing of what it did is left.
+
+    `twice` says that what it inserts may be there already.
+    """
 
     @functools.wraps(method)
     def repeated(*arguments: P.args, **options: P.kwargs) -> R:
-        for _ in range(_ATTEMPTS - 1):
+        attempt = 1
+        while True:
+            before = _written.count
             try:
                 return method(*arguments, **options)
             except MlflowException as error:
-                if not _is_overtaken(error):
+                if _written.count != before or attempt == _ATTEMPTS or not is_overtaken(error, twice=twice):
                     raise
-        return method(*arguments, **options)
+            time.sleep(random.uniform(0, attempt * _LONGEST_PAUSE_SECONDS))  # noqa: S311 - spreads, hides nothing
+            attempt += 1
 
     return repeated
 
 
-def _is_overtaken(error: MlflowException) -> bool:
+def is_overtaken(error: MlflowException, *, twice: bool) -> bool:
+    """Return whether the database undid a transaction because of another one."""
     cause = error.__cause__
-    return isinstance(cause, IntegrityError) and getattr(cause.orig, "pgcode", None) == _UNIQUE_VIOLATION
+    if isinstance(cause, StaleDataError | ObjectDeletedError):
+        return True
+    state = getattr(cause.orig, "pgcode", None) if isinstance(cause, DBAPIError) else None
+    return state in _OVERTAKEN or (twice and state == _UNIQUE_VIOLATION)

@@ -15,6 +15,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE as INVALID
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.orm.exc import StaleDataError
 
 from mlflow_runtime.patches.database_errors import in_other_words
 
@@ -47,6 +48,11 @@ ROW = {"name__0": "x" * 300, "note__0": "somebody's"}
         (IntegrityError("", {}, Refusal("fk", "23503")), "does not exist", INVALID),
         (ProgrammingError("", {}, Refusal("no", "42501")), "Permission denied", PERMISSION_DENIED),
         (OperationalError("", {}, Refusal("dead", "40P01")), "deadlock", TEMPORARILY_UNAVAILABLE),
+        (
+            StaleDataError("UPDATE expected to update 1 row(s); 0"),
+            "Another request changed it",
+            TEMPORARILY_UNAVAILABLE,
+        ),
         (OperationalError("", {}, Refusal("gone")), "cannot be reached", TEMPORARILY_UNAVAILABLE),
         (ProgrammingError(STATEMENT, ROW, Refusal("odd", "42P01")), "the service's log", BAD_REQUEST),
         (ValueError("A string literal cannot contain NUL (0x00) characters."), "character NUL", INVALID),

@@ -1,4 +1,4 @@
-"""Sixteen requests that set the same new thing at the same time all succeed, and one value stays."""
+"""Requests that change the same thing at the same time are answered as if one came after the other."""
 
 from __future__ import annotations
 
@@ -156,3 +156,76 @@ def test_one_value_stays(things: Things) -> None:
     run = things.tracking.ask(f"{V2}/runs/get?run_id={things.run_id}").body["run"]
     (value,) = [tag["value"] for tag in run["data"]["tags"] if tag["key"] == key]
     assert value in {f"v{number}" for number in range(AT_ONCE)}
+
+
+# Set beside delete
+
+Delete = Callable[[Things, str], Answer]
+DELETES: dict[str, Delete] = {
+    "run tag": lambda on, key: on.tracking.ask(f"{V2}/runs/delete-tag", {"run_id": on.run_id, "key": key}),
+    "experiment tag": lambda on, key: on.tracking.ask(
+        f"{V2}/experiments/delete-experiment-tag", {"experiment_id": on.experiment, "key": key}
+    ),
+    "trace tag": lambda on, key: on.tracking.ask(f"{V3}/traces/{on.trace}/tags", {"key": key}, method="DELETE"),
+    "logged model tag": lambda on, key: on.tracking.ask(
+        f"{V2}/logged-models/{on.logged_model}/tags/{key}", method="DELETE"
+    ),
+    "dataset tag": lambda on, key: on.tracking.ask(f"{V3}/datasets/{on.dataset}/tags/{key}", method="DELETE"),
+    "registered model tag": lambda on, key: on.registry.ask(
+        f"{V2}/registered-models/delete-tag", {"name": on.model, "key": key}, method="DELETE"
+    ),
+    "version tag": lambda on, key: on.registry.ask(
+        f"{V2}/model-versions/delete-tag", {"name": on.model, "version": "1", "key": key}, method="DELETE"
+    ),
+    "alias": lambda on, key: on.registry.ask(
+        f"{V2}/registered-models/alias", {"name": on.model, "alias": f"a{key}"}, method="DELETE"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DELETES)
+def test_what_is_set_and_deleted_at_once_is_set_or_is_not_there(things: Things, kind: str) -> None:
+    """A third of the requests delete; of those some find nothing."""
+    key = f"k{fresh()}"
+
+    def change(number: int) -> Answer:
+        return REQUESTS[kind](things, key, f"v{number}") if number % 3 else DELETES[kind](things, key)
+
+    for _ in range(2 * ROUNDS):
+        assert [found for found in refused(at_once(change)) if found[0] != 404] == []
+
+
+def test_versions_that_are_made_moved_and_deleted_at_once_wait_for_each_other(things: Things) -> None:
+    name = f"m-{fresh()}"
+    ask = things.registry.ask
+    assert ask(f"{V2}/registered-models/create", {"name": name}).status == 200
+    made = {"name": name, "source": things.source, "run_id": things.run_id}
+    for _ in range(AT_ONCE):
+        assert ask(f"{V2}/model-versions/create", made).status == 200
+
+    def change(number: int) -> Answer:
+        version = {"name": name, "version": str(number + 1)}
+        if number % 3 == 0:
+            return ask(f"{V2}/model-versions/create", made)
+        if number % 3 == 1:
+            return ask(f"{V2}/model-versions/delete", version, method="DELETE")
+        moved = {**version, "stage": "Production", "archive_existing_versions": True}
+        return ask(f"{V2}/model-versions/transition-stage", moved)
+
+    assert refused(at_once(change)) == []
+
+
+def test_a_version_of_a_model_that_is_renamed_meanwhile_is_made_or_finds_no_model(things: Things) -> None:
+    names = [f"m-{fresh()}"]
+    ask = things.registry.ask
+    assert ask(f"{V2}/registered-models/create", {"name": names[0]}).status == 200
+    for _ in range(2 * ROUNDS):
+        name, new = names[-1], f"m-{fresh()}"
+
+        def change(number: int) -> Answer:
+            if number == 0:
+                return ask(f"{V2}/registered-models/rename", {"name": name, "new_name": new})  # noqa: B023
+            return ask(f"{V2}/model-versions/create", {"name": name, "source": things.source})  # noqa: B023
+
+        assert [found for found in refused(at_once(change)) if found[0] != 404] == []
+        names.append(new)
