@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -101,11 +102,10 @@ class Share:
         budget.used += size
         budget.most = max(budget.most, budget.used)
 
-    def give_back(self, size: int | None = None) -> None:
-        """Return so many bytes, or all."""
-        size = self._taken if size is None else size
-        self._taken -= size
-        self._budget.used -= size
+    def give_back(self) -> None:
+        """Return all of it."""
+        self._budget.used -= self._taken
+        self._taken = 0
 
 
 def memory(part: bytes) -> int:
@@ -151,7 +151,7 @@ class Bodies:
                 codings = content_codings.unpacking(names)
                 if int(headers.get("content-length", "0")) > limit:
                     raise TooLarge
-                parts = await _whole(body, codings, limit, share)
+                parts, size = await _whole(body, codings, limit, share)
             except Unsupported:
                 accepted = {"Accept-Encoding": ", ".join(sorted(content_codings.CODINGS))}
                 answer = Refusal(content_codings.unsupported(names), accepted)
@@ -161,7 +161,7 @@ class Bodies:
                 answer = Refusal(_failure(refused, names, limit, self._budget))
             else:
                 if names:
-                    scope = _of_length(scope, sum(map(len, parts)))
+                    scope = _of_length(scope, size)
                 await self._app(scope, _received(parts, receive), send)
                 return
         await answer(scope, body.rest, send)
@@ -192,9 +192,8 @@ class _Incoming:
         return {"type": "http.request"} if self.ended else await self._receive()
 
 
-async def _whole(body: _Incoming, codings: Iterable[Unpack], limit: int, share: Share) -> deque[bytes]:
-    """Return the body in parts, without its codings, and take the memory for it of the share."""
-    codings = tuple(codings)
+async def _whole(body: _Incoming, codings: tuple[Unpack, ...], limit: int, share: Share) -> tuple[Iterator[bytes], int]:
+    """Return the body in parts, without its codings, and its length; take the memory for it of the share."""
     came: deque[bytes] = deque()
     size = 0
     while not body.ended:
@@ -205,15 +204,21 @@ async def _whole(body: _Incoming, codings: Iterable[Unpack], limit: int, share: 
         share.take(len(part) if codings else memory(part))
         came.append(part)
     if not codings:
-        return came
-    parts: deque[bytes] = deque()
-    for part in content_codings.unpacked(came, size, codings, limit):
+        return _forgotten(came), size
+    unpacked = partial(content_codings.unpacked, came, size, codings, limit)
+    taken = length = 0
+    # Once to see what it takes, so that one that is refused is never in memory.
+    for part in unpacked():
+        taken += memory(part)
+        length += len(part)
         await asyncio.sleep(0)  # others go on meanwhile
-        if part:
-            share.take(memory(part))
-            parts.append(part)
-    share.give_back(size)
-    return parts
+    share.take(taken)
+    return unpacked(), length
+
+
+def _forgotten(parts: deque[bytes]) -> Iterator[bytes]:
+    while parts:
+        yield parts.popleft()
 
 
 def _is_small(headers: Headers) -> bool:
@@ -229,17 +234,18 @@ def _of_length(scope: Scope, size: int) -> Scope:
     return {**scope, "headers": headers.raw}
 
 
-def _received(parts: deque[bytes], receive: Receive) -> Receive:
-    """What the application receives: the parts, each of which is forgotten then, and what becomes of the connection."""
+def _received(parts: Iterator[bytes], receive: Receive) -> Receive:
+    """What the application receives: the parts, and then what becomes of the connection."""
     ended = False
 
     async def next_message() -> Message:
         nonlocal ended
         if ended:
             return await receive()
-        part = parts.popleft() if parts else b""
-        ended = not parts
-        return {"type": "http.request", "body": part, "more_body": not ended}
+        await asyncio.sleep(0)  # others go on meanwhile
+        part = next(parts, None)
+        ended = part is None
+        return {"type": "http.request", "body": part or b"", "more_body": not ended}
 
     return next_message
 
