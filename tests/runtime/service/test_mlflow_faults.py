@@ -9,6 +9,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -83,6 +84,27 @@ def test_every_route_takes_a_packed_body(tracking: Service, coding: str, pack: A
     body = pack(json.dumps({"max_results": 1}).encode())
     assert tracking.ask(f"{V2}/experiments/search", body, headers=headers).status == 200
     assert chunked(tracking, "POST", f"{V2}/experiments/search", body, headers).status == 200
+
+
+def test_many_bombs_at_once_leave_the_replica_and_other_requests_alone(tracking: Service) -> None:
+    """Members without anything in them, JSON that is mostly spaces, lists of empty lists, and a search of 60 MiB."""
+    spaces = gzip.compress(b'{"run_id":' + b" " * (62 << 20) + b"1}")
+    members = gzip.compress(gzip.compress(b"", mtime=0) * ((60 << 20) // 20) + gzip.compress(b"{}"))
+    lists = gzip.compress(b'{"run_id": [' + b"[]," * (8 << 20) + b"1]}")
+    search = gzip.compress(b'{"experiment_ids":[' + b'"0",' * (15 << 20) + b'"0"]}')
+    log, searching = f"{V2}/runs/log-batch", f"{V2}/runs/search"
+    bombs = [(log, spaces), (log, members), (log, lists), (searching, search), ("/v1/traces", members)]
+    before = overload.memory_mib(tracking)
+    with ThreadPoolExecutor(16) as threads:
+        sent = [
+            threads.submit(tracking.ask, path, body, headers={"Content-Encoding": "gzip"}) for path, body in bombs * 3
+        ]
+        others = [tracking.ask(f"{V2}/experiments/get?experiment_id=0").status for _ in range(20)]
+        answers = [one.result() for one in sent]
+    assert {answer.status for answer in answers} <= {413, 503}
+    assert {answer.status for answer in answers} >= {413}
+    assert others == [200] * 20
+    assert overload.memory_mib(tracking) - before < 64
 
 
 @pytest.mark.parametrize("path", ["/v1/traces", f"{V2}/runs/log-batch", "/graphql", f"{V3}/traces"])

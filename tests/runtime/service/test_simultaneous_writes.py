@@ -225,7 +225,8 @@ def test_a_version_of_a_model_that_is_renamed_meanwhile_is_made_or_finds_no_mode
         def change(number: int) -> Answer:
             if number == 0:
                 return ask(f"{V2}/registered-models/rename", {"name": name, "new_name": new})  # noqa: B023
-            return ask(f"{V2}/model-versions/create", {"name": name, "source": things.source})  # noqa: B023
+            made = {"name": name, "source": things.source, "run_id": things.run_id}  # noqa: B023
+            return ask(f"{V2}/model-versions/create", made)
 
         assert [found for found in refused(at_once(change)) if found[0] != 404] == []
         names.append(new)
