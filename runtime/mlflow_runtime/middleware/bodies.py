@@ -47,6 +47,10 @@ _COPIES: Final = 3
 # What MLflow makes of the shortest element: an object of Python's, and its place in a list.
 _ELEMENT_BYTES: Final = 72
 _ELEMENTS: Final = (b",", b"[", b"{")
+# The same of a message of Protocol Buffers, whose length is one byte if it is short: 174 bytes for an empty span.
+_MESSAGE_BYTES: Final = 180
+_SHORT_LENGTHS: Final = bytes(range(16))
+_JSON: Final = "application/json"
 
 
 class Busy(Exception):  # noqa: N818 - it names what happened
@@ -108,9 +112,18 @@ class Share:
         self._taken = 0
 
 
+Weigh = Callable[[bytes], int]
+"""What MLflow may take for a part of a body, in bytes."""
+
+
 def memory(part: bytes) -> int:
-    """Return what MLflow may take for a part of a body: its copies, and the objects that its elements become."""
+    """Weigh a part of JSON: its copies, and the objects that its elements become."""
     return _COPIES * len(part) + _ELEMENT_BYTES * sum(part.count(each) for each in _ELEMENTS)
+
+
+def memory_of_messages(part: bytes) -> int:
+    """Weigh a part of what may be Protocol Buffers, or JSON after all."""
+    return memory(part) + _MESSAGE_BYTES * (len(part) - len(part.translate(None, _SHORT_LENGTHS)))
 
 
 LimitOf = Callable[[Scope], int]
@@ -151,7 +164,7 @@ class Bodies:
                 codings = content_codings.unpacking(names)
                 if int(headers.get("content-length", "0")) > limit:
                     raise TooLarge
-                parts, size = await _whole(body, codings, limit, share)
+                parts, size = await _whole(body, codings, limit, share, _weigh(headers))
             except Unsupported:
                 accepted = {"Accept-Encoding": ", ".join(sorted(content_codings.CODINGS))}
                 answer = Refusal(content_codings.unsupported(names), accepted)
@@ -192,7 +205,9 @@ class _Incoming:
         return {"type": "http.request"} if self.ended else await self._receive()
 
 
-async def _whole(body: _Incoming, codings: tuple[Unpack, ...], limit: int, share: Share) -> tuple[Iterator[bytes], int]:
+async def _whole(
+    body: _Incoming, codings: tuple[Unpack, ...], limit: int, share: Share, weigh: Weigh
+) -> tuple[Iterator[bytes], int]:
     """Return the body in parts, without its codings, and its length; take the memory for it of the share."""
     came: deque[bytes] = deque()
     size = 0
@@ -201,7 +216,7 @@ async def _whole(body: _Incoming, codings: tuple[Unpack, ...], limit: int, share
         size += len(part)
         if size > limit:
             raise TooLarge
-        share.take(len(part) if codings else memory(part))
+        share.take(len(part) if codings else weigh(part))
         came.append(part)
     if not codings:
         return _forgotten(came), size
@@ -209,7 +224,7 @@ async def _whole(body: _Incoming, codings: tuple[Unpack, ...], limit: int, share
     taken = length = 0
     # Once to see what it takes, so that one that is refused is never in memory.
     for part in unpacked():
-        taken += memory(part)
+        taken += weigh(part)
         length += len(part)
         await asyncio.sleep(0)  # others go on meanwhile
     share.take(taken)
@@ -219,6 +234,11 @@ async def _whole(body: _Incoming, codings: tuple[Unpack, ...], limit: int, share
 def _forgotten(parts: deque[bytes]) -> Iterator[bytes]:
     while parts:
         yield parts.popleft()
+
+
+def _weigh(headers: Headers) -> Weigh:
+    media_type = headers.get("content-type", "").split(";")[0].strip().lower()
+    return memory if media_type == _JSON else memory_of_messages
 
 
 def _is_small(headers: Headers) -> bool:

@@ -24,7 +24,7 @@ class Client:
     """One request, whose body comes as the test sends it."""
 
     def __init__(self, *headers: tuple[bytes, bytes]) -> None:
-        self.headers = list(headers) or [(b"transfer-encoding", b"chunked")]
+        self.headers = list(headers) or [(b"transfer-encoding", b"chunked"), (b"content-type", b"application/json")]
         self.coming: asyncio.Queue[Message] = asyncio.Queue()
         self.sent: list[Message] = []
 
@@ -111,6 +111,30 @@ def test_elements_count_with_what_mlflow_makes_of_them(dense: bytes) -> None:
     assert "memoryMib" in answer["message"]
 
 
+def test_messages_count_with_what_becomes_of_them() -> None:
+    """Two bytes are an empty span, of which the parser makes 174."""
+    export = b"\x12\x00" * (MIB // 2)
+    for media_type, status in ((b"application/x-protobuf", 413), (b"", 413), (b"application/json; charset=utf-8", 200)):
+        budget, slow = Budget(8 * MIB), Slow()
+        slow.may.set()
+        client = Client((b"transfer-encoding", b"chunked"), (b"content-type", media_type))
+        client.send(export, more=False)
+        assert asyncio.run(client.through(Bodies(slow, lambda _: LIMIT, budget)))[0] == status
+
+
+def test_an_export_of_spans_has_room() -> None:
+    """About what an exporter sends at once: 512 spans with ten attributes each."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    request = ExportTraceServiceRequest()
+    spans = request.resource_spans.add().scope_spans.add().spans
+    for number in range(512):
+        span = spans.add(trace_id=number.to_bytes(16, "big"), span_id=number.to_bytes(8, "big"), name="call")
+        for key in range(10):
+            span.attributes.add(key=f"attribute.{key}").value.string_value = f"value {number}"
+    assert bodies.memory_of_messages(request.SerializeToString()) < Budget.of(1024).total / 32
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -125,7 +149,7 @@ def test_a_refusal_is_answered_before_the_rest_comes_and_the_rest_is_thrown_away
     headers: list[tuple[bytes, bytes]], status: int
 ) -> None:
     async def refused() -> None:
-        budget = Budget(64 * LIMIT)
+        budget = Budget(1 << 40)
         client = Client(*headers)
         for _ in range(4):
             client.send(b"x" * (LIMIT // 3))

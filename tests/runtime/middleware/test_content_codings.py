@@ -53,7 +53,7 @@ CHUNKED = {"transfer-encoding": "chunked"}
 def ask(body: bytes | Iterable[bytes], *codings: str, limit: int = LIMIT) -> tuple[int, dict[str, object]]:
     """Status and JSON of the answer to a body in these codings, which comes in parts."""
     parts = list([body[at : at + 1000] for at in range(0, len(body), 1000)] if isinstance(body, bytes) else body)
-    return asyncio.run(through(Bodies(app, lambda _: limit, Budget(64 * limit)), parts, *codings))
+    return asyncio.run(through(Bodies(app, lambda _: limit, Budget(1 << 40)), parts, *codings))
 
 
 async def through(bodies: Bodies, parts: Iterable[bytes], *codings: str) -> tuple[int, dict[str, object]]:
@@ -178,7 +178,7 @@ def test_others_go_on_while_a_body_without_anything_in_it_is_unpacked() -> None:
 
     async def both() -> None:
         other = asyncio.create_task(others())
-        await through(Bodies(app, lambda _: LIMIT, Budget(64 * LIMIT)), [blocks], "deflate", "deflate")
+        await through(Bodies(app, lambda _: LIMIT, Budget(1 << 40)), [blocks], "deflate", "deflate")
         other.cancel()
 
     asyncio.run(both())
