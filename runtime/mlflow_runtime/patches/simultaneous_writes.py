@@ -30,7 +30,7 @@ from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from mlflow_runtime.patches.unchanged import is_unchanged
 
 READ: Final = "1f18307528cb24b6"
-_ATTEMPTS: Final = 6
+_ATTEMPTS: Final = 10
 _LONGEST_PAUSE_SECONDS: Final = 0.02
 
 # SQLSTATEs (PostgreSQL's documentation, appendix "PostgreSQL Error Codes").
