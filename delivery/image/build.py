@@ -46,8 +46,10 @@ class Source:
 def build(target: Path, *, base_reference: str | None, report: Report) -> dict[str, Any]:
     """Build into the folder `target` and return its document. What is there already from the same inputs stays.
 
-    `target` then holds `layout` (the image), `sbom.cdx.json` and `image.json` (the document). Raises `ToolError`.
+    `target` then holds `layout` (the image), `sbom.cdx.json` and `image.json` (the document). Raises `ToolError`, also
+    for a folder with other files: a build replaces the whole folder.
     """
+    _refuse_foreign(target)
     base_name = base.given(base_reference) if base_reference else base.made(report)
     buildah = find("buildah")
     source = source_of(context.CHECKOUT, os.environ)
@@ -79,6 +81,15 @@ def build(target: Path, *, base_reference: str | None, report: Report) -> dict[s
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(staged, target)
     return document
+
+
+def _refuse_foreign(target: Path) -> None:
+    holds = {entry.name for entry in target.iterdir()} if target.is_dir() else set()
+    if target.exists() and (not target.is_dir() or holds - {_LAYOUT, _SBOM, _DOCUMENT}):
+        raise ToolError(
+            f"--output: got {target}, which is no build's; expected a folder that is new, empty or an earlier build's. "
+            "Nothing was changed. Give another folder."
+        )
 
 
 def describe(folder: Path) -> dict[str, Any]:

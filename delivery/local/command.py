@@ -12,7 +12,7 @@ import typer
 
 from components.compute.local.containers import ContainerError
 from components.compute.local.supervisor import SupervisorError
-from delivery.local import lifecycle
+from delivery.local import lifecycle, ownership
 from delivery.local import status as processes
 from delivery.local.configuration import CONFIG_FILE, LocalStack
 from delivery.local.options import ConfigFile, read
@@ -104,6 +104,7 @@ def env(config_file: ConfigFile = CONFIG_FILE) -> int:
     Example: eval "$(mlflow-platform env)"
     """
     with _opened(config_file) as stack:
+        ownership.claim(stack.root)
         lifecycle.select(lifecycle.engine(stack), stack)
         say(shell(stack.exports()))
         return ExitCode.DONE

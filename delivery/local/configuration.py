@@ -41,7 +41,8 @@ class LocalStack:
         problems = Problems(STACK, values)
         found = read(problems, LocalPart, {}, {key: value for key, value in values.items() if key == "local"}).local
         problems.finish()
-        return cls(config_file.resolve(), REPOSITORY / found.state_directory, found.port_base)
+        # Resolved as the program does it: names are made of it, such as that of the folder for sockets.
+        return cls(config_file.resolve(), (REPOSITORY / found.state_directory).resolve(), found.port_base)
 
     @property
     def layout(self) -> Layout:

@@ -8,17 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from components.compute.local.containers import find_image, remove_all
 from components.compute.local.supervisor import Supervisor
-from delivery.local import progress
+from delivery.local import ownership, progress
 from delivery.local.configuration import PROJECT, STACK, LocalStack
 from delivery.outcome import ExitCode
 from delivery.pulumi.engine import Engine, EngineError
 from delivery.pulumi.installation import REPOSITORY, state_file
-from delivery.pulumi.lock import LOCK, exclusive
+from delivery.pulumi.lock import exclusive
 from delivery.terminal import confirmed as asked
 from delivery.terminal import interactive, say, step
 
@@ -33,10 +32,13 @@ def engine(stack: LocalStack) -> Engine:
 def up(stack: LocalStack, *, image: str | None, smoke_too: bool) -> int:
     """Bring the stack to what the program says, check it, and print how to use it.
 
-    `image` is kept in the stack's configuration file, as `local.image`.
+    `image` is kept in the stack's configuration file, as `local.image`. Raises CommandError for a folder with files of
+    somebody else.
     """
     started = time.monotonic()
+    ownership.claim(stack.root)
     with exclusive(stack.root, state=stack.backend):
+        ownership.claim(stack.root)  # again, as a `destroy` may have ended since
         chosen = find_image(image) if image and image != WORKING_TREE else None
         step(f"Bringing up stack {STACK} in {stack.root}")
         pulumi = engine(stack)
@@ -61,6 +63,9 @@ def up(stack: LocalStack, *, image: str | None, smoke_too: bool) -> int:
 
 def down(stack: LocalStack) -> int:
     """Stop every process. Data, configuration and state stay."""
+    if not ownership.owned(stack.root):
+        say(f"There is no local stack in {stack.root}: nothing runs.")
+        return ExitCode.DONE
     with exclusive(stack.root, state=stack.backend):
         Supervisor(stack.layout).shutdown()
         remove_all(stack.layout.root)
@@ -69,7 +74,15 @@ def down(stack: LocalStack) -> int:
 
 
 def destroy(stack: LocalStack, *, confirmed: bool) -> int:
-    """Remove the stack with its data. Without `confirmed` a person is asked; nobody to ask means no."""
+    """Remove the stack with its data, and nothing that it did not make.
+
+    Without `confirmed` a person is asked; nobody to ask means no. Raises CommandError for a folder with files of
+    somebody else.
+    """
+    ownership.refuse_foreign(stack.root)
+    if not ownership.owned(stack.root):
+        say(f"There is no local stack in {stack.root}: nothing was removed.")
+        return ExitCode.DONE
     if not confirmed and not _confirm(f"Remove stack {STACK} and all runs, models and artifacts in {stack.root}?"):
         say("Nothing was removed.")
         return ExitCode.FAILED
@@ -82,9 +95,8 @@ def destroy(stack: LocalStack, *, confirmed: bool) -> int:
         Supervisor(stack.layout).shutdown()
         remove_all(stack.layout.root)
         shutil.rmtree(stack.layout.sockets, ignore_errors=True)
-        for entry in stack.root.iterdir():
-            _remove(entry)
-    say(f"Stack {STACK} and its data are gone.")
+        kept = ownership.remove(stack.root)
+    say(f"Stack {STACK} and its data are gone.{ownership.left(stack.root, kept)}")
     return ExitCode.DONE
 
 
@@ -144,13 +156,3 @@ def _confirm(question: str) -> bool:
         say(f"{question} Not asked: there is no terminal. Say `make destroy YES=1` to go ahead.")
         return False
     return asked(question)
-
-
-def _remove(entry: Path) -> None:
-    # The lock is held until the end; whoever waits for it must find the same file.
-    if entry.name == LOCK:
-        return
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink()

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
 from infra.settings import ports
 from infra.settings.fields import Section, Whole, bounded, described, text
 
+_REPOSITORY: Final = Path(__file__).resolve().parents[2]
+_OWN: Final = ".local"
+_FOLDER_WORDS: Final = f"a folder's path: {_OWN} of the project or a folder below it, or one outside of the project"
+
 
 def _folder(value: object) -> object:
-    if isinstance(value, Path) or (isinstance(value, str) and value.strip()):
-        return value
-    raise ValueError("a folder's path")
+    """Refuse the project with its files, the folders above it, and what is no path."""
+    if not isinstance(value, str | Path) or not str(value).strip() or not str(value).isprintable():
+        raise ValueError(_FOLDER_WORDS)
+    found = (_REPOSITORY / value).resolve()
+    inside = found.is_relative_to(_REPOSITORY) and not found.is_relative_to(_REPOSITORY / _OWN)
+    if inside or _REPOSITORY.is_relative_to(found):
+        raise ValueError(_FOLDER_WORDS)
+    return value
 
 
 class LocalSettings(Section):
@@ -27,7 +36,9 @@ class LocalSettings(Section):
         default=5500,
     )
     state_directory: Annotated[Path, BeforeValidator(_folder)] = described(
-        "Folder for everything that the stack keeps, from the project's root", "a folder's path", default=Path(".local")
+        "Folder for everything that the stack keeps, from the project's root. No other files may be in it",
+        _FOLDER_WORDS,
+        default=Path(_OWN),
     )
     token_seconds: Whole = bounded("Lifetime of the managed identities' tokens", 5, 86400, unit="seconds", default=3600)
     # No option of podman's can be given in its place.

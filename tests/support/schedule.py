@@ -46,6 +46,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/drift": False,
     "tests/delivery/offline_azure/test_bootstrapped.py": False,
     "tests/delivery/offline_azure/test_budgets.py": False,
+    "tests/delivery/local/test_ownership.py": False,
     "tests/delivery/local/test_progress.py": False,
     "tests/delivery/offline_azure/test_cloud.py": False,
     "tests/delivery/offline_azure/test_image_imports.py": False,

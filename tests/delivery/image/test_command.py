@@ -12,7 +12,7 @@ import pytest
 from delivery.image import base, build, container, context
 from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY
-from tools.steps import ToolError
+from tools.steps import Report, ToolError
 
 LOCK = """# top
 alpha==1.0 \\
@@ -32,6 +32,16 @@ def test_a_base_that_is_not_named_by_digest_is_refused(given: str, tmp_path: Pat
     assert done.returncode == 1
     assert f"BASE: {given!r} does not name an image by digest" in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_with_other_files_is_not_replaced_by_a_build(tmp_path: Path) -> None:
+    (tmp_path / "image.json").touch()
+    (tmp_path / "photo").touch()
+    with pytest.raises(ToolError, match=r"--output: got .*, which is no build's"):
+        build.build(tmp_path, base_reference=None, report=Report("test"))
+    with pytest.raises(ToolError, match=r"--output: got .*, which is no build's"):
+        build.build(tmp_path / "photo", base_reference=None, report=Report("test"))
+    assert (tmp_path / "photo").exists()
 
 
 def test_a_base_by_digest_is_taken_as_it_is() -> None:

@@ -33,12 +33,21 @@ def test_a_file_without_local_settings_gives_the_models_defaults(tmp_path: Path)
 
 
 def test_what_the_file_gives_wins(tmp_path: Path) -> None:
-    stack = LocalStack.read(written(tmp_path, "{portBase: '7000', stateDirectory: other}"))
-    assert (stack.port, stack.root) == (7000, REPOSITORY / "other")
+    stack = LocalStack.read(written(tmp_path, "{portBase: '7000', stateDirectory: .local/../.local/other}"))
+    assert (stack.port, stack.root) == (7000, REPOSITORY / ".local" / "other")
 
 
 @pytest.mark.parametrize(
-    "local", ["{portBase: many}", "{portBase: 80}", "{stateDirectory: ' '}", "{prot: 1}", "3", "{tokenSeconds: true}"]
+    "local",
+    [
+        "{portBase: many}",
+        "{portBase: 80}",
+        "{stateDirectory: ' '}",
+        "{prot: 1}",
+        "3",
+        "{tokenSeconds: true}",
+        "{stateDirectory: stacks}",
+    ],
 )
 def test_a_wrong_value_has_the_programs_own_message(local: str, tmp_path: Path) -> None:
     path = written(tmp_path, local)
