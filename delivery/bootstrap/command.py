@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-import yaml
 
 from delivery.bootstrap.moving import Bootstrapped, Move, Step
 from delivery.bootstrap.places import Here
@@ -20,7 +19,7 @@ from delivery.preview.command import show as preview
 from delivery.pulumi.engine import EngineError
 from delivery.pulumi.installation import REPOSITORY, users_environment
 from delivery.pulumi.lock import exclusive
-from delivery.pulumi.project import own_values, project_name
+from delivery.pulumi.project import own_values, project_name, stack_document
 from delivery.terminal import confirmed, interactive, say
 from infra.settings.bootstrap import BOOTSTRAP as PROFILE
 
@@ -63,8 +62,8 @@ def bootstrap(
 
 def _refuse(stack: str, file: Path) -> None:
     """Raise CommandError for a stack that is no bootstrap stack, or whose file has the example's administrators."""
-    document = yaml.safe_load(file.read_text()) if file.is_file() else {}
-    values = own_values(document or {}, project_name(file.parents[1]))
+    document = stack_document(file.parents[1], stack) if file.is_file() else {}
+    values = own_values(document, project_name(file.parents[1]))
     if values.get("profile") != PROFILE:
         raise CommandError(
             f"STACK: got {stack!r}, whose file {file} is missing or has another profile than {PROFILE}; expected a "

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from delivery.outcome import CommandError
 from delivery.pulumi.engine import Engine
 from delivery.pulumi.installation import state_file
-from delivery.pulumi.project import project_name
+from delivery.pulumi.project import project_name, stack_document
 from delivery.recover.engine import Engine as StackEngine
+from infra.settings import stack_file
 
 _SECRETS_KEYS: Final = ("encryptionsalt", "encryptedkey", "secretsprovider")
 # How the engine marks a secret in a state (pulumi/sdk, resource.SecretSig).
@@ -87,11 +86,11 @@ class Here:
         for folder in (self.state, project):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (project / "Pulumi.yaml").write_text(f"name: {self.project}\nruntime: python\n")
-        kept = yaml.safe_load(self.config_file.read_text()) if self.config_file.is_file() else {}
-        salt = {key: value for key, value in (kept or {}).items() if key == _SECRETS_KEYS[0]}
-        written = yaml.safe_load((self.repository / "stacks" / self.config_file.name).read_text()) or {}
+        kept = stack_file.read(self.config_file) if self.config_file.is_file() else {}
+        salt = {key: value for key, value in kept.items() if key == _SECRETS_KEYS[0]}
+        written = stack_document(self.repository, self.stack)
         plain = {key: value for key, value in written.items() if key not in _SECRETS_KEYS}
-        self.config_file.write_text(yaml.safe_dump({**plain, **salt}, sort_keys=False))
+        self.config_file.write_text(stack_file.dumped({**plain, **salt}))
         if not self.exists:
             engine = Engine(folder=project, environment=self._environment)
             engine.must("stack", "init", self.stack, "--no-select", "--secrets-provider", "passphrase")
@@ -166,5 +165,5 @@ def movable(state: Document) -> Document:
 
 def keeps_secrets(file: Path) -> str:
     """How a stack's file says that its secrets are kept, as `key: value`; empty if the stack was never made."""
-    document = yaml.safe_load(file.read_text()) or {}
+    document = stack_file.read(file)
     return next((f"{key}: {document[key]}" for key in reversed(_SECRETS_KEYS) if document.get(key)), "")

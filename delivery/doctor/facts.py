@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
-
 from components.azure.arm import endpoint
 from components.azure.image_source import ImageSource
 from delivery.doctor import state_account
@@ -28,7 +26,7 @@ from delivery.outcome import CommandError
 from delivery.promote import images
 from delivery.promote.gates import Unknown
 from delivery.pulumi.engine import state_url, version
-from delivery.pulumi.project import own_values
+from delivery.pulumi.project import own_values, stack_document
 from delivery.recover import state as states
 from delivery.recover.engine import Engine, State
 from delivery.recover.recovery import reason
@@ -90,7 +88,7 @@ def gather(engine: Engine, *, azure: bool = True) -> Facts:
     """Gather the facts of a stack. Without `azure` nothing is asked there."""
     repository, environ, stack = engine.repository, engine.environment, engine.stack
     locked = dict(_LOCKED.findall((repository / LOCK_FILE).read_text()))
-    file = _had(lambda: document(repository, stack))
+    file = _had(lambda: stack_document(repository, stack))
     settings: Settings | Missing = Missing("the stack's settings cannot be used")
     problems: Sequence[Problem] = ()
     try:
@@ -124,18 +122,6 @@ def gather(engine: Engine, *, azure: bool = True) -> Facts:
     )
 
 
-def document(repository: Path, stack: str) -> Mapping[str, Any]:
-    """Return the stack's file. Raises CommandError if it cannot be read."""
-    path = repository / "stacks" / f"Pulumi.{stack}.yaml"
-    try:
-        found = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise CommandError(f"{path}: {error}") from None
-    if not isinstance(found, Mapping):
-        raise CommandError(f"{path}: got {type(found).__name__}; expected YAML with an object `config`")
-    return found
-
-
 def settings_of(file: Mapping[str, Any], stack: str) -> Settings:
     """Return what a stack's file configures. Raises SettingsError with every problem, as the program does."""
     values = own_values(file, _PROJECT)
@@ -151,7 +137,7 @@ def newer(first: str, second: str) -> bool:
 def _ranges(repository: Path) -> dict[str, str]:
     found = {}
     for stack in stacks(repository):
-        settings = _had(lambda stack=stack: settings_of(document(repository, stack), stack))  # type: ignore[misc]
+        settings = _had(lambda stack=stack: settings_of(stack_document(repository, stack), stack))  # type: ignore[misc]
         if isinstance(settings, Settings) and settings.azure is not None:
             found[stack] = settings.azure.network.cidr
     return found

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from delivery.drift.activity import with_callers
 from delivery.drift.check import check
@@ -21,7 +20,7 @@ from delivery.outcome import CommandError, ExitCode
 from delivery.preview.command import LOCAL, refuse
 from delivery.pulumi.engine import Engine, users_engine
 from delivery.pulumi.installation import REPOSITORY
-from delivery.pulumi.project import own_values, project_name
+from delivery.pulumi.project import own_values, project_name, stack_document
 from delivery.terminal import confirmed as asked
 from delivery.terminal import say
 
@@ -100,8 +99,7 @@ def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirme
 
 def configuration(stack: str, repository: Path = REPOSITORY) -> Mapping[str, Any]:
     """Return the program's values in a stack's file, without their namespace."""
-    document = yaml.safe_load((repository / "stacks" / f"Pulumi.{stack}.yaml").read_text()) or {}
-    return own_values(document, project_name(repository))
+    return own_values(stack_document(repository, stack), project_name(repository))
 
 
 def _urn(drift: Drift, name: str) -> str:

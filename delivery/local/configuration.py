@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST
 from delivery.pulumi.installation import REPOSITORY as REPOSITORY
 from delivery.pulumi.installation import file_backend
+from delivery.pulumi.project import own_values
+from infra.settings import stack_file
 from infra.settings.local import LocalPart
-from infra.settings.problems import Problems, SettingsError
+from infra.settings.problems import Problems
 from infra.settings.reading import read
 
 PROJECT = "mlflow-platform"
@@ -69,12 +69,5 @@ class LocalStack:
 
 
 def _values(config_file: Path) -> Mapping[str, Any]:
-    """Return the project's values of a configuration file."""
-    try:
-        document = yaml.safe_load(config_file.read_text()) or {}
-        config = document.get("config") or {}
-        return {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}
-    except (yaml.YAMLError, AttributeError) as error:
-        raise SettingsError(
-            f"{config_file}: got {error}; expected YAML with an object `config`. Run: git diff {config_file}"
-        ) from None
+    """Return the project's values of a configuration file. Raises SettingsError."""
+    return own_values(stack_file.read(config_file), PROJECT)

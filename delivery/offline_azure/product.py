@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from components.azure.image_source import ImageSource
 from delivery.offline_azure import rest
 from delivery.offline_azure.running import WRITTEN_ONCE, engine_environment
@@ -15,6 +13,7 @@ from delivery.offline_azure.values import merged
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY, state_file
 from delivery.pulumi.project import own_values, project_name
+from infra.settings import stack_file
 from infra.settings.azure import ImageSettings
 from infra.settings.encryption import encrypted
 
@@ -140,7 +139,7 @@ class Product:
         project = self.folder / "project"
         project.mkdir(exist_ok=True)
         (project / "Pulumi.yaml").write_text(f"name: {self.project}\nruntime: python\n")
-        document = yaml.safe_load(source.read_text()) or {}
+        document = stack_file.read(source)
         _refuse_secrets(source, document.get("config") or {})
         plain = {key: value for key, value in document.items() if key not in _SECRETS_KEYS}
         self.config_file = project / source.name
@@ -153,10 +152,10 @@ class Product:
         return self.config_file
 
     def _read(self) -> dict[str, Any]:
-        return dict(yaml.safe_load(self.config_file.read_text()) or {})
+        return stack_file.read(self.config_file)
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        self.config_file.write_text(yaml.safe_dump(dict(document), sort_keys=False))
+        self.config_file.write_text(stack_file.dumped(document))
 
 
 def stacks(repository: Path = REPOSITORY) -> list[str]:

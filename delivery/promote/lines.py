@@ -14,6 +14,9 @@ from typing import Any, Final
 
 import yaml
 
+from infra.settings import stack_file
+from infra.settings.stack_file import StackFileError
+
 Path = tuple[str, ...]
 Value = str | int | bool
 
@@ -32,21 +35,24 @@ def changed(content: bytes, values: Mapping[Path, Value]) -> bytes:
     A value that the file has is replaced in its place; a new one gets a line, after the value that precedes it in
     `values` if both belong to one object, else at the end of its object. Raises EditError.
     """
-    text = _decoded(content)
-    before = _loaded(text)
+    before = loaded(content)
+    text = content.decode()
     after = text
     previous: Path = ()
     for path, value in values.items():
         after = _set(after, path, value, previous)
         previous = path
-    if _loaded(after) != _expected(before, values):
+    if loaded(after.encode()) != _expected(before, values):
         raise EditError(f"the values {_named(values)} cannot be written into it; write them by hand")
     return after.encode()
 
 
 def loaded(content: bytes) -> dict[str, Any]:
-    """Return what a stack's file says. Raises EditError for what is no object in YAML."""
-    return _loaded(_decoded(content))
+    """Return what a stack's file says. Raises EditError for one that the engine could not read."""
+    try:
+        return stack_file.parsed(content, "it")
+    except StackFileError as error:
+        raise EditError(str(error).rstrip(".")) from None
 
 
 def scalar(value: Value) -> str:
@@ -54,23 +60,6 @@ def scalar(value: Value) -> str:
     if isinstance(value, str):
         return value if _DIGEST.fullmatch(value) else json.dumps(value, ensure_ascii=False)
     return json.dumps(value)
-
-
-def _decoded(content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise EditError(f"it is not UTF-8 ({error}); save it as UTF-8") from None
-
-
-def _loaded(text: str) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise EditError(f"it is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise EditError("it is no object; a stack's file has the key config")
-    return found
 
 
 def _expected(before: Mapping[str, Any], values: Mapping[Path, Value]) -> dict[str, Any]:
@@ -89,7 +78,7 @@ def _set(text: str, path: Path, value: Value, previous: Path) -> str:
     node = _root(text)
     for depth, key in enumerate(path):
         if not isinstance(node, yaml.MappingNode):
-            raise EditError(f"{'.'.join(path[:depth])} is no object; write it as one")
+            raise EditError(f"{'.'.join(path[:depth]) or 'it'} is no object; write it as one")
         inner = _value(node, key)
         last = depth == len(path) - 1
         if inner is None:
@@ -114,10 +103,7 @@ def _root(text: str) -> yaml.Node | None:
 
 
 def _value(node: yaml.MappingNode, key: str) -> yaml.Node | None:
-    found = [value for name, value in node.value if isinstance(name, yaml.ScalarNode) and name.value == key]
-    if len(found) > 1:
-        raise EditError(f"{key} is there {len(found)} times, line {found[1].start_mark.line + 1}; remove all but one")
-    return found[0] if found else None
+    return next((value for name, value in node.value if name.value == key), None)
 
 
 def _empty(node: yaml.Node) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.promote import lines, release
 from delivery.promote.release import Release
-from delivery.pulumi.project import own_values
+from delivery.pulumi.project import named, own_values
 from delivery.repository import Repository
 from infra.settings.bootstrap import BOOTSTRAP
 from infra.settings.model import Settings, SettingsError, parse
@@ -65,7 +65,7 @@ class Files:
         content = self.repository.content(self.commit, "Pulumi.yaml")
         if content is None:
             raise CommandError(f"{self.commit[:12]} has no Pulumi.yaml; run this in a checkout of the platform.")
-        return str(lines.loaded(content)["name"])
+        return named(content)
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -90,8 +90,6 @@ class Files:
             document = lines.loaded(content)
         except lines.EditError as error:
             raise CommandError(f"{path(name)}: {error}.") from error
-        if not isinstance(document.get("config") or {}, Mapping):
-            raise CommandError(f"{path(name)}: config is no object; write it as one.")
         return own_values(document, self.project)
 
     def releases(self, name: str) -> list[Release]:

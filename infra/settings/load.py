@@ -59,11 +59,10 @@ def _secrets(values: Mapping[str, Any], stack: str) -> list[str]:
     marked = [key for key in values if is_config_secret(f"{pulumi.get_project()}:{key}")]
     if not marked:
         return []
-    import yaml
+    from infra.settings import stack_file
 
     file = _STACKS / f"Pulumi.{stack}.yaml"
-    document = yaml.safe_load(file.read_text()) if file.is_file() else {}
-    written = (document or {}).get("config") or {}
+    written = (stack_file.read(file) if file.is_file() else {}).get("config") or {}
     return [
         found
         for key in marked

@@ -78,6 +78,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/end_to_end/local/test_leaks.py": False,
     "tests/infra": False,
     "tests/infra/settings/test_remedies.py": True,
+    "tests/infra/settings/test_stack_file.py": True,
     "tests/runtime/artifacts/test_byte_range.py": False,
     "tests/runtime/artifacts/test_memory.py": False,
     "tests/runtime/artifacts/test_names.py": False,

@@ -16,8 +16,8 @@ LONGEST: Final = timedelta(days=180)
 KEYS: Final = ("owner", "reason", "expires")
 _LEAST_REASON: Final = 15
 _MOST_TEXT: Final = 300
-# The engine reads a date that a file has without quotes as a time.
-_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00Z?)?")
+# The engine hands a day that a file has without quotes on as a time.
+_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00Z?| 00:00:00 \+0000 UTC)?")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,19 +14,20 @@ from delivery.doctor import report
 from delivery.doctor.azure import Azure
 from delivery.doctor.checks import CHECKS, Command, Finding, Result, made
 from delivery.doctor.checks.repository import wanted
-from delivery.doctor.facts import Facts, Registry, document, settings_of
+from delivery.doctor.facts import Facts, Registry, _ranges, settings_of
 from delivery.doctor.github import Environment, GitHub
 from delivery.doctor.missing import Missing
 from delivery.doctor.state_account import Assignment, StateAccount
 from delivery.outcome import ExitCode
 from delivery.pulumi.installation import REPOSITORY
+from delivery.pulumi.project import stack_document
 from infra.settings.problems import SettingsError
 from tests.support.advice import problem
 from tests.support.stacks import DIGEST
 from tools.pulumi.kinds import FILES
 
 CONFIG = {
-    **document(REPOSITORY, "staging")["config"],
+    **stack_document(REPOSITORY, "staging")["config"],
     "mlflow-platform:image": {"digest": DIGEST},
     "azure-native:subscriptionId": "0",
 }
@@ -427,3 +430,11 @@ def test_the_document_and_the_screen_say_the_same(capsys: pytest.CaptureFixture[
     assert "run: make engine" in screen
     assert "\x1b" not in screen
     assert screen.splitlines()[-1].startswith("staging: ")
+
+
+@pytest.mark.parametrize("broken", ["config: foo\n", "- 1\n", "config:\n\ta: 1\n", "config: {a: \xff}\n"])
+def test_a_broken_file_of_another_stack_hides_no_range(broken: str, tmp_path: Path) -> None:
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks" / "Pulumi.broken.yaml").write_bytes(broken.encode("latin-1"))
+    shutil.copy(REPOSITORY / "stacks" / "Pulumi.dev.yaml", tmp_path / "stacks")
+    assert [*_ranges(tmp_path)] == ["dev"]

@@ -62,7 +62,7 @@ def test_a_wrong_value_has_the_programs_own_message(local: str, tmp_path: Path) 
 def test_a_file_that_is_no_configuration_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "Pulumi.local.yaml"
     path.write_text(text)
-    with pytest.raises(SettingsError, match="expected YAML with an object `config`"):
+    with pytest.raises(SettingsError, match=r"line [12]: got .*; expected an object with the key config"):
         LocalStack.read(path)
 
 
