@@ -117,6 +117,7 @@ def _check(problems: Problems, found: Bootstrap) -> None:
         remedy = problems.set(field, "dev") if index else problems.rename(BOOTSTRAP)
         problems.built(field, name, remedy, partial(Names, stack=name, suffix="aaaaa"))
     consistency.tags_are_free(problems, found.file.tags.extra)
+    consistency.region_is_public(problems, found.file.location)
     guardrails.check_bootstrap(problems, location=found.file.location, github=wanted.github, checkout=found.checkout)
 
 

@@ -8,14 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from components.azure.aks_node_pool import NodePool
+from components.azure.artifact_store_args import Redundancy
 from components.azure.identity import FederatedSubject
 from components.azure.network_plan import AKS_SUBNETS, plan
+from components.azure.postgres_size import HighAvailability
 from components.compute.container_apps import rendering
 from components.mlflow.roles import Role
 from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
 from infra.naming import Names
-from infra.settings import ports
+from infra.settings import ports, regions
 from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings
 from infra.settings.ports import LocalPort
 from infra.settings.problems import Problems, path
@@ -46,6 +48,8 @@ def check(problems: Problems, settings: Settings) -> None:
     _release_is_whole(problems, azure.image)
     _image_fits_the_program(problems, azure.image)
     tags_are_free(problems, azure.tags.extra)
+    region_is_public(problems, azure.location)
+    _region_has_what_is_wanted(problems, azure)
     _database_exists(problems, azure)
     _tiers_are_in_order(problems, azure)
     _budget_is_whole(problems, azure)
@@ -142,6 +146,41 @@ def tags_are_free(problems: Problems, extra: Mapping[str, str]) -> None:
     for name in extra.keys() & {*RESERVED_TAGS}:
         field = path("tags", "extra", name)
         problems.note(field, extra[name], "names that the program does not set itself", problems.remove(field))
+
+
+def region_is_public(problems: Problems, location: str) -> None:
+    """Record a region of another cloud, whose services have other addresses than the program's, and no region."""
+    if not regions.in_public_cloud(location):
+        allowed = "a region of Azure's public cloud, as in westeurope"
+        problems.note("location", location, allowed, problems.set("location", "westeurope"))
+
+
+def _region_has_what_is_wanted(problems: Problems, azure: AzureSettings) -> None:
+    """Record what needs zones or a paired region where there are none: Azure refuses it in the middle of an `up`.
+
+    Sources on Microsoft Learn: "Azure Storage redundancy" (ZRS and GZRS), "High availability in Azure Database for
+    PostgreSQL", "Backup and restore in Azure Database for PostgreSQL" (copies in the paired region).
+    """
+    location, redundancy = azure.location, azure.storage.redundancy
+    if not regions.has_zones(location):
+        lacks = f"as {location} has no availability zones"
+        if azure.zone_redundant:
+            problems.note("zoneRedundant", "true", f"false, {lacks}", problems.set("zoneRedundant", "false"))
+        if azure.database.high_availability is HighAvailability.ZONE_REDUNDANT:
+            field, instead = "database.highAvailability", HighAvailability.SAME_ZONE
+            allowed = f"{instead} or {HighAvailability.NONE}, {lacks}"
+            problems.note(field, str(azure.database.high_availability), allowed, problems.set(field, instead))
+        if redundancy is not Redundancy.LOCAL:
+            field = "storage.redundancy"
+            problems.note(field, str(redundancy), f"{Redundancy.LOCAL}, {lacks}", problems.set(field, Redundancy.LOCAL))
+    if not regions.has_pair(location):
+        lacks = f"as {location} has no paired region"
+        if azure.database.geo_backup:
+            field = "database.geoBackup"
+            problems.note(field, "true", f"false, {lacks}", problems.set(field, "false"))
+        if redundancy is Redundancy.GEO_ZONE:
+            field, allowed = "storage.redundancy", f"{Redundancy.ZONE} or {Redundancy.LOCAL}, {lacks}"
+            problems.note(field, str(redundancy), allowed, problems.set(field, Redundancy.ZONE))
 
 
 def _database_exists(problems: Problems, azure: AzureSettings) -> None:

@@ -1,7 +1,9 @@
-"""The regions of Azure, to notice a misspelt name and to ask for zones only where there are some.
+"""The regions of Azure, to notice a misspelt name and to ask only for what a region has.
 
-Source: Microsoft Learn, "List of Azure regions" (names, and which have availability zones). A region that is newer than
-this table is accepted, and taken for one with zones.
+Sources on Microsoft Learn: "List of Azure regions" (names, and which have availability zones and a paired region),
+"Azure region pairs and nonpaired regions", "Compare Azure Government and global Azure" and "Azure in China" (their
+regions, and that they are clouds of their own). A region that is newer than this table is accepted, and taken for one
+with zones and a pair.
 """
 
 from __future__ import annotations
@@ -31,6 +33,14 @@ _WITHOUT_ZONES = _names(
     westindia westus
     """
 )
+_WITHOUT_PAIR = _names(
+    """
+    austriaeast belgiumcentral chilecentral denmarkeast indonesiacentral israelcentral italynorth malaysiawest
+    mexicocentral newzealandnorth polandcentral qatarcentral spaincentral
+    """
+)
+# Also of regions that are newer than the table.
+_OTHER_CLOUDS = ("china", "usgov", "usdod")
 KNOWN = _WITH_ZONES | _WITHOUT_ZONES
 # Of 1, where equal names have 1: one wrong letter in a name of ten, or one that is missing.
 _MISSPELT = 0.88
@@ -39,6 +49,16 @@ _MISSPELT = 0.88
 def has_zones(region: str) -> bool:
     """Whether the region has availability zones."""
     return region not in _WITHOUT_ZONES
+
+
+def has_pair(region: str) -> bool:
+    """Whether the region has a paired one, to which copies and backups go."""
+    return region not in _WITHOUT_PAIR
+
+
+def in_public_cloud(region: str) -> bool:
+    """Whether the region is of the public cloud. `global` is the place of resources that belong to none."""
+    return region != "global" and not region.startswith(_OTHER_CLOUDS)
 
 
 def meant_by(region: str) -> str | None:
