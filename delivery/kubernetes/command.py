@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from delivery.doctor.facts import document, settings_of
+from delivery.doctor.facts import settings_of
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.pulumi.installation import REPOSITORY
+from delivery.pulumi.project import stack_document
 from delivery.terminal import leave_closed_pipe, say
 from infra.settings.problems import SettingsError
 
@@ -26,7 +27,7 @@ def manifests(
     from delivery.kubernetes.manifests import text
 
     with reported(SettingsError):
-        settings = settings_of(document(REPOSITORY, stack), stack)
+        settings = settings_of(stack_document(REPOSITORY, stack), stack)
     if settings.azure is None:
         raise CommandError(
             f"stack: got {stack!r}, which runs on this machine; expected a stack on Azure. Run: "

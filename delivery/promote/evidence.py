@@ -19,7 +19,7 @@ from components.azure.arm import Arm, ArmError
 from components.azure.image_source import ImageSource
 from delivery.apply import record
 from delivery.apply.record import SmokeResult
-from delivery.doctor.facts import document, settings_of
+from delivery.doctor.facts import settings_of
 from delivery.drift.check import blocking
 from delivery.image.registry import Place
 from delivery.offline_azure.product import stacks
@@ -32,6 +32,7 @@ from delivery.promote.gates import Unknown
 from delivery.promote.history import Update
 from delivery.promote.release import REVISION_LABEL, Build
 from delivery.pulumi.engine import Engine, EngineError, users_engine
+from delivery.pulumi.project import stack_document
 from delivery.recover import state as states
 from delivery.terminal import say
 from infra.settings.problems import SettingsError
@@ -150,7 +151,7 @@ def _alerts(engine: Engine, since: datetime) -> Sequence[str] | Unknown:
 def _place(repository: Path, stack: str) -> Place | Unknown:
     """Where a stack's image comes from: what its file names, else the stack's own registry."""
     try:
-        found = settings_of(document(repository, stack), stack).azure
+        found = settings_of(stack_document(repository, stack), stack).azure
     except (CommandError, SettingsError) as error:
         return Unknown(str(error).splitlines()[0])
     if found is None:

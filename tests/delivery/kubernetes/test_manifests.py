@@ -13,9 +13,10 @@ import yaml
 from components.compute.aks.backend import AksCompute, AksComputeArgs
 from components.mlflow.platform import Platform, PlatformArgs
 from delivery.cli import run
-from delivery.doctor.facts import document, settings_of
+from delivery.doctor.facts import settings_of
 from delivery.kubernetes.manifests import objects, parts, text
 from delivery.pulumi.installation import REPOSITORY
+from delivery.pulumi.project import stack_document
 from infra.settings.azure import AzureSettings
 from infra.settings.model import Settings
 from tests.support.recorder import record
@@ -24,7 +25,7 @@ STACKS = ("dev", "prod", "staging")
 
 
 def settings(stack: str) -> tuple[Settings, AzureSettings]:
-    found = settings_of(document(REPOSITORY, stack), stack)
+    found = settings_of(stack_document(REPOSITORY, stack), stack)
     assert found.azure is not None
     return found, found.azure
 
