@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -19,7 +20,25 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _VAULT_NAME = r"[0-9A-Za-z-]{1,127}"
 
 Guid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-Ipv4Range = Annotated[str, Field(pattern=r"^[0-9./]+$"), checked(ipaddress.IPv4Network)]
+# Of RFC 6890, and the address of Azure's own platform (Microsoft Learn, "What is IP address 168.63.129.16?").
+_NO_CLIENTS = tuple(
+    map(ipaddress.IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "168.63.129.16/32"))
+)
+
+
+def _check_range(value: str) -> None:
+    words = "IPv4 ranges as in 10.0.0.0/8, with the number of bits behind the /"
+    if re.fullmatch(r"[0-9.]+(/[0-9]{1,2})?", value) is None:
+        raise ValueError(words)
+    try:
+        found = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(str(error) if "host bits" in str(error) else words) from None
+    if any(found.subnet_of(each) for each in _NO_CLIENTS):
+        raise ValueError(f"{words}, of addresses that a client can have; {value} is reserved")
+
+
+Ipv4Range = Annotated[str, Field(pattern=r"^[0-9./]+$"), checked(_check_range)]
 
 
 class Generation(enum.StrEnum):

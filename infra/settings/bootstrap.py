@@ -93,7 +93,7 @@ class Bootstrap:
 def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = (), checkout: str = "") -> Bootstrap:
     """Return the settings of a bootstrap stack. Raises SettingsError with every problem found, as for other stacks."""
     problems = Problems(stack, values)
-    consistency.refuse_secrets(problems, secrets)
+    consistency.refuse_secrets(problems, values, secrets)
     given = {key: value for key, value in values.items() if value not in (AUTO, {})}
     known = keys(BootstrapFile)
     for key in given.keys() - known.keys():
@@ -116,7 +116,7 @@ def _check(problems: Problems, found: Bootstrap) -> None:
         field = f"bootstrap.stacks[{index - 1}]" if index else "stack"
         remedy = problems.set(field, "dev") if index else problems.rename(BOOTSTRAP)
         problems.built(field, name, remedy, partial(Names, stack=name, suffix="aaaaa"))
-    consistency.tags_are_free(problems, found.file.tags.extra)
+    consistency.check_tags(problems, found.file.tags)
     consistency.region_is_public(problems, found.file.location)
     guardrails.check_bootstrap(problems, location=found.file.location, github=wanted.github, checkout=found.checkout)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.azure.aks_node_pool import NodePool
 from components.azure.artifact_store_args import Redundancy
@@ -17,8 +19,8 @@ from components.mlflow.roles import Role
 from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
 from infra.naming import Names
-from infra.settings import ports, regions
-from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings
+from infra.settings import ports, regions, secret_texts
+from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings, TagSettings
 from infra.settings.ports import LocalPort
 from infra.settings.problems import Problems, path
 from infra.settings.profiles import ComputeKind, ProfileName
@@ -32,6 +34,8 @@ RESERVED_TAGS = ("owner", "cost-center", "data-classification", "environment", "
 """The tags that the program writes."""
 # Microsoft Learn, "Use tags to organize your Azure resources": private DNS zones take 15 tags, the least of all types.
 _MOST_EXTRA_TAGS = 8
+_MOST_RANGES = 4000
+_RESERVED_BEGINNINGS = ("azure", "microsoft", "windows")
 _github = FederatedSubject.github_environment
 
 
@@ -47,7 +51,7 @@ def check(problems: Problems, settings: Settings) -> None:
         return
     _release_is_whole(problems, azure.image)
     _image_fits_the_program(problems, azure.image)
-    tags_are_free(problems, azure.tags.extra)
+    check_tags(problems, azure.tags)
     region_is_public(problems, azure.location)
     _region_has_what_is_wanted(problems, azure)
     _database_exists(problems, azure)
@@ -59,13 +63,18 @@ def check(problems: Problems, settings: Settings) -> None:
             allowed = "only without bootstrappedBy, as the bootstrap stack makes the identities of workflows"
             problems.note("github.repository", azure.github.repository, allowed, problems.remove("github"))
     _client_networks_have_names(problems, azure)
+    _client_ranges_are_apart(problems, azure)
     if settings.compute is ComputeKind.AKS:
         _cluster_holds_the_services(problems, azure, settings.sizes)
 
 
-def refuse_secrets(problems: Problems, secrets: Sequence[str]) -> None:
-    """Refuse encrypted values, alone: the messages of other problems show values. Raises SettingsError."""
-    for field in secrets:
+def refuse_secrets(problems: Problems, values: Mapping[str, Any], secrets: Sequence[str]) -> None:
+    """Refuse encrypted values and texts in the form of a secret, alone: the messages of other problems show values.
+
+    Raises SettingsError.
+    """
+    plain = [path(*keys) for keys in secret_texts.found(values)]
+    for field in dict.fromkeys([*secrets, *plain]):
         problems.note(
             field,
             "[secret]",
@@ -137,13 +146,38 @@ def _image_fits_the_program(problems: Problems, image: ImageSettings) -> None:
     )
 
 
-def tags_are_free(problems: Problems, extra: Mapping[str, str]) -> None:
-    """Record tags that the program writes itself, and more than Azure takes."""
+def check_tags(problems: Problems, tags: TagSettings) -> None:
+    """Record tags that the program writes itself, that Azure refuses or that hide something from a reader.
+
+    Source: Microsoft Learn, "Use tags to organize your Azure resources": names do not differ by case, and some
+    beginnings are reserved.
+    """
+    extra = tags.extra
+    shown = {"tags.owner": tags.owner, "tags.costCenter": tags.cost_center}
+    for field, value in {**shown, **{path("tags", "extra", name): value for name, value in extra.items()}}.items():
+        if not value.isprintable():
+            allowed = "printable characters, none of them invisible or changing the direction of others"
+            problems.note(
+                field, value, allowed, problems.set(field, "".join(filter(str.isprintable, value)) or "my-team")
+            )
+    seen: set[str] = set()
+    for name in extra:
+        field = path("tags", "extra", name)
+        if name.lower().startswith(_RESERVED_BEGINNINGS):
+            allowed = f"names that do not begin with {', '.join(_RESERVED_BEGINNINGS)}, which Azure keeps"
+            problems.note(field, extra[name], allowed, problems.remove(field))
+        if name.lower() in seen:
+            problems.note(field, extra[name], "names that differ by more than case", problems.remove(field))
+        if secret_texts.names_secret(name):
+            problems.note(
+                field, "[secret]", "no secret, as every reader of a resource sees its tags", problems.remove(field)
+            )
+        seen.add(name.lower())
     if len(extra) > _MOST_EXTRA_TAGS:
         allowed = f"an object of at most {_MOST_EXTRA_TAGS} names and values"
         surplus = [path("tags", "extra", name) for name in [*extra][_MOST_EXTRA_TAGS:]]
         problems.note("tags.extra", dict(extra), allowed, problems.reset(*surplus))
-    for name in extra.keys() & {*RESERVED_TAGS}:
+    for name in (each for each in extra if each.lower() in RESERVED_TAGS):
         field = path("tags", "extra", name)
         problems.note(field, extra[name], "names that the program does not set itself", problems.remove(field))
 
@@ -245,6 +279,16 @@ def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes:
             "let its pods act as identities of another group"
         )
         problems.note("bootstrappedBy", azure.bootstrapped_by, allowed, problems.remove("bootstrappedBy"))
+
+
+def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:
+    """Record ranges that Azure refuses together (Microsoft Learn, "Azure subscription limits": 4,000 in a rule)."""
+    field, given = "network.clientRanges", sorted(map(ipaddress.IPv4Network, azure.network.client_ranges))
+    if len(given) > _MOST_RANGES:
+        problems.note(field, f"{len(given)} ranges", f"at most {_MOST_RANGES}", problems.remove(field))
+    shared = next((pair for pair in itertools.pairwise(given) if pair[0].overlaps(pair[1])), None)
+    if shared is not None:
+        problems.note(field, " and ".join(map(str, shared)), "ranges that do not overlap", problems.remove(field))
 
 
 def _client_networks_have_names(problems: Problems, azure: AzureSettings) -> None:

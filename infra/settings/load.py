@@ -11,11 +11,11 @@ from typing import Any
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
-from infra.settings import bootstrap
+from infra.settings import bootstrap, secret_texts
 from infra.settings.bootstrap import BOOTSTRAP, Bootstrap
 from infra.settings.encryption import encrypted
 from infra.settings.model import Settings, parse
-from infra.settings.problems import path
+from infra.settings.problems import Problems, path
 
 _STACKS = Path(__file__).resolve().parents[2] / "stacks"
 
@@ -23,8 +23,19 @@ _STACKS = Path(__file__).resolve().parents[2] / "stacks"
 def load() -> Settings | Bootstrap:
     """Return the settings of the running program's stack. Raises SettingsError."""
     given, project, stack = {**get_config_env(), **CONFIG.get()}, pulumi.get_project(), pulumi.get_stack()
-    secrets = _secrets(_values(given, project), stack)
+    refuse_foreign_secrets([key for key in given if not is_config_secret(key)], stack)
+    values = _values(given, project)
+    secrets = _secrets(values, stack)
     return parsed(given, project, stack, secrets=secrets, checkout=_checkout())
+
+
+def refuse_foreign_secrets(plain: Sequence[str], stack: str) -> None:
+    """Refuse secrets of providers that the stack's file has in plain, as in azure-native:clientSecret."""
+    problems = Problems(stack, {})
+    for key in sorted(key for key in plain if secret_texts.names_secret(key)):
+        allowed = "no secret: sign in by `az login`, or by a workflow's federation"
+        problems.note(key, "[secret]", allowed, f"pulumi config rm {key} -s {stack}")
+    problems.finish()
 
 
 def parsed(

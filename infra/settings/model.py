@@ -110,7 +110,7 @@ def parse(
     (default: the clock's day). Raises SettingsError with every problem found.
     """
     problems = Problems(stack, values)
-    consistency.refuse_secrets(problems, secrets)
+    consistency.refuse_secrets(problems, values, secrets)
     for key in values.keys() - KEYS.keys():
         problems.note(key, values[key], f"the keys {', '.join(KEYS)}", problems.remove(path(key)))
     # Empty objects and `auto` are the defaults of the engine's schema.

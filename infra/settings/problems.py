@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from infra.settings.secret_texts import hidden
+
 _T = TypeVar("_T")
 _CLASS = re.compile(r"^[A-Z][A-Za-z]+\.")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -28,7 +30,9 @@ class Problem:
     def __str__(self) -> str:
         advice = f"run `{self.remedy}`" if self.remedy.startswith("pulumi ") else self.remedy
         why = f" Why: {self.link}." if self.link else ""
-        return f"{self.field}: {self.value!r} is not allowed; allowed: {self.allowed}; {advice}.{why}"
+        line = f"{self.field}: {self.value!r} is not allowed; allowed: {self.allowed}; {advice}.{why}"
+        # One line each, whatever a key or a value contains.
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in hidden(line))
 
 
 class SettingsError(ValueError):

@@ -7,8 +7,10 @@ import ipaddress
 from infra.settings.azure import AccessControl, AzureSettings, Exposure
 from infra.settings.problems import Problems
 
-# That of 10.0.0.0/8, the widest private range. In a wider one there are addresses of the internet.
-_WIDEST_PREFIX = 8
+# Those of a /12. Hardly an organization has more of its own, and half of the internet can be said in 127 ranges.
+_MOST_OF_THE_INTERNET = 2**20
+# RFC 1918 and RFC 6598: addresses that no packet from the internet has.
+_PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 
 
 def public_needs_access_control(problems: Problems, azure: AzureSettings) -> None:
@@ -36,13 +38,16 @@ def public_clients_reach_no_blob(problems: Problems, azure: AzureSettings) -> No
 
 
 def clients_are_few(problems: Problems, azure: AzureSettings) -> None:
-    """Refuse ranges with addresses of the internet; together, since two halves are everything too."""
-    ranges = azure.network.client_ranges
-    joined = ipaddress.collapse_addresses(ipaddress.IPv4Network(each) for each in ranges)
-    if wide := [str(each) for each in joined if each.prefixlen < _WIDEST_PREFIX]:
+    """Refuse ranges with much of the internet in them, all together, since two halves are everything too."""
+    joined = [*ipaddress.collapse_addresses(map(ipaddress.IPv4Network, azure.network.client_ranges))]
+    private = sum(
+        min(each.num_addresses, own.num_addresses) for each in joined for own in _PRIVATE if each.overlaps(own)
+    )
+    internet = sum(each.num_addresses for each in joined) - private
+    if internet > _MOST_OF_THE_INTERNET:
         field = "network.clientRanges"
-        allowed = f"ranges of the network and its peers, none wider than /{_WIDEST_PREFIX}, also together"
-        problems.note(field, ", ".join(wide), allowed, problems.remove(field))
+        allowed = f"at most {_MOST_OF_THE_INTERNET:,}, as in a /12, in all ranges together"
+        problems.note(field, f"{internet:,} addresses of the internet", allowed, problems.remove(field))
 
 
 def has_a_private_registry(problems: Problems, azure: AzureSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from infra.settings import regions
@@ -12,16 +13,28 @@ if TYPE_CHECKING:
     from infra.settings.model import Settings
 
 # From the least to the most that a stack is protected.
+_WORDS = {
+    ProfileName.PROD: frozenset({"prod", "production", "prd", "live"}),
+    ProfileName.STAGING: frozenset({"staging", "stage", "stg"}),
+}
+_NOT = ("non", "not", "no", "pre")
 _STRICTNESS = (ProfileName.LOCAL, ProfileName.DEV, ProfileName.STAGING, ProfileName.PROD)
 
 
 def profile_is_the_names(problems: Problems, settings: Settings) -> None:
     """Refuse a stack that is called prod, or prod-eu, without what prod promises."""
     stack = settings.stack
-    named = next((each for each in _STRICTNESS if stack == each or stack.startswith(f"{each}-")), None)
+    named = _named(stack)
     if named in (ProfileName.STAGING, ProfileName.PROD) and _weaker(settings.profile, named):
         allowed = f"{named}, or a stricter profile, for a stack named {stack}"
         problems.note("profile", str(settings.profile), allowed, problems.set("profile", named))
+
+
+def _named(stack: str) -> ProfileName | None:
+    """Return the strictest profile that a word of the name promises; `non-prod` and `pre-prod` promise none."""
+    words = re.findall(r"[a-z]+", stack)
+    plain = [word for before, word in zip(["", *words], words, strict=False) if before not in _NOT]
+    return next((profile for profile, names in _WORDS.items() if {*plain} & names), None)
 
 
 def _weaker(profile: ProfileName, than: ProfileName) -> bool:

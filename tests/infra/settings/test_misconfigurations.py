@@ -101,6 +101,7 @@ CASES: Mapping[str, Case] = {
         change={"network": {"clientRanges": ["10.0.0.0/8", "128.0.0.0/1", "0.0.0.0/1"]}},
         stack="dev",
         rule="clients-from-everywhere",
+        also=("",),
     ),
     "5b": Case(
         change={"network": {"clientRanges": [f"{n}.0.0.0/8" for n in range(16, 32)]}}, rule="clients-from-everywhere"

@@ -1,0 +1,52 @@
+"""Recognizes texts that are secrets by their form, so that a stack's file has none and no message shows one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+HIDDEN: Final = "[hidden]"
+
+# Of their issuers' documents: tokens of GitHub, GitLab, Slack and AWS, JSON Web Tokens, a client secret of Entra, and
+# keys and signatures of Azure's accounts.
+_TOKEN: Final = re.compile(
+    r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}"
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?)|\w{3}8Q~[\w.~-]{30,}"
+    r"|(?<=AccountKey=)[^;\s'\"]+|(?<=SharedAccessKey=)[^;\s'\"]+|(?<=sig=)[\w%+/=-]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+_PASSWORD: Final = re.compile(
+    r"(?<=:)[^\s:/@'\"]+(?=@(?!sha256:))|(?<=[Pp]assword=)[^;&\s'\"]+|(?<=[Pp]wd=)[^;&\s'\"]+"
+)
+_WITH_PASSWORD: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@|(?:[Pp]assword|[Pp]wd)=[^;&\s]+")
+_NAME: Final = re.compile(
+    r"(?i)(?:password|passwd|secret|token|credentials?|private[._ -]?key|(?:api|access|account|storage)[._ -]?key"
+    r"|connection[._ -]?string)$"
+)
+
+
+def hidden(text: str) -> str:
+    """Return a text without the passwords and tokens in it."""
+    return _PASSWORD.sub(HIDDEN, _TOKEN.sub(HIDDEN, text))
+
+
+def is_secret(text: str) -> bool:
+    """Whether a text contains a token, an address with a password, or a password of a connection."""
+    return _TOKEN.search(text) is not None or _WITH_PASSWORD.search(text) is not None
+
+
+def names_secret(key: str) -> bool:
+    """Whether a key is the name of a secret value, such as clientSecret."""
+    return _NAME.search(key) is not None
+
+
+def found(value: Any, *keys: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the keys of each text in a value that has the form of a secret."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from found(inner, *keys, str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for index, inner in enumerate(value):
+            yield from found(inner, *keys, index)
+    elif isinstance(value, str) and is_secret(value):
+        yield keys

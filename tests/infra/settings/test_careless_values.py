@@ -1,0 +1,148 @@
+"""Values that a stack's file should not have: tags that Azure refuses, secrets in plain, ranges of no client, names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from infra.settings import load, secret_texts
+from infra.settings.model import SettingsError, parse
+from infra.settings.problems import Problem, path
+from tests.support.stacks import configuration
+
+# Split, so that no scanner of the repository takes them for real ones.
+TOKENS = ("ghp" + "_" + "a1" * 18, "github" + "_pat_" + "a1" * 20, "eyJhbGciOiJub25lIn0" + ".eyJzdWIiOiIxIn0.x")
+
+
+def refused(stack: str, **values: Any) -> Sequence[Problem]:
+    with pytest.raises(SettingsError) as error:
+        parse(configuration(stack, **values), stack)
+    return error.value.problems
+
+
+def tags(**changed: Any) -> dict[str, Any]:
+    return {**configuration("dev")["tags"], **changed}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        *({"Owner": "x"}, {"MANAGED-BY": "x"}, {"team": "x", "Team": "y"}, {"azure-team": "x"}, {"Microsoft.x": "x"}),
+        *({"windows": "x"}, {"team": "a\tb"}, {"team": "a\u200bb"}, {"team": "a\u202eb"}, {"password": "x"}),
+        *({"apiKey": "x"}, {"team token": "x"}),
+    ],
+)
+def test_tags_that_azure_refuses_or_that_hide_something_are_refused(extra: Mapping[str, str]) -> None:
+    found = refused("dev", tags=tags(extra=extra))
+    assert {problem.field for problem in found} == {path("tags", "extra", [*extra][-1])}
+    assert "'x'" not in str(found[0]) or "password" not in extra
+
+
+def test_an_owner_with_invisible_letters_is_refused() -> None:
+    (found,) = refused("dev", tags=tags(owner="team\u202e"))
+    assert (found.field, found.remedy) == ("tags.owner", "pulumi config set --path tags.owner team -s dev")
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_token_in_plain_is_found_and_never_shown(token: str) -> None:
+    assert [*secret_texts.found({"tags": {"owner": token}, "a": ["b", token]})] == [("tags", "owner"), ("a", 1)]
+    assert token not in secret_texts.hidden(f"owner: {token}")
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        *(
+            "oncall@example.com",
+            "ghcr.io/example/mlflow@sha256:" + "0" * 64,
+            "ml-platform",
+            "NAME@sha256:0",
+            "10.0.0.0/8",
+        ),
+        *(
+            "registry.example.com:5000/a@sha256:" + "0" * 64,
+            "sha256:" + "f" * 64,
+            "a team, as in x: y",
+            "mailto:a@b.example",
+        ),
+    ],
+)
+def test_what_is_no_secret_is_none(plain: str) -> None:
+    assert not secret_texts.is_secret(plain)
+
+
+def test_a_refusal_shows_no_password() -> None:
+    for values in (
+        {"image": {"digest": "none", "source": "postgresql://u:hunter2@h/x"}},
+        {"location": "https://u:hunter2@h"},
+    ):
+        for problem in refused("dev", **values):
+            assert "hunter2" not in str(problem)
+            assert "'[secret]' is not allowed" in str(problem)
+    (problem,) = refused("dev", image={"digest": "none", "source": "user:hunter2@ghcr.io/example/mlflow"})
+    assert "hunter2" not in str(problem)
+    assert secret_texts.HIDDEN in str(problem)
+
+
+def test_a_secret_in_plain_is_refused_alone() -> None:
+    (found,) = refused("dev", tags=tags(owner=TOKENS[0]), location=3)
+    assert (found.field, found.value) == ("tags.owner", "[secret]")
+
+
+def test_a_secret_of_a_provider_in_plain_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"azure-native:clientSecret: '\[secret\]' is not allowed") as error:
+        load.refuse_foreign_secrets(["azure-native:subscriptionId", "azure-native:clientSecret"], "dev")
+    assert len(error.value.problems) == 1
+
+
+def test_a_problem_is_one_line_whatever_its_key() -> None:
+    for problem in refused("dev", **{"a\nb": "c\u202ed"}):
+        assert str(problem).isprintable()
+
+
+HALF = [f"{first}.0.0.0/8" for first in range(1, 224, 2) if first not in (127,)]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "words"),
+    [
+        ([""], "allowed: IPv4 ranges as in 10.0.0.0/8"),
+        (["010.0.0.0/8"], "allowed: IPv4 ranges as in 10.0.0.0/8"),
+        (["10.0.0.0/255.0.0.0"], "allowed: IPv4 ranges as in 10.0.0.0/8"),
+        *(([each], f"{each} is reserved") for each in ("127.0.0.1", "169.254.1.0/24", "224.0.0.0/4", "168.63.129.16")),
+        (["0.0.0.1"], "0.0.0.1 is reserved"),
+        (["10.0.0.0/8", "10.1.0.0/16"], "10.0.0.0/8 and 10.1.0.0/16"),
+        (["10.0.0.0/8", "10.0.0.0/8"], "ranges that do not overlap"),
+        ([f"10.{n // 256}.{n % 256}.0/25" for n in range(4001)], "at most 4000"),
+        (HALF, "addresses of the internet"),
+        (["20.0.0.0/11"], "2,097,152 addresses of the internet"),
+    ],
+    ids=range(13),
+)
+def test_ranges_of_no_client_are_refused(ranges: list[str], words: str) -> None:
+    assert any(words in str(problem) for problem in refused("dev", network={"clientRanges": ranges}))
+
+
+def test_ranges_of_an_organization_are_accepted() -> None:
+    ranges = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "20.0.0.0/12"]
+    assert parse(configuration("dev", network={"clientRanges": ranges}), "dev").azure is not None
+
+
+@pytest.mark.parametrize(
+    "stack", ["production", "prd", "prod2", "eu-prod", "mlflow-prod", "prd-2", "eu-staging", "stg"]
+)
+def test_a_name_promises_its_profile(stack: str) -> None:
+    assert [problem.rule for problem in refused_named(stack)] == ["weaker-profile-than-its-name"]
+
+
+@pytest.mark.parametrize("stack", ["non-prod", "pre-prod", "preprod", "nonprod", "product", "dev", "team-a"])
+def test_other_names_promise_none(stack: str) -> None:
+    assert parse(configuration("dev"), stack).stack == stack
+
+
+def refused_named(stack: str) -> Sequence[Problem]:
+    with pytest.raises(SettingsError) as error:
+        parse(configuration("dev"), stack)
+    return error.value.problems
