@@ -52,7 +52,7 @@ def loaded(content: bytes) -> dict[str, Any]:
     try:
         return stack_file.parsed(content, "it")
     except StackFileError as error:
-        raise EditError(str(error).rstrip(".")) from None
+        raise EditError(str(error).removeprefix("it, ").rstrip(".")) from None
 
 
 def scalar(value: Value) -> str:
