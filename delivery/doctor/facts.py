@@ -182,7 +182,7 @@ def _administrators(repository: Path, file: Mapping[str, Any] | Missing) -> str 
     by = "" if isinstance(file, Missing) else str(own_values(file, _PROJECT).get("bootstrappedBy", ""))
     if not by:
         return Missing("no bootstrap stack has made the state")
-    values = _had(lambda: own_values(document(repository, by), _PROJECT))
+    values = _had(lambda: own_values(stack_document(repository, by), _PROJECT))
     if isinstance(values, Missing):
         return values
     return str((values.get("bootstrap") or {}).get("administrators", ""))

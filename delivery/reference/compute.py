@@ -17,9 +17,10 @@ from delivery.cost.catalogue import Group
 from delivery.cost.estimate import Estimate, estimate
 from delivery.cost.load import IDLE, WORKING
 from delivery.cost.resources import Resource, read
-from delivery.doctor.facts import document, settings_of
+from delivery.doctor.facts import settings_of
 from delivery.kubernetes.manifests import objects
 from delivery.offline_azure.running import REPOSITORY
+from delivery.pulumi.project import stack_document
 from delivery.reference.stacks import preview
 from infra.azure.cluster import Aks, pools
 from infra.naming import SUFFIX_LENGTH, Names
@@ -38,7 +39,7 @@ def render() -> str:
 
 def costs(stack: str, resources: list[Resource]) -> tuple[Estimate, Estimate]:
     """Return what a stack costs on Container Apps, as its resources are, and in a cluster."""
-    settings = settings_of(document(REPOSITORY, stack), stack)
+    settings = settings_of(stack_document(REPOSITORY, stack), stack)
     kept = [resource for resource in resources if not resource.type.startswith(_CONTAINER_APPS)]
     in_cluster = [*kept, *cluster_resources(settings)]
     return estimate(resources, IDLE, WORKING), estimate(in_cluster, IDLE, WORKING)

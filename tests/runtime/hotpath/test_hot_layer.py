@@ -125,7 +125,8 @@ def test_what_the_middleware_refuses_is_refused_here(path: str, monkeypatch: pyt
 
     def ask(request: Request, most: int = 8) -> int:
         found = replace(TRACKING, max_in_flight=most)
-        app = wrapped(PlainTextResponse("mlflow"), middleware(found, Drain(), Readiness([]), lambda _: "/template"))
+        layers = middleware(found, Drain(), Readiness([]), lambda _: "/template", lambda *route: " ".join(route))
+        app = wrapped(PlainTextResponse("mlflow"), layers)
         return asyncio.run(ask_inside(app, request)).status
 
     usual = Request(path=path, body=b"{}")
@@ -144,7 +145,7 @@ def test_registry_has_no_hot_path_and_tracking_has_it_last() -> None:
 
     def kinds(role: ServiceRole, **changes: str) -> list[type]:
         found = read(role, whole(role.value) | changes)
-        layers = middleware(found, Drain(), Readiness([]), lambda _: "/template")
+        layers = middleware(found, Drain(), Readiness([]), lambda _: "/template", lambda *route: " ".join(route))
         return [type(layer(inner)) for layer in layers]
 
     assert kinds(ServiceRole.TRACKING)[-1] is HotPath
