@@ -45,7 +45,8 @@ class FederatedSubject:
         Only with an environment do its reviewers and branch rules stand before the sign-in; so there is no form for
         branches or pull requests.
         """
-        if not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", repository):
+        # GitHub's longest names: an owner's has 39 characters, a repository's 100.
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}", repository):
             raise ValueError(f"repository: {repository!r} is not of the form owner/name; give it as GitHub shows it.")
         if not environment or "*" in environment or len(environment) > 255:
             raise ValueError(

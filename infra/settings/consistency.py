@@ -36,6 +36,7 @@ RESERVED_TAGS = ("owner", "cost-center", "data-classification", "environment", "
 _MOST_EXTRA_TAGS = 8
 _MOST_RANGES = 4000
 _RESERVED_BEGINNINGS = ("azure", "microsoft", "windows")
+_ENVIRONMENT = re.compile(r"[!-~]([ -~]*[!-~])?")
 _github = FederatedSubject.github_environment
 
 
@@ -62,6 +63,8 @@ def check(problems: Problems, settings: Settings) -> None:
         if azure.bootstrapped_by is not None:
             allowed = "only without bootstrappedBy, as the bootstrap stack makes the identities of workflows"
             problems.note("github.repository", azure.github.repository, allowed, problems.remove("github"))
+    _a_replica_starts_before_one_refuses(problems, settings)
+    _addresses_differ(problems, azure)
     _client_networks_have_names(problems, azure)
     _client_ranges_are_apart(problems, azure)
     if settings.compute is ComputeKind.AKS:
@@ -238,6 +241,34 @@ def _budget_is_whole(problems: Problems, azure: AzureSettings) -> None:
         problems.note("monitoring.emails", [], "at least one address with a monthlyBudget", remedy)
 
 
+def _a_replica_starts_before_one_refuses(problems: Problems, settings: Settings) -> None:
+    """Record a service that would answer 503 before Container Apps sees a reason for another replica."""
+    most = settings.limits.max_in_flight
+    if settings.compute is not ComputeKind.CONTAINER_APPS:
+        return
+    for role, size in settings.sizes.items():
+        if size.scale.minimum < size.scale.maximum and size.scale.concurrency >= most:
+            field = f"{role}.concurrency"
+            allowed = f"less than limits.maxInFlight, {most}, beyond which a replica refuses"
+            problems.note(field, size.scale.concurrency, allowed, problems.set(field, most // 2))
+
+
+def _addresses_differ(problems: Problems, azure: AzureSettings) -> None:
+    """Record addresses that Azure refuses together, and the budget's own limit.
+
+    Sources on Microsoft Learn: "Azure Monitor service limits" (1,000 e-mail receivers in an action group), "Tutorial:
+    Create and manage budgets" (50 addresses of a notification).
+    """
+    field, emails = "monitoring.emails", azure.monitoring.emails
+    most = 1000 if azure.monitoring.monthly_budget is None else 50
+    if len({email.lower() for email in emails}) < len(emails):
+        problems.note(field, list(emails), "addresses that differ by more than case", problems.remove(field))
+    if len(emails) > most:
+        problems.note(
+            field, f"{len(emails)} addresses", f"at most {most}; a list's own address", problems.remove(field)
+        )
+
+
 def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:
     repository, deploy, preview = github.repository, github.deploy_environment, github.preview_environment
     environments = problems.reset("github.deployEnvironment", "github.previewEnvironment")
@@ -246,8 +277,11 @@ def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:
         return
     for key, environment in (("deployEnvironment", deploy), ("previewEnvironment", preview)):
         field = f"github.{key}"
-        problems.built(field, environment, problems.remove(field), partial(_github, "a/b", environment))
-    if deploy == preview:
+        named = problems.built(field, environment, problems.remove(field), partial(_github, "a/b", environment))
+        if named and not _ENVIRONMENT.fullmatch(environment):
+            allowed = "ASCII characters, no space first or last: other letters look like these and are another name"
+            problems.note(field, environment, allowed, problems.remove(field))
+    if deploy.lower() == preview.lower():
         allowed = "another environment than deployEnvironment, since a preview must not hold the rights of a deployment"
         problems.note("github.previewEnvironment", preview, allowed, environments)
 

@@ -108,7 +108,8 @@ RULES: tuple[Rule, ...] = (
         id="environment-of-another-stack",
         subject=Subject.DEPLOYMENT,
         scope=Scope.AZURE,
-        refuses="`github.deployEnvironment` or `previewEnvironment` with the name of another profile's stack",
+        refuses="`github.deployEnvironment` or `previewEnvironment` with the name of another profile's stack, or of "
+        "the environment of another workflow",
         reason="Jobs with the lesser approval of the other environment could deploy this stack.",
         remedy="Remove the key: the stack's name is the default.",
         source='GitHub Docs, "Managing environments for deployment"',

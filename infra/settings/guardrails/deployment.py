@@ -24,13 +24,17 @@ def repository_is_this_one(problems: Problems, field: str, repository: str | Non
         problems.note(field, repository, allowed, problems.set(field, checkout))
 
 
+# The environments of the workflows that deploy no stack: .github/workflows.
+_OF_NO_STACK = ("bootstrap", "build", "promote")
+
+
 def environments_are_the_stacks(problems: Problems, settings: Settings) -> None:
-    """Refuse an environment in which another stack's jobs run."""
+    """Refuse an environment in which other jobs run. GitHub's names of environments do not differ by case."""
     github = settings.azure.github if settings.azure else None
     if github is None:
         return
     own = {name for each in (settings.stack, settings.profile) for name in _environments(each)}
-    others = {name for profile in ProfileName for name in _environments(profile)} - own
+    others = {*_OF_NO_STACK, *(name for profile in ProfileName for name in _environments(profile))} - own
     for key, environment in (
         ("deployEnvironment", github.deploy_environment),
         ("previewEnvironment", github.preview_environment),

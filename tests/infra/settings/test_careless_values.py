@@ -146,3 +146,46 @@ def refused_named(stack: str) -> Sequence[Problem]:
     with pytest.raises(SettingsError) as error:
         parse(configuration("dev"), stack)
     return error.value.problems
+
+
+@pytest.mark.parametrize("environment", ["STAGING", "Prod-Preview", "promote", "Build", "bootstrap"])
+def test_an_environment_of_other_jobs_is_refused_however_it_is_written(environment: str) -> None:
+    (found,) = refused("dev", github={"repository": "a/b", "deployEnvironment": environment})
+    assert found.field == "github.deployEnvironment"
+
+
+@pytest.mark.parametrize("environment", ["dev ", " dev", "d\u0435v", "x\n", "e" * 256])
+def test_a_name_that_only_looks_like_an_environment_is_refused(environment: str) -> None:
+    (found,) = refused("dev", github={"repository": "a/b", "deployEnvironment": environment})
+    assert ("1 to 255 characters" if len(environment) > 255 else "ASCII") in str(found)
+
+
+def test_one_environment_in_two_spellings_is_refused() -> None:
+    given = {"repository": "a/b", "deployEnvironment": "x", "previewEnvironment": "X"}
+    assert [problem.field for problem in refused("dev", github=given)] == ["github.previewEnvironment"]
+
+
+@pytest.mark.parametrize("repository", ["a/" + "r" * 101, "o" * 40 + "/r"])
+def test_a_repository_that_github_cannot_have_is_refused(repository: str) -> None:
+    assert [problem.field for problem in refused("dev", github={"repository": repository})] == ["github.repository"]
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "words"),
+    [
+        ({"emails": ["a@b.cd", "A@b.cd"]}, "differ by more than case"),
+        ({"emails": [f"a{n}@b.cd" for n in range(51)], "monthlyBudget": 100}, "at most 50"),
+        ({"emails": [f"a{n}@b.cd" for n in range(1001)]}, "at most 1000"),
+    ],
+)
+def test_addresses_that_azure_refuses_are_refused(monitoring: Mapping[str, Any], words: str) -> None:
+    (found,) = refused("dev", monitoring=monitoring)
+    assert words in str(found)
+
+
+def test_a_replica_must_not_refuse_before_another_one_starts() -> None:
+    (found,) = refused("prod", limits={"maxInFlight": 24}, tracking={"concurrency": 24})
+    assert (found.field, found.remedy) == (
+        "tracking.concurrency",
+        "pulumi config set --path tracking.concurrency 12 -s prod",
+    )
