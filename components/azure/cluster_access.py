@@ -176,14 +176,20 @@ class Reach:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        request = urllib.request.Request(  # noqa: S310 - an address of Azure's, https
-            f"{at.server.rstrip('/')}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-            data=json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.token(SCOPE)}", "Content-Type": "application/json"},
-        )
-        trusted = ssl.create_default_context(cadata=base64.b64decode(at.authority).decode())
-        with urllib.request.urlopen(request, timeout=_CALL_SECONDS, context=trusted) as answer:  # noqa: S310
-            return bool(json.loads(answer.read())["status"]["allowed"])
+        answer = call(at, self.token(SCOPE), "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+        return bool(answer["status"]["allowed"])
+
+
+def call(at: Address, token: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Return what an API server answers to a GET, or to a POST of `body`. Raises OSError or ValueError without one."""
+    request = urllib.request.Request(  # noqa: S310 - an address of Azure's, https
+        f"{at.server.rstrip('/')}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    trusted = ssl.create_default_context(cadata=base64.b64decode(at.authority).decode())
+    with urllib.request.urlopen(request, timeout=_CALL_SECONDS, context=trusted) as answer:  # noqa: S310
+        return json.loads(answer.read())
 
 
 class ClusterAccessProvider(Provider):

@@ -28,6 +28,7 @@ ROWS: Final = 8
 
 _WAITS: Final = {
     "RevisionReady": "waits for the new revision",
+    "RolledOut": "waits for the new revision",
     "JobExecution": "runs once",
     "ImageImport": "imports the image",
 }

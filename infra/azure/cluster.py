@@ -195,6 +195,8 @@ class ClusterPlace:
             "compute",
             AksComputeArgs(
                 provider=provider,
+                server=access.server,
+                authority=access.authority,
                 place=here,
                 generation=azure.aks.generation,
                 # Hidden edges: what pods sign in with, pull by and read over; at a destroy all of it outlives them.

@@ -12,16 +12,21 @@ from components.compute.aks.namespace import namespace_objects
 from components.compute.aks.objects import ClusterObject
 from components.compute.aks.place import Place
 from components.compute.aks.rendering import ClusterAddresses, job_objects, roll_out_seconds, service_objects
+from components.compute.aks.resources import RolledOut, spec_hash
 from components.compute.contract import Deployment, Ingress, JobSpec, Scale, ServiceSpec, Upstream
 
 
 @dataclass(frozen=True, kw_only=True)
 class AksComputeArgs:
-    """`provider` reaches the cluster. `requires` is waited for before anything is made: federated credentials, grants,
-    and rights in the cluster, which so outlive every object at a destroy. `generation` is a word in the names of the
-    resources: with another one everything is created again, in whatever cluster, before the previous objects go."""
+    """`provider` reaches the cluster, and so do `server` and `authority`, its API server's address and who signs its
+    certificate (PEM, in base64): roll-outs are looked at there, as whoever runs the program. `requires` is
+    waited for before anything is made: federated credentials, grants, and rights in the cluster, which so outlive every
+    object at a destroy. `generation` is a word in the names of the resources: with another one everything is created
+    again, in whatever cluster, before the previous objects go."""
 
     provider: pulumi.ProviderResource
+    server: pulumi.Input[str]
+    authority: pulumi.Input[str]
     place: Place
     requires: Sequence[pulumi.Resource] = ()
     generation: str = ""
@@ -35,7 +40,7 @@ class AksCompute(pulumi.ComponentResource):
     while the others serve. A pod may call what its spec `calls`, and nothing else. One service at most has public
     ingress: the frontend's address is its own.
 
-        compute = AksCompute("compute", AksComputeArgs(provider=provider, place=Place(namespace="mlflow-dev", ...)))
+        compute = AksCompute("compute", AksComputeArgs(provider=provider, server=access.server, ...))
         Platform("mlflow", PlatformArgs(compute=compute, topology=topology))
     """
 
@@ -88,9 +93,12 @@ class AksCompute(pulumi.ComponentResource):
         parent: pulumi.Resource,
         depends_on: Sequence[pulumi.Resource],
         seconds: int | None = None,
-    ) -> list[ClusterObject]:
-        """Create the objects, each after the one before it. `seconds` is how long the provider waits for one."""
-        made: list[ClusterObject] = []
+    ) -> list[pulumi.CustomResource]:
+        """Create the objects, each after the one before it, and after its pods are ready.
+
+        `seconds` is how long one is waited for.
+        """
+        made: list[pulumi.CustomResource] = []
         scaled = "scaler" in objects
         limit = None if seconds is None else pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
         prefix = f"{self._args.generation}-" if self._args.generation else ""
@@ -103,5 +111,24 @@ class AksCompute(pulumi.ComponentResource):
                 # The scaler's, between its minimum and its maximum. Without a scaler they are the spec's.
                 ignore_changes=["spec.replicas"] if scaled and rendered["kind"] == "Deployment" else None,
             )
-            made.append(ClusterObject(f"{prefix}{name}-{key}", rendered, options))
+            created = ClusterObject(f"{prefix}{name}-{key}", rendered, options)
+            made.append(created)
+            if rendered["kind"] == "Deployment" and seconds is not None:
+                made.append(self._rolled_out(f"{prefix}{name}-ready", created, rendered, parent, seconds))
         return made
+
+    def _rolled_out(
+        self, name: str, created: ClusterObject, rendered: Mapping[str, Any], parent: pulumi.Resource, seconds: int
+    ) -> RolledOut:
+        return RolledOut(
+            name,
+            server=self._args.server,
+            authority=self._args.authority,
+            namespace=rendered["metadata"]["namespace"],
+            deployment=rendered["metadata"]["name"],
+            spec=pulumi.Output.json_dumps(rendered["spec"], sort_keys=True).apply(spec_hash),
+            metadata=created.metadata,
+            seconds=seconds,
+            # By value only where the object is there: a preview of a new one knows no generation.
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[created]),
+        )

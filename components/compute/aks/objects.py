@@ -12,8 +12,10 @@ class ClusterObject(pulumi.CustomResource):
     """An object by its `apiVersion` and `kind`.
 
     The SDK's own classes would take every field apart and put it together again; what a review of the manifests has
-    seen is what the provider gets.
+    seen is what the provider gets. `metadata` is the API server's, once the object is there.
     """
+
+    metadata: pulumi.Output[Mapping[str, Any]]
 
     def __init__(self, name: str, rendered: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
         super().__init__(token(rendered), name, dict(rendered), opts)

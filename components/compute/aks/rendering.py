@@ -81,7 +81,7 @@ def start_seconds(spec: ServiceSpec) -> int:
 def roll_out_seconds(spec: ServiceSpec) -> int:
     """How long a whole roll-out may take: one pod with all of its patience, and as many as there can be in turn.
 
-    The provider gives a roll-out up after that, not when the cluster says that it makes no progress.
+    One that makes no progress is given up before that, when the cluster says so.
     """
     each = USUAL_START_SECONDS + _MIN_READY_SECONDS
     return start_seconds(spec) + max(least(spec.scale), spec.scale.maximum) * each
@@ -118,7 +118,9 @@ def _deployment(spec: ServiceSpec, place: Place) -> Object:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(spec, place),
+        # The provider's own waiting can take the previous revision's status for the new one's, and does not end when
+        # the cluster says that there is no progress: RolledOut waits instead, once the controller has seen the change.
+        "metadata": _metadata(spec, place, annotations={"pulumi.com/waitFor": "jsonpath={.status.observedGeneration}"}),
         "spec": {
             "replicas": least(spec.scale),
             "minReadySeconds": _MIN_READY_SECONDS,

@@ -16,6 +16,7 @@ from pulumi.dynamic.dynamic import serialize_provider
 
 from components.azure.cluster_access import ClusterAccess, ClusterAccessProvider
 from components.azure.image_import import ImageImport, ImageImportProvider
+from components.compute.aks.resources import RolledOut, RolledOutProvider
 from components.compute.container_apps.resources import (
     JobExecution,
     JobExecutionProvider,
@@ -44,6 +45,7 @@ NAMES: dict[type[Provider], str] = {
     RevisionReadyProvider: "components.compute.container_apps.resources.RevisionReadyProvider",
     ImageImportProvider: "components.azure.image_import.ImageImportProvider",
     ClusterAccessProvider: "components.azure.cluster_access.ClusterAccessProvider",
+    RolledOutProvider: "components.compute.aks.resources.RolledOutProvider",
 }
 
 # The types too: a resource of another type would be a new one, and the old one deleted with all that it runs.
@@ -56,6 +58,7 @@ TYPES: dict[type[Resource], str] = {
     RevisionReady: "dynamic/container_apps:RevisionReady",
     ImageImport: "dynamic/container_registry:ImageImport",
     ClusterAccess: "dynamic/aks:ClusterAccess",
+    RolledOut: "dynamic/aks:RolledOut",
 }
 # By a name that only older states hold.
 OLDER_NAMES: dict[str, type[Provider]] = {

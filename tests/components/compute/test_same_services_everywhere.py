@@ -194,7 +194,9 @@ def test_a_cluster_gets_the_objects_as_they_are_rendered() -> None:
     service = TOPOLOGY.service(Role.TRACKING, OWN_MACHINE)
 
     def program() -> None:
-        backend = AksCompute("compute", AksComputeArgs(provider=Cluster(), place=place()))
+        backend = AksCompute(
+            "compute", AksComputeArgs(provider=Cluster(), server="https://k", authority="", place=place())
+        )
         parent = Parent()
         backend.run_service(service, parent=parent, depends_on=backend.run_job(nightly, parent=parent).resources)
 
@@ -214,6 +216,9 @@ def test_a_cluster_gets_the_objects_as_they_are_rendered() -> None:
         "compute-images-binding",
         "compute-addresses-binding",
     } <= graph.dependencies("tracking-pods")
+    # The next object, and so the next service, comes after the roll-out.
+    assert "tracking-pods" in graph.dependencies("tracking-ready")
+    assert "tracking-ready" in graph.dependencies("tracking-address")
     # The scaler chooses between its bounds; nothing else of what is there is ignored.
     ignored = {name: graph.options(name).ignore_changes for name in graph.names}
     assert {name: given for name, given in ignored.items() if given} == {"tracking-pods": ("spec.replicas",)}
@@ -223,7 +228,9 @@ def test_a_cluster_leads_to_ready_pods_by_itself() -> None:
     found: list[Upstream] = []
 
     def program() -> None:
-        backend = AksCompute("compute", AksComputeArgs(provider=Cluster(), place=place()))
+        backend = AksCompute(
+            "compute", AksComputeArgs(provider=Cluster(), server="https://k", authority="", place=place())
+        )
         found.append(backend.upstream("tracking", 5000, Scale(minimum=1, maximum=2)))
 
     record(program, preview=True)

@@ -40,7 +40,9 @@ def applied(stack: str) -> list[Mapping[str, Any]]:
 
     def program() -> None:
         services, place = parts(*settings(stack))
-        compute = AksCompute("compute", AksComputeArgs(provider=Cluster(), place=place))
+        compute = AksCompute(
+            "compute", AksComputeArgs(provider=Cluster(), server="https://k", authority="", place=place)
+        )
         Platform("mlflow", PlatformArgs(compute=compute, topology=services))
 
     graph = record(program, preview=False)

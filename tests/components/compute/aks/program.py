@@ -7,6 +7,7 @@ annotations without their prefix, by the workload's name.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes
+import yaml
 
 from components.compute.aks import rendering
 from components.compute.aks.backend import AksCompute, AksComputeArgs
@@ -62,9 +64,11 @@ def main() -> None:
     Tested.impatient = config.get_object("impatient") or ()
     pods: Mapping[str, Mapping[str, str]] = config.get_object("pods") or {}
     pulumi.runtime.register_resource_transform(lambda args: _with_annotations(args, pods))
+    kubeconfig = Path(config.require("kubeconfig")).read_text()
+    reached = yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]
     provider = pulumi_kubernetes.Provider(
         "cluster",
-        kubeconfig=Path(config.require("kubeconfig")).read_text(),
+        kubeconfig=kubeconfig,
         cluster_identifier="the-cluster",
         enable_server_side_apply=True,
     )
@@ -73,7 +77,15 @@ def main() -> None:
         image=replace(IMAGE, digest=config.require("digest")),
         quota=quota_of(topology.sizes.values(), [topology.prepare()]),
     )
-    compute = AksCompute("compute", AksComputeArgs(provider=provider, place=here))
+    compute = AksCompute(
+        "compute",
+        AksComputeArgs(
+            provider=provider,
+            server=reached["server"],
+            authority=base64.b64encode(Path(reached["certificate-authority"]).read_bytes()).decode(),
+            place=here,
+        ),
+    )
     platform = Platform("mlflow", PlatformArgs(compute=compute, topology=topology))
     pulumi.export("url", platform.url)
 

@@ -36,4 +36,13 @@ def main() -> None:
         enable_server_side_apply=True,
         opts=pulumi.ResourceOptions(depends_on=[access]),
     )
-    AksCompute("compute", AksComputeArgs(provider=provider, place=place(namespace=NAMESPACE), requires=[access]))
+    AksCompute(
+        "compute",
+        AksComputeArgs(
+            provider=provider,
+            server=access.server,
+            authority=access.authority,
+            place=place(namespace=NAMESPACE),
+            requires=[access],
+        ),
+    )

@@ -3,38 +3,129 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import urllib3
+import yaml
 
+from delivery.offline_azure.cloud import Azure
+from delivery.offline_azure.rest import ManagementApi, identity_environment
 from delivery.pulumi.engine import Result
 from tests.components.compute.container_apps.specs import DIGEST
 from tests.support.engine import Program
-from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.kubernetes.control_plane import ADMIN, PATIENCE_SECONDS, ControlPlane
 
 # On a quiet machine a life takes a minute.
 pytestmark = pytest.mark.timeout(1200)
 
 NEXT = "sha256:" + "b" * 64
 PROGRAM = "from tests.components.compute.aks.program import main\n\nmain()\n"
+HELD_SECONDS = 5
 NOBODY = 9  # a port on which no Azure listens: the program asks none
+
+
+class LateWatch(http.server.BaseHTTPRequestHandler):
+    """Passes on what the provider asks an API server, and holds news of Deployments after a change of the gateway.
+
+    So the provider's memory is of the previous revision for sure when it begins to wait, as in a busy cluster.
+    """
+
+    protocol_version = "HTTP/1.1"
+    server: LateServer
+
+    def do_GET(self) -> None:
+        self._pass_on()
+
+    def do_POST(self) -> None:
+        self._pass_on()
+
+    def do_PATCH(self) -> None:
+        if "/deployments/gateway" in self.path:
+            self.server.held_until = time.monotonic() + HELD_SECONDS
+            self.server.held.set()
+        self._pass_on()
+
+    def do_DELETE(self) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        watches = "/deployments?" in self.path and "watch=true" in self.path
+        plane = self.server.plane
+        # Go's client sends a token by TLS alone.
+        headers = {"Authorization": f"Bearer {plane.tokens[ADMIN]}", "Accept-Encoding": "identity"}
+        headers |= {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
+        with requests.request(
+            self.command,
+            f"{plane.server}{self.path}",
+            data=body,
+            headers=headers,
+            verify=str(plane.ca),
+            stream=True,
+            timeout=PATIENCE_SECONDS,
+        ) as answer:
+            self.send_response(answer.status_code)
+            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            with contextlib.suppress(OSError, urllib3.exceptions.HTTPError):
+                for chunk in answer.raw.stream():
+                    if watches:
+                        time.sleep(max(0.0, self.server.held_until - time.monotonic()))
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: Any) -> None:
+        """Write nothing into the test's output."""
+
+
+class LateServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, plane: ControlPlane) -> None:
+        super().__init__(("127.0.0.1", 0), LateWatch)
+        self.plane = plane
+        self.held_until = 0.0
+        self.held = threading.Event()
+
+
+@contextlib.contextmanager
+def late(plane: ControlPlane, folder: Path) -> Iterator[tuple[Path, threading.Event]]:
+    """A kubeconfig by which news are late, and what is set when they were."""
+    with LateServer(plane) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        document = yaml.safe_load(plane.kubeconfig().read_text())
+        document["clusters"][0]["cluster"]["server"] = f"http://127.0.0.1:{server.server_address[1]}"
+        file = folder / "late.kubeconfig"
+        file.write_text(yaml.safe_dump(document))
+        yield file, server.held
+        server.shutdown()
 
 
 @pytest.fixture
 def program(kubernetes: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
     written = Program.written(tmp_path, PROGRAM, NOBODY)
     path = os.pathsep.join([kubernetes.path, written.environment["PATH"]])
-    found = replace(written, environment={**written.environment, "PATH": path})
+    management = ManagementApi(Azure(tmp_path / "azure.json"))
+    management.cluster_token = kubernetes.tokens[ADMIN]
+    signed_in = identity_environment(management.url)
+    found = replace(written, environment={**written.environment, **signed_in, "PATH": path})
     namespace = f"mlflow-{request.node.name.replace('_', '-')[-40:].strip('-')}"
     found.configure(kubeconfig=str(kubernetes.kubeconfig()), namespace=namespace, digest=DIGEST)
     yield found
     with contextlib.suppress(AssertionError):
         found.destroy()
+    management.close()
 
 
 def done(result: Result) -> None:
@@ -78,7 +169,7 @@ def test_a_life(kubernetes: ControlPlane, program: Program) -> None:
     done(program.preview("--refresh", "--expect-no-changes"))
     # One setting changes what it is a setting of, and nothing else.
     program.configure(cpu="0.25")
-    assert changes(program) == {"compute-quota": "update", "tracking-pods": "update"}
+    assert changes(program) == {"compute-quota": "update", "tracking-pods": "update", "tracking-ready": "update"}
     done(program.up())
     assert program.preview("--expect-no-changes").code == 0
     # What somebody changes by hand is found.
@@ -91,7 +182,9 @@ def test_a_life(kubernetes: ControlPlane, program: Program) -> None:
     assert namespace not in kubernetes.kubectl("get", "validatingadmissionpolicies", "-o", "name")
 
 
-def test_a_revision_that_is_never_ready_stops_and_says_why(kubernetes: ControlPlane, program: Program) -> None:
+def test_a_revision_that_is_never_ready_stops_and_says_why(
+    kubernetes: ControlPlane, program: Program, tmp_path: Path
+) -> None:
     namespace = namespace_of(program)
     done(program.up())
     program.configure(digest=NEXT, pods={"tracking": {"pod": "unready"}}, impatient=["tracking"])
@@ -107,6 +200,21 @@ def test_a_revision_that_is_never_ready_stops_and_says_why(kubernetes: ControlPl
     # The gateway comes after the services: it is untouched.
     (gateway,) = pods(kubernetes, namespace, "gateway")
     assert gateway["spec"]["containers"][0]["image"].endswith(DIGEST)
+    # The status of the previous revision is not taken for the new one's.
+    with late(kubernetes, tmp_path) as (kubeconfig, held):
+        program.configure(pods={"gateway": {"pod": "unready"}}, impatient=["gateway"], kubeconfig=str(kubeconfig))
+        failed = program.up()
+    assert held.is_set(), failed.text
+    assert failed.code != 0, failed.text
+    assert "The deployment gateway in namespace" in failed.text, failed.text
+    assert "readiness probe failed" in failed.text, failed.text
+    program.configure(kubeconfig=str(kubernetes.kubeconfig()))
+    images = {
+        ready(pod): pod["spec"]["containers"][0]["image"][-len(NEXT) :]
+        for pod in pods(kubernetes, namespace, "gateway")
+    }
+    assert images == {True: DIGEST, False: NEXT}
+    assert [ready(pod) for pod in pods(kubernetes, namespace, "tracking")] == [True, True]
 
 
 def test_a_failing_prepare_stops_before_any_service_changes(kubernetes: ControlPlane, program: Program) -> None:

@@ -84,6 +84,10 @@ TRAPS: Mapping[str, tuple[str, str]] = {
     "a version of its own sets a pool back": (_AZURE, "test_pools_follow_the_clusters_version_and_size_themselves"),
     "a kubeconfig in the state holds a secret": (_ACCESS, "test_a_kubeconfig_has_a_command_and_no_credential"),
     "a selector cannot be changed": (_OBJECTS, "test_a_selector_names_the_workload_alone"),
+    "the status of the previous revision passes for the new one's": (
+        _CLUSTER,
+        "test_a_revision_that_is_never_ready_stops_and_says_why",
+    ),
     "a revision that is never ready takes the previous one down": (
         _CLUSTER,
         "test_a_revision_that_is_never_ready_stops_and_says_why",
