@@ -97,8 +97,8 @@ def failure(get: Get, wanted: Wanted, problem: str) -> str:
         said = f"nothing, its pods cannot be read ({error})"
     return (
         f"The deployment {name} in namespace {namespace} {problem}; pods of the previous revision, if there was one, "
-        f"still serve. The cluster says: {said}. It is safe to repeat: fix what it says and run `up` again. If that was "
-        "not the stack's own, such as a role assignment, first start its pods again: "
+        f"still serve. The cluster says: {said}. It is safe to repeat: fix what it says and run `up` again. If that "
+        "was not the stack's own, such as a role assignment, first start its pods again: "
         f"`kubectl rollout restart deployment/{name} --namespace {namespace}`."
     )
 

@@ -130,8 +130,8 @@ def test_one_that_makes_no_progress_is_given_up_at_once_and_its_pod_says_why() -
     assert str(failed.value) == (
         "The deployment tracking in namespace mlflow-dev makes no progress (ProgressDeadlineExceeded); pods of the "
         "previous revision, if there was one, still serve. The cluster says: tracking-2-x: ContainersNotReady unready: "
-        "[tracking], CrashLoopBackOff back-off 40s, Error no such database, Unhealthy Readiness probe failed: 503. It is safe to "
-        "repeat: fix what it says and run `up` again. If that was not the stack's own, such as a role assignment, "
+        "[tracking], CrashLoopBackOff back-off 40s, Error no such database, Unhealthy Readiness probe failed: 503. It is "
+        "safe to repeat: fix what it says and run `up` again. If that was not the stack's own, such as a role assignment, "
         "first start its pods again: `kubectl rollout restart deployment/tracking --namespace mlflow-dev`."
     )
 
