@@ -55,7 +55,7 @@ def wait_until_rolled_out(
     Raises RollOutError at once where the cluster says that it makes no progress, or may not be asked, and after
     `wanted.seconds` in any other case. A cluster that does not answer is asked again until then.
     """
-    began = clock()
+    began, found = clock(), {}
     while True:
         problem = "is not rolled out"
         try:
@@ -63,15 +63,15 @@ def wait_until_rolled_out(
             if complete(found):
                 return
             if given_up(found):
-                raise RollOutError(failure(get, wanted, f"makes no progress ({_GIVEN_UP})"))
+                raise RollOutError(failure(get, wanted, found, f"makes no progress ({_GIVEN_UP})"))
         except urllib.error.HTTPError as error:
             problem = f"cannot be read ({error})"
             if error.code in _FINAL:
-                raise RollOutError(failure(get, wanted, problem)) from None
+                raise RollOutError(failure(get, wanted, found, problem)) from None
         except (OSError, ValueError) as error:
             problem = f"cannot be read ({error})"
         if clock() - began >= wanted.seconds:
-            raise RollOutError(failure(get, wanted, f"{problem} after {wanted.seconds:.0f} s"))
+            raise RollOutError(failure(get, wanted, found, f"{problem} after {wanted.seconds:.0f} s"))
         sleep(POLL_SECONDS)
 
 
@@ -88,11 +88,11 @@ def given_up(deployment: Mapping[str, Any]) -> bool:
     return _observed(deployment) and any(each.get("reason") == _GIVEN_UP for each in conditions)
 
 
-def failure(get: Get, wanted: Wanted, problem: str) -> str:
-    """Return the message: what is known of the pods that are not ready, who serves, what to do."""
+def failure(get: Get, wanted: Wanted, deployment: Mapping[str, Any], problem: str) -> str:
+    """Return the message: why a pod cannot be created or is not ready, who serves, what to do."""
     name, namespace = wanted.deployment, wanted.namespace
     try:
-        said = "; ".join(reasons(get, wanted)) or "nothing of a pod"
+        said = "; ".join([*_refused(deployment), *reasons(get, wanted)]) or "nothing of a pod"
     except (OSError, ValueError) as error:
         said = f"nothing, its pods cannot be read ({error})"
     return (
@@ -109,6 +109,12 @@ def reasons(get: Get, wanted: Wanted) -> Sequence[str]:
     pods = get(f"/api/v1/namespaces/{wanted.namespace}/pods?labelSelector={urllib.parse.quote(labels)}")["items"]
     waiting = [pod for pod in pods if not _ready(pod) and "deletionTimestamp" not in pod["metadata"]]
     return [f"{pod['metadata']['name']}: {', '.join(_said(get, wanted, pod)) or 'nothing'}" for pod in waiting]
+
+
+def _refused(deployment: Mapping[str, Any]) -> Sequence[str]:
+    """Why its pods cannot be created, such as a quota."""
+    conditions = deployment.get("status", {}).get("conditions", [])
+    return [str(each.get("message")) for each in conditions if each.get("type") == "ReplicaFailure"]
 
 
 def _said(get: Get, wanted: Wanted, pod: Mapping[str, Any]) -> Sequence[str]:

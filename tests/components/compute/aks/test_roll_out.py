@@ -122,17 +122,21 @@ def test_a_status_that_is_not_of_the_whole_new_revision_is_waited_for(before: Ma
 
 
 def test_one_that_makes_no_progress_is_given_up_at_once_and_its_pod_says_why() -> None:
-    cluster = Cluster(deployment("ProgressDeadlineExceeded", replicas=3, updatedReplicas=1))
+    stuck = deployment("ProgressDeadlineExceeded", replicas=3, updatedReplicas=1)
+    refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: workloads"}
+    stuck["status"]["conditions"].append(refused)
+    cluster = Cluster(stuck)
     with pytest.raises(RollOutError) as failed:
         waited(cluster)
     assert "/apis/apps/v1/namespaces/mlflow-dev/deployments/tracking" in cluster.asked[0]
     assert len(cluster.asked) == 3
     assert str(failed.value) == (
         "The deployment tracking in namespace mlflow-dev makes no progress (ProgressDeadlineExceeded); pods of the "
-        "previous revision, if there was one, still serve. The cluster says: tracking-2-x: ContainersNotReady unready: "
-        "[tracking], CrashLoopBackOff back-off 40s, Error no such database, Unhealthy Readiness probe failed: 503. It is "
-        "safe to repeat: fix what it says and run `up` again. If that was not the stack's own, such as a role assignment, "
-        "first start its pods again: `kubectl rollout restart deployment/tracking --namespace mlflow-dev`."
+        "previous revision, if there was one, still serve. The cluster says: exceeded quota: workloads; tracking-2-x: "
+        "ContainersNotReady unready: [tracking], CrashLoopBackOff back-off 40s, Error no such database, Unhealthy "
+        "Readiness probe failed: 503. It is safe to repeat: fix what it says and run `up` again. If that was not the "
+        "stack's own, such as a role assignment, first start its pods again: `kubectl rollout restart "
+        "deployment/tracking --namespace mlflow-dev`."
     )
 
 
