@@ -77,7 +77,9 @@ def test_each_role_has_metrics_of_all_that_it_does(services: dict[str, Service],
     assert metric(service, "mlflow_identity_tokens_total")['{outcome="new",resource="storage.azure.com"}'] >= 1
     assert sum(metric(service, "mlflow_blob_requests_total").values()) >= 1
     databases = metric(service, "mlflow_database_connections_limit")
-    expected = {} if role == "artifacts" else {'{database="registry"}': 40, '{database="tracking"}': 40}
+    # Tracking keeps the hot path's eight of the forty for it.
+    most = {"tracking": 32, "registry": 40}.get(role)
+    expected = {f'{{database="{name}"}}': most for name in ("registry", "tracking")} if most else {}
     assert databases == expected
 
 
@@ -98,7 +100,8 @@ def test_no_path_becomes_a_series_of_its_own(tracking: Service, artifacts: Servi
 
 
 def test_overload_is_answered_with_200_or_503_and_leaves_nothing_behind(shared: Platform) -> None:
-    service = shared.start("tracking", MLFLOW_RUNTIME_MAX_IN_FLIGHT="16")
+    # With MLflow's own work in each request, so that a few hundred requests a second are too many.
+    service = shared.start("tracking", MLFLOW_RUNTIME_MAX_IN_FLIGHT="16", MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS="0")
     watched: list[int] = []
 
     def watch() -> float:
