@@ -61,7 +61,7 @@ def server(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     login = str(inputs.get("administratorLogin") or "")
     if login.lower() in _RESERVED_LOGINS or login.lower().startswith("pg_"):
         yield "InvalidParameterValue", f"The administrator login '{login}' is reserved."
-    if login and "administratorLoginPassword" not in inputs:
+    if login and ways[1] == "Enabled" and "administratorLoginPassword" not in inputs:
         yield "InvalidParameterValue", f"The administrator '{login}' has no 'administratorLoginPassword'."
     network = inputs.get("network") or {}
     if network.get("delegatedSubnetResourceId") and network.get("publicNetworkAccess") == "Enabled":
