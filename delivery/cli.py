@@ -70,7 +70,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "reference": (
         "delivery.reference.command:reference",
-        "Write the pages of docs/ that come from the program: alerts, configuration, guardrails, stacks.",
+        "Write what of docs/ comes from the program: alerts, configuration, costs, guardrails, stacks.",
     ),
     "offline-azure": (
         "delivery.offline_azure.command:offline_azure",
