@@ -247,7 +247,8 @@ def _a_replica_starts_before_one_refuses(problems: Problems, settings: Settings)
     if settings.compute is not ComputeKind.CONTAINER_APPS:
         return
     for role, size in settings.sizes.items():
-        if size.scale.minimum < size.scale.maximum and size.scale.concurrency >= most:
+        # The gateway has no such limit.
+        if role is not Role.GATEWAY and size.scale.minimum < size.scale.maximum and size.scale.concurrency >= most:
             field = f"{role}.concurrency"
             allowed = f"less than limits.maxInFlight, {most}, beyond which a replica refuses"
             problems.note(field, size.scale.concurrency, allowed, problems.set(field, most // 2))
@@ -261,12 +262,13 @@ def _addresses_differ(problems: Problems, azure: AzureSettings) -> None:
     """
     field, emails = "monitoring.emails", azure.monitoring.emails
     most = 1000 if azure.monitoring.monthly_budget is None else 50
-    if len({email.lower() for email in emails}) < len(emails):
-        problems.note(field, list(emails), "addresses that differ by more than case", problems.remove(field))
+    for index, email in enumerate(emails):
+        if email.lower() in (earlier.lower() for earlier in emails[:index]):
+            again = f"{field}[{index}]"
+            problems.note(again, email, "addresses that differ by more than case", problems.remove(again))
     if len(emails) > most:
-        problems.note(
-            field, f"{len(emails)} addresses", f"at most {most}; a list's own address", problems.remove(field)
-        )
+        remedy = "give the address of a distribution list instead"
+        problems.note(field, f"{len(emails)} addresses", f"at most {most}", remedy)
 
 
 def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:

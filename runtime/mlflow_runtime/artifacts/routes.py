@@ -104,12 +104,14 @@ async def _put(artifact_path: str, request: Request, memory: Memory) -> Response
 
 
 async def _delete(artifact_path: str) -> Response:
-    if not artifact_path.strip("/"):
+    below = _in_workspace(names.safe(artifact_path))
+    # With access control all artifacts of a team are in a folder, which a path may name too.
+    if below.strip("/") in ("", _in_workspace("").strip("/")):
         raise MlflowException(
             "A DELETE must name a file or a folder; this one names all artifacts.", error_code=INVALID_PARAMETER_VALUE
         )
     everything = blob.BlobArtifactRepository(blob.address().wasbs)
-    await to_thread.run_sync(everything.delete_artifacts, _in_workspace(names.safe(artifact_path)))
+    await to_thread.run_sync(everything.delete_artifacts, below)
     return JSONResponse({})
 
 

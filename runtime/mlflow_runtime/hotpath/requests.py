@@ -11,7 +11,7 @@ import math
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -125,10 +125,11 @@ def log_batch(given: Mapping[str, Any]) -> Sequence[Call]:
     _only(given, _BATCH)
     run_id = _text(given, "run_id")
     _validate_run_id(run_id)
+    # Before the elements are looked at, which takes its time for a batch that is refused in the end.
+    _validate_batch_log_limits(*(_list(given, name) for name in ("metrics", "params", "tags")))
     metrics = [_metric(_only(each, _METRIC)) for each in _list(given, "metrics")]
     params = [_validate_param(*_pair(_only(each, _PAIR))) for each in _list(given, "params")]
     tags = [_tag(_only(each, _PAIR)) for each in _list(given, "tags")]
-    _validate_batch_log_limits(metrics, params, tags)
     by_key = {param.key: param.value for param in params}
     if len(by_key) < len(params):
         raise NotPlain
@@ -282,7 +283,7 @@ def _string(given: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _list(given: Mapping[str, Any], name: str) -> Iterable[Any]:
+def _list(given: Mapping[str, Any], name: str) -> list[Any]:
     value = given.get(name, [])
     if type(value) is not list:
         raise NotPlain

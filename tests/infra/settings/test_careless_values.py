@@ -184,7 +184,7 @@ def test_addresses_that_azure_refuses_are_refused(monitoring: Mapping[str, Any],
 
 
 def test_a_replica_must_not_refuse_before_another_one_starts() -> None:
-    (found,) = refused("prod", limits={"maxInFlight": 24}, tracking={"concurrency": 24})
+    (found,) = refused("prod", limits={"maxInFlight": 24}, tracking={"concurrency": 24}, gateway={"concurrency": 200})
     assert (found.field, found.remedy) == (
         "tracking.concurrency",
         "pulumi config set --path tracking.concurrency 12 -s prod",

@@ -64,7 +64,7 @@ def test_the_body_of_a_get_names_no_other_team_either(teams: Teams, secret: str)
 
 def test_the_whole_of_a_workspace_is_not_deleted(teams: Teams, secret: str) -> None:
     member = Member(teams, "team-b", Role.CONTRIBUTOR)
-    for path in ("", "/", "%2F", "workspaces"):
+    for path in ("", "/", "%2F", "workspaces", "workspaces/team-b", "workspaces/team-b/", "workspaces%2Fteam-b"):
         assert member.send(f"{API}/artifacts/{path}", method="DELETE").status in (400, 403, 404, 405)
     assert member.made(f"{API}/artifacts/{secret}") == SECRET
 

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from typing import Any, Final
 
 import certifi
@@ -86,7 +87,8 @@ class Keys:
         self._asked_at = now
         try:
             keys = parsed(self._fetch())
-        except (OSError, ValueError) as error:
+        # An answer that is cut or no HTTP is neither of the first two.
+        except (OSError, ValueError, HTTPException) as error:
             self._reason = first_line(error)
             _log.warning("the keys of Entra's tokens could not be fetched: %s", self._reason)
             return

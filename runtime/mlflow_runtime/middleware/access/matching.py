@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from mlflow_runtime.middleware.access.classes import route
 
+# So that who sends paths of their own invention takes no more memory than this.
 _KEPT: Final = 4096
+_LONGEST_KEPT: Final = 300
 
 Matcher = Callable[[str, str], str | None]
 """From method and decoded path to the route's name in the table of classes, None where the application has no route."""
@@ -36,7 +38,6 @@ def matcher(fastapi_app: Any, url_map: Any) -> Matcher:
     first = tuple(_fastapi(fastapi_app))
     flask = url_map.bind("localhost")
 
-    @lru_cache(maxsize=_KEPT)
     def match(method: str, path: str) -> str | None:
         for methods, expression, template in first:
             if method in methods and expression.match(path):
@@ -50,7 +51,8 @@ def matcher(fastapi_app: Any, url_map: Any) -> Matcher:
             return None
         return route(method, rule.rule)
 
-    return match
+    kept = lru_cache(maxsize=_KEPT)(match)
+    return lambda method, path: (kept if len(path) <= _LONGEST_KEPT else match)(method, path)
 
 
 def routes(fastapi_app: Any, url_map: Any) -> Iterator[str]:
