@@ -115,18 +115,20 @@ class HotPath:
             return None
         try:
             async with self._pool.connection() as connection:
-                return await self._done(connection, wanted)
+                found = await self._done(connection, wanted)
         except (NotConnected, Refused, ValueError):
             return None  # nothing is written
         except Lost as error:
             return _unavailable(error)
+        # Outside: what goes wrong now must not have MLflow write it again.
+        return None if found is None else Answer(status=HTTPStatus.OK, body=wanted[-1].answer(found))
 
-    async def _done(self, connection: Connection, wanted: Sequence[Call]) -> Answer | None:
-        """The answer once all calls are done and committed; None where none of them is."""
+    async def _done(self, connection: Connection, wanted: Sequence[Call]) -> Sequence[Any] | None:
+        """What the last call found, once all are done and committed; None where none of them is."""
         if not wanted:
             return None
         together = len(wanted) > 1 or any(call.is_partial for call in wanted)
-        begin = "BEGIN; " if together else ""
+        begin, found = "BEGIN; " if together else "", list[Any]()
         for call in wanted:
             row = await connection.run(begin + call.statement.execute, call.values)
             begin = ""
@@ -139,7 +141,7 @@ class HotPath:
                 return None
         if together:
             await connection.run("COMMIT")
-        return Answer(status=HTTPStatus.OK, body=wanted[-1].answer(found))
+        return found
 
     def _turn_off(self, reason: str) -> None:
         if self._on:

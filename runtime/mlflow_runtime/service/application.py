@@ -63,9 +63,8 @@ def middleware(
         *(() if databases is None else (lambda app: FileAnswers(app),)),
         # Last: only what MLflow answers is taken whole and unpacked. Artifacts keeps bodies as they come.
         *(() if found.bodies is None else (_taking(found.bodies, match),)),
-        # Behind all that may refuse, the bound on bodies included: what it does not answer is MLflow's. It asks for no
-        # workspace, so with access control every call is MLflow's.
-        *(_hot(databases, found.role) if databases and databases.hot_path and found.access is None else ()),
+        # Behind all that may refuse, the bound on bodies included: what it does not answer is MLflow's.
+        *(_hot(databases, found.role) if databases and databases.hot_path else ()),
     )
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from mlflow.entities import Metric
@@ -152,3 +153,5 @@ def test_registry_has_no_hot_path_and_tracking_has_it_last() -> None:
     assert HotPath not in kinds(ServiceRole.TRACKING)[:-1]
     assert HotPath not in kinds(ServiceRole.TRACKING, MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS="0")
     assert HotPath not in kinds(ServiceRole.REGISTRY)
+    ids = {"MLFLOW_RUNTIME_ACCESS_TENANT_ID": str(UUID(int=1)), "MLFLOW_RUNTIME_ACCESS_CLIENT_ID": str(UUID(int=2))}
+    assert HotPath not in kinds(ServiceRole.TRACKING, MLFLOW_RUNTIME_ACCESS_MODE="entra", **ids)
