@@ -146,6 +146,10 @@ def test_what_azure_has_is_imported_and_what_it_has_not_is_left_to_the_next_up(
 def test_a_lock_alone_is_taken_off(program: Program, azure: Azure, engine: Engine) -> None:
     locks = program.folder / "state" / ".pulumi" / "locks"
     refusals: list[str] = []
+    written = program.folder / "project" / "__main__.py"
+    whole = written.read_text()
+    # Wants nothing as long as the test looks.
+    written.write_text("import time\n\ntime.sleep(300)\n")
 
     def locked() -> bool:
         if not any(locks.rglob("*.json")):
@@ -156,6 +160,7 @@ def test_a_lock_alone_is_taken_off(program: Program, azure: Azure, engine: Engin
         return True
 
     killed(program, azure, locked)
+    written.write_text(whole)
     assert "works on it on this machine; nothing was touched" in refusals[0]
     found = look(engine)
     assert found.operations == []
