@@ -63,7 +63,6 @@ def check(problems: Problems, settings: Settings) -> None:
         if azure.bootstrapped_by is not None:
             allowed = "only without bootstrappedBy, as the bootstrap stack makes the identities of workflows"
             problems.note("github.repository", azure.github.repository, allowed, problems.remove("github"))
-    _a_replica_starts_before_one_refuses(problems, settings)
     _addresses_differ(problems, azure)
     _client_networks_have_names(problems, azure)
     _client_ranges_are_apart(problems, azure)
@@ -239,19 +238,6 @@ def _budget_is_whole(problems: Problems, azure: AzureSettings) -> None:
     if monitoring.monthly_budget is not None and not monitoring.emails:
         remedy = problems.set("monitoring.emails[0]", "oncall@example.com")
         problems.note("monitoring.emails", [], "at least one address with a monthlyBudget", remedy)
-
-
-def _a_replica_starts_before_one_refuses(problems: Problems, settings: Settings) -> None:
-    """Record a service that would answer 503 before Container Apps sees a reason for another replica."""
-    most = settings.limits.max_in_flight
-    if settings.compute is not ComputeKind.CONTAINER_APPS:
-        return
-    for role, size in settings.sizes.items():
-        # The gateway has no such limit.
-        if role is not Role.GATEWAY and size.scale.minimum < size.scale.maximum and size.scale.concurrency >= most:
-            field = f"{role}.concurrency"
-            allowed = f"less than limits.maxInFlight, {most}, beyond which a replica refuses"
-            problems.note(field, size.scale.concurrency, allowed, problems.set(field, most // 2))
 
 
 def _addresses_differ(problems: Problems, azure: AzureSettings) -> None:

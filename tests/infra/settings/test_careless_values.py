@@ -181,11 +181,3 @@ def test_a_repository_that_github_cannot_have_is_refused(repository: str) -> Non
 def test_addresses_that_azure_refuses_are_refused(monitoring: Mapping[str, Any], words: str) -> None:
     (found,) = refused("dev", monitoring=monitoring)
     assert words in str(found)
-
-
-def test_a_replica_must_not_refuse_before_another_one_starts() -> None:
-    (found,) = refused("prod", limits={"maxInFlight": 24}, tracking={"concurrency": 24}, gateway={"concurrency": 200})
-    assert (found.field, found.remedy) == (
-        "tracking.concurrency",
-        "pulumi config set --path tracking.concurrency 12 -s prod",
-    )
