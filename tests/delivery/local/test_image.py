@@ -66,7 +66,7 @@ def test_it_is_refused_by_the_command_and_by_the_program(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert file.read_text() == CONFIGURATION.format(state)
-    assert [entry.name for entry in state.iterdir()] == ["update.lock"]
+    assert {entry.name for entry in state.iterdir()} == {"update.lock", MARKER}
 
     monkeypatch.setenv("PATH", path)
     made: list[object] = []

@@ -277,7 +277,7 @@ def test_without_checks_only_requests_of_clients_reach_a_service(tmp_path: Path)
     try:
         assert gateway.call("GET", "/ready").status == 200
         assert gateway.call("GET", "/").status == 200
-        assert [len(replica.connections) for (replica,) in upstreams.values()] == [1, 0, 0]
+        assert [[seen.path for seen in replica.seen] for (replica,) in upstreams.values()] == [["/"], [], []]
     finally:
         gateway.stop()
         for (replica,) in upstreams.values():
