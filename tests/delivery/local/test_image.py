@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
+from delivery.local.ownership import MARKER
 from infra import local
 from infra.settings import model as settings
 from infra.settings.model import SettingsError

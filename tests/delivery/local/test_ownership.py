@@ -10,6 +10,7 @@ from delivery.cli import run
 from delivery.local import lifecycle, ownership
 from delivery.local.configuration import REPOSITORY, LocalStack
 from delivery.outcome import CommandError, ExitCode
+from delivery.pulumi import installation
 from delivery.pulumi.engine import Engine
 from infra.settings.model import SettingsError, parse
 
@@ -70,6 +71,7 @@ def test_destroy_removes_what_the_stack_made_and_says_what_it_left(
         return 0
 
     monkeypatch.setattr(Engine, "show", show)
+    monkeypatch.setattr(installation, "engine_directory", lambda: tmp_path)
     monkeypatch.setattr(lifecycle, "select", lambda *_: None)
     assert lifecycle.destroy(stack, confirmed=True) == ExitCode.DONE
     assert commands == ["destroy"]
