@@ -72,6 +72,7 @@ def test_destroy_removes_what_the_stack_made_and_says_what_it_left(
 
     monkeypatch.setattr(Engine, "show", show)
     monkeypatch.setattr(installation, "engine_directory", lambda: tmp_path)
+    monkeypatch.setattr(lifecycle, "remove_all", lambda _: None)  # the containers, of which there are none
     monkeypatch.setattr(lifecycle, "select", lambda *_: None)
     assert lifecycle.destroy(stack, confirmed=True) == ExitCode.DONE
     assert commands == ["destroy"]
