@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pulumi
-from pulumi_azure_native import app, privatedns
+from pulumi_azure_native import app
 
 from components.azure import diagnostics
+from components.azure.private_name import create_zone
 
 CONSUMPTION_PROFILE = "Consumption"
 """The workload profile that every environment has, paid by use."""
@@ -99,40 +100,16 @@ class ContainerAppsEnvironment(pulumi.ComponentResource):
             environment.static_ip,
         )
         if args.internal:
-            self._private_zone(name, args)
-        self.register_outputs({"id": self.id, "default_domain": self.default_domain, "static_ip": self.static_ip})
-
-    def _private_zone(self, name: str, args: ContainerAppsEnvironmentArgs) -> None:
-        """Names of an internal environment are in no public DNS."""
-        child = pulumi.ResourceOptions(parent=self)
-        zone = privatedns.PrivateZone(
-            f"{name}-zone",
-            private_zone_name=self.default_domain,
-            location="global",
-            resource_group_name=args.resource_group_name,
-            tags=args.tags,
-            opts=child,
-        )
-        others = {f"client-{key}": network for key, network in args.client_networks.items()}
-        for link, network in {"network": args.network_id, **others}.items():
-            privatedns.VirtualNetworkLink(
-                f"{name}-zone-link" if link == "network" else f"{name}-zone-link-{link}",
-                virtual_network_link_name=link,
-                private_zone_name=zone.name,
-                location="global",
+            # Names of an internal environment are in no public DNS.
+            create_zone(
+                f"{name}-zone",
+                self.default_domain,
+                record=("apps", "*"),
+                address=self.static_ip,
+                network_id=args.network_id,
                 resource_group_name=args.resource_group_name,
                 tags=args.tags,
-                registration_enabled=False,
-                virtual_network=privatedns.SubResourceArgs(id=network),
-                opts=child,
+                client_networks=args.client_networks,
+                parent=self,
             )
-        privatedns.PrivateRecordSet(
-            f"{name}-zone-apps",
-            private_zone_name=zone.name,
-            record_type="A",
-            relative_record_set_name="*",
-            resource_group_name=args.resource_group_name,
-            ttl=300,
-            a_records=[privatedns.ARecordArgs(ipv4_address=self.static_ip)],
-            opts=child,
-        )
+        self.register_outputs({"id": self.id, "default_domain": self.default_domain, "static_ip": self.static_ip})

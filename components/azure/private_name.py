@@ -38,36 +38,66 @@ class PrivateName(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PrivateNameArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlflow:azure:PrivateName", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        zone = privatedns.PrivateZone(
+        create_zone(
             f"{name}-zone",
-            private_zone_name=args.host,
-            location="global",
+            args.host,
+            record=("address", "@"),
+            address=args.address,
+            network_id=args.network_id,
             resource_group_name=args.resource_group_name,
             tags=args.tags,
-            opts=child,
-        )
-        others = {f"client-{key}": network for key, network in args.client_networks.items()}
-        for link, network in {"network": args.network_id, **others}.items():
-            privatedns.VirtualNetworkLink(
-                f"{name}-zone-link" if link == "network" else f"{name}-zone-link-{link}",
-                virtual_network_link_name=link,
-                private_zone_name=zone.name,
-                location="global",
-                resource_group_name=args.resource_group_name,
-                tags=args.tags,
-                registration_enabled=False,
-                virtual_network=privatedns.SubResourceArgs(id=network),
-                opts=child,
-            )
-        privatedns.PrivateRecordSet(
-            f"{name}-zone-address",
-            private_zone_name=zone.name,
-            record_type="A",
-            relative_record_set_name="@",
-            resource_group_name=args.resource_group_name,
-            ttl=_TTL_SECONDS,
-            a_records=[privatedns.ARecordArgs(ipv4_address=args.address)],
-            opts=child,
+            client_networks=args.client_networks,
+            parent=self,
         )
         self.register_outputs({})
+
+
+def create_zone(
+    name: str,
+    host: pulumi.Input[str],
+    *,
+    record: tuple[str, str],
+    address: pulumi.Input[str],
+    network_id: pulumi.Input[str],
+    resource_group_name: pulumi.Input[str],
+    tags: Mapping[str, str],
+    client_networks: Mapping[str, str],
+    parent: pulumi.Resource,
+) -> None:
+    """Create the zone of a host in a component, linked to its network and those of clients, with one address.
+
+    `record` is the end of the resource's name, and the record's own: "@" for the host, "*" for all names below it.
+    """
+    child = pulumi.ResourceOptions(parent=parent)
+    zone = privatedns.PrivateZone(
+        name,
+        private_zone_name=host,
+        location="global",
+        resource_group_name=resource_group_name,
+        tags=tags,
+        opts=child,
+    )
+    others = {f"client-{key}": network for key, network in client_networks.items()}
+    for link, network in {"network": network_id, **others}.items():
+        privatedns.VirtualNetworkLink(
+            f"{name}-link" if link == "network" else f"{name}-link-{link}",
+            virtual_network_link_name=link,
+            private_zone_name=zone.name,
+            location="global",
+            resource_group_name=resource_group_name,
+            tags=tags,
+            registration_enabled=False,
+            virtual_network=privatedns.SubResourceArgs(id=network),
+            opts=child,
+        )
+    label, relative = record
+    privatedns.PrivateRecordSet(
+        f"{name}-{label}",
+        private_zone_name=zone.name,
+        record_type="A",
+        relative_record_set_name=relative,
+        resource_group_name=resource_group_name,
+        ttl=_TTL_SECONDS,
+        a_records=[privatedns.ARecordArgs(ipv4_address=address)],
+        opts=child,
+    )
