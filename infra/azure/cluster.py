@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes
 
-from components.azure import arm
 from components.azure.aks_cluster import AksCluster, AksClusterArgs, ClusterIdentities
 from components.azure.aks_node_pool import NodePool
 from components.azure.cluster_access import ClusterAccess
@@ -85,12 +84,6 @@ class Aks:
     def cluster(self, azure: AzureSettings, names: Names) -> Cluster:
         growing = [pool for pool in pools(azure) if pool.maximum > pool.minimum]
         return Cluster(namespace=names.namespace, most_nodes={pool.name: pool.maximum for pool in growing})
-
-    def check(self) -> None:
-        try:
-            arm.endpoint()
-        except arm.ArmError as error:
-            raise pulumi.RunError(str(error)) from None
 
     def create_place(self, base: Foundation, azure: AzureSettings) -> ClusterPlace:
         # Of both: deploy may then grant the other one its roles, too, without an administrator.

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import pulumi
 
-from components.azure import arm
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
 from components.azure.identity import Identity
 from components.azure.log_table import CONTAINER_APPS_CONSOLE, LogTable
@@ -88,10 +87,6 @@ class Kind(Protocol):
         """Return what is watched of the stack's cluster; None without one."""
         ...
 
-    def check(self) -> None:
-        """Raise RunError if the backend cannot work in this process, before anything is created."""
-        ...
-
     def create_place(self, base: Foundation, azure: AzureSettings) -> Place:
         """Create what exists before any service does."""
         ...
@@ -151,12 +146,6 @@ class _ContainerApps:
     def cluster(self, azure: AzureSettings, names: Names) -> Cluster | None:
         del azure, names
         return None
-
-    def check(self) -> None:
-        try:
-            arm.endpoint()
-        except arm.ArmError as error:
-            raise pulumi.RunError(str(error)) from None
 
     def create_place(self, base: Foundation, azure: AzureSettings) -> Place:
         environment = ContainerAppsEnvironment(

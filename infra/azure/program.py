@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
+from components.azure import arm
 from components.azure.image_import import ImageImport
 from components.azure.network import ZoneRole
 from components.compute.contract import WorkloadIdentity
@@ -23,7 +24,11 @@ from infra.stack import Stack
 def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
     """Create everything but the services, and return how those run. Without an image there are none."""
     kind = KINDS[settings.compute]
-    kind.check()
+    # Before anything is created: every kind calls Azure itself, too.
+    try:
+        arm.endpoint()
+    except arm.ArmError as error:
+        raise pulumi.RunError(str(error)) from None
     base = create_foundation(settings, azure, subnets=kind.subnets, logs=kind.logs, cluster=kind.cluster)
     place = kind.create_place(base, azure)
     host, tls = place.gateway_host, place.gateway_tls
