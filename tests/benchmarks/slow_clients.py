@@ -31,7 +31,7 @@ from tests.support.slow_clients import connection, trickling, unsent
 _MIB = 1 << 20
 _LARGE = "/api/2.0/mlflow-artifacts/artifacts/slow/large.bin"
 _BEGIN_SECONDS = 0.02
-_SETTLED_SECONDS = 3
+_SETTLED_SECONDS = 10
 _SETTLE_SECONDS = 300
 
 
