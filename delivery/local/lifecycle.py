@@ -48,7 +48,7 @@ def up(stack: LocalStack, *, image: str | None, smoke_too: bool) -> int:
         elif image and chosen:
             say(f"From image {chosen.identifier}: MLflow {chosen.mlflow}, revision {chosen.revision}")
             _show(pulumi, "config", "set", "--path", "local.image", image, *_config(stack))
-        _follow(pulumi, "Bringing it up", "up", "--yes", "--suppress-permalink=true", *_config(stack))
+        _follow(pulumi, "Bringing it up", "up", "--yes", "--skip-preview", "--suppress-permalink=true", *_config(stack))
     step(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
         step(f"Checking {stack.url} with the smoke program")
