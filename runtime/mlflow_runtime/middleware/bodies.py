@@ -65,6 +65,10 @@ class Stalled(Exception):  # noqa: N818
     """A client sends nothing more of its body."""
 
 
+_REFUSED: Final = (Unsupported, TooLarge, TooDense, TooMuch, Damaged, Stalled, Busy)
+"""Why a body is not taken."""
+
+
 class Budget:
     """The memory for all bodies of a replica, in bytes. `most` is the largest sum that was ever taken."""
 
@@ -158,24 +162,18 @@ class Bodies:
             await self._app(scope, receive, send)
             return
         body, limit = _Incoming(receive), self._limit_of(scope)
-        answer: Refusal
         with self._budget.share() as share:
             try:
                 codings = content_codings.unpacking(names)
                 if int(headers.get("content-length", "0")) > limit:
                     raise TooLarge
                 parts, size = await _whole(body, codings, limit, share, _weigh(headers))
-            except Unsupported:
-                accepted = {"Accept-Encoding": ", ".join(sorted(content_codings.CODINGS))}
-                answer = Refusal(content_codings.unsupported(names), accepted)
-            except Busy:
-                answer = TurnedAway(busy(self._budget))
-            except (TooLarge, TooDense, TooMuch, Damaged, Stalled) as refused:
-                answer = Refusal(_failure(refused, names, limit, self._budget))
+            except _REFUSED as refused:
+                answer = _refusal(refused, names, limit, self._budget)
             else:
                 if names:
-                    scope = _of_length(scope, size)
-                await self._app(scope, _received(parts, receive), send)
+                    _say_length(scope, size)
+                await self._app(scope, _received(parts, receive), _giving_back(share, send))
                 return
         await answer(scope, body.rest, send)
 
@@ -245,13 +243,30 @@ def _is_small(headers: Headers) -> bool:
     return "transfer-encoding" not in headers and int(headers.get("content-length", "0")) <= SMALL
 
 
-def _of_length(scope: Scope, size: int) -> Scope:
-    """Return the scope of the same request with a plain body of this length."""
+def _say_length(scope: Scope, size: int) -> None:
+    """Have the headers say that the body is plain and of this length.
+
+    In the scope itself: what the application writes into it, layers further out read.
+    """
     headers = MutableHeaders(raw=list(scope["headers"]))
     del headers["content-encoding"]
     del headers["transfer-encoding"]
     headers["content-length"] = str(size)
-    return {**scope, "headers": headers.raw}
+    scope["headers"] = headers.raw
+
+
+def _giving_back(share: Share, send: Send) -> Send:
+    """Give a share back when its answer begins, however slowly a client reads it.
+
+    What MLflow made of the body is gone by then; of the body itself one copy stays, and no long answer has a long one.
+    """
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            share.give_back()
+        await send(message)
+
+    return sent
 
 
 def _received(parts: Iterator[bytes], receive: Receive) -> Receive:
@@ -270,15 +285,23 @@ def _received(parts: Iterator[bytes], receive: Receive) -> Receive:
     return next_message
 
 
-def _failure(refused: Exception, names: Iterable[str], limit: int, budget: Budget) -> Failure:
-    """What a body is answered with that is refused for good."""
-    if isinstance(refused, Damaged):
-        return content_codings.damaged(names)
-    if isinstance(refused, Stalled):
-        return stalled()
-    if isinstance(refused, TooDense):
-        return content_codings.too_dense()
-    return too_large(limit) if isinstance(refused, TooLarge) else too_much(budget)
+def _refusal(refused: Exception, names: Iterable[str], limit: int, budget: Budget) -> Refusal:
+    """Return the answer to a request whose body is not taken."""
+    match refused:
+        case Busy():
+            return TurnedAway(busy(budget))
+        case Unsupported():
+            accepted = {"Accept-Encoding": ", ".join(sorted(content_codings.CODINGS))}
+            return Refusal(content_codings.unsupported(names), accepted)
+        case Damaged():
+            return Refusal(content_codings.damaged(names))
+        case Stalled():
+            return Refusal(stalled())
+        case TooDense():
+            return Refusal(content_codings.too_dense())
+        case TooMuch():
+            return Refusal(too_much(budget))
+    return Refusal(too_large(limit))
 
 
 def too_large(limit: int) -> Failure:

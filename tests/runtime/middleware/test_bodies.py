@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from unittest.mock import AsyncMock
 
 import pytest
+from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from mlflow_runtime.middleware import bodies
@@ -184,6 +187,46 @@ def test_a_client_that_is_gone_leaves_nothing_behind() -> None:
         assert (budget.used, slow.sizes) == (0, [])
 
     asyncio.run(gone())
+
+
+def test_what_the_application_finds_out_about_an_unpacked_request_is_seen_outside() -> None:
+    """FastAPI writes the parameters of the path into the scope, where access control reads them for its record."""
+
+    async def find(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path_params"] = {"trace_id": "t"}
+        assert dict(scope["headers"]) == {b"content-length": b"2", b"x": b"y"}
+        await PlainTextResponse((await receive())["body"])(scope, receive, send)
+
+    packed = gzip.compress(b"{}")
+    headers = [(b"content-encoding", b"gzip"), (b"content-length", str(len(packed)).encode()), (b"x", b"y")]
+    scope: Scope = {"type": "http", "method": "POST", "path": LOG_BATCH, "headers": headers}
+    client = Client()
+    client.send(packed, more=False)
+    asyncio.run(Bodies(find, lambda _: LIMIT, Budget(LIMIT))(scope, client.coming.get, AsyncMock()))
+    assert scope["path_params"] == {"trace_id": "t"}
+
+
+def test_a_client_that_reads_slowly_holds_no_memory_of_bodies() -> None:
+    async def read_slowly() -> None:
+        budget, slow = Budget(LIMIT), Slow()
+        slow.may.set()
+        reads, held = asyncio.Event(), list[int]()
+
+        async def send(message: Message) -> None:
+            held.append(budget.used)
+            await reads.wait()
+
+        client = body(MIB)
+        scope = {"type": "http", "method": "POST", "path": LOG_BATCH, "headers": client.headers}
+        answering = asyncio.create_task(Bodies(slow, lambda _: LIMIT, budget)(scope, client.coming.get, send))
+        while not held:
+            await asyncio.sleep(0)
+        assert (held, slow.sizes) == ([0], [MIB])
+        reads.set()
+        await answering
+        assert budget.used == 0
+
+    asyncio.run(read_slowly())
 
 
 # How large a body may be
