@@ -52,9 +52,10 @@ class Postgres(pulumi.ComponentResource):
 
     PgBouncer is refused. Microsoft documents Entra sign-in through it, yet sign-ins were seen to fail for tokens that
     are longer than its packets (pgbouncer issue 874), and whether it holds can only be shown on Azure. It would also
-    ignore or refuse the `options` that sessions bring their statement_timeout in, and pooling by transaction breaks the
-    session-level advisory lock that keeps two migrations apart. Burstable sizes have none, so dev would differ from
-    prod. The services pool by themselves: replicas x pool has to stay below the SKU's max_connections less 15.
+    ignore or refuse the `options` in which sessions of probes and of the hot path bring their statement_timeout, and
+    pooling by transaction breaks the session-level advisory lock that keeps two migrations apart. Burstable sizes have
+    none, so dev would differ from prod. The services pool by themselves: replicas x pool has to stay below the SKU's
+    max_connections less 15.
 
     Changing the name, the location, the network or the zone makes another server, without the data: `protect` has the
     engine refuse that. A deleted server's name stays taken for a while: use names with a suffix of the stack.

@@ -41,9 +41,10 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Server parameters of every server, each with its reason. max_connections is left to follow the SKU, and
-statement_timeout to each session: a migration may take long, a request may not. Statements on data are not logged: the
-driver writes values into them, so the logs would hold users' parameters and tags. log_connections and
-log_disconnections are always on and read-only on Azure, which refuses to set them."""
+statement_timeout to each session: a migration may take long, and so may a search; a probe and a statement of the hot
+path may not, and their sessions bring their own. Statements on data are not logged: the driver writes values into them,
+so the logs would hold users' parameters and tags. log_connections and log_disconnections are always on and read-only on
+Azure, which refuses to set them."""
 
 _SECURE = {"require_secure_transport": ("on",), "ssl_min_protocol_version": ("TLSv1.2", "TLSv1.3")}
 _READ_ONLY = ("log_connections", "log_disconnections")

@@ -1,16 +1,20 @@
 """Connections that wait in the event loop, and a pool of them. The driver is MLflow's own, in its asynchronous mode.
 
 A connection is signed in as those of the dialect `postgresql+entra` are. It prepares every statement when it opens.
+Whatever it waits for has an end: a token, a place, a statement, a server that says nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import select
+import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import psycopg2
 from psycopg2 import extensions
@@ -19,9 +23,28 @@ from sqlalchemy import URL
 from mlflow_runtime.azure import identity
 from mlflow_runtime.database import dialect
 from mlflow_runtime.hotpath.statements import ALL
+from mlflow_runtime.reasons import first_line
 
 # After a failed connect requests go to MLflow for so long, rather than wait for the next failure.
 PAUSE_SECONDS: Final = 1.0
+
+STATEMENT_SECONDS: Final = 10
+"""After which the server ends a statement: it waits for a lock of a transaction of MLflow's, say."""
+
+ANSWER_SECONDS: Final = 15.0
+"""After which a server that does not end its statement, as one that hangs, is given up."""
+
+PLACE_SECONDS: Final = 5.0
+"""How long a request waits for a connection; a replica that is merely busy frees one in far less."""
+
+# SQLSTATEs (PostgreSQL's documentation, appendix "PostgreSQL Error Codes"): the class of what a statement says of
+# tables, columns and rights; a prepared statement that is gone, or whose row is of other types than it was.
+_OF_THE_TABLES: Final = "42"
+_NOT_PREPARED: Final = frozenset({"26000", "0A000"})
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class NotConnected(Exception):  # noqa: N818 - it names what happened
@@ -30,6 +53,10 @@ class NotConnected(Exception):  # noqa: N818 - it names what happened
 
 class Refused(Exception):  # noqa: N818
     """The server refused a statement, and so wrote nothing of it, nor of the transaction that it was in."""
+
+
+class Unfit(Exception):  # noqa: N818
+    """The database is not one that the statements were written for: other tables, or no right to them."""
 
 
 class Lost(Exception):  # noqa: N818
@@ -43,26 +70,30 @@ class Connection:
         self._raw = raw
 
     @classmethod
-    async def open(cls, url: URL) -> Connection:
-        """Connect with the identity's token; one that the server refuses is renewed, once. Raises NotConnected."""
+    async def open(cls, url: URL, tokens: Tokens) -> Connection:
+        """Connect with the identity's token; one that the server refuses is renewed, once.
+
+        Raises NotConnected, or Unfit if the statements cannot be prepared.
+        """
         arguments, options = url.get_dialect()().create_connect_args(url)
         try:
             async with asyncio.timeout(2 * int(options["connect_timeout"])):
-                token = await asyncio.to_thread(lambda: str(identity.current().get_token(dialect.SCOPE).token))
+                token = await tokens.token()
                 try:
                     return await cls._signed_in(arguments, options, token)
                 except psycopg2.OperationalError as error:
                     if not dialect.is_refused(error):
                         raise
-                    renewed = await asyncio.to_thread(identity.current().renewed_token, dialect.SCOPE, token)
-                    return await cls._signed_in(arguments, options, renewed)
+                    return await cls._signed_in(arguments, options, await tokens.renewed(token))
         except Exception as error:  # the driver's, Azure's, the timeout's
-            raise NotConnected(str(error)) from error
+            if _is_unfit(error):
+                raise Unfit(first_line(error)) from error
+            raise NotConnected(first_line(error)) from error
 
     @classmethod
     async def _signed_in(cls, arguments: Sequence[str], options: Mapping[str, Any], token: str) -> Connection:
         # In a thread: libpq looks names up before it begins to wait.
-        raw = await asyncio.to_thread(lambda: psycopg2.connect(*arguments, **options, password=token, async_=True))
+        raw = await _aside(lambda: psycopg2.connect(*arguments, **options, password=token, async_=True))
         made = cls(raw)
         try:
             await made._answered()
@@ -73,12 +104,20 @@ class Connection:
         return made
 
     async def run(self, statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        """Run SQL and return its only row, None if it has none. Raises Refused or Lost, ValueError before it sends."""
+        """Run SQL and return its only row, None if it has none.
+
+        Raises Refused, Unfit or Lost, and ValueError before anything is sent.
+        """
         try:
-            return await self._sent(statement, values)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._sent(statement, values)
+        except TimeoutError as error:
+            raise Lost(f"no answer within {ANSWER_SECONDS:.0f} s") from error
         except psycopg2.Error as error:
             # A server that ends a connection gives it a code too.
-            raise (Lost if self._raw.closed or not error.pgcode else Refused)(str(error)) from error
+            if self._raw.closed or not error.pgcode:
+                raise Lost(first_line(error)) from error
+            raise (Unfit if _is_unfit(error) else Refused)(first_line(error)) from error
 
     async def _sent(self, statement: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
         with self._raw.cursor() as cursor:
@@ -122,19 +161,42 @@ class Connection:
         self._raw.close()
 
 
+class Tokens:
+    """The identity's tokens for the database, fetched once for all who wait.
+
+    A fetch that takes longer than they wait goes on, for who comes next.
+    """
+
+    def __init__(self) -> None:
+        self._fetching: asyncio.Future[str] | None = None
+
+    async def token(self) -> str:
+        """Return a token, kept or new."""
+        if self._fetching is None or self._fetching.done():
+            self._fetching = _aside(lambda: str(identity.current().get_token(dialect.SCOPE).token))
+        return await asyncio.shield(self._fetching)
+
+    async def renewed(self, refused: str) -> str:
+        """Return a token in place of one that the server refused."""
+        return await _aside(lambda: identity.current().renewed_token(dialect.SCOPE, refused))
+
+
 class Pool:
     """At most `size` connections to a database, opened when they are needed and then kept open."""
 
     def __init__(self, url: URL, size: int) -> None:
-        self._url = url
+        self._url = url.update_query_dict({"options": f"-c statement_timeout={1000 * STATEMENT_SECONDS}"})
+        self._tokens = Tokens()
         self._kept: list[Connection] = []
         self._places = asyncio.Semaphore(size)
         self._paused_until = 0.0
+        self._reachable = True
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for the block; waits for one where all are in use. Raises NotConnected."""
-        async with self._places:
+        """A connection for the block; waits a while for one where all are in use. Raises NotConnected or Unfit."""
+        await self._place()
+        try:
             found = await self._found()
             try:
                 yield found
@@ -143,6 +205,15 @@ class Pool:
                     self._kept.append(found)
                 else:
                     found.close()
+        finally:
+            self._places.release()
+
+    async def _place(self) -> None:
+        try:
+            async with asyncio.timeout(PLACE_SECONDS):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise NotConnected("all connections are in use") from error
 
     async def _found(self) -> Connection:
         while self._kept:
@@ -153,10 +224,46 @@ class Pool:
         if time.monotonic() < self._paused_until:
             raise NotConnected("the server did not take the last connection")
         try:
-            return await Connection.open(self._url)
-        except NotConnected:
+            opened = await Connection.open(self._url, self._tokens)
+        except NotConnected as error:
             self._paused_until = time.monotonic() + PAUSE_SECONDS
+            if self._reachable:
+                _log.warning("the hot path gets no connection, MLflow answers meanwhile: %s", error)
+            self._reachable = False
             raise
+        self._reachable = True
+        return opened
+
+
+def _is_unfit(error: BaseException) -> bool:
+    code = getattr(error, "pgcode", None) or ""
+    return code.startswith(_OF_THE_TABLES) or code in _NOT_PREPARED
+
+
+def _aside(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Do what blocks in a thread of its own, for which the end of the process does not wait."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def finish(result: T | None, error: Exception | None) -> None:
+        if done.done():  # nobody waits any more
+            return
+        if error is None:
+            done.set_result(cast("T", result))
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except Exception as raised:  # noqa: BLE001 - for who waits
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(finish, result, error)
+
+    threading.Thread(target=run, name="hot-path-connect", daemon=True).start()
+    return done
 
 
 def _wake(waits: asyncio.Future[None]) -> None:

@@ -20,7 +20,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlflow_runtime.hotpath import requests
-from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool, Refused
+from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool, Refused, Unfit
 from mlflow_runtime.hotpath.requests import Call, NotPlain
 from mlflow_runtime.hotpath.sources import changed
 from mlflow_runtime.hotpath.statements import REVISIONS
@@ -116,8 +116,14 @@ class HotPath:
         try:
             async with self._pool.connection() as connection:
                 found = await self._done(connection, wanted)
-        except (NotConnected, Refused, ValueError):
-            return None  # nothing is written
+        except Unfit as error:
+            self._turn_off(f"the database does not take its statements, {error}")
+            return None
+        except Refused as error:
+            _log.warning("the database refused a statement of the hot path, MLflow answers: %s", error)
+            return None
+        except (NotConnected, ValueError):
+            return None  # nothing was sent
         except Lost as error:
             return _unavailable(error)
         # Outside: what goes wrong now must not have MLflow write it again.

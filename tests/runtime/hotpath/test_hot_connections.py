@@ -1,0 +1,158 @@
+"""Whatever a hot connection waits for has an end, and what the database does not take turns the hot path off."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+from starlette.responses import PlainTextResponse
+
+from mlflow_runtime.azure import identity
+from mlflow_runtime.hotpath import connections
+from mlflow_runtime.hotpath.connections import Lost, NotConnected, Pool
+from mlflow_runtime.hotpath.layer import HotPath
+from mlflow_runtime.hotpath.statements import ALL, SET_TAGS, UPDATE_RUN
+from mlflow_runtime.metrics import REGISTRY
+from tests.runtime.hotpath.asking import V2, Answer, Request, ask_inside
+from tests.runtime.hotpath.comparing import Sides
+
+MLFLOW = b"mlflow"
+
+
+def post(path: str, **fields: Any) -> Request:
+    return Request(path=f"{V2}/runs/{path}", body=json.dumps(fields).encode())
+
+
+def hot_path(sides: Sides, connections: int = 1) -> HotPath:
+    """A hot path of a test's own, before an application that says who answered."""
+    return HotPath(PlainTextResponse(MLFLOW), sides.url, connections)
+
+
+def ask(sides: Sides, app: HotPath, request: Request) -> Answer:
+    return sides.runner.run(asyncio.wait_for(ask_inside(app, request), 30))
+
+
+def is_on() -> bool:
+    return b"mlflow_hot_path_on 1.0" in generate_latest(REGISTRY)
+
+
+def test_tables_that_are_not_those_of_the_statements_turn_it_off(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = dataclasses.replace(UPDATE_RUN, sql=UPDATE_RUN.sql.replace("end_time", "ended_at"))
+    monkeypatch.setattr(connections, "ALL", {**ALL, other.name: other})
+    app, tag = hot_path(sides), post("set-tag", run_id=sides.run(), key="a", value="b")
+    assert is_on()
+    assert [ask(sides, app, tag).body for _ in range(3)] == [MLFLOW] * 3
+    lines = [line for line in caplog.messages if "hot path" in line]
+    assert lines == [
+        "the hot path is off, MLflow answers every request: the database does not take its statements, "
+        'column "ended_at" does not exist'
+    ]
+    assert not is_on()
+
+
+def test_a_statement_that_is_prepared_no_longer_turns_it_off(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:
+    app, tag = hot_path(sides), post("set-tag", run_id=sides.run(), key="a", value="b")
+    assert ask(sides, app, tag).body == b"{}"
+
+    async def forget() -> None:
+        async with app._pool.connection() as connection:
+            await connection.run(f"DEALLOCATE {SET_TAGS.name}")
+
+    sides.runner.run(forget())
+    assert ask(sides, app, tag).body == MLFLOW
+    assert not is_on()
+    assert 'prepared statement "set_tags" does not exist' in caplog.text
+
+
+def test_a_statement_that_waits_for_a_lock_ends_and_its_request_is_mlflows(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def timeout() -> Any:
+        async with hot_path(sides)._pool.connection() as connection:
+            return await connection.run("SHOW statement_timeout")
+
+    assert sides.runner.run(timeout()) == (f"{connections.STATEMENT_SECONDS}s",)
+    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.1)
+    app, run_id = hot_path(sides), sides.run()
+    with sides.rows.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT FROM runs WHERE run_uuid = %s FOR UPDATE", (run_id,))
+        try:
+            assert ask(sides, app, post("update", run_id=run_id, status="FINISHED")).body == MLFLOW
+        finally:
+            cursor.execute("ROLLBACK")
+    assert "the database refused a statement of the hot path, MLflow answers: canceling statement" in caplog.text
+    assert is_on()
+    assert ask(sides, app, post("update", run_id=run_id, status="FINISHED")).status == 200
+
+
+def test_a_request_that_gets_no_connection_in_time_is_mlflows(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "PLACE_SECONDS", 0.01)
+    app, tag = hot_path(sides), post("set-tag", run_id=sides.run(), key="a", value="b")
+
+    async def beside_another() -> Answer:
+        async with app._pool.connection():
+            return await ask_inside(app, tag)
+
+    assert sides.runner.run(asyncio.wait_for(beside_another(), 30)).body == MLFLOW
+    assert ask(sides, app, tag).body == b"{}"
+
+
+def test_a_server_that_says_nothing_is_given_up(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(sides.url, 1)
+
+    async def wait() -> None:
+        async with pool.connection() as connection:
+            monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.01)
+            with pytest.raises(Lost):
+                await connection.run("SELECT pg_sleep(5)")
+            assert not connection.is_idle
+
+    sides.runner.run(asyncio.wait_for(wait(), 30))
+
+
+def test_a_token_that_does_not_come_is_asked_for_once_and_nothing_waits_for_it(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    comes, asked = threading.Event(), list[str]()
+
+    def get_token(scope: str) -> Any:
+        asked.append(scope)
+        comes.wait()
+        return SimpleNamespace(token="late")
+
+    monkeypatch.setattr(identity, "current", lambda: SimpleNamespace(get_token=get_token))
+    monkeypatch.setattr(connections, "PAUSE_SECONDS", 0)
+    pool = Pool(sides.url.update_query_dict({"connect_timeout": "1"}), 1)
+
+    async def twice() -> None:
+        for _ in range(2):
+            with pytest.raises(NotConnected):
+                async with pool.connection():
+                    pass
+
+    ended = threading.Event()
+
+    def to_the_end() -> None:
+        asyncio.run(twice())
+        ended.set()
+
+    whole = threading.Thread(target=to_the_end, daemon=True)
+    try:
+        with caplog.at_level(logging.WARNING):
+            whole.start()
+            assert ended.wait(30)
+    finally:
+        comes.set()
+        whole.join()
+    assert len(asked) == 1
+    assert len([line for line in caplog.messages if "the hot path gets no connection" in line]) == 1
