@@ -3,7 +3,7 @@
 MLflow 3.17.2 reads a row, and then inserts, updates or deletes it (`Session.merge` and `Session.delete` in its stores).
 Of two requests that insert it, the second one is answered with 400; so is one whose row another request deletes or
 renames in between. A deadlock is answered with 503. In each case the database has undone the whole transaction, and
-running it again finds what the other request left.
+running it again finds what the other request left. All methods that a request calls share its attempts.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
+from mlflow_runtime import request_id
 from mlflow_runtime.patches.unchanged import is_unchanged
 
 READ: Final = "1f18307528cb24b6"
@@ -35,8 +36,10 @@ _LONGEST_PAUSE_SECONDS: Final = 0.02
 
 # SQLSTATEs (PostgreSQL's documentation, appendix "PostgreSQL Error Codes").
 _UNIQUE_VIOLATION: Final = "23505"
-# What it refers to is gone meanwhile, or is referred to meanwhile; and the two ends of a conflict of transactions.
-_OVERTAKEN: Final = frozenset({"23503", "40001", "40P01"})
+# What it refers to is gone meanwhile, or was never there; or is referred to meanwhile.
+_FOREIGN_KEY_VIOLATION: Final = "23503"
+# The two ends of a conflict of transactions.
+_CONFLICTS: Final = frozenset({"40001", "40P01"})
 
 WRITES: Final = ("set_", "log_", "_log_params", "link_", "upsert_", "add_")
 """How the names of methods begin that add to what is there, and may do so twice. What creates is not among them."""
@@ -121,6 +124,42 @@ def counting_commits(make: Callable[..., Any]) -> Callable[..., Any]:
     return make_session
 
 
+class _Retries(threading.local):
+    """What the request that this thread is at has left of its retries."""
+
+    left = 0
+    foreign_keys = 0
+    request: str | None = None
+    depth = 0
+
+    @contextlib.contextmanager
+    def of_the_request(self) -> Iterator[None]:
+        """Continue with those of the present request. Outside of one, each outermost method has its own."""
+        request = request_id.current()
+        # By identity: clients choose ids, and may choose one twice.
+        if self.depth == 0 and (request is None or request is not self.request):
+            self.left, self.foreign_keys, self.request = _ATTEMPTS - 1, 1, request
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
+    def take(self, error: MlflowException, *, twice: bool) -> bool:
+        """Take one for a method that failed so; return whether it runs again."""
+        if not self.left or not is_overtaken(error, twice=twice):
+            return False
+        if _state(error) == _FOREIGN_KEY_VIOLATION:
+            if not self.foreign_keys:
+                return False
+            self.foreign_keys -= 1
+        self.left -= 1
+        return True
+
+
+_retries: Final = _Retries()
+
+
 def again(method: Callable[P, R], *, twice: bool) -> Callable[P, R]:
     """Have a method that another request has overtaken run again, if nothing of what it did is left.
 
@@ -129,24 +168,29 @@ def again(method: Callable[P, R], *, twice: bool) -> Callable[P, R]:
 
     @functools.wraps(method)
     def repeated(*arguments: P.args, **options: P.kwargs) -> R:
-        attempt = 1
-        while True:
-            before = _written.count
-            try:
-                return method(*arguments, **options)
-            except MlflowException as error:
-                if _written.count != before or attempt == _ATTEMPTS or not is_overtaken(error, twice=twice):
-                    raise
-            time.sleep(random.uniform(0, attempt * _LONGEST_PAUSE_SECONDS))  # noqa: S311 - spreads, hides nothing
-            attempt += 1
+        with _retries.of_the_request():
+            while True:
+                before = _written.count
+                try:
+                    return method(*arguments, **options)
+                except MlflowException as error:
+                    if _written.count != before or not _retries.take(error, twice=twice):
+                        raise
+                longest = (_ATTEMPTS - 1 - _retries.left) * _LONGEST_PAUSE_SECONDS
+                time.sleep(random.uniform(0, longest))  # noqa: S311 - spreads, hides nothing
 
     return repeated
 
 
 def is_overtaken(error: MlflowException, *, twice: bool) -> bool:
     """Return whether the database undid a transaction because of another one."""
-    cause = error.__cause__
-    if isinstance(cause, StaleDataError | ObjectDeletedError):
+    if isinstance(error.__cause__, StaleDataError | ObjectDeletedError):
         return True
-    state = getattr(cause.orig, "pgcode", None) if isinstance(cause, DBAPIError) else None
-    return state in _OVERTAKEN or (twice and state == _UNIQUE_VIOLATION)
+    state = _state(error)
+    return state in _CONFLICTS or state == _FOREIGN_KEY_VIOLATION or (twice and state == _UNIQUE_VIOLATION)
+
+
+def _state(error: MlflowException) -> str | None:
+    """Return the SQLSTATE for which a method failed, if it has one."""
+    cause = error.__cause__
+    return getattr(cause.orig, "pgcode", None) if isinstance(cause, DBAPIError) else None

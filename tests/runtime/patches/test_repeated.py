@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from mlflow.store.tracking import sqlalchemy_store as tracking
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 
+from mlflow_runtime import request_id
 from mlflow_runtime.patches import simultaneous_writes as patch
 from mlflow_runtime.patches.simultaneous_writes import again, counting_commits, is_repeated
 
@@ -69,7 +71,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("first", [lambda _: None, read], ids=["nothing", "read"])
-@pytest.mark.parametrize("cause", [STALE, DEADLOCK, SERIALIZATION, REFERRED], ids=str)
+@pytest.mark.parametrize("cause", [STALE, DEADLOCK, SERIALIZATION], ids=str)
 def test_what_was_undone_whole_runs_again(cause: Exception, first: Callable[[Store], object]) -> None:
     store = Store(cause, 3)
     assert again(store.change, twice=False)(first) == "done"
@@ -100,6 +102,39 @@ def test_what_is_overtaken_each_time_is_answered_so() -> None:
     with pytest.raises(MlflowException):
         again(store.change, twice=False)()
     assert store.calls == patch._ATTEMPTS
+
+
+def test_what_names_a_thing_that_is_gone_runs_again_once() -> None:
+    """It finds another answer then, unless the thing was never there."""
+    assert again(Store(REFERRED, 1).change, twice=False)() == "done"
+    store = Store(REFERRED, 99)
+    with pytest.raises(MlflowException):
+        again(store.change, twice=True)()
+    assert store.calls == 2
+
+
+def test_methods_that_call_each_other_share_their_attempts() -> None:
+    """As `log_batch`, which calls `_log_params`."""
+    store = Store(STALE, 99)
+    inner = again(store.change, twice=True)
+    with pytest.raises(MlflowException):
+        again(lambda: inner(), twice=True)()
+    assert store.calls == patch._ATTEMPTS
+    # The next call has its own.
+    assert again(Store(STALE, 3).change, twice=False)() == "done"
+
+
+def test_the_methods_of_a_request_share_their_attempts() -> None:
+    def request() -> int:
+        request_id.begin({"headers": [(b"x-request-id", b"the same")]})
+        stores = [Store(STALE, 6), Store(STALE, 99)]
+        again(stores[0].change, twice=False)()
+        with pytest.raises(MlflowException):
+            again(stores[1].change, twice=False)()
+        return sum(store.calls - 1 for store in stores)
+
+    for _ in range(2):
+        assert copy_context().run(request) == patch._ATTEMPTS - 1
 
 
 @pytest.mark.parametrize(
