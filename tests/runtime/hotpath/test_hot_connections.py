@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
 import threading
+import uuid
+from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +19,7 @@ from starlette.responses import PlainTextResponse
 
 from mlflow_runtime.azure import identity
 from mlflow_runtime.hotpath import connections
-from mlflow_runtime.hotpath.connections import Lost, NotConnected, Pool
+from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool
 from mlflow_runtime.hotpath.layer import HotPath
 from mlflow_runtime.hotpath.statements import ALL, SET_TAGS, UPDATE_RUN
 from mlflow_runtime.metrics import REGISTRY
@@ -118,6 +121,63 @@ def test_a_server_that_says_nothing_is_given_up(sides: Sides, monkeypatch: pytes
             assert not connection.is_idle
 
     sides.runner.run(asyncio.wait_for(wait(), 30))
+
+
+@contextlib.asynccontextmanager
+async def cutting(host: str, port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A relay to a server, as its port. Once the event is set, it loses the connection in place of the next answer."""
+    cut = asyncio.Event()
+    lost: list[asyncio.StreamWriter] = []
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool) -> None:
+        while part := await source.read(1 << 16):
+            if answers and cut.is_set():
+                for each in lost:
+                    each.close()
+                return
+            sink.write(part)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_read, to_write = await asyncio.open_connection(host, port)
+        lost.extend((writer, to_write))
+        await asyncio.gather(pump(reader, to_write, answers=False), pump(to_read, writer, answers=True))
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], cut
+
+
+@pytest.mark.parametrize("call", sorted(("create", "log-batch")))
+def test_what_was_done_and_whose_answer_is_lost_is_not_done_again(sides: Sides, call: str) -> None:
+    run_id, name = sides.run(), f"lost-{uuid.uuid4()}"
+    request = {
+        "create": post("create", experiment_id=sides.experiment, run_name=name),
+        # A transaction, whose COMMIT is answered last.
+        "log-batch": post("log-batch", run_id=run_id, params=[{"key": key, "value": name} for key in "ab"]),
+    }[call]
+
+    async def lose() -> Answer:
+        assert sides.url.host is not None
+        assert sides.url.port is not None
+        async with cutting(sides.url.host, sides.url.port) as (port, cut):
+            app = HotPath(PlainTextResponse(MLFLOW), sides.url.set(port=port), 1)
+            usual = Connection.run
+
+            async def run(self: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+                if "create_run" in statement or statement == "COMMIT":
+                    cut.set()
+                return await usual(self, statement, values)
+
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(Connection, "run", run)
+                await ask_inside(app, post("set-tag", run_id=run_id, key="a", value="b"))  # opens the connection
+                return await ask_inside(app, request)
+
+    answer = sides.runner.run(asyncio.wait_for(lose(), 30))
+    assert (answer.status, json.loads(answer.body)["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    with sides.rows.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM runs WHERE name = %s", (name,))
+        assert cursor.fetchone() == (int(call == "create"),)
+    assert len(sides.rows_of("params", run_id)) == (2 if call == "log-batch" else 0)
 
 
 def test_a_token_that_does_not_come_is_asked_for_once_and_nothing_waits_for_it(
