@@ -13,6 +13,7 @@ from pulumi_azure_native import containerservice as aks
 from components.azure import diagnostics
 from components.azure.aks_limits import check_range, check_version
 from components.azure.aks_node_pool import NodePool
+from components.azure.aks_pool_settings import PoolSettings
 from components.azure.network_plan import AKS_POD_RANGE, AKS_SERVICE_RANGE
 from components.azure.roles import AzureRole, assign
 
@@ -63,8 +64,9 @@ class AksClusterArgs:
       tells them apart into the name.
     - `kubernetes_version`: a minor as in 1.36. AKS chooses the patch, and raises it in the window of maintenance.
     - `node_subnet_id`, `api_subnet_id`, `ingress_subnet_id`: of `AKS_SUBNETS`; the API server's is delegated to AKS.
-    - `system`: the pool of the cluster's own pods. Its nodes cannot be changed in place: another cluster has others.
+    - `system`: the pool of the cluster's own pods, under one name for ever: the cluster is created with it.
     - `workloads`: pools for everything else. With one the system pool takes no other pods; without one it takes all.
+    - `beside`: what a person does to get another cluster beside this one, for what AKS does not change in place.
     - `private`: the API server has no public address, and who deploys has to be in the network or a peer of it.
     - `authorized_ranges`: who may call the API server of a public cluster; it cannot be open to all.
     - `nat_gateway`: whether the nodes' subnet has a NAT gateway; without one a load balancer takes calls outwards.
@@ -86,6 +88,7 @@ class AksClusterArgs:
     kubernetes_version: str
     system: NodePool
     workloads: Sequence[NodePool] = ()
+    beside: str = "Or create a cluster of another name beside it, and move what runs in this one."
     maintenance: Maintenance = Maintenance()
     private: bool = True
     authorized_ranges: Sequence[str] = ()
@@ -121,8 +124,9 @@ class AksCluster(pulumi.ComponentResource):
     a public API server without ranges, node sizes that cannot hold their OS disk, patches in the version.
 
     Azure answers with all pools in the cluster's `agentPoolProfiles`, also those that are resources of their own
-    (azure-native issues 2719 and 4264), so that list is the cluster's at its creation alone. `protect` is Pulumi's: a
-    lock of Azure's would also stop the upgrades of pools, and a cluster holds no data.
+    (azure-native issues 2719 and 4264), so that list is the cluster's at its creation alone; `PoolSettings` sets what
+    changes later. It refuses another size or other zones of a pool that is there, and to delete one that has nodes.
+    `protect` is Pulumi's: a lock of Azure's would also stop the upgrades of pools, and a cluster holds no data.
 
         cluster = AksCluster("aks", AksClusterArgs(
             cluster_name="aks-shop-dev-blue", kubernetes_version="1.36", location="westeurope",
@@ -222,7 +226,8 @@ class AksCluster(pulumi.ComponentResource):
             ),
         )
         pools = [_workload_pool(name, pool, cluster, args, self) for pool in args.workloads]
-        _maintain(name, cluster, args, self, after=pools)
+        settled = _settings(name, cluster, args, self, after=pools)
+        _maintain(name, cluster, args, self, after=[settled])
         diagnostics.send(
             f"{name}-logs",
             target_id=cluster.id,
@@ -317,12 +322,53 @@ def _nodes(pool: NodePool, args: AksClusterArgs) -> dict[str, Any]:
 
 
 def _system_pool(args: AksClusterArgs) -> aks.ManagedClusterAgentPoolProfileArgs:
-    pool = args.system
     return aks.ManagedClusterAgentPoolProfileArgs(
-        name=pool.name,
+        name=args.system.name,
         mode=aks.AgentPoolMode.SYSTEM,
-        node_taints=["CriticalAddonsOnly=true:NoSchedule"] if args.workloads else None,
-        **_nodes(pool, args),
+        node_taints=_taints(args) or None,
+        **_nodes(args.system, args),
+    )
+
+
+def _taints(args: AksClusterArgs) -> list[str]:
+    """Of the system pool: no pod goes there but the cluster's own, where there is another pool."""
+    return ["CriticalAddonsOnly=true:NoSchedule"] if args.workloads else []
+
+
+def _settings(
+    name: str,
+    cluster: aks.ManagedCluster,
+    args: AksClusterArgs,
+    parent: pulumi.Resource,
+    *,
+    after: Sequence[pulumi.Resource],
+) -> PoolSettings:
+    """Every pool as it is to be, also after an update of the cluster, which names its pools as they were."""
+    taints = {args.system.name: _taints(args)}
+    return PoolSettings(
+        f"{name}-pools",
+        cluster_id=cluster.id,
+        cluster={
+            "version": args.kubernetes_version,
+            "authorizedRanges": list(args.authorized_ranges),
+            "administrators": list(args.administrators),
+            "uptimeSla": args.uptime_sla,
+            "tags": dict(args.tags),
+        },
+        pools=[
+            {
+                "name": pool.name,
+                "minCount": pool.minimum,
+                "maxCount": pool.maximum,
+                "nodeTaints": taints.get(pool.name, []),
+                "vmSize": pool.vm_size,
+                "availabilityZones": list(pool.zones),
+            }
+            for pool in (args.system, *args.workloads)
+        ],
+        beside=args.beside,
+        # Pods have another pool to go to before the system's takes no more of them.
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=after),
     )
 
 
@@ -341,9 +387,8 @@ def _workload_pool(
             parent=parent,
             # The autoscaler's, between minimum and maximum.
             ignore_changes=["count"],
-            # Azure's provider replaces a pool for few changes and refuses these in place.
+            # Azure takes neither in place, and PoolSettings refuses both: a pool goes with its pods.
             replace_on_changes=["vmSize", "osDiskSizeGB", "availabilityZones"],
-            delete_before_replace=True,
         ),
     )
 

@@ -43,9 +43,8 @@ _LEFT_GIB = 11
 class NodePool:
     """Between `minimum` and `maximum` nodes of one size; the cluster's autoscaler chooses. All of it is plain.
 
-    `name`: 1 to 12 lower-case letters and digits. `zones` spread the nodes, none where the region has no zones. Another
-    `vm_size` recreates the pool: to change it without an outage, add a pool of another name, then remove the previous
-    one. Raises ValueError.
+    `name`: 1 to 12 lower-case letters and digits. `zones` spread the nodes, none where the region has no zones. A pool
+    that is there gets other limits in place, and neither another `vm_size` nor other zones. Raises ValueError.
     """
 
     name: str

@@ -88,6 +88,9 @@ class Arm:
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         return self._call("POST", path, body)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Answer:
+        return self._call("PUT", path, body)
+
     def relative(self, url: str) -> str | None:
         """Return the path of a URL at this endpoint, such as a Location's; None elsewhere, where no token may go."""
         start = self.endpoint.rstrip("/")

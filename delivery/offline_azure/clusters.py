@@ -1,17 +1,23 @@
-"""What Azure says of the way to a cluster: a kubeconfig without a credential, where the cluster has no local accounts.
+"""What Azure says of a cluster beside the resource itself: the way to it, and each of its pools.
 
-Source: azure-rest-api-specs, Microsoft.ContainerService 2025-09-01, ManagedClusters_ListClusterUserCredentials; the
-form of the kubeconfig is that of `az aks get-credentials --format exec`.
+The kubeconfig has no credential, as the cluster has no local accounts. A pool that its cluster was created with is no
+resource of its own, and answers like one.
+
+Source: azure-rest-api-specs, Microsoft.ContainerService 2025-09-01, ManagedClusters_ListClusterUserCredentials,
+AgentPools_Get and AgentPools_CreateOrUpdate; the form of the kubeconfig is that of `az aks get-credentials --format
+exec`.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import yaml
 
+from delivery.azure_types.type_tokens import CLUSTER
 from delivery.offline_azure.addresses import own_name
 from delivery.offline_azure.computed_outputs import computed
 
@@ -20,6 +26,9 @@ SERVER_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
 
 # Nobody trusts it: there is no server behind the name.
 _NO_AUTHORITY = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"
+
+
+_POOL = re.compile(r"(/.+/managedClusters/[^/]+)/agentPools/([^/]+)", re.IGNORECASE)
 
 
 class ApiServer(NamedTuple):
@@ -47,3 +56,13 @@ def credentials(cluster: Mapping[str, Any], server: ApiServer | None) -> dict[st
     }
     value = base64.b64encode(yaml.safe_dump(document).encode()).decode()
     return {"kubeconfigs": [{"name": "clusterUser", "value": value}]}
+
+
+def pool(resources: Mapping[str, Mapping[str, Any]], path: str) -> dict[str, Any] | None:
+    """Return the inputs, to be changed in place, of a pool that its cluster was created with; None for another path."""
+    found = _POOL.fullmatch(path)
+    cluster = resources.get(found[1].lower()) if found else None
+    if found is None or cluster is None or cluster["type"] != CLUSTER:
+        return None
+    profiles = cluster["inputs"].get("agentPoolProfiles") or []
+    return next((each for each in profiles if str(each.get("name")).lower() == found[2].lower()), None)

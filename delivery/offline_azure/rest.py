@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from delivery.azure_types.type_tokens import CLUSTER, CONTAINER_APP, JOB
+from delivery.azure_types.type_tokens import AGENT_POOL, CLUSTER, CONTAINER_APP, JOB
 from delivery.offline_azure import (
     activity_log,
     addresses,
@@ -29,6 +29,8 @@ from delivery.offline_azure import (
     image_imports,
     postgres,
     revisions,
+    rules,
+    updates,
 )
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.errors import RefusedError
@@ -61,6 +63,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._answer(lambda path, version: self.server.post(path, version, sent))
+
+    def do_PUT(self) -> None:
+        sent = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        self._answer(lambda path, _: self.server.put(path, sent))
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
@@ -189,7 +195,26 @@ class ManagementApi(ThreadingHTTPServer):
                 return Reply(HTTPStatus.OK, self._revisions(app, revision.strip("/")))
             if resource := self.azure.resources.get(path.lower()):
                 return Reply(HTTPStatus.OK, _resource(resource))
+            if own := clusters.pool(self.azure.resources, path):
+                return Reply(HTTPStatus.OK, _pool(path, own))
         raise _missing(path)
+
+    def put(self, path: str, sent: Mapping[str, Any]) -> Reply:
+        """Change a pool of a cluster. Raises RefusedError."""
+        wanted = {"agentPoolName": addresses.own_name(path), **sent["properties"]}
+        if resource := self.azure.resources.get(path.lower()):
+            self.azure.update(AGENT_POOL, path, {**resource["inputs"], **wanted})
+            return self.get(path)
+        with self.azure.called("update", AGENT_POOL, path):
+            own = clusters.pool(self.azure.resources, path)
+            if own is None:
+                raise _missing(path)
+            if refused := updates.refusal(AGENT_POOL, path, own, wanted, self.azure.resources):
+                raise refused
+            if refused := rules.refusal(AGENT_POOL, path, wanted, self.azure.resources):
+                raise refused
+            own.update(sent["properties"])
+        return Reply(HTTPStatus.OK, _pool(path, own))
 
     def alerts(self, path: str, query: Mapping[str, str]) -> Reply:
         """Return a page of the alerts that fired in a scope. Raises RefusedError."""
@@ -246,6 +271,11 @@ def _resource(resource: Mapping[str, Any]) -> dict[str, Any]:
     address = {"id": resource["id"], "name": addresses.own_name(resource["id"])}
     address["type"] = addresses.arm_type(resource["id"])
     return merged({**address, **body}, {"properties": answer})  # type: ignore[no-any-return]
+
+
+def _pool(path: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {**inputs, "provisioningState": "Succeeded"}
+    return {"id": path, "name": addresses.own_name(path), "properties": properties}
 
 
 def _missing(path: str) -> RefusedError:

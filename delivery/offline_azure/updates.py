@@ -225,6 +225,20 @@ def _endpoint(update: Update) -> Iterator[Problem]:
         yield _FIXED, "The name of a private endpoint's interface is chosen when it is created."
 
 
+def _cluster(update: Update) -> Iterator[Problem]:
+    """Pools of their own are made and set by the pools' own operations (pulumi-azure-native issues 579 and 2719)."""
+    there = {str(pool.get("name")).lower() for pool in update.old.get("agentPoolProfiles") or []}
+    below = f"{update.identifier}/agentPools/".lower()
+    there |= {identifier.removeprefix(below) for identifier in update.resources if identifier.startswith(below)}
+    new = {str(pool.get("name")).lower() for pool in update.new.get("agentPoolProfiles") or []}
+    if new - there:
+        yield (
+            "BadRequest",
+            "A new agent pool was introduced. Adding agent pools to an existing cluster is not allowed through managed "
+            "cluster operations.",
+        )
+
+
 def _agent_pool(update: Update) -> Iterator[Problem]:
     """Microsoft Learn, "Create node pools for a cluster in AKS": what is chosen when a pool is created."""
     for key in (
@@ -240,6 +254,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "authorization:RoleAssignment": _assignment,
     "containerregistry:Registry": _registry,
     "containerservice:AgentPool": _agent_pool,
+    "containerservice:ManagedCluster": _cluster,
     "dbforpostgresql:Server": _server,
     "keyvault:Vault": _vault,
     "network:NatGateway": _address,

@@ -33,6 +33,7 @@ from infra.settings.azure import AzureSettings
 
 # Azure keeps the first four addresses of a subnet.
 _ADDRESS = {Generation.BLUE: 4, Generation.GREEN: 5}
+_SYSTEM = "system"
 _TOKEN_COMMAND = ("mlflow-platform", "kubernetes-token")
 
 
@@ -230,12 +231,17 @@ def _identity(base: Foundation, *purpose: str) -> Identity:
 def pools(azure: AzureSettings) -> Sequence[NodePool]:
     """Return the pools of the cluster, the one with its own pods first. Pure."""
     chosen, zones = azure.aks, ZONES if azure.zone_redundant else ()
+    # The system's has one name in any case: a living cluster can then get a pool for the services, too.
     services = NodePool(
-        name="services", vm_size=chosen.node_size, minimum=chosen.min_nodes, maximum=chosen.max_nodes, zones=zones
+        name="services" if chosen.system_nodes else _SYSTEM,
+        vm_size=chosen.node_size,
+        minimum=chosen.min_nodes,
+        maximum=chosen.max_nodes,
+        zones=zones,
     )
     if chosen.system_nodes == 0:
         return (services,)
-    own = NodePool(name="system", minimum=chosen.system_nodes, maximum=chosen.system_nodes + 1, zones=zones)
+    own = NodePool(name=_SYSTEM, minimum=chosen.system_nodes, maximum=chosen.system_nodes + 1, zones=zones)
     return own, services
 
 
@@ -263,6 +269,7 @@ def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: I
         ),
         system=system,
         workloads=workloads,
+        beside=_beside(base.names.stack, chosen.generation),
         private=not chosen.authorized_ranges,
         authorized_ranges=chosen.authorized_ranges,
         nat_gateway=azure.network.fixed_outbound_address,
@@ -270,3 +277,8 @@ def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: I
         uptime_sla=chosen.uptime_sla,
         protect=azure.protect,
     )
+
+
+def _beside(stack: str, generation: Generation) -> str:
+    other = next(each for each in Generation if each is not generation)
+    return f"Or have another cluster beside this one. Run: pulumi config set --path aks.generation {other} -s {stack}"

@@ -36,7 +36,7 @@ def test_its_alerts_and_its_workbook_read_the_tables_of_the_cluster(in_cluster: 
     assert not [query for query in asked if "ContainerAppConsoleLogs" in query]
     assert {"monitoring-no-ready-pod", "monitoring-gateway-certificate", "monitoring-nodes-at-maximum"} <= rules.keys()
     assert "The cluster" in found.inputs("monitoring-workbook")["serializedData"]
-    most = {"dev": {"services": 3}, "staging": {"services": 9, "system": 3}, "prod": {"services": 12, "system": 4}}
+    most = {"dev": {"system": 3}, "staging": {"services": 9, "system": 3}, "prod": {"services": 12, "system": 4}}
     (nodes,) = rules["monitoring-nodes-at-maximum"]["criteria"]["allOf"]
     for pool, count in most[stack].items():
         assert f'pool == "{pool}" and fewest >= {count}' in nodes["query"]

@@ -55,7 +55,7 @@ def problems(component: type[pulumi.ComponentResource], example: Example, *, pre
     for name in graph.names:
         if name not in NAMES:
             yield from _of_a_place(name, graph)
-        if graph.is_custom(name):
+        if _is_azure(name, graph):
             yield from _of_a_resource(graph.type(name), graph.inputs(name), name)
     if not preview:
         yield from _of_physical_names(graph)
@@ -103,10 +103,15 @@ def _component_of(name: str, graph: Graph) -> str | None:
     return above
 
 
+def _is_azure(name: str, graph: Graph) -> bool:
+    """What the program itself does on Azure has neither a body nor an address there."""
+    return graph.is_custom(name) and not graph.type(name).startswith("pulumi-python:dynamic")
+
+
 def _of_physical_names(graph: Graph) -> Iterator[str]:
     taken: dict[str, str] = {}
     # Sorted: which of two registers first is a race.
-    for name in sorted(filter(graph.is_custom, graph.names)):
+    for name in sorted(each for each in graph.names if _is_azure(each, graph)):
         try:
             address = addresses.address(versionless(graph.type(name)), graph.inputs(name)).lower()
         except KeyError as error:

@@ -89,6 +89,17 @@ def test_pools_follow_the_clusters_version_and_size_themselves(built: Callable[.
     }
 
 
+def test_every_pool_is_brought_to_its_settings_after_what_was_created(built: Callable[..., Graph]) -> None:
+    graph = built("max")
+    pools = graph.inputs("aks-pools")["pools"]
+    assert [(pool["name"], pool["nodeTaints"]) for pool in pools] == [
+        ("system", ["CriticalAddonsOnly=true:NoSchedule"]),
+        ("work", []),
+    ]
+    assert {"aks-cluster", "aks-pool-work"} <= graph.dependencies("aks-pools")
+    assert "aks-pools" in graph.dependencies("aks-maintenance-default")
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_system_pool_takes_other_pods_only_where_there_is_no_other(
     built: Callable[..., Graph], scenario: str

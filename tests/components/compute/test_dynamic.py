@@ -14,6 +14,7 @@ import pytest
 from pulumi.dynamic import Resource, ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 
+from components.azure.aks_pool_settings import PoolSettings, PoolSettingsProvider
 from components.azure.cluster_access import ClusterAccess, ClusterAccessProvider
 from components.azure.image_import import ImageImport, ImageImportProvider
 from components.compute.aks.resources import RolledOut, RolledOutProvider
@@ -45,6 +46,7 @@ NAMES: dict[type[Provider], str] = {
     RevisionReadyProvider: "components.compute.container_apps.resources.RevisionReadyProvider",
     ImageImportProvider: "components.azure.image_import.ImageImportProvider",
     ClusterAccessProvider: "components.azure.cluster_access.ClusterAccessProvider",
+    PoolSettingsProvider: "components.azure.aks_pool_settings.PoolSettingsProvider",
     RolledOutProvider: "components.compute.aks.resources.RolledOutProvider",
 }
 
@@ -58,6 +60,7 @@ TYPES: dict[type[Resource], str] = {
     RevisionReady: "dynamic/container_apps:RevisionReady",
     ImageImport: "dynamic/container_registry:ImageImport",
     ClusterAccess: "dynamic/aks:ClusterAccess",
+    PoolSettings: "dynamic/aks:PoolSettings",
     RolledOut: "dynamic/aks:RolledOut",
 }
 # By a name that only older states hold.

@@ -46,8 +46,10 @@ cluster = AksCluster(
             kubelet_client_id=nodes.client_id,
             kubelet_principal_id=nodes.principal_id,
         ),
-        system=NodePool(name="system"),
-        workloads=[NodePool(name="work", maximum=int(config.get("nodes") or 3))],
+        system=NodePool(
+            name="system", vm_size=config.get("size") or "Standard_D2ads_v5", maximum=int(config.get("nodes") or 3)
+        ),
+        workloads=[NodePool(name="work")] if config.get("work") else [],
     ),
 )
 for account in ("web", "jobs"):

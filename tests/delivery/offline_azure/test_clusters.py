@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from components.azure.cluster_access import Address, address
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.clusters import ApiServer
-from delivery.offline_azure.rest import BEARER, ManagementApi
+from delivery.offline_azure.rest import BEARER, ManagementApi, identity_environment
+from tests.end_to_end.azure.living import done
 from tests.support.engine import Program, served
 
 SOURCE = (Path(__file__).with_name("cluster_program.py")).read_text()
@@ -31,8 +33,12 @@ def azure(tmp_path: Path) -> Azure:
 
 @pytest.fixture
 def program(azure: Azure, tmp_path: Path) -> Iterator[Program]:
+    management = ManagementApi(azure)
     with served(azure) as port:
-        yield Program.written(tmp_path, SOURCE, port)
+        written = Program.written(tmp_path, SOURCE, port)
+        reached = {"ARM_ENDPOINT": management.url, **identity_environment(management.url)}
+        yield replace(written, environment={**written.environment, **reached})
+    management.close()
 
 
 def test_a_life(azure: Azure, program: Program) -> None:
@@ -41,19 +47,28 @@ def test_a_life(azure: Azure, program: Program) -> None:
     assert json.loads(program.run("stack", "output", "--json", "--stack=test").out)["issuer"].startswith("https://")
     # Two credentials of one identity, written one after the other: Azure refuses both at once.
     assert sum("federatedidentitycredentials" in identifier for identifier in azure.resources) == 2
-    assert program.preview("--expect-no-changes").code == 0
+
+    # The pool that the cluster was created with is no resource, and the cluster's own list is its creation's.
+    program.configure(nodes="6")
+    assert done(program.up()) == {"aks-pools": "updated"}
+    (system,) = azure.resources[CLUSTER.lower()]["inputs"]["agentPoolProfiles"]
+    assert (system["maxCount"], system.get("nodeTaints")) == (6, [])
+    # An update of the cluster sends that list once more.
+    program.configure(version="1.36", work="yes")
+    assert done(program.up()) == {"aks-cluster": "updated", "aks-pool-work": "created", "aks-pools": "updated"}
+    (system,) = azure.resources[CLUSTER.lower()]["inputs"]["agentPoolProfiles"]
+    assert (system["maxCount"], system["nodeTaints"]) == (6, ["CriticalAddonsOnly=true:NoSchedule"])
+
     looked = program.run("refresh", "--preview-only", "--expect-no-changes", "--stack=test")
     assert looked.code == 0, looked.text
     # A night: the autoscaler has changed what nobody asks for.
     azure.resources[f"{CLUSTER}/agentPools/work".lower()]["inputs"]["count"] = 3
-    refreshed = program.run("refresh", "--yes", "--stack=test")
-    assert refreshed.code == 0, refreshed.text
-    assert program.preview("--expect-no-changes").code == 0
-    program.configure(version="1.36", nodes="6")
-    changed = json.loads(program.preview("--json").out)
-    steps = {step["urn"].split("::")[-1]: step["op"] for step in changed["steps"] if step["op"] != "same"}
-    assert steps == {"aks-cluster": "update", "aks-pool-work": "update"}
-    assert program.up().code == 0
+    seen = program.preview("--refresh", "--expect-no-changes")
+    assert seen.code == 0, seen.text
+    program.configure(size="Standard_D4ads_v5")
+    refused = program.preview()
+    assert refused.code != 0
+    assert "node pool system: got nodes of size Standard_D4ads_v5; expected Standard_D2ads_v5" in refused.text
     assert program.destroy().code == 0
     assert azure.resources == {}
 
