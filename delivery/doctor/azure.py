@@ -16,31 +16,16 @@ from typing import Any, Final, TypeVar
 
 from components.azure.arm import Arm, ArmError, default_token, endpoint, token_scope
 from delivery.doctor.missing import Missing
+from infra import registrations
 from infra.naming import Names, unique_suffix
 from infra.settings.azure import AzureSettings
+from infra.settings.profiles import ComputeKind
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 20.0
 API_VERSION: Final = "2022-12-01"
 """Of subscriptions; each other call names its own."""
-
-NAMESPACES: Final = tuple(
-    f"Microsoft.{name}"
-    for name in (
-        "App",
-        "Consumption",
-        "ContainerRegistry",
-        "DBforPostgreSQL",
-        "Insights",
-        "KeyVault",
-        "ManagedIdentity",
-        "Network",
-        "OperationalInsights",
-        "Storage",
-    )
-)
-"""The resource providers that a stack uses; docs/azure.md registers the same."""
 
 _CHECKED_NAMES: Final[Mapping[str, tuple[str, str]]] = {
     # https://learn.microsoft.com/rest/api/storagerp/storage-accounts/check-name-availability
@@ -58,12 +43,13 @@ _CHECKED_NAMES: Final[Mapping[str, tuple[str, str]]] = {
 class Azure:
     """What Azure said. `subscription` is the state's, or the configured one; `tenant` the one that is signed in to.
 
-    `home` is the subscription's own tenant, `enabled` its state. `providers` has the registration by namespace,
-    `environments` how many Container Apps environments there are and may be in the region, `cores` the same of cores of
-    databases before a first `up`, of the region and of each family of sizes. `sizes` has the database
-    sizes that the region offers this subscription, `zones` whether it offers a standby in another zone. `taken` has the
-    globally unique names of a first `up` that are not free, with Azure's reason, `deleted` the vault that keeps its
-    name. `actions` are the rights of who is signed in, each with those that it leaves out.
+    `home` is the subscription's own tenant, `enabled` its state. `providers` has the registration by namespace and
+    `features` that by PROVIDER/NAME, `environments` how many Container Apps environments there are and may be in the
+    region, `cores` the same of cores of databases before a first `up`, of the region and of each family of sizes.
+    `sizes` has the database sizes that the region offers this subscription, `zones` whether it offers a standby in
+    another zone. `taken` has the globally unique names of a first `up` that are not free, with Azure's reason,
+    `deleted` the vault that keeps its name. `actions` are the rights of who is signed in, each with those that it
+    leaves out.
     """
 
     first: bool
@@ -73,6 +59,7 @@ class Azure:
     home: str | Missing
     enabled: str | Missing
     providers: Mapping[str, str] | Missing
+    features: Mapping[str, str] | Missing
     environments: tuple[int, int] | Missing
     cores: Mapping[str, tuple[int, int]] | Missing
     sizes: Sequence[str] | Missing
@@ -85,6 +72,7 @@ class Azure:
 def signed_in(
     stack: str,
     settings: AzureSettings,
+    compute: ComputeKind,
     *,
     subscription: str,
     first: bool,
@@ -101,10 +89,19 @@ def signed_in(
     subscription = subscription or environ.get("ARM_SUBSCRIPTION_ID", "")
     if not subscription:
         return Missing("neither the state nor the stack's file nor ARM_SUBSCRIPTION_ID names a subscription")
-    return ask(arm, stack, settings, subscription=subscription, tenant=_tenant(signed), first=first)
+    return ask(arm, stack, settings, compute, subscription=subscription, tenant=_tenant(signed), first=first)
 
 
-def ask(arm: Arm, stack: str, settings: AzureSettings, *, subscription: str, tenant: str, first: bool) -> Azure:
+def ask(
+    arm: Arm,
+    stack: str,
+    settings: AzureSettings,
+    compute: ComputeKind,
+    *,
+    subscription: str,
+    tenant: str,
+    first: bool,
+) -> Azure:
     """Ask for each fact by itself: one that Azure refuses keeps no other from being known."""
     root, place = f"/subscriptions/{subscription}", settings.location
 
@@ -125,7 +122,8 @@ def ask(arm: Arm, stack: str, settings: AzureSettings, *, subscription: str, ten
         tenant=tenant,
         home=_of(about, lambda found: str(found.get("tenantId", ""))),
         enabled=_of(about, lambda found: str(found.get("state", ""))),
-        providers=_had(lambda: _providers(get)),
+        providers=_had(lambda: _providers(get, registrations.providers(compute))),
+        features=_had(lambda: _features(get, registrations.features(compute))),
         environments=_had(lambda: _environments(get, place)),
         cores=_had(lambda: _cores(get, place)) if first else {},
         sizes=_of(offers, _sizes),
@@ -148,11 +146,19 @@ def _matches(patterns: Sequence[str], wanted: str) -> bool:
 Get = Callable[[str], Mapping[str, Any]]
 
 
-def _providers(get: Get) -> dict[str, str]:
+def _providers(get: Get, names: Sequence[str]) -> dict[str, str]:
     """https://learn.microsoft.com/rest/api/resources/providers/get"""
-    return {
-        name: str(get(f"/providers/{name}?api-version=2021-04-01").get("registrationState", "")) for name in NAMESPACES
-    }
+    return {name: str(get(f"/providers/{name}?api-version=2021-04-01").get("registrationState", "")) for name in names}
+
+
+def _features(get: Get, names: Sequence[str]) -> dict[str, str]:
+    """https://learn.microsoft.com/rest/api/resources/features/get"""
+    found = {}
+    for name in names:
+        provider, _, feature = name.partition("/")
+        path = f"/providers/Microsoft.Features/providers/{provider}/features/{feature}?api-version=2021-07-01"
+        found[name] = str(get(path).get("properties", {}).get("state", ""))
+    return found
 
 
 def _environments(get: Get, place: str) -> tuple[int, int]:

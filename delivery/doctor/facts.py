@@ -165,7 +165,14 @@ def _azure(
     configured = (file.get("config") or {}).get(_SUBSCRIPTION)
     known = None if isinstance(state, Missing) else states.subscription(state, environ)
     first = isinstance(state, Missing) or not states.known(state)
-    return signed_in(stack, settings.azure, subscription=str(known or configured or ""), first=first, environ=environ)
+    return signed_in(
+        stack,
+        settings.azure,
+        settings.compute,
+        subscription=str(known or configured or ""),
+        first=first,
+        environ=environ,
+    )
 
 
 def _state_account(

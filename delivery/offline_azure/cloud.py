@@ -33,6 +33,7 @@ from delivery.offline_azure import (
     rules,
     sdk_types,
     server_parameters,
+    subscription,
     updates,
 )
 from delivery.offline_azure.errors import HalfDoneError, RefusedError
@@ -71,7 +72,7 @@ class Azure:
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
         self._cleared = threading.Event()
         empty: dict[str, Any] = {"resources": {}, "deleted": {}, "taken": {}, "faults": [], "executions": {}}
-        empty |= {"outcomes": {}, "published": {}, "imports": {}, "alerts": []}
+        empty |= {"outcomes": {}, "published": {}, "imports": {}, "alerts": [], "unregistered": []}
         self._state = {**empty, **(json.loads(state.read_text()) if state.exists() else {})}
 
     @property
@@ -179,6 +180,11 @@ class Azure:
             self._there(scope.lower())
             return alerts.listed(self._state["alerts"], scope, query, self._now())
 
+    def unregister(self, name: str) -> None:
+        """Make a resource provider, or a feature as PROVIDER/NAME, one that the subscription has not registered."""
+        self._state["unregistered"].append(name)
+        self.save()
+
     def take_name(self, type_token: str, name: str) -> None:
         """Make a globally unique name one that somebody else has taken."""
         self._state["taken"][_unique_name(type_token, name)] = "elsewhere"
@@ -220,6 +226,8 @@ class Azure:
         held = exclusive.held(type_token, identifier, inputs)
         with self.called("create", type_token, identifier) as fault, self._exclusive.operation(held), self._lock:
             self.check(type_token, inputs)
+            if refused := subscription.refusal(identifier, inputs, self._state["unregistered"]):
+                raise refused
             self._check_place(type_token, identifier, inputs)
             self._check_beside(type_token, identifier, inputs)
             if refused := postgres.not_accessible(type_token, identifier, self.resources):

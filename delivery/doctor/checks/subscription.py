@@ -32,13 +32,19 @@ def subscription(facts: Facts) -> Finding:
 
 def providers(facts: Facts) -> Finding:
     azure = known(facts.azure)
-    found = known(azure.providers)
-    missing = [name for name, state in found.items() if state != "Registered"]
+    found, features = known(azure.providers), known(azure.features)
+    missing = [name for name, state in (found | features).items() if state != "Registered"]
     if missing:
-        return failed(
-            f"{some(missing)} not registered", *(f"az provider register --namespace {one} --wait" for one in missing)
-        )
-    return ok(f"all {len(found)} are registered")
+        return failed(f"{some(missing)} not registered", *map(_register, missing))
+    return ok(f"all {len(found) + len(features)} are registered")
+
+
+def _register(name: str) -> str:
+    provider, _, feature = name.partition("/")
+    if not feature:
+        return f"az provider register --namespace {provider} --wait"
+    # It takes minutes; the provider passes it on at its own registration.
+    return f"az feature register --namespace {provider} --name {feature}"
 
 
 def environments(facts: Facts) -> Finding:

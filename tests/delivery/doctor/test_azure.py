@@ -11,16 +11,19 @@ import pytest
 
 from components.azure.arm import Arm
 from delivery.doctor import azure
-from delivery.doctor.azure import API_VERSION, NAMESPACES, allowed, ask, signed_in
+from delivery.doctor.azure import API_VERSION, allowed, ask, signed_in
 from delivery.doctor.facts import settings_of
 from delivery.doctor.missing import Missing
+from infra.registrations import providers
 from infra.settings.azure import AzureSettings
+from infra.settings.profiles import ComputeKind
 from tests.delivery.doctor.test_checks import FILE
 from tests.support.arm_server import NOT_FOUND, Answer, ArmServer
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000cafe"
 ROOT = f"/subscriptions/{SUBSCRIPTION}"
 VAULT = "kv-mlflow-staging"
+APPS = ComputeKind.CONTAINER_APPS
 
 
 class Management(ArmServer):
@@ -38,7 +41,14 @@ class Management(ArmServer):
         rights = {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]}
         self.answers: dict[str, dict[str, Any]] = {
             ROOT: {"state": "Enabled", "tenantId": "tenant"},
-            **{f"{ROOT}/providers/{name}": {"registrationState": "Registered"} for name in NAMESPACES},
+            **{
+                f"{ROOT}/providers/{name}": {"registrationState": "Registered"}
+                for kind in (ComputeKind.CONTAINER_APPS, ComputeKind.AKS)
+                for name in providers(kind)
+            },
+            f"{ROOT}/providers/Microsoft.Features/providers/Microsoft.Compute/features/EncryptionAtHost": {
+                "properties": {"state": "Pending"}
+            },
             f"{ROOT}/providers/Microsoft.App/locations/westeurope/usages": {"value": [usage]},
             f"{ROOT}/providers/Microsoft.DBforPostgreSQL/locations/westeurope/capabilities": {
                 "value": [offer, sold_elsewhere]
@@ -82,16 +92,23 @@ def settings() -> AzureSettings:
 
 
 def test_before_a_first_up_everything_is_asked(management: Management, arm: Arm, settings: AzureSettings) -> None:
-    found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=True)
+    found = ask(arm, "staging", settings, APPS, subscription=SUBSCRIPTION, tenant="tenant", first=True)
     assert (found.home, found.enabled, found.environments, found.zones) == ("tenant", "Enabled", (3, 15), True)
     assert found.cores == {"cores": (4, 100), "standardddsv5family": (0, 50)}
     assert found.sizes == ["Standard_B2s", "Standard_D2ds_v5"]
-    assert found.providers == dict.fromkeys(NAMESPACES, "Registered")
+    assert found.providers == dict.fromkeys(providers(ComputeKind.CONTAINER_APPS), "Registered")
+    assert found.features == {}
     assert (found.taken, found.deleted) == ({}, None)
     assert not isinstance(found.actions, Missing)
     assert allowed(found.actions, "Microsoft.App/containerApps/write")
     assert not allowed(found.actions, "Microsoft.Authorization/locks/write")
     assert [one for one in management.calls if not one.startswith((f"GET {ROOT}", f"POST {ROOT}"))] == []
+
+
+def test_a_cluster_needs_other_providers_and_a_feature(arm: Arm, settings: AzureSettings) -> None:
+    found = ask(arm, "staging", settings, ComputeKind.AKS, subscription=SUBSCRIPTION, tenant="tenant", first=False)
+    assert found.providers == dict.fromkeys(providers(ComputeKind.AKS), "Registered")
+    assert found.features == {"Microsoft.Compute/EncryptionAtHost": "Pending"}
 
 
 def test_a_name_that_is_taken_and_one_of_a_deleted_vault(
@@ -100,7 +117,7 @@ def test_a_name_that_is_taken_and_one_of_a_deleted_vault(
     path = f"{ROOT}/providers/Microsoft.Storage/checkNameAvailability"
     management.answers[path] = {"nameAvailable": False, "reason": "AlreadyExists"}
     management.answer = _any_deleted_vault(management)  # type: ignore[method-assign]
-    found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=True)
+    found = ask(arm, "staging", settings, APPS, subscription=SUBSCRIPTION, tenant="tenant", first=True)
     assert not isinstance(found.taken, Missing)
     ((name, why),) = found.taken.items()
     assert (name.startswith("stmlflowstaging"), why) == (True, "AlreadyExists")
@@ -117,7 +134,7 @@ def test_a_later_up_asks_for_rights_on_the_group_and_for_no_name(
 ) -> None:
     group = f"{ROOT}/resourceGroups/rg-mlflow-staging/providers/Microsoft.Authorization/permissions"
     management.answers[group] = {"value": [{"actions": ["*/read"], "notActions": []}]}
-    found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=False)
+    found = ask(arm, "staging", settings, APPS, subscription=SUBSCRIPTION, tenant="tenant", first=False)
     assert found.actions == [(["*/read"], [])]
     assert [one for one in management.calls if "checkName" in one or "deleted" in one] == []
 
@@ -127,7 +144,7 @@ def test_what_azure_refuses_keeps_nothing_else_from_being_known(
 ) -> None:
     management.answers.pop(ROOT)
     management.answers[f"{ROOT}/providers/Microsoft.App/locations/westeurope/usages"] = {"value": []}
-    found = ask(arm, "staging", settings, subscription=SUBSCRIPTION, tenant="tenant", first=False)
+    found = ask(arm, "staging", settings, APPS, subscription=SUBSCRIPTION, tenant="tenant", first=False)
     assert isinstance(found.home, Missing)
     assert "404" in found.home.reason
     assert isinstance(found.environments, Missing)
@@ -142,11 +159,42 @@ def test_the_tenant_is_the_tokens_own_and_nothing_is_asked_without_a_sign_in(
     environ = {"ARM_ENDPOINT": management.url}
     asked = []
     monkeypatch.setattr(azure, "ask", lambda *_, tenant, subscription, **__: asked.append((tenant, subscription)))
-    signed_in("staging", settings, subscription="", first=True, environ=environ, token=lambda _: f"a.{claims}.b")
+    signed_in(
+        "staging",
+        settings,
+        ComputeKind.CONTAINER_APPS,
+        subscription="",
+        first=True,
+        environ=environ,
+        token=lambda _: f"a.{claims}.b",
+    )
     assert asked == []
-    signed_in("staging", settings, subscription="s", first=True, environ=environ, token=lambda _: f"a.{claims}.b")
-    signed_in("staging", settings, subscription="s", first=True, environ=environ, token=lambda _: "opaque")
+    signed_in(
+        "staging",
+        settings,
+        ComputeKind.CONTAINER_APPS,
+        subscription="s",
+        first=True,
+        environ=environ,
+        token=lambda _: f"a.{claims}.b",
+    )
+    signed_in(
+        "staging",
+        settings,
+        ComputeKind.CONTAINER_APPS,
+        subscription="s",
+        first=True,
+        environ=environ,
+        token=lambda _: "opaque",
+    )
     assert asked == [("tenant", "s"), ("", "s")]
-    no = signed_in("staging", settings, subscription="s", first=True, environ={"ARM_ENDPOINT": "http://a"})
+    no = signed_in(
+        "staging",
+        settings,
+        ComputeKind.CONTAINER_APPS,
+        subscription="s",
+        first=True,
+        environ={"ARM_ENDPOINT": "http://a"},
+    )
     assert isinstance(no, Missing)
     assert no.reason.startswith("not signed in: ARM_ENDPOINT")

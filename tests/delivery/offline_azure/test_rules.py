@@ -183,3 +183,20 @@ def test_a_network_is_linked_to_a_zone_once_and_a_workbook_has_a_guid(azure: Azu
     with refused("InvalidResourceName"):
         make(azure, "applicationinsights:Workbook", **workbook, resourceName="mlflow")
     make(azure, "applicationinsights:Workbook", **workbook, resourceName=FIRST)
+
+
+def test_a_provider_that_is_not_registered_makes_nothing(azure: Azure) -> None:
+    azure.unregister("Microsoft.ManagedIdentity")
+    with refused("MissingSubscriptionRegistration"):
+        identity(azure)
+
+
+def test_nodes_that_encrypt_at_their_host_need_the_feature(azure: Azure) -> None:
+    pools = [{"name": "system", "mode": "System", "count": 1, "enableEncryptionAtHost": True}]
+    cluster = {**PLACED, "resourceName": "aks-one", "dnsPrefix": "one", "agentPoolProfiles": pools}
+    azure.unregister("Microsoft.Compute/EncryptionAtHost")
+    with refused("SubscriptionNotEnabledEncryptionAtHost"):
+        make(azure, "containerservice:ManagedCluster", **cluster)
+    azure.unregister("Microsoft.ContainerService")
+    with refused("MissingSubscriptionRegistration"):
+        make(azure, "containerservice:ManagedCluster", **cluster)
