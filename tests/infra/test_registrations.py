@@ -1,4 +1,4 @@
-"""What a subscription registers is what the program uses, by the kind of compute, and what a person is told to do."""
+"""What a subscription registers is what the program uses, by the kind of compute, and the docs say how."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_what_the_program_uses_is_registered_and_nothing_else(compute: ComputeKi
     assert used - BY_ITSELF == set(providers(compute)) - UNSEEN[compute]
 
 
-def test_a_person_is_told_to_register_each() -> None:
+def test_the_docs_register_each() -> None:
     loops = re.findall(r"for provider in ([\w\\\s]+); do\n  az provider register", DOCUMENT)
     apps, cluster = ([f"Microsoft.{name}" for name in loop.replace("\\", " ").split()] for loop in loops)
     assert apps == providers(ComputeKind.CONTAINER_APPS)

@@ -33,7 +33,7 @@ def subscription(facts: Facts) -> Finding:
 def providers(facts: Facts) -> Finding:
     azure = known(facts.azure)
     found, features = known(azure.providers), known(azure.features)
-    missing = [name for name, state in (found | features).items() if state != "Registered"]
+    missing = [name for name, state in {**found, **features}.items() if state != "Registered"]
     if missing:
         return failed(f"{some(missing)} not registered", *map(_register, missing))
     return ok(f"all {len(found) + len(features)} are registered")
