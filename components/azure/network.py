@@ -13,14 +13,14 @@ from pulumi_azure_native import network, privatedns
 
 from components.azure import diagnostics
 from components.azure.lock import lock
-from components.azure.network_plan import CONTAINER_APPS_SUBNETS, NetworkPlan, SubnetRole, plan
+from components.azure.network_plan import AKS_API_SUBNETS, CONTAINER_APPS_SUBNETS, NetworkPlan, SubnetRole, plan
 from components.azure.network_rules import COMPUTE, Traffic, rules
 from components.azure.private_endpoint import PrivateLinkGroup
 
 _POSTGRES_ZONE_SUFFIX = ".postgres.database.azure.com"
 
 _DELEGATIONS = {
-    SubnetRole.AKS_API: "Microsoft.ContainerService/managedClusters",
+    **dict.fromkeys(AKS_API_SUBNETS, "Microsoft.ContainerService/managedClusters"),
     SubnetRole.CONTAINER_APPS: "Microsoft.App/environments",
     SubnetRole.POSTGRES: "Microsoft.DBforPostgreSQL/flexibleServers",
 }

@@ -31,6 +31,7 @@ class SubnetRole(enum.StrEnum):
     AKS_NODES = "aks-nodes"
     AKS_API = "aks-api"
     AKS_INGRESS = "aks-ingress"
+    AKS_API_SECOND = "aks-api-second"
 
 
 DEFAULT_PREFIXES: Mapping[SubnetRole, int] = {
@@ -42,6 +43,8 @@ DEFAULT_PREFIXES: Mapping[SubnetRole, int] = {
     SubnetRole.AKS_NODES: 26,
     SubnetRole.AKS_API: 28,
     SubnetRole.AKS_INGRESS: 28,
+    # Of a cluster that takes the place of the first: each API server takes up to nine of the eleven addresses.
+    SubnetRole.AKS_API_SECOND: 28,
 }
 """Prefix lengths that are used where the caller gives none."""
 
@@ -70,7 +73,9 @@ _SMALLEST: Mapping[SubnetRole, int] = {
     SubnetRole.AKS_NODES: 28,
     SubnetRole.AKS_API: 28,
     SubnetRole.AKS_INGRESS: 29,
+    SubnetRole.AKS_API_SECOND: 28,
 }
+AKS_API_SUBNETS = (SubnetRole.AKS_API, SubnetRole.AKS_API_SECOND)
 
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 

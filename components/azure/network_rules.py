@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import network
 
-from components.azure.network_plan import AKS_POD_RANGE, NetworkPlan, SubnetRole
+from components.azure.network_plan import AKS_API_SUBNETS, AKS_POD_RANGE, NetworkPlan, SubnetRole
 from components.azure.private_endpoint import PrivateLinkGroup
 
 COMPUTE = (SubnetRole.CONTAINER_APPS, SubnetRole.AKS_NODES)
@@ -78,8 +78,8 @@ def rules(role: SubnetRole, plan: NetworkPlan, traffic: Traffic) -> list[network
         listed += _into_nodes(own, plan, clients)
         # Outbound stays open: AKS needs names, which only a firewall can tell apart.
         return _finished(listed, deny=(_IN,))
-    if role is SubnetRole.AKS_API:
-        listed += _into_api_server(own, plan, clients)
+    if role in AKS_API_SUBNETS:
+        listed += _into_api_server(own, plan)
         return _finished(listed, deny=(_IN,))
     if role is SubnetRole.AKS_INGRESS:
         listed.append(_Rule("clients", _IN, _TCP, clients, own, _HTTPS))
@@ -125,18 +125,17 @@ def _into_nodes(own: str, plan: NetworkPlan, clients: str | tuple[str, ...]) -> 
     if ingress := plan.subnets.get(SubnetRole.AKS_INGRESS):
         # A packet that comes by the load balancer still has the frontend's address.
         found.append(_Rule("clients", _IN, _TCP, clients, str(ingress), _HTTPS))
-    if api := plan.subnets.get(SubnetRole.AKS_API):
-        # Logs, exec and probes of the kubelet; webhooks of the system's pods.
-        found += [
-            _Rule(f"api-server-to-{name}", _IN, _TCP, str(api), to) for name, to in (("node", own), ("pod", _PODS))
-        ]
+    # Logs, exec and probes of the kubelet; webhooks of the system's pods.
+    if servers := tuple(str(plan.subnets[role]) for role in AKS_API_SUBNETS if role in plan.subnets):
+        targets = (("node", own), ("pod", _PODS))
+        found += [_Rule(f"api-server-to-{name}", _IN, _TCP, servers, to) for name, to in targets]
     return found
 
 
-def _into_api_server(own: str, plan: NetworkPlan, clients: str | tuple[str, ...]) -> list[_Rule]:
-    """Who deploys and the cluster's administrators are among the clients."""
+def _into_api_server(own: str, plan: NetworkPlan) -> list[_Rule]:
+    """Who deploys and who administers the cluster are in the network or a peer of it, and need not be clients."""
     found = [
-        _Rule("clients", _IN, _TCP, clients, own, _HTTPS),
+        _Rule("from-network", _IN, _TCP, ServiceTag.VIRTUAL_NETWORK, own, _HTTPS),
         _Rule("load-balancer", _IN, _TCP, ServiceTag.LOAD_BALANCER, own, _API_PROBE_PORT),
     ]
     if nodes := plan.subnets.get(SubnetRole.AKS_NODES):

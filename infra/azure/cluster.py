@@ -33,6 +33,7 @@ from infra.settings.azure import AzureSettings
 
 # Azure keeps the first four addresses of a subnet.
 _ADDRESS = {Generation.BLUE: 4, Generation.GREEN: 5}
+_API_SUBNET = {Generation.BLUE: SubnetRole.AKS_API, Generation.GREEN: SubnetRole.AKS_API_SECOND}
 _SYSTEM = "system"
 _TOKEN_COMMAND = ("mlflow-platform", "kubernetes-token")
 
@@ -258,7 +259,7 @@ def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: I
         subscription_id=base.subscription_id,
         tenant_id=base.tenant_id,
         node_subnet_id=base.network.subnet_ids[SubnetRole.AKS_NODES],
-        api_subnet_id=base.network.subnet_ids[SubnetRole.AKS_API],
+        api_subnet_id=base.network.subnet_ids[_API_SUBNET[chosen.generation]],
         ingress_subnet_id=base.network.subnet_ids[SubnetRole.AKS_INGRESS],
         identities=ClusterIdentities(
             control_plane_id=control.id,

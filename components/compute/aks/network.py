@@ -18,7 +18,7 @@ POSTGRES_PORT = 5432
 HTTPS_PORT = 443
 
 # Entra has no fixed addresses: all of the internet but what is private, or the node's own metadata.
-_NOT_INTERNET = (*PRIVATE_RANGES, "100.64.0.0/10", "169.254.0.0/16")
+_NOT_INTERNET = (*PRIVATE_RANGES, "169.254.0.0/16")
 
 
 def refusal(place: Place) -> Mapping[str, Any]:

@@ -15,8 +15,8 @@ from components.compute.image import Image
 # Kubernetes, "Object Names and IDs": RFC 1123 labels.
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
-PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-"""Ranges of virtual networks and their peers."""
+PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+"""Ranges of virtual networks and their peers. The last has pods too, which no range of a policy matches on Cilium."""
 
 
 @dataclass(frozen=True, kw_only=True)

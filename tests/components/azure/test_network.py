@@ -17,6 +17,7 @@ from components.azure.private_endpoint import PrivateEndpoint, PrivateEndpointAr
 from tests.support.recorder import UNKNOWN, Graph, record, shared
 
 WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
+INBOUND_ALONE = {f"net-aks-{name}-rules" for name in ("nodes", "api", "api-second")}
 SCENARIOS: Mapping[str, Mapping[str, Any]] = {
     "defaults": {},
     "max": {
@@ -129,7 +130,7 @@ def test_no_group_lets_the_internet_in_and_each_ends_with_a_refusal(built: Calla
         last = [rule for rule in rules if rule["priority"] == 4096]
         assert {rule["access"] for rule in last} == {"Deny"}
         assert {rule["direction"] for rule in last} == (
-            {"Inbound"} if name in ("net-aks-nodes-rules", "net-aks-api-rules") else {"Inbound", "Outbound"}
+            {"Inbound"} if name in INBOUND_ALONE else {"Inbound", "Outbound"}
         )
         inbound = [rule for rule in rules if rule["direction"] == "Inbound" and rule["access"] == "Allow"]
         assert not {rule.get("sourceAddressPrefix") for rule in inbound} & {"*", "Internet", "0.0.0.0/0"}
@@ -158,6 +159,7 @@ def test_a_cluster_whose_pods_have_addresses_of_their_own_works_behind_its_group
     """Node to node, node to pod and pod to pod: behind a refusal of all else, a cluster without them is broken."""
     graph = built(subnets=dict(DEFAULT_PREFIXES), client_ranges=("10.9.0.0/24", "10.10.0.0/16"))
     nodes, pods, api, ingress = "10.20.0.128/26", "100.64.0.0/16", "10.20.0.16/28", "10.20.0.192/28"
+    second = "10.20.0.208/28"
     clients = "10.9.0.0/24,10.10.0.0/16"
     assert flows(graph, "aks-nodes") == {
         "clients-inbound": (clients, ingress, "443"),
@@ -165,21 +167,24 @@ def test_a_cluster_whose_pods_have_addresses_of_their_own_works_behind_its_group
         "node-to-node-inbound": (nodes, nodes, "*"),
         "node-to-pod-inbound": (nodes, pods, "*"),
         "pod-to-pod-inbound": (pods, pods, "*"),
-        "api-server-to-node-inbound": (api, nodes, "*"),
-        "api-server-to-pod-inbound": (api, pods, "*"),
+        "api-server-to-node-inbound": (f"{api},{second}", nodes, "*"),
+        "api-server-to-pod-inbound": (f"{api},{second}", pods, "*"),
     }
-    assert flows(graph, "aks-api") == {
-        "clients-inbound": (clients, api, "443"),
-        "load-balancer-inbound": ("AzureLoadBalancer", api, "9988"),
-        "from-nodes-inbound": (nodes, api, "443,4443"),
-    }
+    # Who deploys is in the network, and need not be among the clients.
+    for name, own in (("aks-api", api), ("aks-api-second", second)):
+        assert flows(graph, name) == {
+            "from-network-inbound": ("VirtualNetwork", own, "443"),
+            "load-balancer-inbound": ("AzureLoadBalancer", own, "9988"),
+            "from-nodes-inbound": (nodes, own, "443,4443"),
+        }
     assert flows(graph, "aks-ingress") == {"clients-inbound": (clients, ingress, "443")}
     # Pods call with the address of their node.
     assert flows(graph, "postgres")["from-aks-nodes-inbound"] == (nodes, "10.20.0.0/28", "5432")
     assert flows(graph, "private-endpoints")["from-aks-nodes-inbound"] == (nodes, "10.20.0.32/27", "443")
-    assert graph.inputs("net-aks-api")["delegations"] == [
-        {"name": "service", "serviceName": "Microsoft.ContainerService/managedClusters"}
-    ]
+    for name in ("net-aks-api", "net-aks-api-second"):
+        assert graph.inputs(name)["delegations"] == [
+            {"name": "service", "serviceName": "Microsoft.ContainerService/managedClusters"}
+        ]
 
 
 HUB = "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub"

@@ -102,6 +102,7 @@ def test_aks_finds_its_place_in_the_same_24_and_moves_nothing() -> None:
         "aks-nodes": "10.40.0.128/26",
         "aks-api": "10.40.0.16/28",
         "aks-ingress": "10.40.0.192/28",
+        "aks-api-second": "10.40.0.208/28",
     }
 
 
