@@ -11,6 +11,7 @@ Kubernetes Authorization" (assignments take up to five minutes), "Use kubelogin 
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import ssl
 import time
@@ -188,8 +189,11 @@ def call(at: Address, token: str, path: str, body: Mapping[str, Any] | None = No
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
     trusted = ssl.create_default_context(cadata=base64.b64decode(at.authority).decode())
-    with urllib.request.urlopen(request, timeout=_CALL_SECONDS, context=trusted) as answer:  # noqa: S310
-        return json.loads(answer.read())
+    try:
+        with urllib.request.urlopen(request, timeout=_CALL_SECONDS, context=trusted) as answer:  # noqa: S310
+            return json.loads(answer.read())
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"the answer is broken off ({error!r})") from None
 
 
 class ClusterAccessProvider(Provider):

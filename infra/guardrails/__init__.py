@@ -273,7 +273,7 @@ RULES: tuple[ResourceRule, ...] = (
     ResourceRule(
         id="image-without-a-digest",
         subject=ResourceSubject.CONTENT,
-        types=(types.CONTAINER_APP, types.JOB, types.DEPLOYMENT, types.KUBERNETES_JOB),
+        types=(types.CONTAINER_APP, types.JOB, types.DEPLOYMENT, types.KUBERNETES_JOB, types.CRON_JOB),
         refuses="a container whose image is named by a tag",
         reason="What runs would depend on when it was pulled, and a promotion could not be reviewed.",
         remedy="Name the image REGISTRY/NAME@sha256:...",

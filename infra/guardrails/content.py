@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infra.guardrails import types
 from infra.guardrails.resource import UNKNOWN, Resource, leaves
 from infra.guardrails.rule import Broken
 
@@ -45,6 +46,8 @@ def no_secret(resource: Resource) -> Iterator[Broken]:
 def image_is_a_digest(resource: Resource) -> Iterator[Broken]:
     """Refuse an image by a tag: what runs would depend on when it was pulled."""
     template = "spec.template.spec" if resource.type.startswith("kubernetes:") else "template"
+    if resource.type == types.CRON_JOB:
+        template = f"spec.jobTemplate.{template}"
     for kind in ("containers", "initContainers"):
         for index, container in resource.items(f"{template}.{kind}"):
             image = container.get("image")

@@ -19,6 +19,7 @@ from components.mlflow.roles import Role
 from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
 from infra.naming import Names
+from infra.rights import SECRETS
 from infra.settings import ports, regions, secret_texts
 from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings, TagSettings
 from infra.settings.ports import LocalPort
@@ -292,6 +293,12 @@ def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes:
             problems.reset(*(f"{role}.{key}" for key in ("cpu", "memoryMib"))),
             partial(NodePool(name="any", vm_size=chosen.node_size).check_pod, cpu=size.cpu, memory_mib=size.memory_mib),
         )
+    if chosen.certificate is not None and any(chosen.certificate in named for named in SECRETS.values()):
+        field = "aks.certificate"
+        allowed = (
+            "the name of a certificate: this is a secret of the services, and the gateway may read its certificate"
+        )
+        problems.note(field, chosen.certificate, allowed, problems.remove(field))
     if azure.exposure is Exposure.PUBLIC:
         allowed = "internal with compute aks, whose load balancer has an address of the network alone"
         problems.note("ingress", str(azure.exposure), allowed, problems.remove("ingress"))

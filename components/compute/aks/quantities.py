@@ -36,8 +36,11 @@ class Quota:
 
 
 def quota_of(services: Iterable[Scaled], jobs: Iterable[Sized]) -> Quota:
-    """Return what workloads need at their largest: each service with one more pod of a roll-out, each job with one."""
-    pods: list[tuple[Sized, int]] = [(each, max(least(each.scale), each.scale.maximum) + 1) for each in services]
+    """Return what workloads need at their largest: each service twice, each job once.
+
+    A pod counts until it is gone: in a roll-out all of the previous ones may drain while all of the new ones run.
+    """
+    pods: list[tuple[Sized, int]] = [(each, 2 * max(least(each.scale), each.scale.maximum)) for each in services]
     pods += [(each, 1) for each in jobs]
     return Quota(
         cpu=sum(requested(each.cpu) * count for each, count in pods),

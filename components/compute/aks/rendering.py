@@ -83,7 +83,8 @@ def roll_out_seconds(spec: ServiceSpec) -> int:
 
     One that makes no progress is given up before that, when the cluster says so.
     """
-    each = USUAL_START_SECONDS + _MIN_READY_SECONDS
+    # On nodes that are full a new pod waits until a previous one has drained.
+    each = USUAL_START_SECONDS + _MIN_READY_SECONDS + spec.grace_seconds
     return start_seconds(spec) + max(least(spec.scale), spec.scale.maximum) * each
 
 
@@ -241,6 +242,8 @@ def _spread(name: str, key: str, *, strictly: bool) -> dict[str, Any]:
         "topologyKey": key,
         "maxSkew": 1,
         "whenUnsatisfiable": "DoNotSchedule" if strictly else "ScheduleAnyway",
+        # A node that takes no such pod, as those of the system, does not count as one that lacks it.
+        "nodeTaintsPolicy": "Honor",
         "labelSelector": selector(name),
         # Of one revision: in a roll-out the pods that go do not count.
         "matchLabelKeys": ["pod-template-hash"],

@@ -103,7 +103,12 @@ def _get(props: Mapping[str, Any]) -> Get:
 
 
 def _ask(at: Address, path: str) -> Any:
-    return call(at, default_token(SCOPE), path)
+    try:
+        token = default_token(SCOPE)
+    except ArmError as error:
+        # In passing, as any answer that does not come: a roll-out takes longer than a token lives.
+        raise ConnectionError(f"no token for it: {error}") from None
+    return call(at, token, path)
 
 
 def _wanted(props: Mapping[str, Any]) -> Wanted:

@@ -19,9 +19,13 @@ from typing import Any
 from components.compute.aks.labels import selector
 
 POLL_SECONDS = 2.0
+REFUSED_SECONDS = 60.0
+"""How long a cluster may refuse: a token ends meanwhile, and what decides on Azure's rights is away for moments."""
+
 _GIVEN_UP = "ProgressDeadlineExceeded"
-# The caller's own fault, or nothing is there: to ask again changes nothing.
-_FINAL = (400, 401, 403, 404)
+# Nothing is there, or the question is wrong: to ask again changes nothing.
+_FINAL = (400, 404)
+_REFUSED = (401, 403)
 
 Get = Callable[[str], Any]
 """Returns what the API server answers to a path. Raises OSError or ValueError without an answer."""
@@ -52,21 +56,25 @@ def wait_until_rolled_out(
 ) -> None:
     """Wait until the roll-out is complete.
 
-    Raises RollOutError at once where the cluster says that it makes no progress, or may not be asked, and after
-    `wanted.seconds` in any other case. A cluster that does not answer is asked again until then.
+    Raises RollOutError at once where the cluster says that it makes no progress, after REFUSED_SECONDS where it may not
+    be asked, and after `wanted.seconds` in any other case. A cluster that does not answer is asked again until then.
     """
     began, found = clock(), {}
+    refused_since: float | None = None
     while True:
         problem = "is not rolled out"
         try:
             found = get(wanted.path)
+            refused_since = None
             if complete(found):
                 return
             if given_up(found):
                 raise RollOutError(failure(get, wanted, found, f"makes no progress ({_GIVEN_UP})"))
         except urllib.error.HTTPError as error:
             problem = f"cannot be read ({error})"
-            if error.code in _FINAL:
+            refused_since = (refused_since or clock()) if error.code in _REFUSED else None
+            refused = refused_since is not None and clock() - refused_since >= REFUSED_SECONDS
+            if refused or error.code in _FINAL:
                 raise RollOutError(failure(get, wanted, found, problem)) from None
         except (OSError, ValueError) as error:
             problem = f"cannot be read ({error})"

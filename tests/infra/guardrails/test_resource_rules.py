@@ -164,6 +164,14 @@ def test_a_rule_of_a_firewall_is_refused_whatever_it_opens() -> None:
     assert broken(RULES, [rule], Facts()) == [("data-on-the-internet", "one.startIpAddress")]
 
 
+def test_a_scheduled_job_of_a_cluster_names_its_image_by_digest_too() -> None:
+    pod = {"spec": {"containers": [{"image": "mlflow:latest"}]}}
+    inputs = {"spec": {"jobTemplate": {"spec": {"template": pod}}}}
+    job = Resource(key="nightly", name="nightly", type=types.CRON_JOB, inputs=inputs)
+    path = "spec.jobTemplate.spec.template.spec.containers[0].image"
+    assert broken(RULES, [job], Facts()) == [("image-without-a-digest", f"nightly.{path}")]
+
+
 @pytest.mark.parametrize("version", ["", "/v20240101", "/v20250202preview"])
 def test_the_version_of_a_type_does_not_matter(version: str) -> None:
     assert types.versionless(f"azure-native:storage{version}:StorageAccount") == types.STORAGE

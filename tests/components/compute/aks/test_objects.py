@@ -191,6 +191,8 @@ def test_a_gateway_serves_on_until_the_balancer_has_taken_it_out() -> None:
     assert "lifecycle" not in container(service_objects(TRACKING, place()))
     # Two gateways on one node would be one of the balancer's targets.
     assert [each["whenUnsatisfiable"] for each in pod["topologySpreadConstraints"]][1] == "DoNotSchedule"
+    # Else a node of the system's, which takes no gateway, would keep a second one from every other node.
+    assert {each["nodeTaintsPolicy"] for each in pod["topologySpreadConstraints"]} == {"Honor"}
 
 
 def test_the_gateways_address_is_known_before_it_is_there() -> None:
@@ -227,9 +229,9 @@ def test_a_scheduled_job_runs_one_at_a_time_in_utc() -> None:
 
 def test_the_quota_has_room_for_a_roll_out_at_full_size() -> None:
     quota = quota_of([TRACKING, GATEWAY], [PREPARE])
-    # Three replicas and one more of each service, half of their cores kept free; one pod of the job.
-    assert (quota.pods, quota.memory_mib) == (9, 9 * 1024)
-    assert quota.cpu == pytest.approx(4 * 0.25 + 4 * 0.25 + 0.25)
+    # Three replicas of each service and as many that drain, half of their cores kept free; one pod of the job.
+    assert (quota.pods, quota.memory_mib) == (13, 13 * 1024)
+    assert quota.cpu == pytest.approx(6 * 0.25 + 6 * 0.25 + 0.25)
 
 
 def test_admission_asks_for_digests_and_for_private_addresses() -> None:

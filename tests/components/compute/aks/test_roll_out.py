@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import email.message
+import http.client
+import io
+import json
 import urllib.error
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from components.compute.aks import resources
+from components.azure.arm import ArmError
+from components.compute.aks import resources, roll_out
 from components.compute.aks.resources import RolledOutProvider
-from components.compute.aks.roll_out import POLL_SECONDS, RollOutError, Wanted, complete, wait_until_rolled_out
+from components.compute.aks.roll_out import (
+    POLL_SECONDS,
+    REFUSED_SECONDS,
+    RollOutError,
+    Wanted,
+    complete,
+    wait_until_rolled_out,
+)
 from tests.support.arm_server import Clock
 
 WANTED = Wanted(namespace="mlflow-dev", deployment="tracking", seconds=60)
@@ -101,6 +113,8 @@ def waited(cluster: Cluster) -> float:
         {"metadata": {"generation": 1}, "spec": {}},
         error(503),
         ConnectionResetError("reset"),
+        error(401),
+        error(403),
     ],
     ids=[
         "not observed",
@@ -113,6 +127,8 @@ def waited(cluster: Cluster) -> float:
         "no status",
         "busy",
         "no answer",
+        "a token that has ended",
+        "a right that is not honoured",
     ],
 )
 def test_a_status_that_is_not_of_the_whole_new_revision_is_waited_for(before: Mapping[str, Any] | Exception) -> None:
@@ -147,12 +163,51 @@ def test_one_that_never_ends_is_given_up_in_time() -> None:
     assert sum("/deployments/" in path for path in cluster.asked) == 60 / POLL_SECONDS + 1
 
 
-@pytest.mark.parametrize("code", [401, 403, 404])
-def test_a_cluster_that_refuses_is_not_asked_again(code: int) -> None:
-    cluster = Cluster(error(code))
-    with pytest.raises(RollOutError, match=f"cannot be read .*{code}"):
+def test_a_deployment_that_is_gone_is_not_asked_for_again() -> None:
+    cluster = Cluster(error(404))
+    with pytest.raises(RollOutError, match=r"cannot be read .*404"):
         waited(cluster)
     assert sum("/deployments/" in path for path in cluster.asked) == 1
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_cluster_that_refuses_for_a_minute_is_given_up(code: int) -> None:
+    wanted = replace(WANTED, seconds=900)
+    clock, cluster = Clock(), Cluster(deployment("ReplicaSetUpdated", updatedReplicas=1), error(code))
+    with pytest.raises(RollOutError, match=f"cannot be read .*{code}"):
+        wait_until_rolled_out(cluster, wanted, lambda: clock.now, clock.sleep)
+    assert clock.now == REFUSED_SECONDS + POLL_SECONDS
+
+
+def test_a_refusal_in_passing_is_no_part_of_a_later_one() -> None:
+    wanted, clock = replace(WANTED, seconds=900), Clock()
+    under_way = deployment("ReplicaSetUpdated", updatedReplicas=1)
+    looks: list[Mapping[str, Any] | Exception] = [*([error(401)] * 10), under_way] * 4
+    wait_until_rolled_out(Cluster(*looks, deployment()), wanted, lambda: clock.now, clock.sleep)
+    assert clock.now == len(looks) * POLL_SECONDS > REFUSED_SECONDS
+
+
+@pytest.mark.parametrize("passing", [ArmError("no token at the moment"), http.client.IncompleteRead(b"")])
+def test_a_token_or_an_answer_that_fails_once_ends_nothing(monkeypatch: pytest.MonkeyPatch, passing: Exception) -> None:
+    """Neither is an error of the connection by its type."""
+    failures = [passing]
+
+    def token(_: str) -> str:
+        if failures and isinstance(passing, ArmError):
+            raise failures.pop()
+        return "token"
+
+    def opened(*_: Any, **__: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return io.BytesIO(json.dumps(deployment()).encode())
+
+    monkeypatch.setattr(resources, "default_token", token)
+    monkeypatch.setattr("urllib.request.urlopen", opened)
+    monkeypatch.setattr("ssl.create_default_context", lambda **_: None)
+    monkeypatch.setattr(roll_out, "POLL_SECONDS", 0)
+    assert RolledOutProvider().create(dict(PROPS)).id == "mlflow-dev/tracking"
+    assert failures == []
 
 
 def test_a_deployment_without_pods_is_complete() -> None:
