@@ -78,6 +78,15 @@ def needed(namespace: str) -> Sequence[Right]:
     )
 
 
+def looked_at(namespace: str) -> Sequence[Right]:
+    """Return what a preview does, which who may only look runs too."""
+    return (
+        Right(verb="get", resource="namespaces", namespace=namespace),
+        Right(verb="get", resource="deployments", group="apps", namespace=namespace),
+        Right(verb="get", resource="networkpolicies", group="networking.k8s.io", namespace=namespace),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Address:
     """Where a cluster's API server is, and who signs its certificate (PEM, in base64)."""
@@ -159,10 +168,10 @@ class Reach:
             raise _NotReachedError(f"Cluster {name}: no token for it. {error}") from None
         if not missing:
             return ""
+        role = "RBAC Reader" if all(right.verb == "get" for right in rights) else "RBAC Cluster Admin"
         return (
             f"Cluster {name}: who runs this may not {'; '.join(missing)}. Run, with your object id for ID: az role "
-            "assignment create --role 'Azure Kubernetes Service RBAC Cluster Admin' --assignee-object-id ID --scope "
-            f"{cluster_id}"
+            f"assignment create --role 'Azure Kubernetes Service {role}' --assignee-object-id ID --scope {cluster_id}"
         )
 
     def _allowed(self, at: Address, right: Right) -> bool:
@@ -200,7 +209,8 @@ class ClusterAccessProvider(Provider):
     """The way to a cluster. It is looked for again when the cluster is another one, also one of the same name.
 
     Each preview and update asks the cluster once more: Pulumi's Kubernetes provider says nothing if it cannot
-    reach one, and previews from memory. The state holds address, authority and issuer, which are not secret.
+    reach one, and previews from memory. A preview asks for the rights to look alone; what an update lacks, the cluster
+    says at the first object. The state holds address, authority and issuer, which are not secret.
     """
 
     errors = (ClusterAccessError, ArmError)
@@ -213,15 +223,25 @@ class ClusterAccessProvider(Provider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         replaces = [key for key in ("clusterId", "issuer") if olds.get(key) != news.get(key)]
-        if not replaces:
-            at = Address(server=olds["server"], authority=olds["authority"])
-            with self.message_only():
-                Reach(patience=PREVIEW_SECONDS).wait(olds["clusterId"], at, needed(news["namespace"]))
-        return DiffResult(
-            changes=bool(replaces) or olds.get("namespace") != news.get("namespace"),
-            replaces=replaces,
-            delete_before_replace=True,
-        )
+        changes = bool(replaces) or any(olds.get(key) != news.get(key) for key in ("namespace", "ranges"))
+        # Ranges that are about to change may be why the cluster is out of reach until then.
+        if not replaces and olds.get("ranges") == news.get("ranges"):
+            changes = self._looked_at(olds, news["namespace"]) or changes
+        return DiffResult(changes=changes, replaces=replaces, delete_before_replace=True)
+
+    def _looked_at(self, olds: dict[str, Any], namespace: str) -> bool:
+        """Ask the cluster where it was; return whether it has another address or authority since, as after a rotation
+        of its certificates. Raises ClusterAccessError."""
+        at = Address(server=olds["server"], authority=olds["authority"])
+        with self.message_only():
+            try:
+                Reach(patience=PREVIEW_SECONDS).wait(olds["clusterId"], at, looked_at(namespace))
+            except ClusterAccessError:
+                now = address(Arm(api_version=API_VERSION, patience=PREVIEW_SECONDS), olds["clusterId"])
+                if now == at:
+                    raise
+                return True
+        return False
 
     def _reached(self, props: dict[str, Any]) -> dict[str, Any]:
         with self.message_only():
@@ -233,7 +253,8 @@ class ClusterAccessProvider(Provider):
 class ClusterAccess(Resource, name="ClusterAccess", module="aks"):
     """A cluster that was reached, with every right that an update needs; objects in it depend on this.
 
-    `issuer` is of the cluster: another one means another cluster, also if its name is the same.
+    `issuer` is of the cluster: another one means another cluster, also if its name is the same. `ranges` are those from
+    which its API server is reached.
 
         access = ClusterAccess("access", cluster_id=cluster.id, issuer=cluster.issuer, namespace="shop")
         provider = kubernetes.Provider("cluster", kubeconfig=access.kubeconfig(["kubelogin", "get-token", ...]), ...)
@@ -249,12 +270,14 @@ class ClusterAccess(Resource, name="ClusterAccess", module="aks"):
         cluster_id: pulumi.Input[str],
         issuer: pulumi.Input[str],
         namespace: str,
+        ranges: Sequence[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
             "clusterId": cluster_id,
             "issuer": issuer,
             "namespace": namespace,
+            "ranges": list(ranges),
             "server": None,
             "authority": None,
         }

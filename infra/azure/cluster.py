@@ -174,6 +174,7 @@ class ClusterPlace:
             cluster_id=self.cluster.id,
             issuer=self.cluster.issuer,
             namespace=here.namespace,
+            ranges=azure.aks.authorized_ranges,
             # Pools and windows of maintenance too: AKS works on one change of a cluster at a time.
             opts=pulumi.ResourceOptions(depends_on=[self.cluster]),
         )

@@ -25,6 +25,7 @@ from components.azure.cluster_access import (
     Right,
     address,
     kubeconfig,
+    looked_at,
     needed,
 )
 from components.emulators import certificates
@@ -206,10 +207,39 @@ def test_a_preview_asks_the_cluster_and_a_recreated_one_is_another(
     olds = {**STATE, "server": server.at.server, "authority": server.at.authority}
     provider = ClusterAccessProvider()
     assert provider.diff(CLUSTER, olds, {**STATE}).changes is False
-    assert asked == [(cluster_access.PREVIEW_SECONDS, (CLUSTER, server.at, needed("shop")))]
+    assert asked == [(cluster_access.PREVIEW_SECONDS, (CLUSTER, server.at, looked_at("shop")))]
     recreated = provider.diff(CLUSTER, olds, {**STATE, "issuer": "https://issuer/2"})
     assert (recreated.changes, recreated.replaces) == (True, ["issuer"])
+    # Who runs it from a new address may not reach the cluster before the update.
+    moved = provider.diff(CLUSTER, {**olds, "ranges": ["20.1.2.3/32"]}, {**STATE, "ranges": ["20.1.2.4/32"]})
+    assert (moved.changes, moved.replaces) == (True, [])
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("rotated", [True, False])
+def test_a_preview_finds_a_new_authority_and_no_other_trouble(
+    server: Server, monkeypatch: pytest.MonkeyPatch, rotated: bool
+) -> None:
+    def out_of_reach(*_: Any) -> None:
+        raise ClusterAccessError("Cluster aks-dev-blue: cannot be reached")
+
+    monkeypatch.setattr(Reach, "wait", out_of_reach)
+    authority = "cm90YXRlZA==" if rotated else server.at.authority
+    there = credentials({"server": server.at.server, "certificate-authority-data": authority})
+    monkeypatch.setattr(cluster_access, "Arm", lambda **_: azure(there))
+    olds = {**STATE, "server": server.at.server, "authority": server.at.authority}
+    if rotated:
+        found = ClusterAccessProvider().diff(CLUSTER, olds, {**STATE})
+        assert (found.changes, found.replaces) == (True, [])
+    else:
+        with pytest.raises(ClusterAccessError, match="cannot be reached"):
+            ClusterAccessProvider().diff(CLUSTER, olds, {**STATE})
+
+
+def test_who_may_only_look_gets_the_role_for_it_named(server: Server) -> None:
+    server.denied = {"deployments"}
+    with pytest.raises(ClusterAccessError, match=r"may not get deployments\.apps .*RBAC Reader' --assignee"):
+        reach(Clock()).wait(CLUSTER, server.at, looked_at("shop"))
 
 
 def test_a_kubeconfig_has_a_command_and_no_credential() -> None:

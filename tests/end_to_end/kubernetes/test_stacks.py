@@ -32,6 +32,32 @@ RIGHTS = {
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
     "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "deploy"}],
 }
+# As "Azure Kubernetes Service RBAC Reader" is in it: it knows no admission policies.
+READS = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "looks"},
+    "rules": [
+        {"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]}
+        for group, resources in {
+            "": [
+                *("configmaps", "endpoints", "events", "limitranges", "namespaces", "pods", "resourcequotas"),
+                *("serviceaccounts", "services"),
+            ],
+            "apps": ["deployments", "replicasets"],
+            "autoscaling": ["horizontalpodautoscalers"],
+            "batch": ["cronjobs", "jobs"],
+            "networking.k8s.io": ["networkpolicies"],
+            "policy": ["poddisruptionbudgets"],
+        }.items()
+    ],
+}
+LOOKS = {
+    **RIGHTS,
+    "metadata": {"name": "looks"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "looks"},
+    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "looks"}],
+}
 # What nothing that is exported may hold, besides the tokens of this run.
 CREDENTIALS = re.compile(
     r"PRIVATE KEY|client-key-data|eyJ[\w-]{8,}\.|(?i:accountkey|sharedkey|password)\"?\s*[:=]\s*\"\w"
@@ -43,8 +69,8 @@ TOUCHED = {"blue-tracking-scaler": "update", "blue-compute-quota": "update"}
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    with control_plane(programs.cached(), users={"deploy": []}) as made:
-        made.apply(RIGHTS)
+    with control_plane(programs.cached(), users={"deploy": [], "looks": []}) as made:
+        made.apply(RIGHTS, READS, LOOKS)
         yield made
 
 
@@ -85,6 +111,13 @@ def lives(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
     most = plane.get("hpa", "tracking", "-n", namespace)["spec"]["maxReplicas"]
     product.configure(tracking={"maxReplicas": most + 1})
     assert steps(product.preview("--json")) == TOUCHED
+    # Who may only look sees the same, and changes nothing.
+    cloud.management.cluster_token = plane.tokens["looks"]
+    assert steps(product.preview("--json")) == TOUCHED
+    denied = product.up()
+    assert denied.code != 0
+    assert 'is forbidden: User "looks" cannot patch' in denied.text, denied.text
+    cloud.management.cluster_token = plane.tokens["deploy"]
     assert done(product.up()).keys() == TOUCHED.keys()
 
     plane.kubectl("set", "env", "deployment/tracking", "-n", namespace, "MLFLOW_RUNTIME_MAX_IN_FLIGHT=9")

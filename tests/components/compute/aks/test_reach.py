@@ -94,7 +94,7 @@ def test_a_cluster_is_reached_by_the_caller_and_looked_for_in_each_preview(away:
     plane.kubectl("delete", "clusterrolebinding", "deploy")
     refused = program.preview()
     assert refused.code != 0
-    assert "Cluster aks-shop-blue: who runs this may not create namespaces in the whole cluster" in refused.text
+    assert f"Cluster aks-shop-blue: who runs this may not get namespaces in namespace {NAMESPACE}" in refused.text
     plane.apply(RIGHTS)
 
     plane.processes["kube-apiserver"].kill()
