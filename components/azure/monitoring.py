@@ -50,7 +50,8 @@ class MonitoringArgs:
     these messages come from, 1 to 12 characters. `protect` guards the workspace against deletion: its logs are all that
     is left to say what happened.
 
-    `query_rules` are the alerts on the workspace's logs, `workbook` shows them to the person on call. Plain values
+    `query_rules` are the alerts on the workspace's logs, `workbook` shows them to the person on call; with
+    `query_workspace_id`, plain or None, those of another workspace. Plain values
     decide on resources: `query_rules` and `workbook` which there are, `budget` whether there is one, `emails` and
     `retention_days` what is refused. Other resources come later, with `watch`: their logs need this workspace first.
     """
@@ -63,6 +64,7 @@ class MonitoringArgs:
     sender: str
     query_rules: Sequence[QueryRule] = ()
     workbook: WorkbookContent | None = None
+    query_workspace_id: pulumi.Input[str] | None = None
     protect: bool = False
     emails: Sequence[str] = ()
     retention_days: int = 30
@@ -148,14 +150,16 @@ class Monitoring(pulumi.ComponentResource):
             tags=args.tags,
             action_group_id=self.action_group_id,
         )
+        elsewhere = args.query_workspace_id
+        asked = self.workspace_id if elsewhere is None else pulumi.Output.from_input(elsewhere)
         for rule in args.query_rules:
-            query_alert(name, rule, place=self._place, workspace_id=self.workspace_id, parent=self)
+            query_alert(name, rule, place=self._place, workspace_id=asked, parent=self)
         if args.workbook is not None:
             workbook(
                 f"{name}-workbook",
                 args.workbook,
                 workspace_name=args.workspace_name,
-                workspace_id=self.workspace_id,
+                workspace_id=asked,
                 location=args.location,
                 resource_group_name=args.resource_group_name,
                 tags=args.tags,

@@ -61,6 +61,8 @@ class NetworkArgs:
       subnet, where a rule cannot tell one endpoint from another: each service still asks who calls.
     - `client_networks`: ids of other networks by a short name; they resolve the names of what `clients_reach`. Azure
       refuses a network that has a zone of that name already.
+    - `callers`: CIDRs of our own processes in peered networks, such as nodes of a cluster; they reach data as compute
+      does. `caller_networks` are the ids of those networks by a short name; they resolve every private name.
     - `postgres_zone`: name of the zone of PostgreSQL servers; must not begin with a server's name.
     - `protect`: whether the outbound address, which others rely on, is protected and locked.
     """
@@ -79,6 +81,8 @@ class NetworkArgs:
     client_ranges: Sequence[str] = ()
     clients_reach: Collection[PrivateLinkGroup] = ()
     client_networks: Mapping[str, str] = field(default_factory=dict)
+    callers: Sequence[str] = ()
+    caller_networks: Mapping[str, str] = field(default_factory=dict)
     postgres_zone: str = f"data.private{_POSTGRES_ZONE_SUFFIX}"
     protect: bool = False
 
@@ -176,6 +180,7 @@ class Network(pulumi.ComponentResource):
             clients=args.client_ranges,
             private_endpoints=args.private_endpoints,
             clients_reach_endpoints=bool(args.clients_reach),
+            callers=args.callers,
             internet=args.internet_outbound,
         )
         made: dict[SubnetRole, network.Subnet] = {}
@@ -279,9 +284,9 @@ class Network(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         own = self._link(f"{self._prefix}-{role}-zone-link", zone, self._args.network_name, vnet.id)
-        if role.value in self._args.clients_reach:
-            for key, other in self._args.client_networks.items():
-                self._link(f"{self._prefix}-{role}-zone-link-{key}", zone, f"client-{key}", other)
+        clients = self._args.client_networks if role.value in self._args.clients_reach else {}
+        for key, other in ({**clients, **self._args.caller_networks}).items():
+            self._link(f"{self._prefix}-{role}-zone-link-{key}", zone, f"client-{key}", other)
         return pulumi.Output.all(zone.id, own.id).apply(lambda ids: str(ids[0]))
 
     def _link(

@@ -58,6 +58,7 @@ class Traffic:
     `clients`: ranges from which the gateway is called; none means the virtual network and what it is peered with.
     `private_endpoints`: what is reached through them; the others are reached at their public addresses.
     `clients_reach_endpoints`: whether the clients call those endpoints themselves.
+    `callers`: ranges of our own processes outside of the network, such as nodes of a cluster in a peer of it.
     `internet`: whether services may call HTTPS on the internet, as webhooks do.
     """
 
@@ -65,13 +66,18 @@ class Traffic:
     clients: Sequence[str] = ()
     private_endpoints: Collection[PrivateLinkGroup] = tuple(PrivateLinkGroup)
     clients_reach_endpoints: bool = False
+    callers: Sequence[str] = ()
     internet: bool = False
 
 
 def rules(role: SubnetRole, plan: NetworkPlan, traffic: Traffic) -> list[network.SecurityRuleArgs]:
     """The rules of a subnet's network security group, in order of priority for each direction."""
     own = str(plan.subnets[role])
-    compute = {other: str(plan.subnets[other]) for other in COMPUTE if other in plan.subnets}
+    compute: dict[str, str | tuple[str, ...]] = {
+        other.value: str(plan.subnets[other]) for other in COMPUTE if other in plan.subnets
+    }
+    if traffic.callers:
+        compute["callers"] = (*traffic.callers,)
     clients = (*traffic.clients,) or ServiceTag.VIRTUAL_NETWORK
     listed: list[_Rule] = []
     if role is SubnetRole.AKS_NODES:

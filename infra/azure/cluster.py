@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -12,9 +12,10 @@ from components.azure.aks_cluster import AksCluster, AksClusterArgs, ClusterIden
 from components.azure.aks_node_pool import NodePool
 from components.azure.cluster_access import ClusterAccess
 from components.azure.container_insights import ContainerInsights, ContainerInsightsArgs
+from components.azure.existing_cluster import ExistingCluster
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
 from components.azure.log_table import LogTable, container_log_v2
-from components.azure.network_plan import AKS_SUBNETS, SubnetRole, plan
+from components.azure.network_plan import AKS_SUBNETS, CONTAINER_APPS_SUBNETS, SubnetRole, plan
 from components.azure.private_name import PrivateName, PrivateNameArgs
 from components.azure.roles import AzureRole
 from components.compute.aks.backend import AksCompute, AksComputeArgs
@@ -49,6 +50,12 @@ def gateway_tls(azure: AzureSettings) -> GatewayTls:
     return GatewayTls(secret=named or MADE_CERTIFICATE, made=named is None)
 
 
+def namespace(azure: AzureSettings, names: Names) -> str:
+    """Return the namespace of a stack."""
+    existing = azure.aks.existing_cluster
+    return existing.namespace if existing and existing.namespace else names.namespace
+
+
 def place(
     azure: AzureSettings,
     names: Names,
@@ -57,10 +64,11 @@ def place(
     tenant_id: pulumi.Input[str],
     quota: Quota,
 ) -> Place:
-    """Return the namespace of a stack, with the gateway's address in the stack's network. Pure."""
-    subnets = plan(azure.network.cidr, AKS_SUBNETS).subnets
+    """Return the namespace of a stack, with the gateway's address in the cluster's network. Pure."""
+    subnets = plan(azure.network.cidr, CONTAINER_APPS_SUBNETS).subnets
+    existing = azure.aks.existing_cluster
     return Place(
-        namespace=names.namespace,
+        namespace=namespace(azure, names),
         image=image,
         tenant_id=tenant_id,
         database=str(subnets[SubnetRole.POSTGRES]),
@@ -68,7 +76,7 @@ def place(
         frontend=Frontend(
             host=gateway_host(azure, names),
             address=_address(azure),
-            subnet=SubnetRole.AKS_INGRESS.value,
+            subnet=existing.gateway_subnet if existing else SubnetRole.AKS_INGRESS.value,
             clients=azure.network.client_ranges,
         ),
         quota=quota,
@@ -76,18 +84,42 @@ def place(
 
 
 class Aks:
-    """The kind of stack that runs in a cluster of its own."""
+    """The kind of stack that runs in a cluster: one of its own, or one of another owner."""
 
-    subnets = AKS_SUBNETS
+    def subnets(self, azure: AzureSettings) -> Mapping[SubnetRole, int]:
+        return CONTAINER_APPS_SUBNETS if azure.aks.existing_cluster else AKS_SUBNETS
 
-    def logs(self, names: Names) -> LogTable:
-        return container_log_v2(names.namespace)
+    def logs(self, azure: AzureSettings, names: Names) -> LogTable:
+        return container_log_v2(namespace(azure, names))
 
     def cluster(self, azure: AzureSettings, names: Names) -> Cluster:
-        growing = [pool for pool in pools(azure) if pool.maximum > pool.minimum]
-        return Cluster(namespace=names.namespace, most_nodes={pool.name: pool.maximum for pool in growing})
+        # Nodes of another owner's are not the stack's to count.
+        of_stack = [] if azure.aks.existing_cluster else pools(azure)
+        growing = {pool.name: pool.maximum for pool in of_stack if pool.maximum > pool.minimum}
+        return Cluster(namespace=namespace(azure, names), most_nodes=growing)
 
     def create_place(self, base: Foundation, azure: AzureSettings) -> ClusterPlace:
+        existing = azure.aks.existing_cluster
+        return self._create_cluster(base, azure) if existing is None else self._look_up(base, azure, existing.id)
+
+    def _look_up(self, base: Foundation, azure: AzureSettings, cluster_id: str) -> ClusterPlace:
+        cluster = ExistingCluster("existing", cluster_id=cluster_id, networks=azure.network.client_networks)
+        name = cluster_id.rsplit("/", 1)[-1]
+        return ClusterPlace(
+            base=base,
+            azure=azure,
+            cluster=cluster,
+            cluster_id=cluster_id,
+            name=name,
+            issuer=cluster.issuer,
+            pulls=cluster,
+            key="existing",
+            # Those in its cluster are its owner's to give.
+            deploy_roles=(),
+            preview_roles=(),
+        )
+
+    def _create_cluster(self, base: Foundation, azure: AzureSettings) -> ClusterPlace:
         # Of both: deploy may then grant the other one its roles, too, without an administrator.
         controls = [_identity(base, "control", generation) for generation in Generation]
         control = controls[[*Generation].index(azure.aks.generation)]
@@ -105,18 +137,42 @@ class Aks:
                 namespaces=[base.names.namespace],
             ),
         )
-        return ClusterPlace(base=base, azure=azure, cluster=cluster, controls=controls, nodes=nodes)
+        return ClusterPlace(
+            base=base,
+            azure=azure,
+            cluster=cluster,
+            cluster_id=cluster.id,
+            name=cluster.name,
+            issuer=cluster.issuer,
+            pulls=nodes,
+            key=azure.aks.generation.value,
+            grants=(
+                (nodes, AzureRole.ACR_PULL),
+                *((control, AzureRole.NETWORK_CONTRIBUTOR) for control in controls),
+                *((control, AzureRole.MANAGED_IDENTITY_OPERATOR) for control in controls),
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterPlace:
-    """A cluster with the identities of its nodes, and of the control planes of both generations."""
+    """A cluster, its `name` and `issuer`, and what `pulls` images to its nodes.
+
+    `key` tells the resources in it from those in another one, `grants` are the roles of its own identities.
+    """
 
     base: Foundation
     azure: AzureSettings
-    cluster: AksCluster
-    controls: Sequence[Identity]
-    nodes: Identity
+    cluster: pulumi.Resource
+    cluster_id: pulumi.Input[str]
+    name: pulumi.Input[str]
+    issuer: pulumi.Output[str]
+    pulls: Identity | ExistingCluster
+    key: str
+    grants: Sequence[tuple[Identity, AzureRole]] = ()
+    # Contributor signs in to the cluster too.
+    deploy_roles: Sequence[AzureRole] = (AzureRole.AKS_CLUSTER_ADMIN,)
+    preview_roles: Sequence[AzureRole] = (AzureRole.AKS_CLUSTER_USER, AzureRole.AKS_READER)
 
     @property
     def gateway_host(self) -> pulumi.Input[str]:
@@ -126,24 +182,8 @@ class ClusterPlace:
     def gateway_tls(self) -> GatewayTls | None:
         return gateway_tls(self.azure)
 
-    @property
-    def pulls(self) -> Identity | None:
-        return self.nodes
-
-    @property
-    def grants(self) -> Sequence[tuple[Identity, AzureRole]]:
-        return (
-            (self.nodes, AzureRole.ACR_PULL),
-            *((control, AzureRole.NETWORK_CONTRIBUTOR) for control in self.controls),
-            *((control, AzureRole.MANAGED_IDENTITY_OPERATOR) for control in self.controls),
-        )
-
-    # Contributor signs in to the cluster too.
-    deploy_roles = (AzureRole.AKS_CLUSTER_ADMIN,)
-    preview_roles = (AzureRole.AKS_CLUSTER_USER, AzureRole.AKS_READER)
-
     def outputs(self) -> dict[str, pulumi.Input[str]]:
-        return {"cluster": self.cluster.name, "gateway_address": _address(self.azure)}
+        return {"cluster": self.name, "gateway_address": _address(self.azure)}
 
     def publish(self, url: pulumi.Output[str]) -> None:
         base, address = self.base, _address(self.azure)
@@ -170,19 +210,19 @@ class ClusterPlace:
             quota=quota_of(services.sizes.values(), [services.prepare()]),
         )
         access = ClusterAccess(
-            f"access-{azure.aks.generation}",
-            cluster_id=self.cluster.id,
-            issuer=self.cluster.issuer,
+            f"access-{self.key}",
+            cluster_id=self.cluster_id,
+            issuer=self.issuer,
             namespace=here.namespace,
             ranges=azure.aks.authorized_ranges,
             # Pools and windows of maintenance too: AKS works on one change of a cluster at a time.
             opts=pulumi.ResourceOptions(depends_on=[self.cluster]),
         )
         provider = pulumi_kubernetes.Provider(
-            f"cluster-{azure.aks.generation}",
+            f"cluster-{self.key}",
             kubeconfig=access.kubeconfig(_TOKEN_COMMAND),
             # By it, and not by its address, another cluster is known to be another one.
-            cluster_identifier=f"{base.names.stack}-{azure.aks.generation}",
+            cluster_identifier=f"{base.names.stack}-{self.key}",
             enable_server_side_apply=True,
             opts=pulumi.ResourceOptions(depends_on=[access]),
         )
@@ -194,26 +234,34 @@ class ClusterPlace:
                 server=access.server,
                 authority=access.authority,
                 place=here,
-                generation=azure.aks.generation,
+                generation=self.key,
                 # Hidden edges: what pods sign in with, pull by and read over; at a destroy all of it outlives them.
                 requires=[access, self.cluster, *federated, *requires, *data.endpoints],
             ),
         )
 
+    @property
+    def _cluster_name(self) -> str:
+        """The plain name, which is in those of credentials."""
+        existing = self.azure.aks.existing_cluster
+        return existing.id.rsplit("/", 1)[-1] if existing else self.base.names.cluster(self.azure.aks.generation)
+
     def _federate(self, role: Role, namespace: str) -> pulumi.Resource:
         """Let the pods of a role act as its identity."""
         return self.base.identities[role].federate(
             FederatedSubject.service_account(
-                issuer=self.cluster.issuer,
+                issuer=self.issuer,
                 namespace=namespace,
                 account=role.value,
-                cluster=self.base.names.cluster(self.azure.aks.generation),
+                cluster=self._cluster_name,
             )
         )
 
 
 def _address(azure: AzureSettings) -> str:
     """The gateway's, which is known before the load balancer is there."""
+    if azure.aks.existing_cluster is not None:
+        return azure.aks.existing_cluster.gateway_address
     ingress = plan(azure.network.cidr, AKS_SUBNETS).subnets[SubnetRole.AKS_INGRESS]
     return str(ingress[_ADDRESS[azure.aks.generation]])
 

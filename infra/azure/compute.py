@@ -9,6 +9,7 @@ from typing import Protocol
 import pulumi
 
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
+from components.azure.existing_cluster import ExistingCluster
 from components.azure.identity import Identity
 from components.azure.log_table import CONTAINER_APPS_CONSOLE, LogTable
 from components.azure.network_plan import CONTAINER_APPS_SUBNETS, SubnetRole
@@ -42,7 +43,7 @@ class Place(Protocol):
         ...
 
     @property
-    def pulls(self) -> Identity | None:
+    def pulls(self) -> Identity | ExistingCluster | None:
         """The one identity that pulls images here; None where each service does so as itself."""
         ...
 
@@ -77,9 +78,11 @@ class Place(Protocol):
 class Kind(Protocol):
     """One backend, as the rest of the program sees it."""
 
-    subnets: Mapping[SubnetRole, int]
+    def subnets(self, azure: AzureSettings) -> Mapping[SubnetRole, int]:
+        """Return the subnets of a stack's network."""
+        ...
 
-    def logs(self, names: Names) -> LogTable:
+    def logs(self, azure: AzureSettings, names: Names) -> LogTable:
         """Return where the lines of a stack's containers arrive."""
         ...
 
@@ -137,10 +140,12 @@ class _ContainerAppsPlace:
 
 
 class _ContainerApps:
-    subnets = CONTAINER_APPS_SUBNETS
+    def subnets(self, azure: AzureSettings) -> Mapping[SubnetRole, int]:
+        del azure
+        return CONTAINER_APPS_SUBNETS
 
-    def logs(self, names: Names) -> LogTable:
-        del names
+    def logs(self, azure: AzureSettings, names: Names) -> LogTable:
+        del azure, names
         return CONTAINER_APPS_CONSOLE
 
     def cluster(self, azure: AzureSettings, names: Names) -> Cluster | None:

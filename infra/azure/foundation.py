@@ -22,6 +22,7 @@ from components.mlflow.roles import Role
 from infra.naming import Names, unique_suffix
 from infra.settings.azure import AzureSettings
 from infra.settings.model import Settings
+from infra.settings.profiles import ComputeKind
 from infra.tags import tags
 
 ZONES = ("1", "2", "3")
@@ -48,7 +49,7 @@ def create_foundation(
     azure: AzureSettings,
     *,
     subnets: Mapping[SubnetRole, int],
-    logs: Callable[[Names], LogTable],
+    logs: Callable[[AzureSettings, Names], LogTable],
     cluster: Callable[[AzureSettings, Names], Cluster | None],
 ) -> Foundation:
     """Create the resource group and what belongs to no single service.
@@ -59,9 +60,11 @@ def create_foundation(
     client = authorization.get_client_config()
     suffix = unique_suffix(client.subscription_id, settings.stack, azure.name_generation)
     names, tagged = Names(stack=settings.stack, suffix=suffix), tags(settings)
-    table, watched = logs(names), cluster(azure, names)
+    table, watched = logs(azure, names), cluster(azure, names)
     in_cluster = clusters.alerts(watched, table) if watched is not None else ()
     bootstrapped = azure.bootstrapped_by is not None
+    # Its nodes reach the data from a peered network, and its lines arrive in its owner's workspace.
+    elsewhere = azure.aks.existing_cluster if settings.compute is ComputeKind.AKS else None
     group = _group(azure, names, tagged, client.subscription_id)
     monitoring = Monitoring(
         "monitoring",
@@ -74,6 +77,7 @@ def create_foundation(
             sender="mlflow",
             query_rules=(*query_alerts(table), *kql.alerts(table), *in_cluster),
             workbook=workbook.content(table, watched),
+            query_workspace_id=elsewhere.workspace if elsewhere else None,
             protect=azure.protect,
             emails=azure.monitoring.emails,
             retention_days=azure.monitoring.retention_days,
@@ -97,6 +101,8 @@ def create_foundation(
             client_ranges=azure.network.client_ranges,
             clients_reach=[PrivateLinkGroup.BLOB] if azure.storage.clients_reach_blob else [],
             client_networks=azure.network.clients_by_name,
+            callers=[elsewhere.node_range] if elsewhere else [],
+            caller_networks=azure.network.clients_by_name if elsewhere else {},
             postgres_zone=names.postgres_zone,
             protect=azure.protect,
         ),

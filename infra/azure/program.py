@@ -29,7 +29,7 @@ def create_stack(settings: Settings, azure: AzureSettings) -> Stack:
         arm.endpoint()
     except arm.ArmError as error:
         raise pulumi.RunError(str(error)) from None
-    base = create_foundation(settings, azure, subnets=kind.subnets, logs=kind.logs, cluster=kind.cluster)
+    base = create_foundation(settings, azure, subnets=kind.subnets(azure), logs=kind.logs, cluster=kind.cluster)
     place = kind.create_place(base, azure)
     host, tls = place.gateway_host, place.gateway_tls
     data = create_data_plane(base, azure, public_origin=pulumi.Output.concat("https://", host))

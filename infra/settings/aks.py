@@ -41,11 +41,71 @@ def _check_range(value: str) -> None:
 Ipv4Range = Annotated[str, Field(pattern=r"^[0-9./]+$"), checked(_check_range)]
 
 
+def _check_address(value: str) -> None:
+    words = "an IPv4 address as in 10.8.4.10"
+    if re.fullmatch(r"[0-9.]+", value) is None:
+        raise ValueError(words)
+    try:
+        ipaddress.IPv4Address(value)
+    except ValueError:
+        raise ValueError(words) from None
+    _check_range(value)
+
+
+Ipv4Address = Annotated[str, Field(pattern=r"^[0-9.]+$"), checked(_check_address)]
+
+
 class Generation(enum.StrEnum):
     """Two clusters of a stack that never have a name, a subnet or an address in common."""
 
     BLUE = "blue"
     GREEN = "green"
+
+
+_ID = r"/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[\w().-]{1,90}/providers"
+
+
+class ExistingClusterSettings(Section):
+    """A cluster that somebody else owns. The stack has a namespace in it, and changes nothing of the cluster's own."""
+
+    id: str = text(
+        "The cluster, with an OIDC issuer, workload identity, a network policy engine, sign-in and rights by Entra",
+        rf"{_ID}/Microsoft\.ContainerService/managedClusters/[A-Za-z0-9_-]{{1,63}}",
+        "an id as in /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.ContainerService/managedClusters/NAME",
+        example="/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-platform/providers/"
+        "Microsoft.ContainerService/managedClusters/aks-platform",
+    )
+    namespace: str | None = text(
+        "The namespace, which the stack creates",
+        _LABEL,
+        "1 to 63 lower-case letters, digits and hyphens",
+        example="mlflow-dev",
+        otherwise="mlflow-STACK",
+        default=None,
+    )
+    node_range: Ipv4Range = described(
+        "The range of the nodes, which is let in to database and private endpoints",
+        "an IPv4 range as in 10.8.0.0/22",
+        example="10.8.0.0/22",
+    )
+    gateway_subnet: str = text(
+        "The subnet of the cluster's network in which the gateway has its address",
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}",
+        "the name of a subnet",
+        example="snet-ingress",
+    )
+    gateway_address: Ipv4Address = described(
+        "A free address of that subnet, which the gateway's name points to",
+        "an IPv4 address as in 10.8.4.10",
+        example="10.8.4.10",
+    )
+    workspace: str = text(
+        "The Log Analytics workspace that gets the cluster's lines and counts, which alerts read",
+        rf"{_ID}/Microsoft\.OperationalInsights/workspaces/[A-Za-z0-9-]{{4,63}}",
+        "an id as in /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.OperationalInsights/workspaces/NAME",
+        example="/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-platform/providers/"
+        "Microsoft.OperationalInsights/workspaces/log-platform",
+    )
 
 
 class AksSettings(Section):
@@ -101,3 +161,4 @@ class AksSettings(Section):
         example="mlflow-example-com",
         default=None,
     )
+    existing_cluster: ExistingClusterSettings | None = None

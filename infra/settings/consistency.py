@@ -21,6 +21,7 @@ from components.mlflow.topology import Size
 from infra.naming import Names
 from infra.rights import SECRETS
 from infra.settings import ports, regions, secret_texts
+from infra.settings.aks import ExistingClusterSettings
 from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings, TagSettings
 from infra.settings.ports import LocalPort
 from infra.settings.problems import Problems, path
@@ -277,6 +278,8 @@ def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:
 
 def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes: Mapping[Role, Size]) -> None:
     chosen = azure.aks
+    if chosen.existing_cluster is not None:
+        _existing_cluster_reaches_the_data(problems, azure, chosen.existing_cluster)
     problems.built(
         "network.cidr",
         azure.network.cidr,
@@ -308,6 +311,22 @@ def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes:
             "let its pods act as identities of another group"
         )
         problems.note("bootstrappedBy", azure.bootstrapped_by, allowed, problems.remove("bootstrappedBy"))
+
+
+def _existing_cluster_reaches_the_data(
+    problems: Problems, azure: AzureSettings, existing: ExistingClusterSettings
+) -> None:
+    """Record what keeps the nodes of another owner's cluster from the data: no peer, or addresses of the stack."""
+    field, network = "aks.existingCluster", ipaddress.IPv4Network(azure.network.cidr)
+    if not azure.network.client_networks:
+        allowed = "the network of aks.existingCluster, which is peered and resolves the private names"
+        example = "/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NAME"
+        remedy = problems.set("network.clientNetworks[0]", example)
+        problems.note("network.clientNetworks", [], allowed, remedy)
+    for key, given in (("nodeRange", existing.node_range), ("gatewayAddress", existing.gateway_address)):
+        if ipaddress.IPv4Network(given).overlaps(network):
+            allowed = f"addresses outside of network.cidr, {network}, as peered networks share none"
+            problems.note(f"{field}.{key}", given, allowed, problems.remove(field))
 
 
 def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:

@@ -44,7 +44,7 @@ def _merged(model: type[BaseModel], defaults: Mapping[str, Any], given: Mapping[
     merged = {**defaults, **{key: value for key, value in given.items() if not _automatic(known.get(key), value)}}
     for key, info in known.items():
         section = section_of(info)
-        if section is None or (key not in merged and not info.is_required()):
+        if section is None or (merged.get(key) is None and not info.is_required()):
             continue
         value = given.get(key, {})
         if isinstance(value, Mapping):

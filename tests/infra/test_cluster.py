@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from infra.settings.model import SettingsError, parse
 from infra.settings.profiles import ComputeKind
 from tests.support.recorder import Graph
-from tests.support.stacks import STACKS, graph
+from tests.support.stacks import STACKS, configuration, graph
 
 QUERY_RULE = "azure-native:monitor:ScheduledQueryRule"
 
@@ -45,3 +46,75 @@ def test_its_alerts_and_its_workbook_read_the_tables_of_the_cluster(in_cluster: 
 def test_a_stack_on_container_apps_has_none_of_it() -> None:
     names = graph("dev").names
     assert not [name for name in names if "insights" in name or name == "monitoring-no-ready-pod"]
+
+
+HUB = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-platform/providers"
+ANOTHER_OWNERS = {
+    "id": f"{HUB}/Microsoft.ContainerService/managedClusters/aks-platform",
+    "namespace": "team-mlflow",
+    "nodeRange": "10.8.0.0/22",
+    "gatewaySubnet": "snet-ingress",
+    "gatewayAddress": "10.8.4.10",
+    "workspace": f"{HUB}/Microsoft.OperationalInsights/workspaces/log-platform",
+}
+PEER = f"{HUB}/Microsoft.Network/virtualNetworks/vnet-platform"
+
+
+def in_a_cluster_of_another_owner(stack: str) -> Graph:
+    """A stack whose network has the cluster's as its one peer."""
+    network = {**configuration(stack).get("network", {}), "clientNetworks": [PEER]}
+    return graph(stack, compute=ComputeKind.AKS.value, aks={"existingCluster": ANOTHER_OWNERS}, network=network)
+
+
+def test_of_a_cluster_of_another_owner_nothing_is_created_or_changed() -> None:
+    found = in_a_cluster_of_another_owner("prod")
+    names = [name for name in found.names if found.is_custom(name)]
+    assert not [name for name in names if "containerservice" in found.type(name)]
+    assert not [name for name in names if name.startswith(("network-aks-", "insights-", "identity-cluster-control"))]
+    scopes = [found.inputs(name).get("scope") for name in names if "RoleAssignment" in found.type(name)]
+    scopes += [found.inputs(name).get("resourceUri") for name in names]
+    assert not [scope for scope in scopes if HUB in str(scope)]
+    assert found.inputs("existing")["networks"] == [PEER]
+
+
+def test_its_pods_reach_the_data_and_its_lines_are_watched_where_they_arrive() -> None:
+    found = in_a_cluster_of_another_owner("prod")
+    for subnet, port in (("postgres", "5432"), ("private-endpoints", "443")):
+        rules = {rule["name"]: rule for rule in found.inputs(f"network-{subnet}-rules")["securityRules"]}
+        entering = rules["from-callers-inbound"]
+        assert (entering["sourceAddressPrefixes"], entering["destinationPortRange"]) == (["10.8.0.0/22"], port)
+    links = [name for name in found.names if name.startswith("network-") and name.endswith("zone-link-vnet-platform")]
+    zones = ("blob", "postgres", "registry", "vault")
+    assert sorted(links) == [f"network-{zone}-zone-link-vnet-platform" for zone in zones]
+    gateway = found.inputs("existing-gateway-address")
+    prefix = "service.beta.kubernetes.io/azure-load-balancer"
+    assert gateway["metadata"]["namespace"] == "team-mlflow"
+    assert gateway["metadata"]["annotations"][f"{prefix}-internal-subnet"] == "snet-ingress"
+    assert gateway["metadata"]["annotations"][f"{prefix}-ipv4"] == "10.8.4.10"
+    for rule in found.of_type(QUERY_RULE):
+        assert found.inputs(rule)["scopes"] == [ANOTHER_OWNERS["workspace"]], rule
+    assert "monitoring-nodes-at-maximum" not in found.names
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"network": {"cidr": "10.40.0.0/24"}}, "network.clientNetworks"),
+        (
+            {"aks": {"existingCluster": {**ANOTHER_OWNERS, "nodeRange": "10.40.0.0/22"}}},
+            "aks.existingCluster.nodeRange",
+        ),
+        ({"aks": {"existingCluster": {**ANOTHER_OWNERS, "gatewayAddress": "10.300.0.1"}}}, "aks.existingCluster"),
+        ({"aks": {"existingCluster": {**ANOTHER_OWNERS, "id": "aks-platform"}}}, "aks.existingCluster.id"),
+    ],
+)
+def test_a_cluster_whose_nodes_could_not_reach_the_data_is_refused(changes: dict[str, object], field: str) -> None:
+    given = {
+        "compute": "aks",
+        "aks": {"existingCluster": ANOTHER_OWNERS},
+        "network": {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]},
+        **changes,
+    }
+    with pytest.raises(SettingsError) as refused:
+        parse(configuration("dev", **given), "dev")
+    assert refused.value.problems[0].field.startswith(field)

@@ -37,6 +37,10 @@ _COMPUTED: Mapping[str, Mapping[str, Any]] = {
     "azure-native:containerregistry:Registry": {"loginServer": "registry.azurecr.io"},
     "azure-native:dbforpostgresql:Server": {"fullyQualifiedDomainName": "server.postgres.database.azure.com"},
     "azure-native:network:PublicIPAddress": {"ipAddress": "20.0.0.2"},
+    "pulumi-python:dynamic/aks:ExistingCluster": {
+        "issuer": "https://issuer.example/1/",
+        "principal_id": "00000000-0000-0000-0000-0000000000c3",
+    },
 }
 
 

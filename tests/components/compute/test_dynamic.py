@@ -16,6 +16,7 @@ from pulumi.dynamic.dynamic import serialize_provider
 
 from components.azure.aks_pool_settings import PoolSettings, PoolSettingsProvider
 from components.azure.cluster_access import ClusterAccess, ClusterAccessProvider
+from components.azure.existing_cluster import ExistingCluster, ExistingClusterProvider
 from components.azure.image_import import ImageImport, ImageImportProvider
 from components.compute.aks.resources import RolledOut, RolledOutProvider
 from components.compute.container_apps.resources import (
@@ -46,6 +47,7 @@ NAMES: dict[type[Provider], str] = {
     RevisionReadyProvider: "components.compute.container_apps.resources.RevisionReadyProvider",
     ImageImportProvider: "components.azure.image_import.ImageImportProvider",
     ClusterAccessProvider: "components.azure.cluster_access.ClusterAccessProvider",
+    ExistingClusterProvider: "components.azure.existing_cluster.ExistingClusterProvider",
     PoolSettingsProvider: "components.azure.aks_pool_settings.PoolSettingsProvider",
     RolledOutProvider: "components.compute.aks.resources.RolledOutProvider",
 }
@@ -60,6 +62,7 @@ TYPES: dict[type[Resource], str] = {
     RevisionReady: "dynamic/container_apps:RevisionReady",
     ImageImport: "dynamic/container_registry:ImageImport",
     ClusterAccess: "dynamic/aks:ClusterAccess",
+    ExistingCluster: "dynamic/aks:ExistingCluster",
     PoolSettings: "dynamic/aks:PoolSettings",
     RolledOut: "dynamic/aks:RolledOut",
 }

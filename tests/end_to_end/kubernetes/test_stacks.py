@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from delivery.offline_azure.clusters import ApiServer
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.rest import BEARER
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED, Result, must
-from tests.end_to_end.azure.living import Cloud, done, opened, steps
+from tests.end_to_end.azure.living import Cloud, done, failed, opened, steps
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane
 from tests.support.stacks import waived
 from tools.kubernetes import programs
@@ -58,6 +59,7 @@ LOOKS = {
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "looks"},
     "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "looks"}],
 }
+PLATFORM = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform/providers"
 # What nothing that is exported may hold, besides the tokens of this run.
 CREDENTIALS = re.compile(
     r"PRIVATE KEY|client-key-data|eyJ[\w-]{8,}\.|(?i:accountkey|sharedkey|password)\"?\s*[:=]\s*\"\w"
@@ -69,7 +71,14 @@ TOUCHED = {"blue-tracking-scaler": "update", "blue-compute-quota": "update"}
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    with control_plane(programs.cached(), users={"deploy": [], "looks": []}) as made:
+    with started() as made:
+        yield made
+
+
+@contextlib.contextmanager
+def started(**tokens: str) -> Iterator[ControlPlane]:
+    """A Kubernetes with who deploys and who looks; `tokens` are theirs in another one."""
+    with control_plane(programs.cached(), users={"deploy": [], "looks": []}, tokens=tokens) as made:
         made.apply(RIGHTS, READS, LOOKS)
         yield made
 
@@ -163,6 +172,99 @@ def test_dev_moves_into_a_cluster_and_back_and_its_data_stays(cloud: Cloud, plan
     nothing_is_left(plane, "mlflow-dev")
     assert not [one for one in cloud.azure.resources.values() if ":containerservice:" in one["type"]]
     must(product.destroy())
+    assert cloud.azure.resources == {}
+
+
+def test_a_stack_in_a_cluster_of_another_owner_leaves_it_as_it_is(cloud: Cloud, plane: ControlPlane) -> None:
+    cluster = f"{PLATFORM}/Microsoft.ContainerService/managedClusters/aks-platform"
+    existing = {
+        "id": cluster,
+        "nodeRange": "10.8.0.0/22",
+        "gatewaySubnet": "snet-ingress",
+        "gatewayAddress": "10.8.4.10",
+        "workspace": f"{PLATFORM}/Microsoft.OperationalInsights/workspaces/log-platform",
+    }
+    platform(cloud)
+    cloud.management.api_servers[cluster.lower()] = ApiServer(url=plane.server, authority=plane.ca.read_text())
+    cloud.management.cluster_token = plane.tokens["deploy"]
+    product = cloud.stack("dev")
+    product.environment["PATH"] = os.pathsep.join([plane.path, product.environment["PATH"]])
+    network = {
+        "cidr": "10.40.0.0/24",
+        "clientNetworks": [f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform"],
+    }
+    product.configure(compute="aks", aks={"existingCluster": existing}, network=network)
+    before = dict(cloud.azure.resources)
+
+    cloud.azure.resources[cluster.lower()]["inputs"].pop("securityProfile")
+    assert "lacks workload identity: az aks update --enable-workload-identity" in failed(product.up())
+    cloud.azure.change(cluster, securityProfile={"workloadIdentity": {"enabled": True}})
+    timed("up of dev in a cluster of another owner", product.up)
+    must(product.preview("--expect-no-changes", "--diff"))
+    gateway = plane.get("service", "gateway", "-n", "mlflow-dev")
+    assert [each["ip"] for each in gateway["status"]["loadBalancer"]["ingress"]] == ["10.8.4.10"]
+    assert CREDENTIALS.findall(product.run("stack", "export").out) == []
+    must(product.destroy())
+    nothing_is_left(plane, "mlflow-dev")
+    assert cloud.azure.resources.keys() == before.keys()
+    touched = {call["id"] for call in cloud.azure.calls() if call["operation"] in ("create", "update", "delete")}
+    assert not [identifier for identifier in touched if identifier.lower().startswith(f"{cluster.lower()}/")]
+
+
+def platform(cloud: Cloud) -> None:
+    """A cluster as its owner has it, with its network and workspace."""
+    placed = {"resourceGroupName": "rg-platform", "location": "westeurope"}
+    subnet = f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform/subnets/nodes"
+    space = {"addressPrefixes": ["10.8.0.0/16"]}
+    pool = {"name": "system", "mode": "System", "vmSize": "Standard_D4ads_v5", "count": 3, "vnetSubnetID": subnet}
+    beside: Mapping[str, Mapping[str, Any]] = {
+        "resources:ResourceGroup": {},
+        "operationalinsights:Workspace": {"workspaceName": "log-platform"},
+        "network:VirtualNetwork": {"virtualNetworkName": "vnet-platform", "addressSpace": space},
+        "network:Subnet": {
+            "virtualNetworkName": "vnet-platform",
+            "subnetName": "nodes",
+            "addressPrefix": "10.8.0.0/22",
+        },
+        "containerservice:ManagedCluster": {
+            "resourceName": "aks-platform",
+            "dnsPrefix": "platform",
+            "oidcIssuerProfile": {"enabled": True},
+            "securityProfile": {"workloadIdentity": {"enabled": True}},
+            "aadProfile": {"managed": True, "enableAzureRBAC": True},
+            "networkProfile": {"networkPlugin": "azure", "networkPolicy": "calico"},
+            "agentPoolProfiles": [pool],
+        },
+    }
+    for kind, inputs in beside.items():
+        cloud.azure.create(f"azure-native:{kind}", {**placed, **inputs})
+
+
+def test_a_generation_takes_the_place_of_the_other_and_protected_data_stays(cloud: Cloud, plane: ControlPlane) -> None:
+    """As docs/runbooks/aks.md: of a protected stack the previous cluster alone is let go."""
+    product = stack_of(cloud, plane, "dev", compute="aks", protect="true", purgeProtection="true")
+    with started(**plane.tokens) as green:
+        moved = next(key for key in cloud.management.api_servers if key.endswith("-green"))
+        cloud.management.api_servers[moved] = ApiServer(url=green.server, authority=green.ca.read_text())
+        must(product.up())
+        before = json.loads(product.run("stack", "output", "--json").out)
+
+        product.configure(aks={"generation": "green"})
+        assert "aks-blue-cluster" in failed(product.preview())
+        (urn,) = re.findall(r"urn:\S+::aks-blue-cluster\b", product.run("stack", "--show-urns").out)
+        must(product.run("state", "unprotect", "--yes", urn))
+        assert of_data(product.preview("--json")) == set()
+        timed("up of another generation", product.up)
+        after = json.loads(product.run("stack", "output", "--json").out)
+        assert {key for key in before if before[key] != after[key]} == {"cluster", "gateway_address"}
+        clusters = [one["id"] for one in cloud.azure.resources.values() if one["type"].endswith(":ManagedCluster")]
+        assert [each.rpartition("/")[2] for each in clusters] == ["aks-mlflow-dev-green"]
+        nothing_is_left(plane, "mlflow-dev")
+        must(product.preview("--expect-no-changes", "--diff"))
+        product.configure(protect="false")
+        must(product.up())
+        must(product.destroy())
+        nothing_is_left(green, "mlflow-dev")
     assert cloud.azure.resources == {}
 
 

@@ -207,16 +207,18 @@ def control_plane(
     users: Mapping[str, Sequence[str]] | None = None,
     nodes: Sequence[Node] = three_zones(),
     issuers: Sequence[Issuer] = (),
+    tokens: Mapping[str, str] | None = None,
 ) -> Iterator[ControlPlane]:
     """A Kubernetes that is ready, until the end of the block. `users` are names with their groups.
 
-    The user `admin` may do everything, and what others may do is said by RBAC.
+    `tokens` are those of users that another one has, too. The user `admin` may do everything, and what others may do is
+    said by RBAC.
     """
     with _owned_folder() as folder:
         groups: dict[str, Sequence[str]] = {ADMIN: ["system:masters"], _CONTROLLERS: [], _SCHEDULER: []}
         groups |= users or {}
-        tokens = {user: secrets.token_hex(16) for user in groups}
-        made = ControlPlane(folder=folder, programs=programs, port=first_of_free_ports(3), tokens=tokens)
+        known = {user: secrets.token_hex(16) for user in groups} | {**(tokens or {})}
+        made = ControlPlane(folder=folder, programs=programs, port=first_of_free_ports(3), tokens=known)
         try:
             _prepare(made, groups, issuers)
             _start(made)
