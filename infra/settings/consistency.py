@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -78,7 +77,8 @@ def refuse_secrets(problems: Problems, values: Mapping[str, Any], secrets: Seque
     Raises SettingsError.
     """
     plain = [path(*keys) for keys in secret_texts.found(values)]
-    for field in dict.fromkeys([*secrets, *plain]):
+    # From the last one on: a removal from a list renumbers what follows.
+    for field in reversed(dict.fromkeys([*secrets, *plain])):
         problems.note(
             field,
             "[secret]",
@@ -250,7 +250,8 @@ def _addresses_differ(problems: Problems, azure: AzureSettings) -> None:
     """
     field, emails = "monitoring.emails", azure.monitoring.emails
     most = 1000 if azure.monitoring.monthly_budget is None else 50
-    for index, email in enumerate(emails):
+    # From the last one on: a removal renumbers what follows.
+    for index, email in reversed([*enumerate(emails)]):
         if email.lower() in (earlier.lower() for earlier in emails[:index]):
             again = f"{field}[{index}]"
             problems.note(again, email, "addresses that differ by more than case", problems.remove(again))
@@ -287,8 +288,8 @@ def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes:
         lambda: plan(azure.network.cidr, AKS_SUBNETS),
     )
     if chosen.min_nodes > chosen.max_nodes:
-        field = "aks.minNodes"
-        problems.note(field, chosen.min_nodes, f"at most maxNodes, {chosen.max_nodes}", problems.remove(field))
+        remedy = problems.set("aks.maxNodes", chosen.min_nodes)
+        problems.note("aks.minNodes", chosen.min_nodes, f"at most maxNodes, {chosen.max_nodes}", remedy)
     for role, size in sizes.items():
         problems.built(
             role.value,
@@ -331,12 +332,22 @@ def _existing_cluster_reaches_the_data(
 
 def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:
     """Record ranges that Azure refuses together (Microsoft Learn, "Azure subscription limits": 4,000 in a rule)."""
-    field, given = "network.clientRanges", sorted(map(ipaddress.IPv4Network, azure.network.client_ranges))
+    field, given = "network.clientRanges", [*map(ipaddress.IPv4Network, azure.network.client_ranges)]
     if len(given) > _MOST_RANGES:
-        problems.note(field, f"{len(given)} ranges", f"at most {_MOST_RANGES}", problems.remove(field))
-    shared = next((pair for pair in itertools.pairwise(given) if pair[0].overlaps(pair[1])), None)
-    if shared is not None:
-        problems.note(field, " and ".join(map(str, shared)), "ranges that do not overlap", problems.remove(field))
+        remedy = "join neighbouring ranges into wider ones"
+        problems.note(field, f"{len(given)} ranges", f"at most {_MOST_RANGES}", remedy)
+    # One of two that overlap contains the other. From the last one on: a removal renumbers what follows.
+    widest: ipaddress.IPv4Network | None = None
+    contained: dict[int, ipaddress.IPv4Network] = {}
+    for index, each in sorted(enumerate(given), key=lambda one: one[1]):
+        if widest is not None and each.subnet_of(widest):
+            contained[index] = widest
+        else:
+            widest = each
+    for index in sorted(contained, reverse=True):
+        within = path("network", "clientRanges", index)
+        allowed = f"ranges that do not overlap, and {contained[index]} is given too"
+        problems.note(within, str(given[index]), allowed, problems.remove(within))
 
 
 def _client_networks_have_names(problems: Problems, azure: AzureSettings) -> None:

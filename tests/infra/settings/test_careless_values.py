@@ -120,7 +120,7 @@ HALF = [f"{first}.0.0.0/8" for first in range(1, 224, 2) if first not in (127,)]
         (["10.0.0.0/255.0.0.0"], "allowed: IPv4 ranges as in 10.0.0.0/8"),
         *(([each], f"{each} is reserved") for each in ("127.0.0.1", "169.254.1.0/24", "224.0.0.0/4", "168.63.129.16")),
         (["0.0.0.1"], "0.0.0.1 is reserved"),
-        (["10.0.0.0/8", "10.1.0.0/16"], "10.0.0.0/8 and 10.1.0.0/16"),
+        (["10.0.0.0/8", "10.1.0.0/16"], "do not overlap, and 10.0.0.0/8 is given too"),
         (["10.0.0.0/8", "10.0.0.0/8"], "ranges that do not overlap"),
         ([f"10.{n // 256}.{n % 256}.0/25" for n in range(4001)], "at most 4000"),
         (HALF, "addresses of the internet"),
@@ -130,6 +130,13 @@ HALF = [f"{first}.0.0.0/8" for first in range(1, 224, 2) if first not in (127,)]
 )
 def test_ranges_of_no_client_are_refused(ranges: list[str], words: str) -> None:
     assert any(words in str(problem) for problem in refused("dev", network={"clientRanges": ranges}))
+
+
+def test_a_range_within_another_is_removed_alone_and_from_the_last_one_on() -> None:
+    given = ["10.1.0.0/16", "10.0.0.0/8", "192.168.0.0/16", "10.2.0.0/16", "10.0.0.0/8"]
+    assert [problem.remedy for problem in refused("dev", network={"clientRanges": given})] == [
+        f"pulumi config rm --path 'network.clientRanges[{index}]' -s dev" for index in (4, 3, 0)
+    ]
 
 
 def test_ranges_of_an_organization_are_accepted() -> None:

@@ -120,6 +120,16 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         },
     ),
     "a prod with the profile of dev": ("prod", _AZURE),
+    "what is named twice, and a cluster of fewer nodes than its least": (
+        "dev",
+        {
+            **_AZURE,
+            "compute": "aks",
+            "aks": {"maxNodes": 1},
+            "network": {"clientRanges": ["10.1.0.0/16", "10.0.0.0/8", "10.1.0.0/16", "192.168.0.0/16"]},
+            "monitoring": {"emails": [f"{name}@example.com" for name in ("a", "A", "b", "B", "a")]},
+        },
+    ),
 }
 
 
@@ -184,12 +194,13 @@ def solve(file: StackFile, message: str) -> None:
 
 def test_encrypted_values_are_removed_by_their_paths(tmp_path: Path) -> None:
     file = StackFile(tmp_path, "dev", {**_AZURE, "monitoring": {"emails": ["one@example.com"]}})
-    for key in ("location", "tags.costCenter", "'monitoring.emails[0]'"):
+    for key in ("location", "tags.costCenter", "'monitoring.emails[0]'", "'monitoring.emails[1]'"):
         file.paste(f"pulumi config set --secret --path {key} hush -s dev")
     message = file.problems()
     assert {*_COMMAND.findall(message)} == {
         "pulumi config rm --path location -s dev",
         "pulumi config rm --path 'monitoring.emails[0]' -s dev",
+        "pulumi config rm --path 'monitoring.emails[1]' -s dev",
         "pulumi config rm --path tags.costCenter -s dev",
     }
     solve(file, message)
