@@ -12,7 +12,7 @@ from delivery.local.configuration import PROJECT, REPOSITORY, STACK
 from delivery.outcome import CommandError
 from delivery.pulumi.installation import state_file
 from delivery.pulumi.lock import LOCK
-from infra.settings.local import LocalSettings
+from infra.settings.local import OWN
 
 MARKER: Final = "mlflow-platform-stack"
 """The file that says that a stack made the folder. It comes first and goes last."""
@@ -38,17 +38,28 @@ def refuse_foreign(root: Path) -> None:
     """Raise CommandError for a folder with files of somebody else, or one that another stack made in its own.
 
     The checkout's `.local` is the product's: what other commands wrote there, such as a built image, may stand beside a
-    stack.
+    stack. The checkout's other folders take no new stack.
     """
     above = next((each for each in root.parents if owned(each) and root.relative_to(each).parts[0] in made(each)), None)
     if above is not None:
         raise _refusal(root, f"belongs to the stack in {above}")
     if root.exists() and not root.is_dir():
         raise _refusal(root, "is no folder")
-    beside = root == (REPOSITORY / LocalSettings().state_directory).resolve()
-    foreign = [name for name in _names(root) if not beside or name in made(root)]
-    if foreign and not owned(root):
+    if owned(root) or _begun(root):
+        return
+    own = (REPOSITORY / OWN).resolve()
+    if root.is_relative_to(REPOSITORY) and not root.is_relative_to(own):
+        raise _refusal(root, f"is a folder of the project other than {OWN}")
+    foreign = [name for name in _names(root) if root != own or name in made(root)]
+    if foreign:
         raise _refusal(root, f"holds {_some(foreign)} and was made by no local stack")
+
+
+def _begun(root: Path) -> bool:
+    """Whether an `up` without a marker ended before the engine wrote a state: it left the engine's empty folders."""
+    state, names = root / _STATE, _names(root)
+    of_the_engine = not state.is_dir() or {entry.name for entry in state.iterdir()} <= {".pulumi"}
+    return bool(names) and {*names} <= {_STATE, _HOME} and of_the_engine
 
 
 def claim(root: Path) -> None:
@@ -63,8 +74,8 @@ def claim(root: Path) -> None:
 
 def _refusal(root: Path, why: str) -> CommandError:
     return CommandError(
-        f"local.stateDirectory: got {root}, which {why}; expected a folder that is new, empty or a local stack's own. "
-        "Nothing was changed. Write another folder into the stack's file."
+        f"local.stateDirectory: got {root}, which {why}; expected a folder in {OWN} or outside of the project that is "
+        "new, empty or a local stack's own. Nothing was changed. Write another folder into the stack's file."
     )
 
 

@@ -11,17 +11,20 @@ from infra.settings import ports
 from infra.settings.fields import Section, Whole, bounded, described, text
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
-_OWN: Final = ".local"
-_FOLDER_WORDS: Final = f"a folder's path: {_OWN} of the project or a folder below it, or one outside of the project"
+OWN: Final = ".local"
+"""The folder of the project that a stack may be in, with those below it."""
+_FOLDER_WORDS: Final = f"a folder's path: {OWN} of the project or a folder below it, or one outside of the project"
 
 
 def _folder(value: object) -> object:
-    """Refuse the project with its files, the folders above it, and what is no path."""
+    """Refuse the project itself, the folders above it, and what is no path.
+
+    Folders of the project are refused to a new stack alone, by its first `up`: one that is there has to be stopped and
+    removed.
+    """
     if not isinstance(value, str | Path) or not str(value).strip() or not str(value).isprintable():
         raise ValueError(_FOLDER_WORDS)
-    found = (_REPOSITORY / value).resolve()
-    inside = found.is_relative_to(_REPOSITORY) and not found.is_relative_to(_REPOSITORY / _OWN)
-    if inside or _REPOSITORY.is_relative_to(found):
+    if _REPOSITORY.is_relative_to((_REPOSITORY / value).resolve()):
         raise ValueError(_FOLDER_WORDS)
     return value
 
@@ -38,7 +41,7 @@ class LocalSettings(Section):
     state_directory: Annotated[Path, BeforeValidator(_folder)] = described(
         "Folder for everything that the stack keeps, from the project's root. No other files may be in it",
         _FOLDER_WORDS,
-        default=Path(_OWN),
+        default=Path(OWN),
     )
     token_seconds: Whole = bounded("Lifetime of the managed identities' tokens", 5, 86400, unit="seconds", default=3600)
     # No option of podman's can be given in its place.

@@ -46,7 +46,7 @@ def test_what_the_file_gives_wins(tmp_path: Path) -> None:
         "{prot: 1}",
         "3",
         "{tokenSeconds: true}",
-        "{stateDirectory: stacks}",
+        "{stateDirectory: .}",
     ],
 )
 def test_a_wrong_value_has_the_programs_own_message(local: str, tmp_path: Path) -> None:

@@ -94,13 +94,16 @@ def test_a_link_of_the_stacks_name_goes_and_its_target_stays(tmp_path: Path) -> 
     assert (tmp_path / "disk" / "content").exists()
 
 
-@pytest.mark.parametrize("stage", ["missing", "empty", "destroyed", "claimed", "older"])
+@pytest.mark.parametrize("stage", ["missing", "empty", "destroyed", "begun", "claimed", "older"])
 def test_a_folder_without_files_of_somebody_else_is_a_stacks(stage: str, tmp_path: Path) -> None:
     root = tmp_path / "state"
     if stage != "missing":
         root.mkdir()
     if stage == "destroyed":
         (root / "update.lock").touch()
+    if stage == "begun":
+        (root / "update.lock").touch()
+        fill(root, "pulumi-home", "pulumi/.pulumi")
     if stage == "claimed":
         ownership.claim(root)
         fill(root, "data", "notes")
@@ -123,7 +126,7 @@ def test_a_folder_that_cannot_be_a_stacks_is_refused(kind: str, tmp_path: Path) 
         "within a stack's data": tmp_path / "stack" / "data" / "second",
         "below a file": tmp_path / "file" / "state",
     }[kind]
-    with pytest.raises(CommandError, match=r"local\.stateDirectory: got .*; expected a folder that is new"):
+    with pytest.raises(CommandError, match=r"local\.stateDirectory: got .*; expected a folder in"):
         ownership.claim(root)
 
 
@@ -139,14 +142,33 @@ def test_what_other_commands_write_into_the_checkouts_own_folder_stands_beside_a
         ownership.claim(tmp_path / ".local")
 
 
+@pytest.mark.parametrize("folder", [".git", "stacks", "stacks/mine", "other", ".venv", "./stacks", "~"])
+def test_a_folder_of_the_project_takes_no_new_stack_and_gives_up_an_old_one(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "REPOSITORY", tmp_path)
+    root = (tmp_path / folder).resolve()
+    with pytest.raises(CommandError, match=r"is a folder of the project other than \.local; expected a folder in"):
+        ownership.claim(root)
+    assert not root.exists()
+    fill(root, "pulumi/.pulumi/stacks/mlflow-platform")
+    (root / "pulumi/.pulumi/stacks/mlflow-platform/local.json").write_text("{}")
+    ownership.claim(root)
+    assert ownership.remove(root) == []
+
+
+def test_settings_leave_a_stack_in_a_folder_of_the_project_to_be_stopped(tmp_path: Path) -> None:
+    assert LocalStack.read(configured(tmp_path, Path("stacks/mine"))).root == REPOSITORY / "stacks" / "mine"
+
+
 @pytest.mark.parametrize(
     "folder",
     [
-        *("/", ".", "..", ".git", "stacks", "stacks/mine", "other", ".local/..", ".venv", "./stacks", "~"),
+        *("/", ".", "..", ".local/.."),
         *("a\nb", "a\0b", "/tmp/a\tb", "/tmp/a\x7fb", "/tmp/a\u202eb", str(REPOSITORY), str(REPOSITORY.parent)),
     ],
 )
-def test_the_projects_own_folders_and_control_characters_are_refused(folder: str) -> None:
+def test_the_project_the_folders_above_it_and_control_characters_are_refused(folder: str) -> None:
     with pytest.raises(
         SettingsError, match=r"local\.stateDirectory: .* is not allowed; allowed: a folder's"
     ) as refused:
