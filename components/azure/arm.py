@@ -132,7 +132,7 @@ class Arm:
 
     def _url(self, path: str) -> str:
         url = self.endpoint.rstrip("/") + path
-        return url if "api-version=" in path else f"{url}?api-version={self.api_version}"
+        return url if "api-version=" in path else f"{url}{'&' if '?' in path else '?'}api-version={self.api_version}"
 
 
 def default_token(scope: str) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from components.azure.arm import Arm, ArmError, endpoint, token_scope
-from tests.support.arm_server import Answer, ArmServer, Clock, client_of
+from tests.support.arm_server import ArmServer, Clock, client_of
+from tests.support.json_server import Answer
 from tests.support.ports import free_port
 
 

@@ -12,7 +12,8 @@ from components.azure import arm, image_import
 from components.azure.arm import Arm
 from components.azure.image_import import ImageImport, ImageImportError, ImageImportProvider, WantedImage, import_image
 from components.azure.image_source import ImageSource
-from tests.support.arm_server import NOT_FOUND, Answer, ArmServer, Clock, client_of
+from tests.support.arm_server import NOT_FOUND, ArmServer, Clock, client_of
+from tests.support.json_server import Answer
 
 REGISTRY = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ContainerRegistry/registries/crshop"
 BUILD = (

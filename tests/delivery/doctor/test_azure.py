@@ -18,7 +18,8 @@ from infra.registrations import providers
 from infra.settings.azure import AzureSettings
 from infra.settings.profiles import ComputeKind
 from tests.delivery.doctor.test_checks import FILE
-from tests.support.arm_server import NOT_FOUND, Answer, ArmServer
+from tests.support.arm_server import ArmServer
+from tests.support.json_server import Answer
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000cafe"
 ROOT = f"/subscriptions/{SUBSCRIPTION}"
@@ -27,7 +28,7 @@ APPS = ComputeKind.CONTAINER_APPS
 
 
 class Management(ArmServer):
-    """Azure as its reference says; `answers` has more of it, by path."""
+    """Azure as its reference says, where some questions are posted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +40,7 @@ class Management(ArmServer):
         }
         usage = {"name": {"value": "ManagedEnvironmentCount"}, "currentValue": 3, "limit": 15}
         rights = {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]}
-        self.answers: dict[str, dict[str, Any]] = {
+        self.answers = {
             ROOT: {"state": "Enabled", "tenantId": "tenant"},
             **{
                 f"{ROOT}/providers/{name}": {"registrationState": "Registered"}
@@ -69,7 +70,7 @@ class Management(ArmServer):
     def answer(self, method: str, path: str) -> Answer | None:
         if (method == "POST") != path.endswith("/checkNameAvailability"):
             return 405, {"error": {"code": "MethodNotAllowed", "message": method}}, {}
-        return (200, self.answers[path], {}) if path in self.answers else NOT_FOUND
+        return super().answer("GET", path)
 
 
 @pytest.fixture

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from delivery.doctor.github import Environment, GitHub, ask
 from delivery.doctor.missing import Missing
+from tests.support.json_server import Answer, JsonServer, Request
 
 REPOSITORY, TOKEN = "example/mlflow-platform", "of-the-user"
 REVIEWER = {"type": "User", "reviewer": {"login": "ada"}}
 
 
-class Server(ThreadingHTTPServer):
+class Server(JsonServer):
     """GitHub as its reference says; a test changes `answers`, by path below the repository."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         branches = {"protected_branches": False, "custom_branch_policies": True}
         rules = [{"type": "branch_policy"}, {"type": "required_reviewers", "reviewers": [REVIEWER]}]
         self.answers: dict[str, Any] = {
@@ -40,50 +37,30 @@ class Server(ThreadingHTTPServer):
             },
         }
         self.statuses: dict[str, int] = {}
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def ask(self) -> GitHub:
-        return ask(REPOSITORY, TOKEN, "staging", f"http://127.0.0.1:{self.server_address[1]}")
+        return ask(REPOSITORY, TOKEN, "staging", self.url)
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        address = urlsplit(self.path)
-        path = address.path.removeprefix(f"/repos/{REPOSITORY}")
-        query = {key: int(values[0]) for key, values in parse_qs(address.query).items()}
-        answer = self.server.answers.get(path)
-        if self.headers["Authorization"] != f"Bearer {TOKEN}" or not self.headers["X-GitHub-Api-Version"]:
-            self._send(401, {"message": "Bad credentials"})
-        elif path in self.server.statuses:
-            self._send(self.server.statuses[path], {"message": "Resource not accessible by personal access token"})
-        elif answer is None or address.path == path:
-            self._send(404, {"message": "Not Found"})
-        elif path.endswith("/variables"):
-            start = (query.get("page", 1) - 1) * query.get("per_page", 10)
-            some = answer[start : start + query.get("per_page", 10)]
-            self._send(200, {"total_count": len(answer), "variables": some})
-        else:
-            self._send(200, answer)
-
-    def _send(self, status: int, body: Any) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep the test output clean."""
+    def respond(self, request: Request) -> Answer:
+        path = request.path.removeprefix(f"/repos/{REPOSITORY}")
+        answer = self.answers.get(path)
+        if request.headers["Authorization"] != f"Bearer {TOKEN}" or not request.headers["X-GitHub-Api-Version"]:
+            return 401, {"message": "Bad credentials"}, {}
+        if path in self.statuses:
+            return self.statuses[path], {"message": "Resource not accessible by personal access token"}, {}
+        if answer is None or request.path == path:
+            return 404, {"message": "Not Found"}, {}
+        if path.endswith("/variables"):
+            page, size = (int(request.query.get(key, default)) for key, default in (("page", 1), ("per_page", 10)))
+            return 200, {"total_count": len(answer), "variables": answer[(page - 1) * size : page * size]}, {}
+        return 200, answer, {}
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     made = Server()
-    yield made
-    made.shutdown()
-    made.server_close()
+    with made.serving():
+        yield made
 
 
 def test_github_is_asked_for_what_the_workflows_need(server: Server) -> None:

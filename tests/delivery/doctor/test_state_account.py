@@ -11,7 +11,7 @@ from components.azure.arm import Arm
 from delivery.doctor import state_account
 from delivery.doctor.missing import Missing
 from delivery.doctor.state_account import API_VERSION, Assignment, StateAccount, ask
-from tests.support.arm_server import NOT_FOUND, Answer, ArmServer
+from tests.support.arm_server import ArmServer
 
 ROOT = "/subscriptions/0"
 GROUP = f"{ROOT}/resourceGroups/rg-mlflow-bootstrap"
@@ -37,7 +37,7 @@ class Management(ArmServer):
         accounts = f"{ROOT}/providers/Microsoft.Storage/storageAccounts"
         identity = {"name": "id-mlflow-prod-deploy", "properties": {"principalId": "p1"}}
         self.account: dict[str, Any] = {"name": "st1", "id": ACCOUNT, "properties": {"allowSharedKeyAccess": False}}
-        self.answers: dict[str, dict[str, Any]] = {
+        self.answers = {
             accounts: {"value": [], "nextLink": f"{self.url}{accounts}/more?api-version=1"},
             f"{accounts}/more": {"value": [{"name": "st2", "id": "x"}, self.account]},
             f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities": {"value": [identity]},
@@ -51,9 +51,6 @@ class Management(ArmServer):
                 ]
             },
         }
-
-    def answer(self, method: str, path: str) -> Answer | None:
-        return (200, self.answers[path], {}) if method == "GET" and path in self.answers else NOT_FOUND
 
 
 @pytest.fixture

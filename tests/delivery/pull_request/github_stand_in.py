@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from delivery.pull_request.github import BOT, GitHub
+from tests.support.json_server import Answer, JsonServer, Request
 
 REPOSITORY, TOKEN = "example/mlflow-platform", "ghs_of-the-job"
 LONGEST_BODY = 65_536
@@ -59,40 +56,27 @@ class Stored:
         return one
 
 
-class _Handler(BaseHTTPRequestHandler):
-    stored: Stored
+class _Server(JsonServer):
+    def __init__(self, stored: Stored) -> None:
+        super().__init__()
+        self.stored = stored
+        self.calls = stored.calls
 
-    def do_GET(self) -> None:
-        self._answer(None)
+    def respond(self, request: Request) -> Answer:
+        body = request.body
+        if request.headers["Authorization"] != f"Bearer {TOKEN}":
+            return 401, {"message": "Bad credentials"}, {}
+        if self.stored.failures:
+            return self.stored.failures.pop(0), {"message": self.stored.said}, {}
+        if body is not None and len(body.get("body", "")) > LONGEST_BODY:
+            return 422, {"message": "body is too long"}, {}
+        called = f"{request.method} {request.path.removeprefix(f'/repos/{REPOSITORY}')}"
+        self.stored.watch("before")
+        status, answer = self._route(called, request.query, body)
+        self.stored.watch("after")
+        return status, answer, {}
 
-    def do_POST(self) -> None:
-        self._answer(self._body())
-
-    def do_PATCH(self) -> None:
-        self._answer(self._body())
-
-    def _body(self) -> Any:
-        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-
-    def _answer(self, body: Any) -> None:
-        address = urlsplit(self.path)
-        self.stored.calls.append(f"{self.command} {address.path}")
-        if self.headers["Authorization"] != f"Bearer {TOKEN}":
-            self._send(401, {"message": "Bad credentials"})
-        elif self.stored.failures:
-            self._send(self.stored.failures.pop(0), {"message": self.stored.said})
-        elif body is not None and len(body.get("body", "")) > LONGEST_BODY:
-            self._send(422, {"message": "body is too long"})
-        else:
-            query = {key: values[0] for key, values in parse_qs(address.query).items()}
-            self.stored.watch("before")
-            answer = self._route(address.path.removeprefix(f"/repos/{REPOSITORY}"), query, body)
-            self.stored.watch("after")
-            # Nobody may be there any more to hear it.
-            with suppress(ConnectionError):
-                self._send(*answer)
-
-    def _route(self, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
+    def _route(self, called: str, query: Mapping[str, str], body: Any) -> tuple[int, Any]:
         routes: dict[str, Callable[[int], tuple[int, Any]]] = {
             r"GET /issues/(\d+)/comments": lambda number: (
                 200,
@@ -107,14 +91,14 @@ class _Handler(BaseHTTPRequestHandler):
             r"POST /issues()": lambda _: (201, self.stored.add_issue(body["title"], body["body"], body["labels"])),
         }
         for pattern, act in routes.items():
-            if found := re.fullmatch(pattern, f"{self.command} {path}"):
+            if found := re.fullmatch(pattern, called):
                 return act(int(found[1] or 0))
         return 404, {"message": "Not Found"}
 
     def _comment(self, number: int) -> dict[str, Any]:
         return next(one for found in self.stored.comments.values() for one in found if one["id"] == number)
 
-    def _open(self, query: dict[str, str]) -> list[dict[str, Any]]:
+    def _open(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
         wanted = query["labels"]
         return [
             one
@@ -122,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             if one["state"] == query["state"] and wanted in [label["name"] for label in one["labels"]]
         ]
 
-    def _of_branch(self, query: dict[str, str]) -> list[dict[str, Any]]:
+    def _of_branch(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
         owner, _, branch = query["head"].partition(":")
         assert (owner, query["state"]) == (REPOSITORY.partition("/")[0], "all")
         return [one for one in reversed(self.stored.pull_requests) if one["head"] == branch]
@@ -132,19 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         one.update(body)
         return 200, one
 
-    def _send(self, status: int, body: Any) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep the test output clean."""
-
-
-def _page(every: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
+def _page(every: list[dict[str, Any]], query: Mapping[str, str]) -> list[dict[str, Any]]:
     size, page = int(query.get("per_page", 30)), int(query.get("page", 1))
     return every[(page - 1) * size : page * size]
 
@@ -153,11 +126,6 @@ def _page(every: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, 
 def github() -> Iterator[tuple[GitHub, Stored]]:
     """Yield a client of an empty repository, and what the repository has."""
     stored = Stored()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stored": stored}))
-    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        api = f"http://127.0.0.1:{server.server_address[1]}"
-        yield GitHub(repository=REPOSITORY, token=TOKEN, api=api), stored
-    finally:
-        server.shutdown()
-        server.server_close()
+    server = _Server(stored)
+    with server.serving():
+        yield GitHub(repository=REPOSITORY, token=TOKEN, api=server.url), stored

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 
@@ -18,6 +14,7 @@ from delivery.preview.markdown import LONGEST_COMMENT
 from delivery.pull_request import azure_devops, command
 from delivery.pull_request.server import PullRequest
 from tests.delivery.pull_request.test_comment import ACCOUNT, SERVER, plan
+from tests.support.json_server import Answer, JsonServer, Request
 from tests.support.previews import same, step
 
 TOKEN, REPOSITORY = "of-the-job", "/example/My%20Team/_apis/git/repositories/repo-id"
@@ -25,20 +22,18 @@ BASE = f"{REPOSITORY}/pullRequests/7/threads"
 TYPES = {"active", "closed", "fixed", "pending", "wontFix", "byDesign", "unknown"}
 
 
-class DevOps(ThreadingHTTPServer):
+class DevOps(JsonServer):
     """The threads of one pull request, and pull requests."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.threads: list[dict[str, Any]] = []
         self.pull_requests: list[dict[str, Any]] = []
-        self.calls: list[str] = []
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "SYSTEM_COLLECTIONURI": f"http://127.0.0.1:{self.server_address[1]}/example/",
+            "SYSTEM_COLLECTIONURI": f"{self.url}/example/",
             "SYSTEM_TEAMPROJECT": "My Team",
             "BUILD_REPOSITORY_ID": "repo-id",
             "SYSTEM_ACCESSTOKEN": TOKEN,
@@ -59,55 +54,30 @@ class DevOps(ThreadingHTTPServer):
         self.threads.append(made)
         return made
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: DevOps
-
-    def do_GET(self) -> None:
-        self._answer({})
-
-    def do_POST(self) -> None:
-        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-    def do_PATCH(self) -> None:
-        self.do_POST()
-
-    def _answer(self, body: dict[str, Any]) -> None:
-        path, _, query = self.path.partition("?")
-        self.server.calls.append(f"{self.command} {path.removeprefix(BASE)}")
-        if self.headers["Authorization"] != f"Bearer {TOKEN}":
-            self._send(203, {})
-        elif path == f"{REPOSITORY}/pullrequests":
-            asked = {key: values[0] for key, values in parse_qs(query).items()}
-            assert asked.pop("api-version") == "7.1"
-            self._send(200, self._of_branch(asked) if self.command == "GET" else self.server.open(body))
-        elif not path.startswith(BASE) or query != "api-version=7.1":
-            self._send(404, {})
-        elif self.command == "GET":
-            self._send(200, {"value": self.server.threads})
-        elif self.command == "POST":
-            self._send(200, self.server.add(body))
-        else:
-            number = int(re.findall(r"/(\d+)", path.removeprefix(BASE))[0])
-            one = next(one for one in self.server.threads if one["id"] == number)
-            (one["comments"][0] if "/comments/1" in path else one).update(body)
-            self._send(200, one)
+    def respond(self, request: Request) -> Answer:
+        below, query = request.path.removeprefix(BASE), dict(request.query)
+        if request.headers["Authorization"] != f"Bearer {TOKEN}":
+            return 203, {}, {}
+        if query.pop("api-version") != "7.1":
+            return 404, {}, {}
+        if request.path == f"{REPOSITORY}/pullrequests":
+            return 200, self._of_branch(query) if request.method == "GET" else self.open(request.body), {}
+        if below == request.path or query:
+            return 404, {}, {}
+        if request.method == "GET":
+            return 200, {"value": self.threads}, {}
+        if request.method == "POST":
+            return 200, self.add(request.body), {}
+        number = int(re.findall(r"/(\d+)", below)[0])
+        one = next(one for one in self.threads if one["id"] == number)
+        (one["comments"][0] if "/comments/1" in below else one).update(request.body)
+        return 200, one, {}
 
     def _of_branch(self, asked: dict[str, str]) -> dict[str, Any]:
         assert asked.pop("searchCriteria.status") == "all"
         branch = asked.pop("searchCriteria.sourceRefName")
         assert not asked
-        return {"value": [one for one in self.server.pull_requests if one["sourceRefName"] == branch]}
-
-    def _send(self, status: int, body: Any) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep the test output clean."""
+        return {"value": [one for one in self.pull_requests if one["sourceRefName"] == branch]}
 
 
 @pytest.fixture
@@ -115,9 +85,8 @@ def devops(monkeypatch: pytest.MonkeyPatch) -> Iterator[DevOps]:
     server = DevOps()
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    yield server
-    server.shutdown()
-    server.server_close()
+    with server.serving():
+        yield server
 
 
 def report(folder: Path) -> int:

@@ -19,7 +19,8 @@ from components.compute.container_apps.job_execution import (
     under_way,
 )
 from components.compute.container_apps.resources import JobExecutionProvider
-from tests.support.arm_server import NOT_FOUND, Answer, ArmServer, Clock, client_of
+from tests.support.arm_server import NOT_FOUND, ArmServer, Clock, client_of
+from tests.support.json_server import Answer
 
 JOB = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/jobs/prepare"
 IMAGE = "registry.azurecr.io/mlflow@sha256:1"

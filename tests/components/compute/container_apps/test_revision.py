@@ -12,7 +12,8 @@ from components.azure.arm import Arm, ArmError
 from components.compute.container_apps import revision
 from components.compute.container_apps.resources import RevisionReadyProvider
 from components.compute.container_apps.revision import RevisionNotReadyError, Wanted, wait_until_ready
-from tests.support.arm_server import NOT_FOUND, Answer, ArmServer, Clock
+from tests.support.arm_server import NOT_FOUND, ArmServer, Clock
+from tests.support.json_server import Answer
 
 APP = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/containerApps/ca-tracking-dev"
 OLD, NEW, NEWER = (f"ca-tracking-dev--{number}" for number in ("1", "2", "3"))
