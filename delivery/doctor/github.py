@@ -1,7 +1,7 @@
 """What GitHub says of the repository that deploys a stack: environments, reviewers, rules, variables.
 
 Source: GitHub REST API, version 2022-11-28, "Deployment environments", "Deployment branch policies", "Actions
-variables", "Rules", "Branches" and "Actions permissions". All calls only read.
+variables", "Rules", "Branches", "Repositories" (CODEOWNERS) and "Actions permissions". All calls only read.
 """
 
 from __future__ import annotations
@@ -49,14 +49,16 @@ class Environment:
 class GitHub:
     """What GitHub said. `environments` has those of the stack that there are, by name.
 
-    `reviewed` is whether the main branch takes changes by pull requests alone, `token_writes` whether workflows that
-    name no rights may write, `token_proposes` whether a workflow may open a pull request.
+    `reviewed` is whether the main branch takes changes by pull requests alone, `owned` whether it asks for a review of
+    code owners too, and there are some. `token_writes` is whether workflows that name no rights may write,
+    `token_proposes` whether a workflow may open a pull request, and with that approve one.
     """
 
     repository: str
     environments: Mapping[str, Environment] | Missing
     variables: Sequence[str] | Missing
     reviewed: bool | Missing
+    owned: bool | Missing
     token_writes: bool | Missing
     token_proposes: bool | Missing
 
@@ -78,6 +80,7 @@ def ask(repository: str, token: str, stack: str, api: str = API) -> GitHub:
         environments=_had(lambda: _environments(get, names(stack))),
         variables=_had(lambda: _variables(get, "/actions/variables")),
         reviewed=_had(lambda: _reviewed(get)),
+        owned=_had(lambda: _owned(get)),
         token_writes=workflows if isinstance(workflows, Missing) else workflows[0],
         token_proposes=workflows if isinstance(workflows, Missing) else workflows[1],
     )
@@ -131,6 +134,17 @@ def _reviewed(get: Get) -> bool:
     """By a ruleset, or by the older protection of branches, of which everybody sees only that there is one."""
     rules = {str(one.get("type")) for one in get(f"/rules/branches/{MAIN}")}
     return "pull_request" in rules or bool(get(f"/branches/{MAIN}").get("protected"))
+
+
+def _owned(get: Get) -> bool:
+    """By a ruleset, or by the older protection of branches, which needs Administration: read of the token."""
+    rules = [one.get("parameters") or {} for one in get(f"/rules/branches/{MAIN}")]
+    asked = any(one.get("require_code_owner_review") for one in rules)
+    if not asked and get(f"/branches/{MAIN}").get("protected"):
+        reviews = get(f"/branches/{MAIN}/protection").get("required_pull_request_reviews") or {}
+        asked = bool(reviews.get("require_code_owner_reviews"))
+    # There is no such list where there is no file CODEOWNERS.
+    return asked and _unless_absent(lambda: get("/codeowners/errors")) is not None
 
 
 def _workflows(get: Get) -> tuple[bool, bool]:

@@ -139,7 +139,10 @@ class GitHub:
 
     def _advice(self, answer: requests.Response) -> str:
         if answer.status_code == _FORBIDDEN and _NOT_ALLOWED in _message(answer):
-            return f" Run: {allow_pull_requests(self.repository)}"
+            return (
+                ". What allows it lets workflows approve pull requests too: have the main branch ask for a review of "
+                f"code owners first. Run: {allow_pull_requests(self.repository)}"
+            )
         if answer.status_code in (401, _FORBIDDEN, 404):
             return ". The job needs `permissions: {pull-requests: write, issues: write}`"
         return ""

@@ -68,9 +68,8 @@ def variables(facts: Facts) -> Finding:
 def branch(facts: Facts) -> Finding:
     github = known(facts.github)
     if not known(github.reviewed):
-        page = f"https://github.com/{github.repository}/settings/rules"
         return failed(
-            f"{MAIN} takes changes without a pull request. Add a rule on {page}",
+            f"{MAIN} takes changes without a pull request. Add a rule on {_rules(facts)}",
             f"gh api repos/{github.repository}/rules/branches/{MAIN}",
         )
     return ok(f"{MAIN} takes changes by pull requests alone")
@@ -88,13 +87,27 @@ def token(facts: Facts) -> Finding:
 
 
 def proposals(facts: Facts) -> Finding:
+    """One switch of GitHub lets workflows open pull requests and approve them."""
     github = known(facts.github)
+    guard = f"Have {MAIN} ask for a review of code owners: {_rules(facts)}, and a file .github/CODEOWNERS"
     if not known(github.token_proposes):
         return warning(
-            "no workflow may open a pull request: `promote` on its schedule pushes branches alone",
+            "no workflow may open a pull request: `promote` on its schedule pushes branches alone. What allows it also "
+            f"lets workflows approve. {guard}",
             allow_pull_requests(github.repository),
         )
-    return ok("a workflow may open them")
+    if not known(github.owned):
+        return warning(
+            f"a workflow may open pull requests, and approve them too, which counts as the review of a person. {guard}",
+            f"gh api repos/{github.repository}/rules/branches/{MAIN}",
+            f"gh api repos/{github.repository}/codeowners/errors",
+        )
+    return ok(f"a workflow may open them; {MAIN} asks for a review of code owners, which no workflow is")
+
+
+def _rules(facts: Facts) -> str:
+    """The page of the rules of branches."""
+    return f"https://github.com/{known(facts.github).repository}/settings/rules"
 
 
 def _environment(facts: Facts) -> str:

@@ -59,6 +59,7 @@ GITHUB = GitHub(
     },
     variables=wanted("staging")[1:],
     reviewed=True,
+    owned=True,
     token_writes=False,
     token_proposes=True,
 )
@@ -371,9 +372,17 @@ UNWELL += [
         "pull requests of workflows",
         of_github(token_proposes=False),
         "warning",
-        "no workflow may open a pull request",
+        "What allows it also lets workflows approve. Have main ask for a review of code owners",
         "gh api --method PUT repos/example/mlflow-platform/actions/permissions/workflow -F can_approve",
     ),
+    (
+        "pull requests of workflows",
+        of_github(owned=False),
+        "warning",
+        "and approve them too, which counts as the review of a person",
+        "gh api repos/example/mlflow-platform/codeowners/errors",
+    ),
+    ("pull requests of workflows", of_github(owned=Missing("403")), "not checked", "403", ""),
 ]
 
 

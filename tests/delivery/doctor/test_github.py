@@ -29,7 +29,11 @@ class Server(JsonServer):
             "/environments/staging-preview": {"protection_rules": [], "deployment_branch_policy": None},
             "/environments/staging-preview/variables": [{"name": f"V{number}"} for number in range(40)],
             "/actions/variables": [{"name": "AZURE_TENANT_ID"}],
-            "/rules/branches/main": [{"type": "pull_request"}, {"type": "deletion"}],
+            "/rules/branches/main": [
+                {"type": "pull_request", "parameters": {"require_code_owner_review": True}},
+                {"type": "deletion"},
+            ],
+            "/codeowners/errors": {"errors": []},
             "/branches/main": {"name": "main", "protected": False},
             "/actions/permissions/workflow": {
                 "default_workflow_permissions": "read",
@@ -75,6 +79,7 @@ def test_github_is_asked_for_what_the_workflows_need(server: Server) -> None:
         },
         variables=["AZURE_TENANT_ID"],
         reviewed=True,
+        owned=True,
         token_writes=False,
         token_proposes=True,
     )
@@ -104,3 +109,20 @@ def test_the_older_protection_of_a_branch_counts_too(server: Server) -> None:
     assert server.ask().reviewed is False
     server.answers["/branches/main"]["protected"] = True
     assert server.ask().reviewed is True
+
+
+def test_code_owners_review_where_main_asks_for_it_and_there_are_some(server: Server) -> None:
+    server.answers["/rules/branches/main"] = [{"type": "pull_request", "parameters": {}}]
+    assert server.ask().owned is False
+    server.answers["/branches/main"]["protected"] = True
+    protection: dict[str, Any] = {"required_pull_request_reviews": {"require_code_owner_reviews": True}}
+    server.answers["/branches/main/protection"] = protection
+    assert server.ask().owned is True
+    server.statuses["/branches/main/protection"] = 403
+    assert isinstance(server.ask().owned, Missing)
+    server.statuses.clear()
+    protection.clear()
+    assert server.ask().owned is False
+    server.answers["/rules/branches/main"][0]["parameters"]["require_code_owner_review"] = True
+    del server.answers["/codeowners/errors"]
+    assert server.ask().owned is False

@@ -158,6 +158,7 @@ def test_a_refused_pull_request_says_what_allows_it(repository: tuple[GitHub, St
         client.open_pull_request("Promote", "text", branch="promote/prod/a", onto="main")
     place = f"repos/{REPOSITORY}/actions/permissions/workflow"
     assert str(refused.value).endswith(f" Run: gh api --method PUT {place} -F can_approve_pull_request_reviews=true")
+    assert "lets workflows approve pull requests too" in str(refused.value)
     assert TOKEN not in str(refused.value)
 
 
