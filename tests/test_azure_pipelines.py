@@ -37,15 +37,20 @@ STEPS = {"checkout", "script", "task", "publish", "download"}
 IN_DEPLOYMENT = "deploy"
 TARGET_BRANCH = "git://$(System.TeamProject)/$(Build.Repository.Name)@$(System.PullRequest.TargetBranch)"
 TOKEN = "SYSTEM_ACCESSTOKEN"
+REFUSAL = "false"
+MACRO = "$(System.AccessToken)"
 _EACH = re.compile(r"\$\{\{ each (\w+) in parameters\.(\w+) \}\}")
-_NAME = re.compile(r"\$\{\{ (\w+) \}\}")
+_FIELDS = re.compile(r"\$\{\{ each (\w+) in parameters \}\}")
+_CONTAINS = re.compile(r"\$\{\{ if contains\(([\w.]+), '(.+)'\) \}\}")
+_NAME = re.compile(r"\$\{\{ ([\w.]+) \}\}")
 _FIELD = re.compile(r"\$\{\{ parameters\.\w+ \}\}")
 
 
-def expanded(source: str) -> dict[str, Any]:
-    """The pipeline as Azure DevOps runs it: loops over parameters are written out. Raises ValueError for other ones."""
+def expanded(source: str, **given: str) -> dict[str, Any]:
+    """The pipeline as Azure DevOps runs it with these parameters: loops over them, and conditions on what one contains,
+    are written out. Raises ValueError for other expressions."""
     document = yaml.safe_load(source)
-    values = {one["name"]: one["default"] for one in document.get("parameters", [])}
+    values = {one["name"]: one["default"] for one in document.get("parameters", [])} | given
     found: dict[str, Any] = _expanded(document, values, {})
     return found
 
@@ -59,13 +64,17 @@ def _expanded(node: Any, values: Mapping[str, Any], names: Mapping[str, str]) ->
 
 
 def _items(item: Any, values: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Any]:
-    loop = _EACH.fullmatch(next(iter(item))) if isinstance(item, dict) and len(item) == 1 else None
-    if loop is None:
+    key, below = next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else ("", None)
+    if loop := _EACH.fullmatch(key):
+        for value in values[loop[2]]:
+            yield from _expanded(below, values, {**names, loop[1]: str(value)})
+    elif loop := _FIELDS.fullmatch(key):
+        for field, value in values.items():
+            yield from _expanded(below, values, {**names, f"{loop[1]}.key": field, f"{loop[1]}.value": str(value)})
+    elif condition := _CONTAINS.fullmatch(key):
+        yield from _expanded(below, values, names) if condition[2] in names[condition[1]] else ()
+    else:
         yield _expanded(item, values, names)
-        return
-    (below,) = item.values()
-    for value in values[loop[2]]:
-        yield from _expanded(below, values, {**names, loop[1]: str(value)})
 
 
 def _text(text: str, names: Mapping[str, str]) -> str:
@@ -87,8 +96,20 @@ def _of_file(name: str, source: str) -> Iterator[str]:
         yield f"cannot be expanded: {error}"
         return
     yield from _of_document(document)
+    for field in yaml.safe_load(source).get("parameters", ()):
+        if field["type"] == "string" and "values" not in field:
+            yield from _with_a_macro(expanded(source, **{field["name"]: MACRO}), field["name"])
     if name == DEPLOY:
         yield from _of_deployment([stage["stage"] for stage in document["stages"]], document["stages"])
+
+
+def _with_a_macro(document: Mapping[str, Any], field: str) -> Iterator[str]:
+    """A field's text stands in the environment of steps, where macros are replaced by their values."""
+    for stage in document["stages"]:
+        for job in stage["jobs"]:
+            steps = _steps(job)
+            if FIELD in str(steps) and steps[0].get("script") != REFUSAL:
+                yield f"puts the value of a macro in {field} into the environment of a step"
 
 
 def _of_document(document: Mapping[str, Any]) -> Iterator[str]:
@@ -314,6 +335,13 @@ MUTATIONS = [
     ("promote.yml", '"$FROM"', "${{ parameters.from }}", "a command or a secret"),
     ("promote.yml", f"        condition: {BY_HAND}\n", "", "on a schedule, which has none"),
     ("promote.yml", "promote --next", "promote --next --accepts smoke", "what a person decides"),
+    (
+        "promote.yml",
+        "if contains(field.value, '$(')",
+        "if contains(field.value, '$[')",
+        "value of a macro in emergency",
+    ),
+    ("promote.yml", 'script: "false"', "script: make venv", "value of a macro in from"),
     ("promote.yml", "    always: true\n", "", "rests while nothing is committed"),
     ("promote.yml", "      include: [main]", "      include: ['*']", "of every branch"),
     ("promote.yml", f"    condition: {OF_MAIN}\n", "", "code with the job's token"),
@@ -336,6 +364,19 @@ def test_each_fault_is_found(file: str, old: str, new: str, fault: str) -> None:
     found = faults({**SOURCES, file: SOURCES[file].replace(old, new)})
     assert any(fault in one for one in found), found
     assert all(one.startswith(f"{file}: ") for one in found)
+
+
+def test_the_docs_have_a_check_for_each_connection_that_changes_something() -> None:
+    """The YAML of a pull request runs in its build, and names what connection it wants: an environment guards none."""
+    rows = [
+        line for line in (REPOSITORY / "docs/delivery.md").read_text().splitlines() if line.startswith("| service conn")
+    ]
+    used = {found for source in SOURCES.values() for found in re.findall(r"azureSubscription: (\S+.*)", source)}
+    names = {one.replace("${{ stack }}", "STACK") for one in used}
+    assert names == {"mlflow-STACK", "mlflow-STACK-preview", "mlflow-build", "mlflow-promote"}
+    for name in names - {"mlflow-STACK-preview"}:
+        (row,) = [row for row in rows if f"`{name}`" in row]
+        assert "checks Branch control (`refs/heads/main`)" in row, name
 
 
 def test_a_condition_of_a_schedule_is_the_other_jobs() -> None:

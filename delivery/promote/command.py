@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from delivery.pull_request.server import Server
 from delivery.pulumi.installation import REPOSITORY
 from delivery.repository import Repository
 from delivery.terminal import say
+from infra.settings import secret_texts
 from tools.steps import ToolError
 
 _STACKS: Final = "FROM TO"
@@ -145,6 +146,7 @@ def asked(
     emergency: str,
 ) -> tuple[Request, list[Build]]:
     """Return the request and the documents of builds. Raises CommandError for arguments that do not go together."""
+    _refuse_secrets([*stacks, *travels, *accepts, emergency], os.environ)
     wanted = "TO" if rollback else _STACKS
     if len(stacks) != len(wanted.split()):
         raise CommandError(
@@ -187,6 +189,22 @@ def asked(
         emergency=emergency,
     )
     return request, builds
+
+
+def _refuse_secrets(texts: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Refuse texts that would carry a secret into a commit, a pull request or a log.
+
+    A pipeline of Azure DevOps replaces `$(NAME)` in a field of its form, the job's token too.
+    """
+    secrets = [value for name, value in environ.items() if secret_texts.names_secret(name) and value.strip()]
+    for text in texts:
+        if "$(" in text or secret_texts.is_secret(text) or any(secret in text for secret in secrets):
+            raise CommandError(
+                "promote: got a text with a secret, or with `$(`, which a pipeline replaces by a value of its own; "
+                "expected plain words, since they are in the commit. Nothing was written. If a secret was in it, "
+                "revoke it; then the same again without it.",
+                ExitCode.USAGE,
+            )
 
 
 def _builds(files: list[Path]) -> list[Build]:

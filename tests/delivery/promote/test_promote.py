@@ -286,6 +286,26 @@ def test_arguments_that_do_not_go_together_are_wrong_usage(
     assert message in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dev", "staging", "--emergency", "Logins fail, by $(System.AccessToken)"],
+        ["dev", "staging", "--emergency", "the token is of-the-job"],
+        ["dev", "staging", "--accepts", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln"],
+        ["dev", "staging", "--with", "ghp_0123456789012345678901234567890123456"],
+        ["$(STATE_ACCOUNT)", "dev"],
+    ],
+)
+def test_a_text_with_a_secret_is_refused_and_not_shown(
+    words: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYSTEM_ACCESSTOKEN", "of-the-job")
+    assert cli.run(["promote", *words]) == ExitCode.USAGE
+    error = capfd.readouterr().err
+    assert "promote: got a text with a secret" in error
+    assert not any(word in error for word in ("of-the-job", "eyJ", "ghp_"))
+
+
 @pytest.mark.parametrize("image", ["{digest: 'sha256:../../x'}", "{digest: latest}", "[1]", "none"])
 def test_a_file_whose_release_is_none_is_refused(checkout: Path, image: str) -> None:
     file = checkout / "stacks" / "Pulumi.dev.yaml"
