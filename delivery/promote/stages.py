@@ -55,11 +55,11 @@ def _rests(files: Files, source: Stack, target: Stack) -> str:
         return f"{source.path} names a digest alone"
     if present is not None and present.digest == wanted.digest:
         return f"it has the release of {source.name}, {wanted.short}"
+    if present is not None and _is_ahead(files, present.commit, wanted.commit):
+        return f"it has a newer release than {source.name}"
     if any(one.digest == wanted.digest for one in files.releases(target.name)):
         by_hand = f"mlflow-platform promote {source.name} {target.name}"
         return f"it went back from {wanted.short}; to try it again run: {by_hand}"
-    if present is not None and _is_ahead(files, present.commit, wanted.commit):
-        return f"it has a newer release than {source.name}"
     return ""
 
 

@@ -172,13 +172,24 @@ def _ahead(checkout: Path) -> str:
     return "staging: it has a newer release than dev."
 
 
+def _went_back_before_it(checkout: Path) -> str:
+    """staging went on from b to c, and dev went back to b afterwards."""
+    before = promoting.read_release(checkout, "dev")
+    set_release(checkout, "staging", before)
+    newer = a_release(checkout, "c")
+    for stack in ("dev", "staging"):
+        set_release(checkout, stack, newer)
+    set_release(checkout, "dev", before)
+    return "staging: it has a newer release than dev."
+
+
 def _digest_alone(checkout: Path) -> str:
     release = promoting.read_release(checkout, "dev")
     set_release(checkout, "dev", Release(digest=release.digest, commit="", mlflow="", schema="", contract=0))
     return "staging: stacks/Pulumi.dev.yaml names a digest alone."
 
 
-@pytest.mark.parametrize("change", [_ahead, _digest_alone, _rolled_back, _same])
+@pytest.mark.parametrize("change", [_ahead, _digest_alone, _rolled_back, _same, _went_back_before_it])
 def test_a_stack_that_is_not_behind_gets_nothing(
     checkout: Path, change: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
