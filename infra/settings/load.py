@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,44 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from infra.settings import bootstrap, secret_texts
 from infra.settings.bootstrap import BOOTSTRAP, Bootstrap
-from infra.settings.encryption import encrypted
+from infra.settings.encryption import encrypted as of_file
 from infra.settings.model import Settings, parse
 from infra.settings.problems import Problems, path
 
 _STACKS = Path(__file__).resolve().parents[2] / "stacks"
+_ENGINE, _PROVIDER = "pulumi", "azure-native"
+# Whose subscription it is, and who signs in.
+_OF_PROVIDER = ("subscriptionId", "tenantId", "clientId", "useOidc", "useMsi", "location")
 
 
 def load() -> Settings | Bootstrap:
     """Return the settings of the running program's stack. Raises SettingsError."""
     given, project, stack = {**get_config_env(), **CONFIG.get()}, pulumi.get_project(), pulumi.get_stack()
-    refuse_foreign_secrets([key for key in given if not is_config_secret(key)], stack)
+    refuse_foreign(given, project, stack, encrypted=[key for key in given if is_config_secret(key)])
     values = _values(given, project)
     secrets = _secrets(values, stack)
     return parsed(given, project, stack, secrets=secrets, checkout=_checkout())
 
 
-def refuse_foreign_secrets(plain: Sequence[str], stack: str) -> None:
-    """Refuse secrets of providers that the stack's file has in plain, as in azure-native:clientSecret."""
+def refuse_foreign(given: Mapping[str, str], project: str, stack: str, *, encrypted: Collection[str] = ()) -> None:
+    """Refuse what the engine passes over in silence: keys of no namespace of the program's, as a misspelt one.
+
+    Of the provider's keys those are refused that send its tokens elsewhere, as azure-native:metadataHost does, and
+    secrets in plain, as in azure-native:clientSecret. Raises SettingsError.
+    """
     problems = Problems(stack, {})
-    for key in sorted(key for key in plain if secret_texts.names_secret(key)):
-        allowed = "no secret: sign in by `az login`, or by a workflow's federation"
-        problems.note(key, "[secret]", allowed, f"pulumi config rm {key} -s {stack}")
+    for key, value in sorted(given.items()):
+        namespace, _, name = key.partition(":")
+        remove = f"pulumi config rm {shlex.quote(key)} -s {stack}"
+        if namespace in (project, _ENGINE):
+            continue
+        if secret_texts.names_secret(key):
+            if key not in encrypted:
+                allowed = "no secret: sign in by `az login`, or by a workflow's federation"
+                problems.note(key, "[secret]", allowed, remove)
+        elif namespace != _PROVIDER or name not in _OF_PROVIDER:
+            shown = "[secret]" if key in encrypted else value
+            problems.note(key, shown, f"keys of {project}, and {_PROVIDER}:{' or '.join(_OF_PROVIDER)}", remove)
     problems.finish()
 
 
@@ -77,7 +94,7 @@ def _secrets(values: Mapping[str, Any], stack: str) -> list[str]:
     return [
         found
         for key in marked
-        for found in [*encrypted(written.get(f"{pulumi.get_project()}:{key}"), key)] or [path(key)]
+        for found in [*of_file(written.get(f"{pulumi.get_project()}:{key}"), key)] or [path(key)]
     ]
 
 

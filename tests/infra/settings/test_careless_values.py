@@ -98,10 +98,31 @@ def test_a_secret_in_plain_is_refused_alone() -> None:
     assert (found.field, found.value) == ("tags.owner", "[secret]")
 
 
-def test_a_secret_of_a_provider_in_plain_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"azure-native:clientSecret: '\[secret\]' is not allowed") as error:
-        load.refuse_foreign_secrets(["azure-native:subscriptionId", "azure-native:clientSecret"], "dev")
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("azure-native:clientSecret", r"\[secret\]"),
+        ("azure-native:metadataHost", "value"),
+        ("azure-native:oidcRequestUrl", "value"),
+        ("azure-native:environment", "value"),
+        ("kubernetes:kubeconfig", "value"),
+        ("mlflow-platfrom:protect", "value"),
+        ("mlflow:protect", "value"),
+    ],
+)
+def test_a_key_that_is_none_of_the_programs_is_refused(key: str, shown: str) -> None:
+    given = {"azure-native:subscriptionId": "0", "mlflow-platform:protect": "true", "pulumi:tags": "{}", key: "value"}
+    with pytest.raises(
+        SettingsError, match=rf"{key}: '{shown}' is not allowed; .* run `pulumi config rm {key}"
+    ) as error:
+        load.refuse_foreign(given, "mlflow-platform", "dev")
     assert len(error.value.problems) == 1
+
+
+def test_an_encrypted_secret_of_the_provider_is_its_own() -> None:
+    load.refuse_foreign(
+        {"azure-native:clientSecret": "x"}, "mlflow-platform", "dev", encrypted=["azure-native:clientSecret"]
+    )
 
 
 def test_a_problem_is_one_line_whatever_its_key() -> None:
