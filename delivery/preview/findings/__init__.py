@@ -8,9 +8,9 @@ from typing import Final
 from delivery.preview.findings.costs import costs
 from delivery.preview.findings.data import data
 from delivery.preview.findings.first import fixed
-from delivery.preview.findings.network import exposure, network
-from delivery.preview.findings.outage import outage, static_parameters, way_back
-from delivery.preview.findings.protection import protection
+from delivery.preview.findings.network import exposure, links, network
+from delivery.preview.findings.outage import deletion_by_age, outage, static_parameters, way_back
+from delivery.preview.findings.protection import alerts, protection
 from delivery.preview.findings.refusals import pending, refusals
 from delivery.preview.findings.rights import rights
 from delivery.preview.findings.waivers import waivers
@@ -23,11 +23,14 @@ FINDINGS: Final[Sequence[Finding]] = (
     refusals,
     outage,
     way_back,
+    deletion_by_age,
     static_parameters,
     rights,
     network,
     exposure,
+    links,
     protection,
+    alerts,
     image,
     costs,
     connections,

@@ -6,12 +6,14 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from delivery.preview.plan import Op, Plan, Step
+from delivery.preview.plan import Op, Plan, Step, is_unknown
 from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Phrase, Strong, count, listed
 
 RULES = "network:NetworkSecurityGroup"
 SUBNET = "network:Subnet"
+NETWORK = "network:VirtualNetwork"
+LINK = "privatedns:VirtualNetworkLink"
 _ANYBODY: Final = frozenset({"*", "Internet", "0.0.0.0/0", "::/0"})
 
 
@@ -21,6 +23,35 @@ def network(plan: Plan) -> Iterator[Found]:
     for step in plan.of(Op.UPDATE, Op.REPLACE):
         if step.kind == RULES:
             yield from _rules(step, own)
+
+
+def links(plan: Plan) -> Iterator[Found]:
+    """Other networks that resolve the stack's private names from now on, or no longer."""
+    own = {one.id.lower() for step in plan.steps if step.kind == NETWORK for one in (step.before, step.after) if one}
+    for step in plan.of(Op.CREATE, Op.DELETE, Op.UPDATE, Op.REPLACE):
+        if step.kind != LINK or plan.empty_before:
+            continue
+        was, now = _linked(step.old), _linked(step.new)
+        if was == now or {was.lower(), now.lower()} <= {*own, ""} or is_unknown(now):
+            continue
+        yield Row(
+            subject=Subject.NETWORK,
+            what=Code(step.name),
+            now=[Code(was) if was else "none"],
+            after=[Code(now) if now else "none"],
+        )
+        if now:
+            yield Reason(
+                subject=Subject.NETWORK,
+                verdict=Verdict.DECIDE,
+                headline="lets another network resolve its names",
+                phrase=[Strong("Network."), " ", Code(now), " resolves the stack's private names."],
+                urn=step.urn,
+            )
+
+
+def _linked(inputs: Mapping[str, Any]) -> str:
+    return str((inputs.get("virtualNetwork") or {}).get("id") or "")
 
 
 def _own_ranges(plan: Plan) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,13 @@ from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Part, Strong, value
 
 _SERVER = "dbforpostgresql:Server"
+_LIFE_CYCLE: Final = "storage:ManagementPolicy"
+_AGED: Final[Mapping[str, str]] = {
+    "baseBlob": "artifacts",
+    "version": "old versions of artifacts",
+    "snapshot": "snapshots of artifacts",
+}
+"""The blobs that a rule may delete by their age."""
 
 # Learn, "Scale operations in Azure Database for PostgreSQL": a change of the size restarts the server; "High
 # availability": switching a standby on or off does not.
@@ -94,6 +102,39 @@ def way_back(plan: Plan) -> Iterator[Found]:
                 yield _no_way_back(
                     step, "larger disk for good", "A disk only grows: it stays at ", value(difference.after), " GiB."
                 )
+
+
+def deletion_by_age(plan: Plan) -> Iterator[Found]:
+    """What Azure deletes by itself sooner than before, by the rules of an account's life cycle."""
+    for step in plan.of(Op.UPDATE, Op.REPLACE):
+        if step.kind != _LIFE_CYCLE:
+            continue
+        before, after = _deleted_after(step.old), _deleted_after(step.new)
+        for what, days in after.items():
+            earlier = before.get(what)
+            if earlier is not None and days >= earlier:
+                continue
+            yield Row(
+                subject=Subject.WAY_BACK,
+                what=f"{_AGED[what]} are deleted",
+                now=["never" if earlier is None else f"after {earlier:g} days"],
+                after=[f"after {days:g} days"],
+            )
+            yield _no_way_back(
+                step, f"deletes {_AGED[what]}", f"{_AGED[what].capitalize()} of more than {days:g} days are deleted."
+            )
+
+
+def _deleted_after(inputs: Mapping[str, Any]) -> dict[str, float]:
+    """The least days after which the rules delete a kind of blobs."""
+    found: dict[str, float] = {}
+    rules = (inputs.get("policy") or {}).get("rules") or ()
+    for rule in (one for one in rules if isinstance(one, Mapping) and one.get("enabled")):
+        actions = (rule.get("definition") or {}).get("actions") or {}
+        for what in _AGED:
+            for days in ((actions.get(what) or {}).get("delete") or {}).values():
+                found[what] = min(float(days), found.get(what, math.inf))
+    return found
 
 
 def _no_way_back(step: Step, headline: str, *phrase: Part) -> Reason:

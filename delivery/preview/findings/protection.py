@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from delivery.preview.differences import at
@@ -11,6 +11,7 @@ from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Phrase, Strong, count, listed, value
 
 LOCK = "authorization:ManagementLockByScope"
+_ACTION_GROUP: Final = "monitor:ActionGroup"
 
 # By type and input: what the value has to be, or "no less" for numbers. Sources: Azure Verified Modules' defaults of
 # each type, CIS Microsoft Azure Foundations Benchmark.
@@ -48,6 +49,14 @@ _NO_LESS: Final = frozenset(
     }
 )
 
+# From the weakest to the strongest. Sources on Microsoft Learn: "Azure Storage redundancy", "High availability in Azure
+# Database for PostgreSQL", "Backup and restore in Azure Database for PostgreSQL".
+_FROM_WEAKEST: Final[Mapping[tuple[str, str], Sequence[str]]] = {
+    ("dbforpostgresql:Server", "backup.geoRedundantBackup"): ("Disabled", "Enabled"),
+    ("dbforpostgresql:Server", "highAvailability.mode"): ("Disabled", "SameZone", "ZoneRedundant"),
+    ("storage:StorageAccount", "sku.name"): ("Standard_LRS", "Standard_ZRS", "Standard_GZRS"),
+}
+
 
 def protection(plan: Plan) -> Iterator[Found]:
     """What the engine or a lock no longer protects, and settings that become weaker than they are."""
@@ -81,6 +90,43 @@ def protection(plan: Plan) -> Iterator[Found]:
             was, now = at(step.old, path), at(step.new, path)
             if step.kind == kind and _number(now) < _number(was):
                 yield from _weaker(step.name, path, was, now, step.urn)
+        for (kind, path), order in _FROM_WEAKEST.items():
+            was, now = at(step.old, path), at(step.new, path)
+            if step.kind == kind and was in order and now in order and order.index(now) < order.index(was):
+                yield from _weaker(step.name, path, was, now, step.urn)
+
+
+def alerts(plan: Plan) -> Iterator[Found]:
+    """Who hears of alerts, where that changes: whoever is taken out is a decision."""
+    for step in plan.of(Op.UPDATE, Op.REPLACE, Op.DELETE):
+        if step.kind != _ACTION_GROUP:
+            continue
+        was, now = (_addresses(inputs) for inputs in (step.old, step.new))
+        if was == now:
+            continue
+        yield Row(
+            subject=Subject.PROTECTION,
+            what="alerts reach",
+            now=listed(was) or ["nobody"],
+            after=listed(now) or ["nobody"],
+        )
+        if gone := sorted({*was} - {*now}):
+            yield Reason(
+                subject=Subject.PROTECTION,
+                verdict=Verdict.DECIDE,
+                headline="alerts reach others" if now else "alerts reach nobody",
+                phrase=[
+                    *(Strong("Alerts no longer reach "), *listed(gone), ". From now on they reach "),
+                    *(listed(now) or ["nobody"]),
+                    ".",
+                ],
+                urn=step.urn,
+            )
+
+
+def _addresses(inputs: Mapping[str, Any]) -> list[str]:
+    receivers = (one for one in inputs.get("emailReceivers") or () if isinstance(one, Mapping))
+    return sorted(str(one.get("emailAddress")) for one in receivers)
 
 
 def _of(words: str, names: list[str]) -> Phrase:

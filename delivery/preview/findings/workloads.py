@@ -30,6 +30,19 @@ def image(plan: Plan) -> Iterator[Found]:
             yield Row(
                 subject=Subject.IMAGE, what="image imported first", now=_import(step.old), after=_import(step.new)
             )
+            was, now = (str(inputs.get("source") or "") for inputs in (step.old, step.new))
+            if was != now and not plan.empty_before:
+                yield Reason(
+                    subject=Subject.IMAGE,
+                    verdict=Verdict.DECIDE,
+                    headline="takes its image from another registry",
+                    phrase=[
+                        *(Strong("Image."), " It comes from ", Code(now), ". Until now: "),
+                        *([Code(was)] if was else ["what is pushed to the stack's own registry"]),
+                        ". Whoever may push there decides what can be deployed.",
+                    ],
+                    urn=step.urn,
+                )
 
 
 def digests(plan: Plan) -> tuple[set[str], set[str]]:

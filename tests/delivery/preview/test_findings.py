@@ -379,3 +379,89 @@ def test_what_the_engine_could_not_compute_is_no_verdict_of_ours() -> None:
     found = of(errors=["the stack is currently locked by 1 lock(s)"])
     assert found.verdict is Verdict.NOT_COMPUTED
     assert "currently locked" in plain(found.reasons[0].phrase)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "was", "now"),
+    [
+        (ACCOUNT, "sku", "Standard_GZRS", "Standard_ZRS"),
+        (ACCOUNT, "sku", "Standard_ZRS", "Standard_LRS"),
+        (SERVER, "highAvailability", "ZoneRedundant", "Disabled"),
+        (SERVER, "highAvailability", "ZoneRedundant", "SameZone"),
+    ],
+)
+def test_fewer_copies_are_less_protection(kind: str, path: str, was: str, now: str) -> None:
+    inner = "name" if path == "sku" else "mode"
+    found = of(step("update", kind, "one", {path: {inner: was}}, {path: {inner: now}}))
+    assert said(found, Subject.PROTECTION) == [f"Less protection: one {path}.{inner} {was} → {now}."]
+    more = of(step("update", kind, "one", {path: {inner: now}}, {path: {inner: was}}))
+    assert said(more, Subject.PROTECTION) == []
+
+
+def life_cycle(days: int | None, what: str = "version") -> dict[str, Any]:
+    actions = {} if days is None else {what: {"delete": {"daysAfterCreationGreaterThan": days}}}
+    return {"policy": {"rules": [{"enabled": True, "name": "old", "definition": {"actions": actions}}]}}
+
+
+def test_what_azure_deletes_sooner_has_no_way_back() -> None:
+    def changed(before: dict[str, Any], after: dict[str, Any]) -> Report:
+        return of(step("update", "storage:ManagementPolicy", "life-cycle", before, after))
+
+    found = changed(life_cycle(90), life_cycle(15))
+    assert said(found, Subject.WAY_BACK) == ["No way back. Old versions of artifacts of more than 15 days are deleted."]
+    assert rows(found, Subject.WAY_BACK) == [
+        ("old versions of artifacts are deleted", "after 90 days", "after 15 days")
+    ]
+    new = changed(life_cycle(None), life_cycle(30, "baseBlob"))
+    assert rows(new, Subject.WAY_BACK) == [("artifacts are deleted", "never", "after 30 days")]
+    assert changed(life_cycle(15), life_cycle(90)).verdict is Verdict.ROUTINE
+
+
+def on_call(*addresses: str) -> dict[str, Any]:
+    return {"emailReceivers": [{"name": one, "emailAddress": one} for one in addresses]}
+
+
+def test_whoever_no_longer_hears_of_alerts_is_a_decision() -> None:
+    def changed(*steps: Any) -> Report:
+        return of(step("update", "monitor:ActionGroup", "on-call", *steps))
+
+    found = changed(on_call("a@x.example"), on_call("b@x.example"))
+    assert said(found, Subject.PROTECTION) == [
+        "Alerts no longer reach a@x.example. From now on they reach b@x.example."
+    ]
+    assert rows(found, Subject.PROTECTION) == [("alerts reach", "a@x.example", "b@x.example")]
+    assert plain(changed(on_call("a@x.example"), on_call()).title) == "alerts reach nobody"
+    more = changed(on_call("a@x.example"), on_call("a@x.example", "b@x.example"))
+    assert (more.verdict, len(rows(more, Subject.PROTECTION))) == (Verdict.ROUTINE, 1)
+
+
+def test_another_network_that_resolves_private_names_is_a_decision() -> None:
+    own, hub = (f"{_GROUP_ID}/providers/Microsoft.Network/virtualNetworks/{name}" for name in ("own", "hub"))
+    network = same(VNET, "vnet")
+    network["newState"]["id"] = network["oldState"]["id"] = own
+
+    def linked(to: str) -> Report:
+        link = {"virtualNetwork": {"id": to}}
+        return of(network, step("create", "privatedns:VirtualNetworkLink", "link", None, link))
+
+    assert said(linked(hub), Subject.NETWORK) == [f"Network. {hub} resolves the stack's private names."]
+    assert rows(linked(hub), Subject.NETWORK) == [("link", "none", hub)]
+    for to in (own.upper(), UNKNOWN):
+        assert linked(to).verdict is Verdict.ROUTINE
+    gone = of(network, step("delete", "privatedns:VirtualNetworkLink", "link", {"virtualNetwork": {"id": hub}}))
+    assert (gone.verdict, rows(gone, Subject.NETWORK)) == (Verdict.ROUTINE, [("link", hub, "none")])
+
+
+def test_another_source_of_the_image_is_a_decision() -> None:
+    kind = "pulumi-python:dynamic/components.azure.image_import:ImageImport"
+    there = same(ACCOUNT, "store")
+
+    def imported(op: str, before: Any, source: str) -> Report:
+        return of(there, step(op, kind, "image", before, {"digest": "sha256:1", "source": source}))
+
+    first = imported("create", None, "ghcr.io/example/mlflow")
+    assert said(first, Subject.IMAGE)[0].startswith("Image. It comes from ghcr.io/example/mlflow. Until now: what is")
+    before = {"digest": "sha256:0", "source": "cr1.azurecr.io/mlflow"}
+    other = imported("update", before, "ghcr.io/evil/mlflow")
+    assert "Until now: cr1.azurecr.io/mlflow." in said(other, Subject.IMAGE)[0]
+    assert imported("update", before, "cr1.azurecr.io/mlflow").verdict is Verdict.ROUTINE
