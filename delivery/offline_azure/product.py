@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -76,6 +77,12 @@ class Product:
     def values(self) -> dict[str, Any]:
         """Return the program's values in the stack's configuration, without their namespace."""
         return own_values(self._read(), self.project)
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """Return the stack's configuration as the engine prints it: objects as JSON."""
+        config = self._read().get("config") or {}
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
 
     @property
     def imported_image(self) -> str | None:

@@ -28,7 +28,7 @@ from delivery.preview.document import document
 from delivery.preview.findings import workloads
 from delivery.preview.markdown import Form as Markdown
 from delivery.preview.markdown import markdown
-from delivery.preview.plan import FLAGS, Plan, read
+from delivery.preview.plan import CONFIG_BEFORE, FLAGS, Plan, read
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
 from delivery.preview.terminal import show as show_on_terminal
@@ -138,14 +138,14 @@ def show(
     # A document goes to stdout alone.
     notices = sys.stdout if written.form is Form.TERMINAL else sys.stderr
     say(_NOTICE, notices)
-    with _compared(stack, against, repository) as product:
+    with _compared(stack, against, repository) as (product, before):
         if product.placeholder:
             say(_PLACEHOLDER.format(digest=PLACEHOLDER_DIGEST), notices)
         if diff:
             colour = f"--color={'always' if interactive() else 'never'}"
             return product.engine.show(*product.arguments("preview", colour, "--diff"))
         source = Source(head=Repository(repository).head(), against=against or "an empty subscription", offline=True)
-        return write(product.preview(*FLAGS), stack, source, written, repository)
+        return write(product.preview(*FLAGS), stack, source, written, repository, before=before)
 
 
 def write(
@@ -156,9 +156,15 @@ def write(
     repository: Path,
     *,
     drift: Mapping[str, Any] | None = None,
+    before: Mapping[str, str] | None = None,
 ) -> int:
-    """Write the report of what the engine printed; return the exit code. `drift` is what `looked` has returned."""
+    """Write the report of what the engine printed; return the exit code.
+
+    `drift` is what `looked` has returned, `before` the configuration of the revision that was brought up before.
+    """
     printed, error = _printed(result)
+    if printed is not None and before:
+        printed[CONFIG_BEFORE] = before
     plan = _plan(printed, error, stack)
     runs, gets = workloads.digests(plan)
     moves = releases.looked(repository, stack, runs) if gets - runs else None
@@ -213,12 +219,16 @@ def planned(stack: str, repository: Path, *, old: Path | None, against: str) -> 
 
     `against` names the other in messages. Raises CommandError if that cannot be brought up.
     """
-    with _over(stack, old, repository, against) as product:
+    with _over(stack, old, repository, against) as (product, _):
         return computed(product.preview(*FLAGS), stack)
 
 
+Compared = tuple[Product, Mapping[str, str]]
+"""A stack, and the configuration of the revision that was brought up before; empty without one."""
+
+
 @contextmanager
-def _compared(stack: str, against: str, repository: Path) -> Iterator[Product]:
+def _compared(stack: str, against: str, repository: Path) -> Iterator[Compared]:
     """The stack on an offline Azure which is empty, or on which a revision of the repository was brought up."""
     with ExitStack() as opened:
         old = opened.enter_context(base.checked_out(repository, against)) if against else None
@@ -229,8 +239,9 @@ def _compared(stack: str, against: str, repository: Path) -> Iterator[Product]:
 
 
 @contextmanager
-def _over(stack: str, old: Path | None, repository: Path, against: str) -> Iterator[Product]:
+def _over(stack: str, old: Path | None, repository: Path, against: str) -> Iterator[Compared]:
     """The stack of a folder on an offline Azure, on which another folder's was brought up first."""
+    before: Mapping[str, str] = {}
     with ExitStack() as opened:
         with reported(RuntimeError, ValueError, code=ExitCode.USAGE):
             product = opened.enter_context(offline_azure(stack, old or repository))
@@ -242,9 +253,10 @@ def _over(stack: str, old: Path | None, repository: Path, against: str) -> Itera
                     f"--against: {against} cannot be brought up offline, so there is nothing to compare with. Give a "
                     f"later revision, or leave --against out. The engine says:\n{brought.text.strip()}"
                 )
+            before = product.configuration
             with reported(RuntimeError, ValueError, code=ExitCode.USAGE):
                 product = product.of(repository)
-        yield product
+        yield product, before
 
 
 def computed(result: Result, stack: str) -> Plan:

@@ -24,6 +24,9 @@ FLAGS: Final = ("--json", "--show-sames", "--show-replacement-steps", "--ignore-
 DRIFT_FLAGS: Final = ("--preview-only", "--json")
 """Of a refresh: what Azure has in place of what the program made last. A refresh names what stays by itself."""
 
+CONFIG_BEFORE: Final = "configBefore"
+"""A key beside the engine's: the configuration of the revision that was brought up before, in the same form."""
+
 _PASSED: Final = re.compile(r"(?:info: )?guardrails: (\d{1,4}) passed, (\d{1,4}) waived")
 # A preview says the first, a refresh the second.
 _STAYS = ("same", "refresh")
@@ -121,14 +124,16 @@ class Plan:
     """Every resource of a stack with what happens to it. Components and the engine's own resources are left out.
 
     `errors` has the engine's messages where it could not compute the plan; the steps are then of no use. `config` has
-    the stack's configuration as the engine prints it, `guardrails` how many rules of the program passed and are waived,
-    None where it does not say so.
+    the stack's configuration as the engine prints it, `config_before` that of the revision that it is compared with,
+    empty where nobody knows it, `guardrails` how many rules of the program passed and are waived, None where it does
+    not say so.
     """
 
     stack: str
     steps: Sequence[Step]
     errors: Sequence[str] = ()
     config: Mapping[str, str] = field(default_factory=dict)
+    config_before: Mapping[str, str] = field(default_factory=dict)
     guardrails: tuple[int, int] | None = None
 
     @property
@@ -163,9 +168,14 @@ def read(document: object) -> Plan:
         stack=_stack(raw),
         steps=tuple(sorted(_steps(raw), key=lambda step: step.urn)),
         errors=errors,
-        config={str(key): str(value) for key, value in (document.get("config") or {}).items()},
+        config=_texts(document.get("config")),
+        config_before=_texts(document.get(CONFIG_BEFORE)),
         guardrails=_guardrails(document.get("diagnostics") or ()),
     )
+
+
+def _texts(config: Mapping[str, Any] | None) -> dict[str, str]:
+    return {str(key): str(value) for key, value in (config or {}).items()}
 
 
 def _stack(steps: Iterable[Mapping[str, Any]]) -> str:

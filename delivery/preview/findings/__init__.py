@@ -13,6 +13,7 @@ from delivery.preview.findings.outage import deletion_by_age, outage, static_par
 from delivery.preview.findings.protection import alerts, protection
 from delivery.preview.findings.refusals import pending, refusals
 from delivery.preview.findings.rights import rights
+from delivery.preview.findings.settings import disk, soak_time, subscription
 from delivery.preview.findings.waivers import waivers
 from delivery.preview.findings.workloads import connections, image
 from delivery.preview.reasons import Finding
@@ -21,9 +22,11 @@ FINDINGS: Final[Sequence[Finding]] = (
     fixed,
     data,
     refusals,
+    subscription,
     outage,
     way_back,
     deletion_by_age,
+    disk,
     static_parameters,
     rights,
     network,
@@ -31,6 +34,7 @@ FINDINGS: Final[Sequence[Finding]] = (
     links,
     protection,
     alerts,
+    soak_time,
     image,
     costs,
     connections,

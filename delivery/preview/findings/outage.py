@@ -110,19 +110,19 @@ def deletion_by_age(plan: Plan) -> Iterator[Found]:
         if step.kind != _LIFE_CYCLE:
             continue
         before, after = _deleted_after(step.old), _deleted_after(step.new)
-        for what, days in after.items():
+        sooner = {what: days for what, days in after.items() if days < before.get(what, math.inf)}
+        for what, days in sooner.items():
             earlier = before.get(what)
-            if earlier is not None and days >= earlier:
-                continue
             yield Row(
                 subject=Subject.WAY_BACK,
                 what=f"{_AGED[what]} are deleted",
                 now=["never" if earlier is None else f"after {earlier:g} days"],
                 after=[f"after {days:g} days"],
             )
-            yield _no_way_back(
-                step, f"deletes {_AGED[what]}", f"{_AGED[what].capitalize()} of more than {days:g} days are deleted."
-            )
+        for days in sorted({*sooner.values()}):
+            kinds = ", ".join(_AGED[what] for what, one in sooner.items() if one == days)
+            sentence = f"{kinds[:1].upper()}{kinds[1:]} of more than {days:g} days are deleted."
+            yield _no_way_back(step, f"deletes {kinds}", sentence)
 
 
 def _deleted_after(inputs: Mapping[str, Any]) -> dict[str, float]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
 from components.azure.roles import AzureRole
+from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.preview.causes import causes
 from delivery.preview.findings.rights import MAY
 from delivery.preview.plan import read
@@ -409,6 +411,11 @@ def test_what_azure_deletes_sooner_has_no_way_back() -> None:
 
     found = changed(life_cycle(90), life_cycle(15))
     assert said(found, Subject.WAY_BACK) == ["No way back. Old versions of artifacts of more than 15 days are deleted."]
+    both = life_cycle(30)
+    both["policy"]["rules"] += life_cycle(30, "snapshot")["policy"]["rules"]
+    assert said(changed(life_cycle(90), both), Subject.WAY_BACK) == [
+        "No way back. Old versions of artifacts, snapshots of artifacts of more than 30 days are deleted."
+    ]
     assert rows(found, Subject.WAY_BACK) == [
         ("old versions of artifacts are deleted", "after 90 days", "after 15 days")
     ]
@@ -465,3 +472,49 @@ def test_another_source_of_the_image_is_a_decision() -> None:
     other = imported("update", before, "ghcr.io/evil/mlflow")
     assert "Until now: cr1.azurecr.io/mlflow." in said(other, Subject.IMAGE)[0]
     assert imported("update", before, "cr1.azurecr.io/mlflow").verdict is Verdict.ROUTINE
+
+
+def configured(config: Mapping[str, str], *steps: Any, before: Mapping[str, str] | None = None) -> Report:
+    return report(read({**preview(*steps), "config": config, "configBefore": before or {}}))
+
+
+def test_another_subscription_is_refused_by_where_the_stack_is_or_was_configured() -> None:
+    key, there = "azure-native:subscriptionId", same(GROUP, "group")
+    found = configured({key: "1"}, there)
+    assert said(found, Subject.REFUSAL) == [
+        "Another subscription. azure-native:subscriptionId is 1, and the stack is in 0. What is there would stay, and "
+        "what is new would be made in the other one."
+    ]
+    assert found.reasons[0].remedy == "pulumi config set azure-native:subscriptionId 0 -s prod"
+    assert configured({key: "0"}, there).verdict is Verdict.NO_CHANGE
+    offline = same(GROUP, "group")
+    offline["oldState"]["id"] = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
+    assert configured({key: "1"}, offline).verdict is Verdict.NO_CHANGE
+    assert configured({key: "1"}, offline, before={key: "2"}).verdict is Verdict.REFUSED
+    assert configured({key: "1"}, offline, before={key: "1"}).verdict is Verdict.NO_CHANGE
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict", "row"),
+    [
+        ("auto", "0", Verdict.DECIDE, ("hours before a promotion", "24", "0")),
+        ("", "4", Verdict.DECIDE, ("hours before a promotion", "24", "4")),
+        ("4", "auto", Verdict.NO_CHANGE, ("hours before a promotion", "4", "24")),
+        ("auto", "24", Verdict.NO_CHANGE, None),
+    ],
+)
+def test_a_shorter_soak_time_is_a_decision(before: str, after: str, verdict: Verdict, row: Any) -> None:
+    profile, key = {"mlflow-platform:profile": "staging"}, "mlflow-platform:soakHours"
+    old, new = ({**profile, **({key: hours} if hours else {})} for hours in (before, after))
+    found = configured(new, same(GROUP, "group"), before=old)
+    assert (found.verdict, rows(found, Subject.PROTECTION)) == (verdict, [row] if row else [])
+
+
+@pytest.mark.parametrize("wanted", [64, 128, 256])
+def test_a_larger_disk_in_the_file_than_the_server_has_is_said_to_have_no_effect(wanted: int) -> None:
+    server = {"storage": {"storageSizeGB": 128}, "serverName": "psql", "resourceGroupName": "rg"}
+    found = configured({"mlflow-platform:database": f'{{"storageGib": {wanted}}}'}, same(SERVER, "server", server))
+    assert (found.verdict is Verdict.DECIDE) is (wanted == 256)
+    if wanted == 256:
+        assert said(found, Subject.WAY_BACK)[0].startswith("Not applied: database.storageGib 256. A server that is")
+        assert found.reasons[0].remedy == "az postgres flexible-server update -n psql -g rg --storage-size 256"
