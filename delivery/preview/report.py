@@ -97,7 +97,7 @@ class Report:
     `title` are the headlines; `unchanged` says in one line what stays; `plan` is the fingerprint, empty where no plan
     could be computed, and `parts` has the fingerprint of each resource by its urn. `counts` has the number of resources
     by what happens to them. `beside` has the drift, None where nobody looked for it; it is no part of the plan. `gates`
-    says what `promote` found of the release that the stack gets, empty where the change is no promotion.
+    says what `promote` found of the release that the stack gets, or that nobody asked.
     """
 
     stack: str
@@ -165,12 +165,17 @@ def report(
         source=source,
         parts=parts(plan),
         beside=beside,
-        gates=_gates(releases) if releases and releases.differ and releases.gates else [],
+        gates=_gates(releases) if releases and releases.differ else [],
     )
 
 
 def _gates(of: Releases) -> Phrase:
-    """What the gates of the promotion said: the passed ones counted, each other one by its id."""
+    """What the gates of the promotion said: the passed ones counted, each other one by its id.
+
+    Empty where nobody knows what ran before.
+    """
+    if not of.gates:
+        return [Strong("not asked:"), " no commit of ", Code("promote"), " brings this image"] if of.before else []
     found = by_state(of.gates)
     parts: list[Part] = [f"{len(found.pop(State.PASSED.value, []))} passed"]
     for state, gates in found.items():

@@ -84,6 +84,11 @@ def test_the_gates_of_a_promotion_are_in_every_form() -> None:
     assert "Gates" not in markdown(moved(OLD, OLD, gates=gates, commit="abc")), "the release that runs already"
 
 
+def test_an_image_that_no_promotion_brings_is_said_to_have_passed_no_gate() -> None:
+    assert "**Gates:** **not asked:** no commit of `promote` brings this image." in markdown(moved(OLD, NEW))
+    assert "Gates" not in markdown(moved(None, NEW))
+
+
 def test_a_promotion_is_read_from_the_repository(tmp_path: Path) -> None:
     checkout = promoting.written(tmp_path)
     old = a_release(checkout, "a", "3.16.1")
