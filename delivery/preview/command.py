@@ -121,12 +121,26 @@ def show(
     drift: bool = True,
     repository: Path = REPOSITORY,
 ) -> int:
-    """Write the report of a repository's stack; return the exit code. Raises CommandError for no such stack.
+    """Write the report of a repository's stack; return the exit code.
 
-    `drift` also looks for what differs on Azure already. Offline nothing does: all of it was brought up just now.
+    `drift` also looks for what differs on Azure already. Offline nothing does: all of it was brought up just now. What
+    keeps the engine from starting, such as a stack's file that cannot be read, is a report too where a program or a
+    file gets it: a stack must not be missing in a pull request. Else it raises CommandError.
     """
-    refuse(stack, repository)
     written = written or Written()
+    try:
+        return _shown(stack, written, repository, offline=offline, against=against, diff=diff, drift=drift)
+    except CommandError as error:
+        if written.form is Form.TERMINAL and written.save is None:
+            raise
+        say(str(error), sys.stderr)
+        return write(Result(code=1, out="", text=str(error)), stack, Source(offline=offline), written, repository)
+
+
+def _shown(
+    stack: str, written: Written, repository: Path, *, offline: bool, against: str, diff: bool, drift: bool
+) -> int:
+    refuse(stack, repository)
     if not offline:
         engine = users_engine(stack, repository)
         if diff:
@@ -243,7 +257,7 @@ def _over(stack: str, old: Path | None, repository: Path, against: str) -> Itera
     """The stack of a folder on an offline Azure, on which another folder's was brought up first."""
     before: Mapping[str, str] = {}
     with ExitStack() as opened:
-        with reported(RuntimeError, ValueError, code=ExitCode.USAGE):
+        with reported(RuntimeError, ValueError, OSError, code=ExitCode.USAGE):
             product = opened.enter_context(offline_azure(stack, old or repository))
         if old is not None:
             say(f"Bringing {against} up on the offline Azure…", sys.stderr)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 
+from delivery.offline_azure import product
+from delivery.outcome import CommandError, ExitCode
 from delivery.preview import command, github_annotations, terminal
 from delivery.preview.document import document
 from delivery.preview.markdown import LONGEST_COMMENT, Form, markdown, marker
 from delivery.preview.plan import read
+from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
+from delivery.preview.saved import load
 from delivery.pulumi.engine import Result
+from delivery.pulumi.installation import REPOSITORY
 from tests.support.previews import STACK, preview, same, step
 
 ACCOUNT, SERVER = "storage:StorageAccount", "dbforpostgresql:Server"
@@ -168,3 +174,44 @@ def test_a_step_hands_its_plan_over(
     assert (len(plan), changes) == (16, "1")
     said = capfd.readouterr().err
     assert ("##vso[task.setvariable variable=changes;isOutput=true]1" in said) is pipeline
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("config:\n  : : {\n", "stacks/Pulumi.prod.yaml"),
+        ("config: {a: 1, a: 2}\n", "stacks/Pulumi.prod.yaml"),
+        ("config: !tag x\n", "stacks/Pulumi.prod.yaml"),
+        ("config: {mlflow-platform:location: {secure: v1:abc}}\n", "is encrypted"),
+        (None, "is no file"),
+        ("", "has no file"),
+    ],
+    ids=range(6),
+)
+def test_a_stack_whose_file_cannot_be_read_is_in_the_pull_request_too(
+    content: str | None,
+    said: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The engine is not started.
+    monkeypatch.setattr(product, "engine_environment", lambda *_: {})
+    repository, saved = tmp_path / "repository", tmp_path / "prod.json"
+    (repository / "stacks").mkdir(parents=True)
+    shutil.copy(REPOSITORY / "Pulumi.yaml", repository)
+    file = repository / "stacks" / "Pulumi.prod.yaml"
+    if content is None:
+        file.mkdir()
+    elif content:
+        file.write_text(content)
+    saved.write_text("{}")  # of an earlier run
+    written = command.Written(form=command.Form.JSON, save=saved)
+    assert command.show("prod", written, offline=True, repository=repository) == ExitCode.FAILED
+    printed_document = json.loads(capfd.readouterr().out)
+    assert printed_document["verdict"] == Verdict.NOT_COMPUTED.words
+    assert said in printed_document["reasons"][0]["text"]
+    plan, *_ = load(saved)
+    assert (plan.stack, said in plan.errors[0]) == ("prod", True)
+    with pytest.raises(CommandError, match=said):
+        command.show("prod", offline=True, repository=repository)
