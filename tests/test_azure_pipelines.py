@@ -379,6 +379,11 @@ def test_the_docs_have_a_check_for_each_connection_that_changes_something() -> N
         assert "checks Branch control (`refs/heads/main`)" in row, name
 
 
+@pytest.mark.parametrize("file", [DEPLOY, ".github/workflows/preview.yml"])
+def test_a_report_expects_the_plan_of_every_stack(file: str) -> None:
+    assert set(re.findall(r"--expect (\w+)", (REPOSITORY / file).read_text())) == ON_AZURE
+
+
 def test_a_condition_of_a_schedule_is_the_other_jobs() -> None:
     (stage,) = expanded(SOURCES["promote.yml"])["stages"]
     assert [job["condition"] for job in stage["jobs"]] == [BY_HAND, ON_SCHEDULE]

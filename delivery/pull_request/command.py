@@ -35,19 +35,26 @@ def report(
     issues: Annotated[
         bool, typer.Option("--issues", help="The files are of `drift --json`: write each stack's issue.")
     ] = False,
+    expect: Annotated[
+        list[str] | None, typer.Option(metavar="STACK", help="A stack that has to be among the plans; give each.")
+    ] = None,
 ) -> int:
     """Write saved plans to a pull request as one comment, or drift to issues.
 
     The files are data: nothing in them is run, rendered or notified. There is one comment for all
     stacks, or one issue for each. Without --pull-request the comment goes to stdout alone. It fails where a plan is
-    refused or could not be computed.
+    refused, could not be computed, or is missing.
 
     Example: mlflow-platform report plans --pull-request 12
     """
-    files = _files(folder)
+    files = _files(folder, least=0 if expect else 1)
     if issues:
         return write_issues(files, from_environment())
     found, unread = _read(files)
+    lacking = sorted({*(expect or ())} - {one.stack for one in found})
+    unread += [
+        f"{stack}: its job has handed over no plan that can be read; the job's log says why" for stack in lacking
+    ]
     refused = bool(unread) or any(one.verdict >= Verdict.REFUSED for one in found)
     pipeline = azure_devops.from_environment(os.environ)
     text = thread(found, unread, head) if pipeline else comment(found, unread, head)
@@ -69,10 +76,10 @@ def write_issues(files: Sequence[Path], github: GitHub) -> int:
     return ExitCode.DONE
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, least: int = 1) -> list[Path]:
     # Azure DevOps puts each job's files into a folder of its own.
     files = sorted([*folder.glob("*.json"), *folder.glob("plan-*/*.json")]) if folder.is_dir() else []
-    if not files or len(files) > MOST_FILES:
+    if not least <= len(files) <= MOST_FILES:
         raise CommandError(
             f"FOLDER: got {folder} with {len(files)} JSON files; expected 1 to {MOST_FILES}, each of "
             "`mlflow-platform preview STACK --save FOLDER/STACK.json`.",

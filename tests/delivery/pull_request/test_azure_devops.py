@@ -125,6 +125,20 @@ def test_one_thread_is_active_until_nobody_has_to_decide(devops: DevOps, tmp_pat
     assert "no stack changes" in ours["comments"][0]["content"]
 
 
+def test_a_stack_without_a_plan_is_no_silence(devops: DevOps, tmp_path: Path) -> None:
+    def reported() -> int:
+        return command.report(tmp_path / "plans", pull_request=7, head="", issues=False, expect=["dev", "prod"])
+
+    assert reported() == ExitCode.FAILED
+    plan(tmp_path / "plans" / "plan-prod", "prod", same(ACCOUNT, "store"))
+    assert reported() == ExitCode.FAILED
+    (thread,) = devops.threads
+    assert "**`dev: its job has handed over no plan that can be read; the job's log says why`**" in str(thread)
+    assert "prod: its job" not in str(thread)
+    plan(tmp_path / "plans" / "plan-dev", "dev", same(ACCOUNT, "store"))
+    assert reported() == ExitCode.DONE
+
+
 def test_a_refusal_names_the_right_and_no_token(
     devops: DevOps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
