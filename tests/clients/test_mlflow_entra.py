@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity import AzurePipelinesCredential, ClientAssertionCredential, DefaultAzureCredential
 
 from mlflow_entra import command, credentials
+from mlflow_entra.credentials import Tokens
 from mlflow_entra.provider import EntraAuth, EntraAuthProvider
 from mlflow_entra.settings import SettingsError, scope
 from tests.support.entra_tokens import CLIENT, token
 
+SCOPE = f"{CLIENT}/.default"
 SERVER = "https://mlflow.example.com"
 AZURE = {"AZURE_CLIENT_ID": CLIENT, "AZURE_TENANT_ID": CLIENT}
 GITHUB = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://x.example/?a=b", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t", **AZURE}
@@ -31,18 +34,18 @@ class Credential:
     """Gives a new token each time it is asked."""
 
     asked: list[str] = field(default_factory=list)
-    refused: bool = False
+    raises: Exception | None = None
 
-    def get_token(self, scope: str) -> Any:
-        if self.refused:
-            raise ClientAuthenticationError("run az login")
+    def get_token(self, scope: str) -> AccessToken:
+        if self.raises is not None:
+            raise self.raises
         self.asked.append(scope)
-        return type("Token", (), {"token": token("team-a.Reader", uti=str(len(self.asked)))})
+        return AccessToken(token("team-a.Reader", uti=str(len(self.asked))), 3600 * len(self.asked))
 
 
 def signed(url: str, server: str = SERVER) -> str | None:
-    request = requests.Request("GET", url, auth=EntraAuth(Credential(), f"{CLIENT}/.default", server)).prepare()
-    return request.headers.get("Authorization")
+    auth = EntraAuth(Tokens(Credential(), SCOPE), server)
+    return requests.Request("GET", url, auth=auth).prepare().headers.get("Authorization")
 
 
 @pytest.mark.parametrize(
@@ -58,8 +61,13 @@ def signed(url: str, server: str = SERVER) -> str | None:
         ("http://mlflow.example.com/api", SERVER, False),
     ],
 )
-def test_a_token_goes_to_the_tracking_server_alone(url: str, server: str, carries: bool) -> None:
+def test_a_token_goes_to_the_tracking_server_alone_and_what_goes_without_says_so(
+    url: str, server: str, carries: bool, recwarn: pytest.WarningsRecorder
+) -> None:
     assert (signed(url, server) is not None) == carries
+    said = [str(each.message) for each in recwarn]
+    origin = "://".join(urlsplit(url)[:2])
+    assert [f"export MLFLOW_TRACKING_URI={origin}" in each for each in said] == ([] if carries else [True])
 
 
 def test_no_token_goes_over_plain_http() -> None:
@@ -67,12 +75,30 @@ def test_no_token_goes_over_plain_http() -> None:
         signed("http://mlflow.example.com/api", "http://mlflow.example.com")
 
 
-def test_each_request_asks_for_the_present_token() -> None:
+def test_a_token_is_fetched_once_and_renewed_before_it_ends() -> None:
+    now = 0.0
     credential = Credential()
-    auth = EntraAuth(credential, f"{CLIENT}/.default", SERVER)
-    sent = {requests.Request("GET", SERVER, auth=auth).prepare().headers["Authorization"] for _ in range(3)}
-    assert len(sent) == 3
-    assert credential.asked == [f"{CLIENT}/.default"] * 3
+    tokens = Tokens(credential, SCOPE, clock=lambda: now)
+    first = tokens.current()
+    now = 3600 - 301
+    assert (tokens.current(), credential.asked) == (first, [SCOPE])
+    now = 3600 - 299
+    second = tokens.current()
+    assert (second != first, credential.asked) == (True, [SCOPE] * 2)
+
+
+@pytest.mark.parametrize("error", [ServiceRequestError("no route"), ClientAuthenticationError("az"), OSError("away")])
+def test_a_token_that_cannot_be_renewed_serves_to_its_end(error: Exception) -> None:
+    now = 0.0
+    credential = Credential()
+    tokens = Tokens(credential, SCOPE, clock=lambda: now)
+    first = tokens.current()
+    credential.raises = error
+    now = 3599
+    assert tokens.current() == first
+    now = 3600
+    with pytest.raises(type(error)):
+        tokens.current()
 
 
 @pytest.mark.parametrize("given", ["", "mlflow", "https://graph.microsoft.com"])
@@ -121,6 +147,15 @@ def test_the_command_shows_who_and_prints_a_token(
     assert "team-a.Reader" in shown
     assert command.main(["token"]) == 0
     assert json.dumps(command.claims(capsys.readouterr().out.strip())["aud"]) == f'"{CLIENT}"'
-    credential.refused = True
+
+
+@pytest.mark.parametrize(
+    "error", [ClientAuthenticationError("run az login"), ServiceRequestError("no route to Entra"), OSError("no runner")]
+)
+def test_the_command_says_in_a_line_why_there_is_no_token(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(credentials, "choose", lambda _: Credential(raises=error))
+    monkeypatch.setenv("MLFLOW_ENTRA_CLIENT_ID", CLIENT)
     assert command.main(["token"]) == 1
-    assert "az login" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"mlflow-entra: {error}\n"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import AzureError
 
 from mlflow_entra import credentials, settings
 
@@ -21,8 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=("whoami", "token"), help="show name and roles, or print a token")
     command = parser.parse_args(arguments).command
     try:
-        token = credentials.choose(os.environ).get_token(settings.scope(os.environ)).token
-    except (settings.SettingsError, ClientAuthenticationError) as error:
+        token = credentials.Tokens(credentials.choose(os.environ), settings.scope(os.environ)).current()
+    # An OSError is that of a workflow's own address for tokens.
+    except (settings.SettingsError, AzureError, OSError) as error:
         print(f"mlflow-entra: {error}", file=sys.stderr)
         return 1
     print(token if command == "token" else shown(claims(token)))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from azure.core.exceptions import AzureError
 from azure.identity import AzurePipelinesCredential, ClientAssertionCredential, DefaultAzureCredential
 
 _GITHUB = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AZURE_CLIENT_ID", "AZURE_TENANT_ID")
@@ -17,6 +20,37 @@ _AZURE_PIPELINES = (
 )
 _AUDIENCE = "api://AzureADTokenExchange"
 _SECONDS = 30
+# Before its end a token is renewed: longer than a request waits, shorter than any token lives.
+_RENEW_SECONDS = 300
+
+
+class Tokens:
+    """The present token of a credential. Threads may share it.
+
+    Not every credential remembers: that of `az login` starts a process for each token.
+    """
+
+    def __init__(self, credential: Any, scope: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._credential = credential
+        self._scope = scope
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: Any = None
+
+    def current(self) -> str:
+        """Return a token that is not about to end. Raises what the credential raises, once none is left that counts."""
+        with self._lock:
+            if self._left() < _RENEW_SECONDS:
+                try:
+                    self._token = self._credential.get_token(self._scope)
+                except (AzureError, OSError):
+                    # Entra may be away for a minute.
+                    if self._left() <= 0:
+                        raise
+            return str(self._token.token)
+
+    def _left(self) -> float:
+        return 0 if self._token is None else self._token.expires_on - self._clock()
 
 
 def choose(env: Mapping[str, str]) -> Any:
