@@ -84,7 +84,7 @@ def install() -> None:
     store = tracking.WorkspaceAwareSqlAlchemyStore
     for name, named in TRACKING.items():
         setattr(store, name, _checked(getattr(store, name), named, lambda found: found))
-    store.start_trace = _with_new_assessments(store.start_trace)
+    store.start_trace = _with_own_assessments(store.start_trace)
     versions = registry.WorkspaceAwareSqlAlchemyStore
     versions.create_model_version = _checked(
         _in_own_location(versions.create_model_version), _of_version, lambda _: handlers._get_tracking_store()
@@ -96,22 +96,32 @@ def _of_version(call: Arguments) -> Named:
     yield MODEL, call.get("model_id")
 
 
-def _with_new_assessments(method: Any) -> Any:
-    """A trace brings its assessments along with their ids, and MLflow writes over the rows that have those ids."""
+def _with_own_assessments(method: Any) -> Any:
+    """A trace brings its assessments along with their ids, and MLflow writes over the rows that have those ids.
+
+    One that overrides another is believed too: who deletes it makes the other one valid again, whosever that is.
+    """
 
     @functools.wraps(method)
     def checked(store: Any, trace_info: Any) -> Any:
-        ids = [each.assessment_id for each in trace_info.assessments if each.assessment_id]
-        if ids:
+        sent = {each.assessment_id for each in trace_info.assessments if each.assessment_id}
+        overridden = {each.overrides for each in trace_info.assessments if each.overrides}
+        if sent or overridden:
             with store.ManagedSessionMaker() as session:
-                of_others = session.query(SqlAssessments.assessment_id).filter(
-                    SqlAssessments.assessment_id.in_(ids), SqlAssessments.trace_id != trace_info.trace_id
+                known = session.query(SqlAssessments.assessment_id, SqlAssessments.trace_id).filter(
+                    SqlAssessments.assessment_id.in_(sent | overridden)
                 )
-                taken = sorted(found for (found,) in of_others)
-            if taken:
+                traces = dict(map(tuple, known))
+            trace = trace_info.trace_id
+            if taken := sorted(each for each in sent if traces.get(each, trace) != trace):
                 raise MlflowException(
                     f"The assessment ids {', '.join(taken)} belong to another trace; send these without an id.",
                     error_code=INVALID_PARAMETER_VALUE,
+                )
+            if missing := sorted(each for each in overridden - sent if traces.get(each) != trace):
+                raise MlflowException(
+                    f"There is no assessment {', '.join(missing)} of this trace to override; name one of its own.",
+                    error_code=RESOURCE_DOES_NOT_EXIST,
                 )
         return method(store, trace_info)
 

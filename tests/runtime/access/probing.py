@@ -41,7 +41,14 @@ _WHOLE: Final = {
 }
 """What is valid for a field of that name; other texts are `x`, and new names are new."""
 
-_LEFT_OUT: Final = ("order_by", "page_token")
+_IN_MAPS: Final = {
+    "mlflow.sourceRun": "run_id",
+    "mlflow.assessment.sourceRunId": "run_id",
+    "mlflow.modelId": "model_id",
+}
+"""Keys of maps whose value MLflow takes for an id, and the name of that id."""
+
+_LEFT_OUT: Final = ("order_by", "page_token", "secret_value", "auth_config")
 _PARTS: Final = re.compile(r"/(?:tags?|alias\w*|items|records|bindings|assessments|delete-\w*tag|remove\S*)\b")
 """What deletes a part of a thing, and so comes before what deletes the thing."""
 _DELETES: Final = re.compile("DELETE|delete|rename|remove")
@@ -100,6 +107,8 @@ def _fields(message: Any, depth: int = 0) -> Iterator[str]:
     for field in message.fields:
         if field.message_type is None:
             yield field.name
+        elif _is_map(field):
+            yield from _IN_MAPS.values()
         elif depth < _DEEPEST and not _is_given(field.message_type):
             yield from _fields(field.message_type, depth + 1)
 
@@ -146,6 +155,9 @@ def _filled(message: Any, ids: Mapping[str, str], lean: bool, depth: int = 0) ->
         required = field.GetOptions().Extensions[databricks_pb2.validate_required]
         if field.name in _LEFT_OUT:
             continue
+        if _is_map(field):
+            found[field.name] = {key: ids[name] for key, name in _IN_MAPS.items()}
+            continue
         if field.message_type is not None:
             value: Any = _message(field, ids, lean, depth)
             if value is None or (lean and not value and not required):
@@ -166,7 +178,7 @@ def _filled(message: Any, ids: Mapping[str, str], lean: bool, depth: int = 0) ->
 
 def _message(field: Any, ids: Mapping[str, str], lean: bool, depth: int) -> Any:
     kind = field.message_type
-    if kind.GetOptions().map_entry or depth >= _DEEPEST:
+    if depth >= _DEEPEST:
         return None
     if kind.full_name == "google.protobuf.Timestamp":
         return None if lean else "2026-01-01T00:00:00Z"
@@ -177,6 +189,10 @@ def _message(field: Any, ids: Mapping[str, str], lean: bool, depth: int) -> Any:
     if _is_given(kind):
         return None
     return _filled(kind, ids, lean, depth + 1)
+
+
+def _is_map(field: Any) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def _is_given(kind: Any) -> bool:

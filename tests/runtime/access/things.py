@@ -57,17 +57,9 @@ def make(member: Member, marker: str) -> Things:
     record = {"inputs": {"question": marker}, "expectations": {"answer": marker}}
     post(f"{M3}/datasets/{dataset_id}/records", records=json.dumps([record]))
     trace = _trace(member, experiment, marker)
-    found = post(
-        f"{M3}/traces/{trace}/assessments",
-        assessment={
-            "assessment_name": "a",
-            "trace_id": trace,
-            "source": {"source_type": "HUMAN", "source_id": "anna"},
-            "feedback": {"value": marker},
-            "create_time": _now(),
-            "last_update_time": _now(),
-        },
-    )
+    assessment = _assessment(member, trace, marker)
+    # So that the first is not valid, until somebody makes it so.
+    _assessment(member, trace, marker, overrides=assessment)
     issue = post(f"{M3}/issues", experiment_id=experiment, name=f"i-{unique}", description=marker)
     scorer = post(
         f"{M3}/scorers/register",
@@ -129,7 +121,7 @@ def make(member: Member, marker: str) -> Things:
             **{"experiment_id": experiment, "run_id": run, "run_uuid": run, "source_run_id": run},
             **{"model_id": logged["model_id"], "name": name, "source": source, "webhook_id": webhook},
             **{"dataset_id": dataset_id, "trace_id": trace, "request_id": trace, "item_id": trace},
-            **{"assessment_id": found["assessment"]["assessment_id"], "issue_id": issue["issue"]["issue_id"]},
+            **{"assessment_id": assessment, "overrides": assessment, "issue_id": issue["issue"]["issue_id"]},
             **{"artifact_path": f"workspaces/{member.team}/{artifact}", "scorer_id": scorer["scorer_id"]},
             **{"resource_id": scorer["scorer_id"], "secret_id": secret["secret_id"]},
             **{"model_definition_id": definition["model_definition_id"], "endpoint_id": endpoint["endpoint_id"]},
@@ -169,6 +161,20 @@ def _trace(member: Member, experiment: str, marker: str) -> str:
     }
     member.made(f"{M3}/traces", {"trace": {"trace_info": info}})
     return trace
+
+
+def _assessment(member: Member, trace: str, marker: str, **more: str) -> str:
+    sent = {
+        "assessment_name": "a",
+        "trace_id": trace,
+        "source": {"source_type": "HUMAN", "source_id": "anna"},
+        "feedback": {"value": marker},
+        "create_time": _now(),
+        "last_update_time": _now(),
+        **more,
+    }
+    found = member.made(f"{M3}/traces/{trace}/assessments", {"assessment": sent})
+    return str(found["assessment"]["assessment_id"])
 
 
 def _now() -> str:
