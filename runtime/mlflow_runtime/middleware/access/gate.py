@@ -56,12 +56,15 @@ class Gate:
     async def _judge(self, scope: Scope, receive: Receive, send: Send) -> None:
         audit.begin()
         headers = _single(scope)
+        caller = headers if isinstance(headers, Refusal) else await self._caller(scope["path"], headers)
+        if isinstance(headers, Refusal) or isinstance(caller, Refusal):
+            await _refuse(caller, None, scope, receive, send)
+            return
+        # Not before: the work for a route is not for everybody who sends a path.
         route = self._match(scope["method"], scope["path"])
-        decided = headers if isinstance(headers, Refusal) else await self._decide(scope, headers, route)
+        decided = self._decide(scope, headers, caller, route)
         if isinstance(decided, Refusal):
-            audit.refused(decided, route, scope)
-            failure = decided.failure
-            await JSONResponse(failure.body, failure.status, dict(decided.headers))(scope, receive, send)
+            await _refuse(decided, route, scope, receive, send)
             return
         current.begin(decided.caller)
         scope["headers"] = _without_credentials(scope, decided.workspace)
@@ -70,10 +73,7 @@ class Gate:
         else:
             await self._audited(scope, receive, send, decided, str(route))
 
-    async def _decide(self, scope: Scope, headers: dict[bytes, str], route: str | None) -> Allowed | Refusal:
-        caller = await self._caller(scope["path"], headers)
-        if isinstance(caller, Refusal):
-            return caller
+    def _decide(self, scope: Scope, headers: dict[bytes, str], caller: Caller, route: str | None) -> Allowed | Refusal:
         path = scope["path"]
         query = parse_qs(scope["query_string"].decode("latin-1")) if "/mlflow-artifacts/" in path else {}
         asked = Asked(
@@ -112,6 +112,12 @@ class Gate:
             await self._app(scope, receive, seen)
         finally:
             audit.changed(allowed, route, scope, status)
+
+
+async def _refuse(refusal: Refusal, route: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+    audit.refused(refusal, route, scope)
+    failure = refusal.failure
+    await JSONResponse(failure.body, failure.status, dict(refusal.headers))(scope, receive, send)
 
 
 def _single(scope: Scope) -> dict[bytes, str] | Refusal:

@@ -27,11 +27,11 @@ class Role(IntEnum):
 _BY_TITLE: Final = {role.title: role for role in Role}
 
 
-def values_of(claims: Mapping[str, Any], groups: Mapping[str, str]) -> list[str]:
+def values_of(claims: Mapping[str, Any], groups: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return the role values of a token: its app roles, or what `groups` makes of its groups if that maps any."""
     if not groups:
         return _texts(claims.get("roles"))
-    return [groups[group] for group in _texts(claims.get("groups")) if group in groups]
+    return [role for group in _texts(claims.get("groups")) for role in groups.get(group, ())]
 
 
 def roles_of(values: Iterable[str], workspaces: Iterable[str]) -> Mapping[str, Role]:

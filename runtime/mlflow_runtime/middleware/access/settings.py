@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from mlflow_runtime.addresses import split_https
-from mlflow_runtime.environment import Reader, is_guid, list_of
+from mlflow_runtime.environment import Reader, is_guid, list_of, variable
 from mlflow_runtime.middleware.access.roles import PLATFORM_ADMIN, Role
 
 MODES: Final = ("none", "entra")
@@ -28,7 +28,7 @@ class Access:
 
     Tokens are those of `tenant_id` for the application `client_id`, signed by the keys of `authority`. `workspaces` are
     the teams, `default` among them. Roles come from the token's app roles, or from its groups if `groups` maps any:
-    group id to role, such as `team-a.Reader`. `blocked` are object ids that are refused whatever their token says.
+    group id to its roles, such as `team-a.Reader`. `blocked` are object ids that are refused whatever their token says.
     `contact` is the person or address that a refusal names.
     """
 
@@ -36,7 +36,7 @@ class Access:
     tenant_id: str
     client_id: str
     workspaces: tuple[str, ...]
-    groups: Mapping[str, str]
+    groups: Mapping[str, tuple[str, ...]]
     blocked: frozenset[str]
     contact: str
 
@@ -57,16 +57,31 @@ def read(reader: Reader) -> Access | None:
         return None
     teams = reader.get("ACCESS_TEAMS", list_of(workspace, optional=True)) or ()
     workspaces = (DEFAULT_WORKSPACE, *(team for team in teams if team != DEFAULT_WORKSPACE))
-    groups = reader.get("ACCESS_GROUPS", list_of(_group, optional=True)) or ()
+    groups = _by_group(reader.get("ACCESS_GROUPS", list_of(_group, optional=True)) or ())
+    for role in sorted({role for roles in groups.values() for role in roles} - {PLATFORM_ADMIN}):
+        if (team := role.rpartition(".")[0]) not in workspaces:
+            reader.refuse(
+                variable("ACCESS_GROUPS"),
+                f"the role {role} is in a workspace that does not exist; name one of {', '.join(workspaces)}, or add "
+                f"{team} to {variable('ACCESS_TEAMS')}.",
+            )
     return Access(
         authority=reader.get("ACCESS_AUTHORITY", _authority, AUTHORITY),
         tenant_id=reader.get("ACCESS_TENANT_ID", _guid),
         client_id=reader.get("ACCESS_CLIENT_ID", _guid),
         workspaces=workspaces,
-        groups=dict(group.split("=", 1) for group in groups),
+        groups=groups,
         blocked=frozenset(reader.get("ACCESS_BLOCKED", list_of(_guid, optional=True)) or ()),
         contact=reader.get("ACCESS_CONTACT", _contact, "the administrators of this platform"),
     )
+
+
+def _by_group(pairs: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        group, _, role = pair.partition("=")
+        found[group] = (*found.get(group, ()), role)
+    return found
 
 
 def workspace(text: str) -> str:

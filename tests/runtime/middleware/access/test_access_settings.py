@@ -16,7 +16,7 @@ ENTRA = {
     f"{PREFIX}TENANT_ID": TENANT.upper(),
     f"{PREFIX}CLIENT_ID": CLIENT,
     f"{PREFIX}TEAMS": "team-a, team-b",
-    f"{PREFIX}GROUPS": f"{ANNA}=team-a.Reader",
+    f"{PREFIX}GROUPS": f"{ANNA}=team-a.Reader,{ANNA}=team-b.Admin",
     f"{PREFIX}BLOCKED": ANNA,
 }
 
@@ -26,7 +26,7 @@ def test_every_service_reads_them(role: ServiceRole) -> None:
     found = read(role, whole(role) | ENTRA).access
     assert found is not None
     assert found.workspaces == ("default", "team-a", "team-b")
-    assert found.groups == {ANNA: "team-a.Reader"}
+    assert found.groups == {ANNA: ("team-a.Reader", "team-b.Admin")}
     assert found.blocked == {ANNA}
     assert found.issuer == f"https://login.microsoftonline.com/{TENANT}/v2.0"
     assert found.keys_url == f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
@@ -44,6 +44,7 @@ def test_every_service_reads_them(role: ServiceRole) -> None:
         ("TEAMS", "team-a,team-a", "must not name anything twice"),
         ("GROUPS", "everyone=team-a.Reader", "must be GROUP-ID=ROLE"),
         ("GROUPS", f"{ANNA}=team-a.Owner", "Reader|Contributor|Registrar|Admin or Platform.Admin"),
+        ("GROUPS", f"{ANNA}=team-c.Reader", "name one of default, team-a, team-b, or add team-c to"),
         ("BLOCKED", "anna@example.com", "must be a GUID"),
         ("AUTHORITY", "http://login.microsoftonline.com", "must be the address of Entra's sign-in"),
         ("CONTACT", "a\nb", "must be one printable line"),

@@ -182,8 +182,17 @@ def test_changes_and_refusals_are_written_and_reads_are_not(caplog: pytest.LogCa
                 "reason": "not-a-member",
             },
         ),
-        ("refused", {"route": f"GET {GET_RUN}", "ids": {}, "status": 401, "reason": "not-signed-in"}),
+        ("refused", {"ids": {}, "status": 401, "reason": "not-signed-in"}),
     ]
+
+
+def test_no_route_is_looked_up_for_who_is_not_signed_in() -> None:
+    def unwanted(method: str, path: str) -> str:
+        raise AssertionError((method, path))
+
+    refusing = Gate(Reached(), ACCESS, Tokens(ACCESS, Keys(key_set)), unwanted)
+    for headers in ([], [bearer("a.b.c")], [bearer("a"), bearer("a")]):
+        assert asyncio.run(ask(refusing, scope(GET_RUN, headers=headers)))[0] in (400, 401)
 
 
 def test_the_ids_of_the_query_are_written_and_values_never(caplog: pytest.LogCaptureFixture) -> None:

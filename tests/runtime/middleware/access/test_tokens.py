@@ -152,7 +152,7 @@ def test_a_token_that_was_seen_ends_when_it_says() -> None:
 
 
 def test_groups_stand_for_roles_where_they_are_mapped() -> None:
-    access = replace(ACCESS, groups={"g-1": "team-b.Registrar"})
+    access = replace(ACCESS, groups={"g-1": ("team-b.Registrar",)})
     sent = token("team-a.Admin", groups=["g-1", "g-2"])
     assert asyncio.run(Tokens(access, Entra().keys()).caller(sent)).roles == {"team-b": Role.REGISTRAR}
 
