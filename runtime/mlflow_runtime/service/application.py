@@ -88,10 +88,14 @@ def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:
     gate: tuple[Layer, ...] = ()
     if found.access is not None:
         keys = Keys(fetched_from(found.access.keys_url))
-        # A replica that can judge no token must not get requests, which it would have to refuse.
-        checks.append(Check(name="entra_keys", probe=keys.probe, decides=True))
+        checks.append(keys_check(keys))
         gate = gate_of(found.access, keys, match)
     return wrapped(mlflow, middleware(found, drain, Readiness(checks), templates.of_mlflow(), match, gate))
+
+
+def keys_check(keys: Keys) -> Check:
+    """Return the check by which a replica that can judge no token gets no requests, which it would have to refuse."""
+    return Check(name="entra_keys", probe=keys.probe, decides=True)
 
 
 def gate_of(access: Access, keys: Keys, match: Matcher) -> tuple[Layer, ...]:

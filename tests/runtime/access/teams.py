@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,17 @@ DIRECTORY = Directory(platform=Platform(), applications=(*MEMBERS.values(), NO_R
 
 @dataclass(frozen=True)
 class Teams:
-    """The services, each asked at its own port, and the Entra that gives the tokens. `settings` are what each has."""
+    """The services, each asked at its own port, and the Entra that gives the tokens. `settings` are what each has.
+
+    `sent` are the tokens that they were sent.
+    """
 
     platform: running.Platform
     entra: Served
     services: Mapping[str, Service]
     settings: Mapping[str, str]
     gateway_port: int
+    sent: set[str] = field(default_factory=set)
 
     @classmethod
     def start(cls, platform: running.Platform, entra: Served) -> Teams:
@@ -81,6 +85,7 @@ class Teams:
         service = self.services[role_of(unquote(urlsplit(path).path))]
         sent = dict(headers or {})
         if token is not None:
+            self.sent.add(token)
             sent["Authorization"] = f"Bearer {token}"
         if workspace is not None:
             sent["X-MLFLOW-WORKSPACE"] = workspace

@@ -2,75 +2,83 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import mlflow
+import pytest
+from azure.identity import ClientSecretCredential
+from mlflow.tracking._tracking_service.utils import _use_tracking_uri
+from mlflow.tracking.request_auth import registry
+
+from mlflow_entra import credentials
+from mlflow_entra.provider import EntraAuthProvider
 from mlflow_runtime.middleware.access.roles import Role
 from tests.runtime.access.teams import DIRECTORY, MEMBERS, Member, Teams
 from tests.support.plane import REPOSITORY
 
 PACKAGE = REPOSITORY / "clients" / "mlflow-entra"
 
-# What a data scientist's script does. Only the choice of the identity is the test's.
-SCRIPT = """
-import json, os
-from azure.identity import ClientSecretCredential
-from mlflow_entra import credentials
-credentials.choose = lambda env: ClientSecretCredential(
-    env["TENANT"], env["APPLICATION"], env["SECRET"], authority=env["AUTHORITY"], disable_instance_discovery=True
-)
-import mlflow
-mlflow.set_experiment("by-the-client")
-with mlflow.start_run() as run:
-    mlflow.log_metric("m", 1.5)
-    mlflow.log_text("of the client", "notes/a.txt")
-client = mlflow.MlflowClient()
-client.create_registered_model("by-the-client")
-version = client.create_model_version("by-the-client", f"{run.info.artifact_uri}/notes", run.info.run_id)
-print(json.dumps({
-    "run": run.info.run_id,
-    "metrics": client.get_run(run.info.run_id).data.metrics,
-    "text": mlflow.artifacts.load_text(f"{run.info.artifact_uri}/notes/a.txt"),
-    "version": version.version,
-    "workspaces": [each.name for each in mlflow.list_workspaces()],
-}))
-"""
 
-
-def wheel(folder: Path) -> Path:
-    """Build the package beside the checkout, and return its wheel, which Python imports as it is."""
-    shutil.copytree(PACKAGE, folder / "package")
-    build = f"import setuptools.build_meta as b; print(b.build_wheel({str(folder)!r}))"
+def test_the_wheel_registers_the_provider_and_the_command(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE, tmp_path / "package")
+    build = f"import setuptools.build_meta as b; print(b.build_wheel({str(tmp_path)!r}))"
     done = subprocess.run(
-        [sys.executable, "-c", build], cwd=folder / "package", capture_output=True, text=True, check=True
+        [sys.executable, "-c", build], cwd=tmp_path / "package", capture_output=True, text=True, check=True
     )
-    return folder / done.stdout.split()[-1]
+    with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
+        (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
+        text = wheel.read(entry_points).decode()
+        assert "mlflow_entra/py.typed" in wheel.namelist()
+    assert "[mlflow.request_auth_provider]\nentra = mlflow_entra.provider:EntraAuthProvider\n" in text
+    assert "mlflow-entra = mlflow_entra.command:main" in text
 
 
-def test_a_run_of_a_pipeline_is_tracked_in_its_team(teams: Teams, tmp_path: Path) -> None:
-    member = Member(teams, "team-a", Role.REGISTRAR)
-    application = MEMBERS[member.team, member.role]
-    with teams.gateway(tmp_path) as address:
-        env = {
-            **{"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(wheel(tmp_path))},
-            **{"MLFLOW_TRACKING_URI": address, "MLFLOW_TRACKING_AUTH": "entra", "MLFLOW_WORKSPACE": member.team},
-            **{"MLFLOW_ENTRA_CLIENT_ID": DIRECTORY.platform.client_id, "REQUESTS_CA_BUNDLE": str(teams.entra.ca)},
-            **{"TENANT": DIRECTORY.tenant_id, "AUTHORITY": teams.entra.origin, "MLFLOW_DISABLE_TELEMETRY": "true"},
-            **{"APPLICATION": application.client_id, "SECRET": str(application.secret)},
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120
+@pytest.fixture
+def member(teams: Teams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Member]:
+    """Somebody whose identity this process has, as a pipeline's does. Only the choice of the identity is the test's."""
+    found = Member(teams, "team-a", Role.REGISTRAR)
+    application = MEMBERS[found.team, found.role]
+
+    def choose(_: Mapping[str, str]) -> Any:
+        return ClientSecretCredential(
+            DIRECTORY.tenant_id,
+            application.client_id,
+            str(application.secret),
+            authority=teams.entra.origin,
+            disable_instance_discovery=True,
         )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found == {
-        **{"run": found["run"], "metrics": {"m": 1.5}, "text": "of the client", "version": found["version"]},
-        "workspaces": ["team-a"],
-    }
-    assert str(found["version"]) == "1"
-    assert member.made(f"/api/2.0/mlflow/runs/get?run_id={found['run']}")["run"]["info"]["run_id"] == found["run"]
-    assert Member(teams, "team-b", Role.ADMIN).send(f"/api/2.0/mlflow/runs/get?run_id={found['run']}").status == 404
+
+    monkeypatch.setattr(credentials, "choose", choose)
+    monkeypatch.setattr(registry, "_request_auth_provider_registry", [EntraAuthProvider()])
+    for name in [each for each in os.environ if each.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    for name, value in {
+        **{"MLFLOW_TRACKING_AUTH": "entra", "MLFLOW_WORKSPACE": found.team},
+        **{"MLFLOW_ENTRA_CLIENT_ID": DIRECTORY.platform.client_id, "REQUESTS_CA_BUNDLE": str(teams.entra.ca)},
+    }.items():
+        monkeypatch.setenv(name, value)
+    with teams.gateway(tmp_path) as address, _use_tracking_uri(address):
+        yield found
+
+
+def test_a_run_of_a_pipeline_is_tracked_in_its_team(teams: Teams, member: Member) -> None:
+    client = mlflow.MlflowClient()
+    run = client.create_run(client.create_experiment("by-the-client")).info
+    client.log_metric(run.run_id, "m", 1.5)
+    client.log_text(run.run_id, "of the client", "notes/a.txt")
+    client.create_registered_model("by-the-client")
+    version = client.create_model_version("by-the-client", f"{run.artifact_uri}/notes", run.run_id)
+
+    assert client.get_run(run.run_id).data.metrics == {"m": 1.5}
+    assert mlflow.artifacts.load_text(f"{run.artifact_uri}/notes/a.txt") == "of the client"
+    assert str(version.version) == "1"
+    assert [each.name for each in mlflow.list_workspaces()] == ["team-a"]
+    assert member.made(f"/api/2.0/mlflow/runs/get?run_id={run.run_id}")["run"]["info"]["run_id"] == run.run_id
+    assert Member(teams, "team-b", Role.ADMIN).send(f"/api/2.0/mlflow/runs/get?run_id={run.run_id}").status == 404

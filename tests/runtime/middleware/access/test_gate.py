@@ -18,7 +18,7 @@ from mlflow_runtime.middleware.access.keys import Keys
 from mlflow_runtime.middleware.access.tokens import Tokens
 from mlflow_runtime.middleware.draining import Drain
 from mlflow_runtime.routes import ServiceRole
-from mlflow_runtime.service.application import gate_of, middleware, wrapped
+from mlflow_runtime.service.application import gate_of, keys_check, middleware, wrapped
 from mlflow_runtime.service.health import Readiness
 from mlflow_runtime.service.settings import read
 from tests.support.asgi import ask, scope
@@ -126,6 +126,21 @@ def test_without_keys_it_is_the_platforms_fault() -> None:
     headers = [bearer(token("team-a.Reader"))]
     status, _, body = asyncio.run(ask(gate(Reached()), scope(GET_RUN, headers=headers)))
     assert (status, json.loads(body)["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+
+
+def test_a_replica_that_never_had_the_keys_is_not_ready_and_refuses_nobody() -> None:
+    def away() -> dict[str, Any]:
+        raise OSError("Entra is away")
+
+    found = read(ServiceRole.ARTIFACTS, whole("artifacts"))
+    keys = Keys(away)
+    readiness = Readiness([keys_check(keys)])
+    layers = middleware(found, Drain(), readiness, lambda _: "/t", match, gate_of(ACCESS, keys, match))
+    app = wrapped(Reached(), layers)
+    headers = [bearer(token("team-a.Reader"))]
+    assert asyncio.run(ask(app, scope("/ready")))[0] == 503
+    assert asyncio.run(ask(app, scope(GET_RUN, headers=headers)))[0] == 503
+    assert asyncio.run(ask(app, scope("/live")))[0] == 200
 
 
 def test_the_ai_gateway_takes_the_token_beside_the_providers_key() -> None:
