@@ -17,8 +17,8 @@ SHARED := --dist loadscope --no-loadscope-reorder
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: toolchain ## Bring the whole platform up on this machine, check it, and print its URL (IMAGE=name: from an image)
-	@$(PLATFORM) up $(LOCAL) $(if $(IMAGE),--image "$(IMAGE)") $(if $(NO_SMOKE),--no-smoke)
+up: toolchain ## Bring the whole platform up on this machine, check it, and print its URL (IMAGE=name: from an image; ACCESS=entra: with sign-in)
+	@$(PLATFORM) up $(LOCAL) $(if $(IMAGE),--image "$(IMAGE)") $(if $(ACCESS),--access "$(ACCESS)") $(if $(NO_SMOKE),--no-smoke)
 
 down: venv ## Stop everything, keep the data
 	@$(PLATFORM) down $(LOCAL)

@@ -12,13 +12,24 @@ from components.compute.local.containers import ContainerError, find_image
 from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST
 from components.emulators import identities
-from components.emulators.data_plane import DataPlane, DataPlaneArgs, Ports, ca_bundle, identity_endpoint
+from components.emulators.azure.entra.directory import Application, Directory, Principal
+from components.emulators.azure.entra.directory import Platform as Registration
+from components.emulators.data_plane import (
+    DataPlane,
+    DataPlaneArgs,
+    Ports,
+    ca_bundle,
+    entra_authority,
+    identity_endpoint,
+)
 from components.emulators.identities import BlobAccess
+from components.mlflow.access import DEFAULT_WORKSPACE, PLATFORM_ADMIN, ROLES, AccessControl
 from components.mlflow.platform import PlatformArgs
 from components.mlflow.roles import Role
 from components.mlflow.topology import DataAddresses, Topology
 from infra import rights
 from infra.naming import ARTIFACT_CONTAINER, identity_names
+from infra.settings.access import AccessMode
 from infra.settings.model import Settings, SettingsError
 from infra.settings.ports import LocalPort, port
 from infra.stack import Stack
@@ -26,7 +37,8 @@ from infra.stack import Stack
 REPOSITORY = Path(__file__).resolve().parents[1]
 AZURITE = REPOSITORY / ".venv" / "azurite"
 
-_DEPLOYER = "deployer"
+DEPLOYER = "deployer"
+"""The identity by which a person or a workflow deploys."""
 
 
 def create_stack(settings: Settings) -> Stack:
@@ -51,6 +63,7 @@ def create_stack(settings: Settings) -> Stack:
         bind_host=HOST,
         limits=settings.limits,
         gateway_metrics_port=_metrics_port(settings),
+        access=access(settings),
     )
     return Stack(platform=PlatformArgs(compute=backend, topology=topology, data=data.resources))
 
@@ -83,21 +96,76 @@ def workload_identities(settings: Settings) -> dict[Role, WorkloadIdentity]:
     }
 
 
+def access(settings: Settings) -> AccessControl | None:
+    """Who is let in: people and applications of the emulator's Entra."""
+    found = directory(settings)
+    if found is None:
+        return None
+    return AccessControl(
+        tenant_id=found.tenant_id,
+        client_id=found.platform.client_id,
+        teams=settings.teams,
+        groups=settings.access.groups,
+        blocked=settings.access.blocked,
+        contact=settings.access.contact or "",
+        authority=entra_authority(data_ports(settings)),
+    )
+
+
+def directory(settings: Settings) -> Directory | None:
+    """Who can sign in: one person for each role in each workspace, one for all of them, one without a role, and the
+    pipeline.
+    """
+    if settings.access.mode is AccessMode.NONE:
+        return None
+    workspaces = (DEFAULT_WORKSPACE, *settings.teams)
+    members = [
+        Principal(name=f"{role.lower()}@{workspace}.example.com", roles=(f"{workspace}.{role}",))
+        for workspace in workspaces
+        for role in ROLES
+    ]
+    return Directory(
+        platform=Registration(
+            redirects=tuple(f"http://{host}/access/callback" for host in public_hosts(settings)),
+            federated=(workload_identities(settings)[Role.TRACKING].principal_id,),
+            # What a group's id stands for, the stack says.
+            groups_claim=bool(settings.access.groups),
+        ),
+        people=(
+            Principal(name="admin@example.com", roles=(PLATFORM_ADMIN,)),
+            *members,
+            *(Principal(name=f"member@{group}.example.com", groups=(group,)) for group in settings.access.groups),
+            Principal(name="nobody@example.com"),
+        ),
+        applications=(pipeline(settings),),
+    )
+
+
+def pipeline(settings: Settings) -> Application:
+    """The application that the deployer's identity signs in as, with a role in each workspace."""
+    return Application(
+        name="pipeline",
+        roles=tuple(f"{workspace}.Registrar" for workspace in (DEFAULT_WORKSPACE, *settings.teams)),
+        federated=(identities.principal_id(settings.stack, DEPLOYER),),
+    )
+
+
 def data_plane(settings: Settings) -> DataPlane:
     """Databases, blobs, identities and the vault, on this machine."""
     granted = {role: emulated_identity(settings.stack, role) for role in Role}
-    deployer = identities.EmulatedIdentity.of(settings.stack, _DEPLOYER, blobs=BlobAccess.WRITE)
+    deployer = identities.EmulatedIdentity.of(settings.stack, DEPLOYER, blobs=BlobAccess.WRITE)
     return DataPlane(
         "data",
         DataPlaneArgs(
             root=root(settings),
             azurite=AZURITE,
-            ports=_data_ports(settings),
+            ports=data_ports(settings),
             identities=[*granted.values(), deployer],
             administrator=granted[rights.DATABASE_ADMINISTRATOR],
             deployer=deployer,
             container=ARTIFACT_CONTAINER,
             token_seconds=settings.local.token_seconds,
+            directory=directory(settings),
         ),
     )
 
@@ -114,11 +182,11 @@ def compute(settings: Settings) -> LocalCompute:
             image=image or working_tree_image(REPOSITORY / "runtime"),
             contained=image is not None,
             environment={
-                "IDENTITY_ENDPOINT": identity_endpoint(_data_ports(settings)),
+                "IDENTITY_ENDPOINT": identity_endpoint(data_ports(settings)),
                 "REQUESTS_CA_BUNDLE": bundle,
                 "SSL_CERT_FILE": bundle,
             },
-            identity_headers=identities.header_file(Layout(folder).data, _DEPLOYER).parent,
+            identity_headers=identities.header_file(Layout(folder).data, DEPLOYER).parent,
         )
     )
 
@@ -142,13 +210,15 @@ def _metrics_port(settings: Settings) -> int:
     return port(settings.local.port_base, LocalPort.GATEWAY_METRICS)
 
 
-def _data_ports(settings: Settings) -> Ports:
+def data_ports(settings: Settings) -> Ports:
+    """Where each part of the data plane listens."""
     base = settings.local.port_base
     return Ports(
         postgres=port(base, LocalPort.POSTGRES),
         blobs=port(base, LocalPort.BLOBS),
         identity=port(base, LocalPort.IDENTITY),
         vault=port(base, LocalPort.VAULT),
+        entra=port(base, LocalPort.ENTRA),
     )
 
 

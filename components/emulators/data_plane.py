@@ -18,6 +18,8 @@ from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST, ProcessGroup
 from components.compute.local.resources import RunningGroup, SupervisorDaemon
 from components.emulators import azurite, identities
+from components.emulators.azure.entra import directory
+from components.emulators.azure.entra.directory import Directory
 from components.emulators.blob_container import BlobContainer
 from components.emulators.identities import EmulatedIdentity
 from components.emulators.postgres import STOP_SIGNAL
@@ -33,6 +35,7 @@ class Ports:
     blobs: int
     identity: int
     vault: int
+    entra: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,7 @@ class DataPlaneArgs:
 
     `root` is the stack's folder, `azurite` the folder that holds its node_modules, `administrator` the identity that
     may make databases and roles, `deployer` the one that makes the container, `token_seconds` the lifetime of tokens.
+    `directory` is who may sign in to Entra, None for a stack without it.
     """
 
     root: Path
@@ -51,6 +55,7 @@ class DataPlaneArgs:
     deployer: EmulatedIdentity
     container: str
     token_seconds: int
+    directory: Directory | None = None
 
 
 class DataPlane(pulumi.ComponentResource):
@@ -102,6 +107,11 @@ def identity_endpoint(ports: Ports) -> str:
     return f"http://{HOST}:{ports.identity}/msi/token"
 
 
+def entra_authority(ports: Ports) -> str:
+    """The address of Entra's sign-in."""
+    return f"https://{HOST}:{ports.entra}"
+
+
 def ca_bundle(root: Path) -> Path:
     """What clients of the blobs and of the Key Vault trust. The programs of the data plane make it."""
     return Layout(root).data / "certificates" / "bundle.pem"
@@ -133,13 +143,19 @@ def _azure(args: DataPlaneArgs, layout: Layout) -> ProcessGroup:
         "postgres-port": str(args.ports.postgres),
         "lifetime": str(args.token_seconds),
     }
+    env = {"IDENTITIES": identities.dump(args.identities)}
+    extra_ports = [args.ports.vault]
+    if args.directory is not None:
+        flags["entra-port"] = str(args.ports.entra)
+        env["DIRECTORY"] = directory.dump(args.directory)
+        extra_ports.append(args.ports.entra)
     return _group(
         args,
         "azure",
         args.ports.identity,
         flags,
-        env={"IDENTITIES": identities.dump(args.identities)},
-        extra_ports=[args.ports.vault],
+        env=env,
+        extra_ports=extra_ports,
         ready="/ready",
         live="/ready",
     )

@@ -17,6 +17,7 @@ LABEL: Final = "org.mlflow.contract"
 RECORDED: Final[Mapping[int, str]] = {
     1: "d02ad36c54779dc7",
     2: "b26921709ff26c82",
+    3: "0ea850bbf19cc076",
 }
 """Each contract with the fingerprint of its variables. Another set of variables is a new line, never a changed one."""
 

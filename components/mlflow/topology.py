@@ -19,6 +19,7 @@ from components.compute.contract import (
     Upstream,
     WorkloadIdentity,
 )
+from components.mlflow.access import AccessControl
 from components.mlflow.limits import Limits
 from components.mlflow.roles import BACKENDS, WITH_DATABASES, Role
 
@@ -83,8 +84,8 @@ class Topology:
     `ports` is the port that each service listens on, `public_hosts` the Host headers that are served (with port where
     it is not the scheme's own), `public_origins` the web origins besides the own one that may call.
     `clients_reach_blob` lets clients send large artifacts to the container themselves. `gateway_metrics_port` is where
-    the gateway shows its metrics, None for nowhere. `gateway_tls` is None where the platform takes TLS. Plain values
-    decide on resources; inputs are only passed on.
+    the gateway shows its metrics, None for nowhere. `gateway_tls` is None where the platform takes TLS. `access` is
+    None where everybody who reaches the gateway is let in. Plain values decide on resources; inputs are only passed on.
     """
 
     sizes: Mapping[Role, Size]
@@ -99,6 +100,7 @@ class Topology:
     clients_reach_blob: bool = False
     gateway_metrics_port: int | None = None
     gateway_tls: GatewayTls | None = None
+    access: AccessControl | None = None
 
     def prepare(self) -> JobSpec:
         """The job that makes the databases, roles, grants and secrets before any service starts."""
@@ -119,6 +121,7 @@ class Topology:
                         "TRACKING_PRINCIPAL": self._principal(Role.TRACKING),
                         "REGISTRY_PRINCIPAL": self._principal(Role.REGISTRY),
                         **self._made_certificate(),
+                        **(self.access.workspaces() if self.access else {}),
                     }
                 ),
             },
@@ -147,6 +150,8 @@ class Topology:
             env["HOT_PATH_CONNECTIONS"] = str(self.limits.hot_path_connections)
         if role is Role.ARTIFACTS:
             env["CLIENTS_REACH_BLOB"] = str(self.clients_reach_blob).lower()
+        if self.access is not None:
+            env |= self.access.settings()
         return self._spec(role, {**self._signed_in(role), **_variables(env)}, Ingress.INTERNAL)
 
     def gateway(self, compute: Addresses) -> ServiceSpec:

@@ -22,6 +22,7 @@ from delivery.preview.command import LOCAL, refuse
 from delivery.pulumi.installation import users_environment
 from delivery.recover.engine import Engine
 from delivery.terminal import interactive, say
+from infra.settings.access import AccessMode
 
 
 class Form(enum.StrEnum):
@@ -53,6 +54,12 @@ def up(
         str | None,
         typer.Option(help=f"Locally: what to run from now on, an image of this machine or {lifecycle.WORKING_TREE}."),
     ] = None,
+    access: Annotated[
+        AccessMode | None,
+        typer.Option(
+            help="Locally: who is let in from now on, everybody (none) or who signs in to an Entra on this machine."
+        ),
+    ] = None,
     smoke_url: Annotated[
         str, typer.Option(metavar="URL", help="On Azure: where the gateway is reached.", show_default="output url")
     ] = "",
@@ -62,7 +69,8 @@ def up(
     """Bring the local stack up, or apply the approved plan of a stack on Azure.
 
     Without STACK the whole platform comes up on this machine and is checked; without --image its services run from what
-    the stack's file names, the working tree if it names nothing. On Azure the plan is computed again first: if it is
+    the stack's file names, the working tree if it names nothing; with --access entra there are two teams to try, unless
+    the file names others. On Azure the plan is computed again first: if it is
     not the approved one, nothing is changed, and the difference is shown.
 
     Example: mlflow-platform up dev --approved 06310bd07e57f380
@@ -70,8 +78,8 @@ def up(
     form = Form.JSON if as_json else form
     if stack == LOCAL:
         _refuse_options(_OF_AZURE, {"--approved": approved, "--smoke-url": smoke_url, "--form": form != Form.TERMINAL})
-        return local.up(config_file=config_file, no_smoke=no_smoke, image=image)
-    _refuse_options(_OF_LOCAL, {"--image": image, "--config-file": config_file != CONFIG_FILE})
+        return local.up(config_file=config_file, no_smoke=no_smoke, image=image, access=access)
+    _refuse_options(_OF_LOCAL, {"--image": image, "--access": access, "--config-file": config_file != CONFIG_FILE})
     refuse(stack)
     if approved is None:
         raise CommandError(

@@ -19,6 +19,7 @@ from delivery.local.options import ConfigFile, read
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.pulumi.installation import shell
 from delivery.terminal import say
+from infra.settings.access import AccessMode
 
 
 def up(
@@ -28,15 +29,20 @@ def up(
         str | None,
         typer.Option(help=f"What to run from now on: an image of this machine, or {lifecycle.WORKING_TREE}."),
     ] = None,
+    access: Annotated[
+        AccessMode | None,
+        typer.Option(help="Who is let in from now on, everybody (none) or who signs in to an Entra on this machine."),
+    ] = None,
 ) -> int:
     """Bring the whole platform up on this machine and check it.
 
-    Without --image the services run from what the stack's file names, the working tree if it names nothing.
+    Without --image the services run from what the stack's file names, the working tree if it names nothing. With
+    --access entra there are two teams to try, unless the file names others.
 
     Example: mlflow-platform up --no-smoke
     """
     with _opened(config_file) as stack:
-        return lifecycle.up(stack, image=image, smoke_too=not no_smoke)
+        return lifecycle.up(stack, image=image, access=access, smoke_too=not no_smoke)
 
 
 def down(config_file: ConfigFile = CONFIG_FILE) -> int:
@@ -107,6 +113,20 @@ def env(config_file: ConfigFile = CONFIG_FILE) -> int:
         ownership.claim(stack.root)
         lifecycle.select(lifecycle.engine(stack), stack)
         say(shell(stack.exports()))
+        return ExitCode.DONE
+
+
+def token(config_file: ConfigFile = CONFIG_FILE) -> int:
+    """Print a token of the local stack's pipeline, for MLFLOW_TRACKING_TOKEN, curl and other programs.
+
+    It lives for an hour. On Azure `mlflow-entra token` prints one.
+
+    Example: export MLFLOW_TRACKING_TOKEN="$(mlflow-platform token)"
+    """
+    with _opened(config_file) as stack:
+        from delivery.local.sign_in import token as of_pipeline  # imports Pulumi
+
+        say(of_pipeline(stack))
         return ExitCode.DONE
 
 

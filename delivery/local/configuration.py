@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from delivery.pulumi.installation import REPOSITORY as REPOSITORY
 from delivery.pulumi.installation import file_backend
 from delivery.pulumi.project import own_values
 from infra.settings import stack_file
+from infra.settings.access import AccessMode, AccessPart
+from infra.settings.fields import keys
 from infra.settings.local import LocalPart
 from infra.settings.problems import Problems
 from infra.settings.reading import read
@@ -23,26 +25,44 @@ STACK = "local"
 CONFIG_FILE = REPOSITORY / "stacks" / f"Pulumi.{STACK}.yaml"
 
 
+class _Part(LocalPart, AccessPart):
+    """What the commands read of a local stack's file."""
+
+
 @dataclass(frozen=True)
 class LocalStack:
-    """One local stack: its configuration file decides on its folder and its ports."""
+    """One local stack: its configuration file decides on its folder, its ports, and who is let in.
+
+    `values` are all of the file's own.
+    """
 
     config_file: Path
     root: Path
     port: int
+    mode: AccessMode = AccessMode.NONE
+    teams: Sequence[str] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, config_file: Path) -> LocalStack:
-        """Return the stack of a configuration file, by the program's own reader of its `local` part.
+        """Return the stack of a configuration file, by the program's own reader of these parts.
 
         Raises SettingsError for values that the program refuses there.
         """
         values = _values(config_file)
         problems = Problems(STACK, values)
-        found = read(problems, LocalPart, {}, {key: value for key, value in values.items() if key == "local"}).local
+        part = read(problems, _Part, {}, {key: value for key, value in values.items() if key in keys(_Part)})
         problems.finish()
+        found = part.local
         # Resolved as the program does it: names are made of it, such as that of the folder for sockets.
-        return cls(config_file.resolve(), (REPOSITORY / found.state_directory).resolve(), found.port_base)
+        return cls(
+            config_file.resolve(),
+            (REPOSITORY / found.state_directory).resolve(),
+            found.port_base,
+            part.access.mode,
+            part.teams,
+            values,
+        )
 
     @property
     def layout(self) -> Layout:

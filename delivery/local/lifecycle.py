@@ -20,8 +20,11 @@ from delivery.pulumi.installation import REPOSITORY, state_file
 from delivery.pulumi.lock import exclusive
 from delivery.terminal import confirmed as asked
 from delivery.terminal import interactive, say, step
+from infra.settings.access import AccessMode
 
 WORKING_TREE: Final = "working-tree"
+TEAMS: Final = ("team-a", "team-b")
+"""The teams of a stack with access control that names none."""
 
 
 def engine(stack: LocalStack) -> Engine:
@@ -29,11 +32,11 @@ def engine(stack: LocalStack) -> Engine:
     return Engine(folder=REPOSITORY, environment=stack.environment(), options=("--stack", STACK))
 
 
-def up(stack: LocalStack, *, image: str | None, smoke_too: bool) -> int:
+def up(stack: LocalStack, *, image: str | None, access: AccessMode | None, smoke_too: bool) -> int:
     """Bring the stack to what the program says, check it, and print how to use it.
 
-    `image` is kept in the stack's configuration file, as `local.image`. Raises CommandError for a folder with files of
-    somebody else.
+    `image` and `access` are kept in the stack's configuration file, as `local.image` and `access.mode`. Raises
+    CommandError for a folder with files of somebody else.
     """
     started = time.monotonic()
     ownership.claim(stack.root)
@@ -48,17 +51,34 @@ def up(stack: LocalStack, *, image: str | None, smoke_too: bool) -> int:
         elif image and chosen:
             say(f"From image {chosen.identifier}: MLflow {chosen.mlflow}, revision {chosen.revision}")
             _show(pulumi, "config", "set", "--path", "local.image", image, *_config(stack))
+        stack = _with_access(pulumi, stack, access)
         _follow(pulumi, "Bringing it up", "up", "--yes", "--skip-preview", "--suppress-permalink=true", *_config(stack))
     step(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
         step(f"Checking {stack.url} with the smoke program")
-        smoke = [sys.executable, "-m", "delivery", "smoke", stack.url]
+        smoke = [sys.executable, "-m", "delivery", "smoke", "--config-file", str(stack.config_file)]
         code = subprocess.run(smoke, cwd=REPOSITORY, check=False).returncode
         if code != ExitCode.DONE:
             return code
     say(f"MLflow's UI:       {stack.url}")
     say(f"Point a client at: export MLFLOW_TRACKING_URI={stack.url}")
+    if stack.mode is AccessMode.ENTRA:
+        say('Sign a client in:  export MLFLOW_WORKSPACE=default MLFLOW_TRACKING_TOKEN="$(mlflow-platform token)"')
     return ExitCode.DONE
+
+
+def _with_access(pulumi: Engine, stack: LocalStack, access: AccessMode | None) -> LocalStack:
+    """Write the mode of access control into the stack's file, and teams for it or none, and return the stack."""
+    if access is None:
+        return stack
+    config = _config(stack)
+    _show(pulumi, "config", "set", "--path", "access.mode", access, *config)
+    if access is AccessMode.NONE:
+        _show(pulumi, "config", "rm", "teams", *config)
+    elif not stack.teams:
+        for index, team in enumerate(TEAMS):
+            _show(pulumi, "config", "set", "--path", f"teams[{index}]", team, *config)
+    return LocalStack.read(stack.config_file)
 
 
 def down(stack: LocalStack) -> int:

@@ -18,6 +18,7 @@ from delivery.outcome import CommandError, ExitCode, reported
 from delivery.smoke import environment
 from delivery.smoke.report import Outcome, Report, document, line, summary
 from delivery.smoke.target import UsageError, parse_url, reach
+from infra.settings.access import AccessMode
 
 LONGEST_REQUEST_SECONDS: Final = 60
 LARGEST_MIB: Final = 10_240
@@ -43,12 +44,18 @@ def smoke(
 ) -> int:
     """Check that a data scientist's day works against an MLflow, and clean up.
 
-    Credentials are taken from MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD. It fails if a step
-    fails or something is left over on the server.
+    Credentials are taken from MLFLOW_TRACKING_TOKEN, MLFLOW_TRACKING_AUTH, or MLFLOW_TRACKING_USERNAME and _PASSWORD,
+    and the team from MLFLOW_WORKSPACE. The local stack is signed in to as its pipeline. It fails if a step fails or
+    something is left over on the server.
 
     Example: mlflow-platform smoke https://mlflow.example.com --quick
     """
-    target = read(config_file).url if url is None else url
+    stack = read(config_file) if url is None else None
+    target = url or (stack.url if stack else "")
+    if stack is not None and stack.mode is AccessMode.ENTRA and "MLFLOW_TRACKING_TOKEN" not in os.environ:
+        from delivery.local.sign_in import token  # imports Pulumi
+
+        os.environ["MLFLOW_TRACKING_TOKEN"] = token(stack)
     try:
         with reported(UsageError, code=ExitCode.USAGE):
             report = _run(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 CREDENTIALS = frozenset(
     {
+        "MLFLOW_ENTRA_CLIENT_ID",
         "MLFLOW_TRACKING_AUTH",
         "MLFLOW_TRACKING_AWS_SIGV4",
         "MLFLOW_TRACKING_CLIENT_CERT_PATH",
@@ -20,6 +21,7 @@ CREDENTIALS = frozenset(
         "MLFLOW_TRACKING_SERVER_CERT_PATH",
         "MLFLOW_TRACKING_TOKEN",
         "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_WORKSPACE",
     }
 )
 FOREIGN_PREFIXES = ("MLFLOW_", "_MLFLOW_", "OTEL_")  # OTEL_ would send the traces to the user's own collector

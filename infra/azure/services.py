@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 
 from components.compute.contract import Ingress, WorkloadIdentity
+from components.mlflow.access import AccessControl
 from components.mlflow.roles import Role
 from components.mlflow.topology import DataAddresses, GatewayTls, Topology
+from infra.settings.access import AccessSettings
 from infra.settings.model import Settings
 
 POSTGRES_PORT = 5432
@@ -40,4 +42,18 @@ def topology(
         clients_reach_blob=clients_reach_blob,
         gateway_metrics_port=_METRICS_PORT,
         gateway_tls=tls,
+        access=_access(settings.access, settings.teams),
+    )
+
+
+def _access(chosen: AccessSettings, teams: Sequence[str]) -> AccessControl | None:
+    if chosen.tenant_id is None or chosen.client_id is None:  # refused with mode entra
+        return None
+    return AccessControl(
+        tenant_id=chosen.tenant_id,
+        client_id=chosen.client_id,
+        teams=teams,
+        groups=chosen.groups,
+        blocked=chosen.blocked,
+        contact=chosen.contact or "",
     )

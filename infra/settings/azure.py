@@ -60,12 +60,6 @@ class Exposure(enum.StrEnum):
     PUBLIC = "public"
 
 
-class AccessControl(enum.StrEnum):
-    """Who is let in at the gateway. So far only: everybody who reaches it."""
-
-    NONE = "none"
-
-
 class TagSettings(Section):
     """Who owns the resources, who pays for them, and what they may contain: tags of every resource."""
 
@@ -320,12 +314,9 @@ class AzureSettings(AzureDefaults):
     image: ImageSettings
     exposure: Exposure = described(
         "From where the gateway is called: internal (the virtual network and its peers) or public (the internet; "
-        "refused with `access: none`)",
+        "refused with access.mode none)",
         alias="ingress",
         default=Exposure.INTERNAL,
-    )
-    access: AccessControl = described(
-        "Who is let in at the gateway: none lets in everybody who reaches it", default=AccessControl.NONE
     )
     github: GithubSettings | None = None
     waivers: Mapping[str, Mapping[str, str]] = described(

@@ -13,7 +13,7 @@ from components.azure.identity import FederatedSubject
 from infra.naming import LONGEST_STACK, Names
 from infra.settings import consistency, guardrails
 from infra.settings.azure import TagSettings
-from infra.settings.fields import AUTO, Section, Switch, described, keys, text
+from infra.settings.fields import NOT_SET, Section, Switch, described, keys, text
 from infra.settings.problems import Problems, path
 from infra.settings.reading import read
 
@@ -94,7 +94,7 @@ def parse(values: Mapping[str, Any], stack: str, *, secrets: Sequence[str] = (),
     """Return the settings of a bootstrap stack. Raises SettingsError with every problem found, as for other stacks."""
     problems = Problems(stack, values)
     consistency.refuse_secrets(problems, values, secrets)
-    given = {key: value for key, value in values.items() if value not in (AUTO, {})}
+    given = {key: value for key, value in values.items() if value not in NOT_SET}
     known = keys(BootstrapFile)
     for key in given.keys() - known.keys():
         problems.note(

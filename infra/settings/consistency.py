@@ -14,12 +14,14 @@ from components.azure.identity import FederatedSubject
 from components.azure.network_plan import AKS_SUBNETS, plan
 from components.azure.postgres_size import HighAvailability
 from components.compute.container_apps import rendering
+from components.mlflow.access import DEFAULT_WORKSPACE, PLATFORM_ADMIN, RESERVED_WORKSPACES
 from components.mlflow.roles import Role
 from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
 from infra.naming import Names
 from infra.rights import SECRETS
 from infra.settings import ports, regions, secret_texts
+from infra.settings.access import EXAMPLE_ID, AccessMode
 from infra.settings.aks import ExistingClusterSettings
 from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings, TagSettings
 from infra.settings.ports import LocalPort
@@ -47,6 +49,7 @@ def check(problems: Problems, settings: Settings) -> None:
     _compute_fits_the_profile(problems, settings.profile, settings.compute)
     if settings.compute is ComputeKind.CONTAINER_APPS:
         _sizes_of_container_apps(problems, settings.sizes)
+    _access_is_whole(problems, settings)
     azure = settings.azure
     if azure is None:
         _replicas_have_ports(problems, settings.sizes)
@@ -124,6 +127,46 @@ def _replicas_have_ports(problems: Problems, sizes: Mapping[Role, Size]) -> None
             field = f"{role}.minReplicas"
             remedy = problems.set(field, min(max(replicas, 1), most))
             problems.note(field, replicas, f"1 to {most} with compute local", remedy)
+
+
+def _access_is_whole(problems: Problems, settings: Settings) -> None:
+    """Record what is missing of access control, and what decides nothing."""
+    access, teams = settings.access, settings.teams
+    ids = {"access.tenantId": access.tenant_id, "access.clientId": access.client_id}
+    if access.mode is AccessMode.NONE:
+        given = {**ids, "access.groups": access.groups, "access.blocked": access.blocked, "teams": teams}
+        for field, value in {**given, "access.contact": access.contact}.items():
+            if value:
+                problems.note(field, value, "only with access.mode entra", problems.remove(field))
+        return
+    for field, value in ids.items():
+        if settings.azure is None and value is not None:
+            allowed = "only on Azure, as a stack on one machine has an Entra of its own"
+            problems.note(field, value, allowed, problems.remove(field))
+        if settings.azure is not None and value is None:
+            allowed = "a GUID with access.mode entra, that of docs/access.md#the-registration"
+            problems.note(field, value, allowed, problems.set(field, EXAMPLE_ID))
+    for field, names in (("teams", teams), ("access.blocked", access.blocked)):
+        _named_once(problems, field, names)
+    for index, team in enumerate(teams):
+        if team in (DEFAULT_WORKSPACE, *RESERVED_WORKSPACES):
+            allowed = f"another name, as {team} is the platform's own"
+            problems.note(f"teams[{index}]", team, allowed, problems.remove(f"teams[{index}]"))
+    known = (DEFAULT_WORKSPACE, *teams)
+    for group, roles in access.groups.items():
+        field = path("access", "groups", group)
+        _named_once(problems, field, roles)
+        for index, role in enumerate(roles):
+            if role != PLATFORM_ADMIN and role.rpartition(".")[0] not in known:
+                allowed = f"roles in the workspaces {', '.join(known)}"
+                problems.note(f"{field}[{index}]", role, allowed, problems.remove(f"{field}[{index}]"))
+
+
+def _named_once(problems: Problems, field: str, values: Sequence[str]) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            again = f"{field}[{index}]"
+            problems.note(again, value, "each of them once", problems.remove(again))
 
 
 def _release_is_whole(problems: Problems, image: ImageSettings) -> None:

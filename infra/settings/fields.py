@@ -16,6 +16,8 @@ from pydantic.fields import FieldInfo
 
 AUTO = "auto"
 """In a stack's file: the profile's value."""
+NOT_SET: tuple[object, ...] = (AUTO, {}, [])
+"""What the engine's schema has for a key that a stack's file does not have."""
 _SWITCHES = f"true, false, {AUTO}"
 
 

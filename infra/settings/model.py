@@ -6,7 +6,7 @@ The engine itself rejects neither unknown keys nor what is wrong inside an objec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ from components.mlflow.limits import LIMITS, Limits
 from components.mlflow.roles import SERVICES, Role
 from components.mlflow.topology import Size
 from infra.settings import consistency, guardrails
+from infra.settings.access import AccessPart, AccessSettings
 from infra.settings.azure import AzureSettings
 from infra.settings.bootstrap import BootstrapFile
-from infra.settings.fields import AUTO, Section, Whole, bounded, described, keys
+from infra.settings.fields import NOT_SET, Section, Whole, bounded, described, keys
 from infra.settings.local import LocalPart, LocalSettings
 from infra.settings.problems import Problems, SettingsError, path
 from infra.settings.profiles import PROFILES, ComputeKind, Profile, ProfileName
@@ -52,7 +53,7 @@ class Kind(Section):
     compute: ComputeKind | None = described("Where the services run; auto takes the profile's", default=None)
 
 
-class Common(Kind):
+class Common(AccessPart, Kind):
     """The settings of every stack."""
 
     gateway: ServiceSize
@@ -83,7 +84,8 @@ KEYS: Mapping[str, FieldInfo] = {
 class Settings:
     """All that decides what a stack is. `azure` is None exactly where compute is local.
 
-    `checkout` is the GitHub repository whose workflow runs the program, empty if none does.
+    `teams` are the workspaces beside `default`, none with access mode none. `checkout` is the GitHub repository whose
+    workflow runs the program, empty if none does.
     """
 
     stack: str
@@ -93,6 +95,8 @@ class Settings:
     limits: Limits
     local: LocalSettings
     azure: AzureSettings | None = None
+    access: AccessSettings = field(default_factory=AccessSettings)
+    teams: Sequence[str] = ()
     checkout: str = ""
 
 
@@ -113,8 +117,7 @@ def parse(
     consistency.refuse_secrets(problems, values, secrets)
     for key in values.keys() - KEYS.keys():
         problems.note(key, values[key], f"the keys {', '.join(KEYS)}", problems.remove(path(key)))
-    # Empty objects and `auto` are the defaults of the engine's schema.
-    given = {key: value for key, value in values.items() if value not in (AUTO, {})}
+    given = {key: value for key, value in values.items() if value not in NOT_SET}
     profile = next((name for name in ProfileName if name == given.get("profile")), None)
     kind = read(problems, Kind, {}, _only(Kind, given))
     defaults = PROFILES[profile or ProfileName.LOCAL]
@@ -133,6 +136,8 @@ def parse(
         limits=_limits(file, azure),
         local=file.local if isinstance(file, LocalFile) else LocalSettings(),
         azure=azure,
+        access=file.access,
+        teams=file.teams,
         checkout=checkout,
     )
     consistency.check(problems, settings)

@@ -15,6 +15,7 @@ class LocalPort(enum.StrEnum):
     BLOBS = "blobs"
     IDENTITY = "identity"
     VAULT = "vault"
+    ENTRA = "entra"
     GATEWAY_METRICS = "gateway-metrics"
     DASHBOARD = "dashboard"
     REGISTRY = "registry"
@@ -30,7 +31,8 @@ OFFSETS: Mapping[LocalPort, range] = MappingProxyType(
         LocalPort.IDENTITY: range(3, 4),
         LocalPort.VAULT: range(4, 5),
         LocalPort.GATEWAY_METRICS: range(5, 6),
-        LocalPort.DASHBOARD: range(6, 10),
+        LocalPort.DASHBOARD: range(6, 9),
+        LocalPort.ENTRA: range(9, 10),
         LocalPort.REGISTRY: range(10, 20),
         LocalPort.ARTIFACTS: range(20, 30),
         LocalPort.TRACKING: range(30, 60),

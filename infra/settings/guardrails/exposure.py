@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
-from infra.settings.azure import AccessControl, AzureSettings, Exposure
+from infra.settings.access import AccessMode
+from infra.settings.azure import AzureSettings, Exposure
 from infra.settings.problems import Problems
+
+if TYPE_CHECKING:
+    from infra.settings.model import Settings
 
 # Those of a /12. Hardly an organization has more of its own, and half of the internet can be said in 127 ranges.
 _MOST_OF_THE_INTERNET = 2**20
@@ -13,14 +18,15 @@ _MOST_OF_THE_INTERNET = 2**20
 _PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 
 
-def public_needs_access_control(problems: Problems, azure: AzureSettings) -> None:
+def public_needs_access_control(problems: Problems, settings: Settings) -> None:
     """Refuse a gateway on the internet that lets everybody in."""
-    if azure.exposure is Exposure.PUBLIC and azure.access is AccessControl.NONE:
+    azure = settings.azure
+    if azure is not None and azure.exposure is Exposure.PUBLIC and settings.access.mode is AccessMode.NONE:
         problems.note(
             "ingress",
             str(azure.exposure),
-            "internal as long as there is no access control (access: none), since anybody on the internet could read "
-            "and write all data",
+            "internal as long as there is no access control (access.mode none), since anybody on the internet could "
+            "read and write all data",
             problems.set("ingress", Exposure.INTERNAL),
         )
 

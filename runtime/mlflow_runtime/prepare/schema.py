@@ -12,6 +12,7 @@ from enum import Enum
 from mlflow.store.db import utils as mlflow_db
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
+from mlflow.store.tracking.dbmodels.models import SqlExperiment
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import URL, Engine, inspect
@@ -118,6 +119,22 @@ def migrate(target: Engine, standing: Standing) -> None:
     _declare(target)
 
 
+class _Tracking(TrackingStore):  # type: ignore[misc]  # MLflow publishes no types
+    """MLflow's store without its refusal of data in workspaces, of which teams.py knows better."""
+
+    def _initialize_store_state(self) -> None:
+        with self.ManagedSessionMaker(read_only=False) as session:
+            if session.get(SqlExperiment, int(self.DEFAULT_EXPERIMENT_ID)) is None:
+                self._create_default_experiment(session)
+
+
+class _Registry(RegistryStore):  # type: ignore[misc]  # MLflow publishes no types
+    """The same of the registry's."""
+
+    def _initialize_store_state(self) -> None:
+        pass
+
+
 def _upgrade(target: Engine, standing: Standing) -> None:
     try:
         mlflow_db._upgrade_db(target)
@@ -148,11 +165,11 @@ def open_tracking_store(url: URL) -> None:
     Once, here, because replicas that start together would race for it, and a service that only reads the tracking
     database (the registry opens it too) may not make it.
     """
-    store = TrackingStore(url.render_as_string(hide_password=False), ARTIFACT_ROOT)
+    store = _Tracking(url.render_as_string(hide_password=False), ARTIFACT_ROOT)
     store._dispose_engine()
 
 
 def open_registry_store(url: URL) -> None:
-    """Open the store as a service would; MLflow refuses here what it would refuse at the service's start."""
-    store = RegistryStore(url.render_as_string(hide_password=False))
+    """Open the store as a service would."""
+    store = _Registry(url.render_as_string(hide_password=False))
     store._dispose_engine()

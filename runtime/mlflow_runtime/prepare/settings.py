@@ -13,6 +13,7 @@ from mlflow_runtime import environment
 from mlflow_runtime.addresses import is_host
 from mlflow_runtime.database import address as database_address
 from mlflow_runtime.environment import Reader, is_guid, number
+from mlflow_runtime.middleware.access import settings as access
 
 DEFAULT_WAIT_SECONDS = 600
 _RESERVED_DATABASES = frozenset({"postgres", "template0", "template1", "azure_maintenance", "azure_sys"})
@@ -41,7 +42,8 @@ class Settings:
     """Inputs of one prepare run.
 
     `admin_url` points at database `postgres` as the prepare identity and holds no password. `wait_seconds` bounds, each
-    on its own, the wait for the database, for Key Vault and for another prepare that is at work.
+    on its own, the wait for the database, for Key Vault and for another prepare that is at work. `teams` are the
+    workspaces beside `default`.
     """
 
     admin_url: URL
@@ -52,6 +54,7 @@ class Settings:
     key_vault_url: str
     wait_seconds: float = DEFAULT_WAIT_SECONDS
     certificate: Certificate | None = None
+    teams: tuple[str, ...] = ()
 
 
 def read(env: Mapping[str, str]) -> Settings:
@@ -66,6 +69,7 @@ def read(env: Mapping[str, str]) -> Settings:
         key_vault_url=environment.key_vault_url(reader),
         wait_seconds=reader.get("PREPARE_WAIT_SECONDS", number(1, 3600), str(DEFAULT_WAIT_SECONDS)),
         certificate=_certificate(reader),
+        teams=access.teams(reader),
     )
     reader.distinct("TRACKING_DATABASE", "REGISTRY_DATABASE")
     reader.distinct("TRACKING_PRINCIPAL", "REGISTRY_PRINCIPAL", attrgetter("name"))

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from azure.keyvault.secrets import SecretClient
 from sqlalchemy import Connection, Engine
 
-from mlflow_runtime.prepare import databases, grants, lock, principals, restore_points, schema, vault
+from mlflow_runtime.prepare import databases, grants, lock, principals, restore_points, schema, teams, vault
 from mlflow_runtime.prepare.connection import database_url, engine, wait_until_reachable
 from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.prepare.privileges import ACCESS, Access, Store
@@ -74,6 +74,9 @@ class _Run:
             with self._step(f"examine {name}") as done:
                 standings[store] = standing = schema.examine(self._engine(name))
                 done(f"{standing.state.value}, revision {standing.revision}")
+        wanted = self._settings.teams
+        with self._step("no team left out"):  # before anything is migrated
+            teams.refuse_left_out(map(self._engine, self._names.values()), wanted)
         for store, name in self._names.items():
             self._migrate(name, standings[store])
         if any(standing.state is schema.State.NEWER for standing in standings.values()):
@@ -81,6 +84,10 @@ class _Run:
         with self._step("default rows"):
             schema.open_tracking_store(database_url(self._settings.admin_url, self._names[Store.TRACKING]))
             schema.open_registry_store(database_url(self._settings.admin_url, self._names[Store.REGISTRY]))
+        if wanted:
+            with self._step("teams") as done:
+                made = teams.ensure(self._engine(self._names[Store.TRACKING]), wanted)
+                done(f"created {', '.join(made)}" if made else "present")
 
     def _migrate(self, name: str, standing: schema.Standing) -> None:
         head = schema.expected_revision()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.mlflow import runtime_contract
+from components.mlflow.access import AccessControl
 from components.mlflow.roles import BACKENDS, Role
 from components.mlflow.topology import VARIABLE_PREFIX, GatewayTls
 from delivery.image.context import CHECKOUT
@@ -20,15 +21,28 @@ from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service import settings as service
 from tests.support import role_environment
 
+_ID = "11111111-1111-1111-1111-111111111111"
 TOPOLOGY = replace(
     role_environment.TOPOLOGY,
     gateway_metrics_port=8081,
     gateway_tls=GatewayTls(secret="gateway-tls", made=True),
     public_origins=["https://portal.example.com"],
+    access=AccessControl(
+        tenant_id=_ID,
+        client_id=_ID,
+        teams=["team-a", "team-b"],
+        groups={_ID: ["team-a.Reader", "Platform.Admin"]},
+        blocked=[_ID],
+        contact="ml-platform@example.com",
+        authority="https://login.microsoftonline.com",
+    ),
 )
 ROLES = (*BACKENDS, Role.GATEWAY, Role.PREPARE)
 # May be without a value, or without effect where they are missing.
-OPTIONAL = {"MLFLOW_RUNTIME_PUBLIC_ORIGINS", "MLFLOW_RUNTIME_METRICS_PORT"}
+OPTIONAL = {
+    *("MLFLOW_RUNTIME_PUBLIC_ORIGINS", "MLFLOW_RUNTIME_METRICS_PORT"),
+    *(f"MLFLOW_RUNTIME_ACCESS_{name}" for name in ("MODE", "TEAMS", "GROUPS", "BLOCKED", "CONTACT", "AUTHORITY")),
+}
 
 
 def given(role: Role) -> dict[str, str]:

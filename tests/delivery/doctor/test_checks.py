@@ -404,7 +404,7 @@ def test_every_check_says_no_to_something() -> None:
 def test_each_problem_of_the_settings_has_its_command() -> None:
     with pytest.raises(SettingsError) as refused:
         settings_of(
-            {"config": {**CONFIG, "mlflow-platform:protect": "maybe", "mlflow-platform:access": "all"}}, "staging"
+            {"config": {**CONFIG, "mlflow-platform:protect": "maybe", "mlflow-platform:ingress": "all"}}, "staging"
         )
     finding = found(replace(WELL, settings=Missing("no"), problems=refused.value.problems), "settings")
     assert finding.result is Result.FAILED

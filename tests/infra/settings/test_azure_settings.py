@@ -10,12 +10,17 @@ from hypothesis import strategies as st
 
 from components.azure.artifact_store import Redundancy
 from components.azure.postgres_size import HighAvailability
+from components.mlflow.access import DEFAULT_WORKSPACE, PLATFORM_ADMIN, RESERVED_WORKSPACES, ROLES
 from components.mlflow.runtime_contract import CONTRACT
+from infra.azure.services import topology
 from infra.settings.azure import AzureSettings, DataClassification
 from infra.settings.consistency import RESERVED_TAGS
 from infra.settings.model import SettingsError, parse
 from infra.settings.profiles import ComputeKind
 from infra.tags import tags
+from mlflow_runtime.middleware.access import roles as runtime_roles
+from mlflow_runtime.middleware.access import settings as runtime_access
+from tests.support.role_environment import TOPOLOGY
 from tests.support.stacks import DIGEST, configuration, graph
 
 LEAST: dict[str, Any] = {
@@ -24,6 +29,15 @@ LEAST: dict[str, Any] = {
     "tags": {"owner": "ml-platform", "costCenter": "research", "dataClassification": "internal"},
     "image": {"digest": DIGEST},
 }
+GUID = "11111111-1111-1111-1111-111111111111"
+
+
+def entra(**more: Any) -> dict[str, Any]:
+    """Return access control with one team."""
+    return {"access": {"mode": "entra", "tenantId": GUID, "clientId": GUID, **more}, "teams": ["team-a"]}
+
+
+ENTRA = entra()
 COMMIT = "9" * 40
 RELEASE = {
     "digest": DIGEST,
@@ -114,7 +128,16 @@ def test_what_the_file_gives_wins() -> None:
         ({"image": {**RELEASE, "digest": "none"}}, "allowed: these keys only with a digest"),
         ({"soakHours": 721}, "soakHours: 721 is not allowed; allowed: a whole number from 0 to 720"),
         ({"ingress": "external"}, "ingress: 'external' is not allowed; allowed: internal, public"),
-        ({"access": "oauth"}, "access: 'oauth' is not allowed; allowed: none"),
+        ({"access": {"mode": "oauth"}}, "access.mode: 'oauth' is not allowed; allowed: none, entra"),
+        ({"access": "entra"}, "access: 'entra' is not allowed; allowed: an object with the keys mode, tenantId"),
+        ({"access": {"mode": "entra"}}, "config set --path access.tenantId 11111111-1111-1111-1111-111111111111"),
+        ({"access": {"mode": "entra", "tenantId": "contoso.com"}}, "allowed: a GUID in lower case, as in"),
+        ({"access": {"blocked": [GUID]}, "teams": ["team-a"]}, "allowed: only with access.mode entra"),
+        ({**ENTRA, "teams": ["team-a", "team-a"]}, "teams[1]: 'team-a' is not allowed; allowed: each of them once"),
+        ({**ENTRA, "teams": ["Team"]}, "allowed: a list of names of 2 to 63 lower-case letters"),
+        ({**ENTRA, "teams": ["default"]}, "allowed: another name, as default is the platform's own"),
+        (entra(groups={GUID: ["team-b.Reader"]}), "allowed: roles in the workspaces default, team-a"),
+        (entra(groups={GUID: ["team-a.Owner"]}), "WORKSPACE.Reader|Contributor|Registrar|Admin or Platform.Admin"),
         ({"protect": "maybe"}, "protect: 'maybe' is not allowed; allowed: true, false, auto"),
         ({"network": {"cidr": "8.8.8.0/24"}}, "8.8.8.0/24 is not private"),
         ({"network": {"cidr": "10.0.0.0/28"}}, "too small for postgres /28"),
@@ -189,6 +212,26 @@ def table(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return some | st.fixed_dictionaries(known)
 
 
+def test_a_public_gateway_takes_access_control() -> None:
+    found = parse({**LEAST, **entra(groups={GUID: ["team-a.Reader", "Platform.Admin"]}), "ingress": "public"}, "dev")
+    assert (found.teams, found.access.groups) == (("team-a",), {GUID: ("team-a.Reader", "Platform.Admin")})
+    public = topology(found, identities={}, data=TOPOLOGY.data, host="mlflow.example.com", clients_reach_blob=False)
+    assert public.access is not None
+    assert public.access.settings() == {
+        "ACCESS_MODE": "entra",
+        "ACCESS_TENANT_ID": GUID,
+        "ACCESS_CLIENT_ID": GUID,
+        "ACCESS_TEAMS": "team-a",
+        "ACCESS_GROUPS": f"{GUID}=team-a.Reader,{GUID}=Platform.Admin",
+    }
+
+
+def test_roles_and_names_are_those_of_the_runtime() -> None:
+    assert tuple(role.title for role in runtime_roles.Role) == ROLES
+    assert (runtime_roles.PLATFORM_ADMIN, runtime_access.DEFAULT_WORKSPACE) == (PLATFORM_ADMIN, DEFAULT_WORKSPACE)
+    assert {*RESERVED_WORKSPACES} == runtime_access.RESERVED
+
+
 some = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_size=5), scalars, max_size=2)
 
 
@@ -206,7 +249,8 @@ some = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_siz
             "github": table(repository=st.just("a/b") | scalars),
             "location": scalars,
             "ingress": scalars,
-            "access": scalars,
+            "access": table(mode=scalars, tenantId=scalars, groups=some, blocked=some),
+            "teams": some,
             "protect": scalars,
             "zoneRedundant": scalars,
             "nameGeneration": scalars,

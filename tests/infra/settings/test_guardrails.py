@@ -34,7 +34,7 @@ def refused(stack: str, **values: Any) -> str:
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_public_gateway_without_access_control_is_refused(stack: str) -> None:
     assert (
-        "ingress: 'public' is not allowed; allowed: internal as long as there is no access control (access: none)"
+        "ingress: 'public' is not allowed; allowed: internal as long as there is no access control (access.mode none)"
         in refused(stack, ingress="public")
     )
 

@@ -85,7 +85,6 @@ MORE: Mapping[str, Case] = {
     "97a": Case(change={"nameGeneration": "a b"}, message="up to 8 lower-case letters and digits"),
     "97b": Case(change={"location": "northeurope"}, stack="dev", unseen=_LIVING),
     "100a": Case(change={"soakHours": 0}, stack="staging", unseen=_TEAM),
-    "110a": Case(change={"access": "entra"}, message="access: 'entra' is not allowed"),
 }
 
 # By the number of the row in the list. What has a letter besides is of the same kind as its row.
@@ -96,6 +95,9 @@ CASES: Mapping[str, Case] = {
     "2b": Case(change={"profile": "dev"}, rule="weaker-profile-than-its-name"),
     "2c": Case(change={"profile": "dev"}, stack="staging", rule="weaker-profile-than-its-name"),
     "4": Case(change={"ingress": "public"}, rule="public-without-access-control"),
+    "110a": Case(change={"access": {"mode": "all"}}, message="access.mode: 'all' is not allowed"),
+    "110b": Case(change={"access": {"mode": "entra"}}, message="a GUID with access.mode entra", also=("",)),
+    "110c": Case(change={"teams": ["team-a"]}, message="only with access.mode entra"),
     "5": Case(change={"network": {"clientRanges": ["0.0.0.0/0"]}}, rule="clients-from-everywhere"),
     "5a": Case(
         change={"network": {"clientRanges": ["10.0.0.0/8", "128.0.0.0/1", "0.0.0.0/1"]}},

@@ -22,6 +22,7 @@ from tests.support.stacks import DIGEST, PROJECT, REPOSITORY
 _COMMAND = re.compile(r"`(pulumi [^`]+)`")
 # A command may uncover a problem that another one hid: a valid number of replicas needs a smaller pool.
 _ROUNDS = 4
+_ID = "11111111-1111-1111-1111-111111111111"
 _HIDDEN = "hush9f3a1c"
 
 _AZURE: Mapping[str, Any] = {
@@ -59,7 +60,8 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "tags": {"owner": 1, "dataClassification": "secret", "extra": {"stack": "x", "a b": "<", "9": "x"}},
             "image": {"digest": "latest", "repository": "A"},
             "ingress": "external",
-            "access": "oauth",
+            "access": {"mode": "oauth", "tenantId": "contoso.com", "groups": {"x": ["y"]}, "blocked": [1]},
+            "teams": ["A", "default"],
             "protect": "maybe",
             "network": {"cidr": "8.8.8.0/24", "clientRanges": ["10.0.0.1/8", "x"], "internetOutbound": "perhaps"},
             "database": {"sku": "Standard_F2", "storageGib": 5, "highAvailability": "some"},
@@ -82,6 +84,18 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "storage": {"coolAfterDays": 400, "clientsReachBlob": True},
             "monitoring": {"monthlyBudget": 100},
             "github": {"repository": "a/b", "deployEnvironment": "x", "previewEnvironment": "x"},
+        },
+    ),
+    "access control without its directory": (
+        "dev",
+        {**_AZURE, "ingress": "public", "access": {"mode": "entra"}, "teams": ["team-a", "default", "team-a"]},
+    ),
+    "access control that is off": (
+        "dev",
+        {
+            **_AZURE,
+            "access": {"clientId": _ID, "groups": {_ID: ["team-a.Admin"]}, "blocked": [_ID], "contact": "a"},
+            "teams": ["team-a"],
         },
     ),
     "a repository without an owner": ("dev", {**_AZURE, "github": {"repository": "acme", "deployEnvironment": "*"}}),

@@ -135,5 +135,5 @@ def test_the_schemas_defaults_decide_nothing() -> None:
     """A default in the schema would be a second one: those of the model and of the profiles are the only ones."""
     schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
     defaults = {key: entry["default"] for key, entry in schema.items() if key != "profile"}
-    assert {key: default for key, default in defaults.items() if default not in ("auto", {})} == {}
+    assert {key: default for key, default in defaults.items() if default not in ("auto", {}, [])} == {}
     assert parse({"profile": "local", **defaults}, "local") == parse({"profile": "local"}, "local")

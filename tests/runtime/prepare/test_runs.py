@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from alembic import command
@@ -237,3 +238,25 @@ def test_no_database_is_a_clear_error_after_a_bounded_wait(prepared: Prepared, k
     nowhere = type(settings)(**{**vars(settings), "admin_url": settings.admin_url.set(port=1)})
     with pytest.raises(StepFailed, match=r"127.0.0.1:1 as 'mlflow-prepare'(.|\n)*Connection refused(.|\n)*Entra admin"):
         prepare(nowhere, key_vault.client)
+
+
+def test_teams_get_a_workspace_and_none_with_data_is_left_out(
+    clone: Callable[[], Pair], key_vault: KeyVault, log: pytest.LogCaptureFixture
+) -> None:
+    pair = clone()
+    teams = replace(pair.settings(), teams=("team-a", "team-b"))
+    prepare(teams, key_vault.client)
+    assert "teams: created team-a, team-b" in log.text
+    insert = "INSERT INTO experiments (name, lifecycle_stage, workspace) VALUES ('e', 'active', 'team-a')"
+    pair.as_admin(pair.tracking, insert)
+    pair.as_admin(pair.registry, "INSERT INTO registered_models (workspace, name) VALUES ('team-b', 'm')")
+
+    with pytest.raises(StepFailed) as refused:
+        prepare(pair.settings(), key_vault.client)
+    assert "(team-a has 1 experiments; team-b has 1 registered_models)" in str(refused.value)
+    assert "next: set access.mode to entra and teams to team-a, team-b;" in str(refused.value)
+    with pytest.raises(StepFailed, match="team-b has 1 registered_models"):
+        prepare(replace(pair.settings(), teams=("team-a",)), key_vault.client)
+    log.clear()
+    prepare(teams, key_vault.client)
+    assert "teams: present" in log.text

@@ -19,7 +19,7 @@ DEFAULT_WORKSPACE: Final = "default"
 
 # As MLflow 3.17.2 has them: WorkspaceNameValidator in mlflow/store/workspace/abstract_store.py.
 _WORKSPACE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])")
-_RESERVED: Final = frozenset({"workspaces", "api", "ajax-api", "static-files"})
+RESERVED: Final = frozenset({"workspaces", "api", "ajax-api", "static-files"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,7 @@ def read(reader: Reader) -> Access | None:
     """Read the settings; None for `none`, with which all other ACCESS_* settings are refused as not read."""
     if reader.get("ACCESS_MODE", _mode, "none") != "entra":
         return None
-    teams = reader.get("ACCESS_TEAMS", list_of(workspace, optional=True)) or ()
-    workspaces = (DEFAULT_WORKSPACE, *(team for team in teams if team != DEFAULT_WORKSPACE))
+    workspaces = (DEFAULT_WORKSPACE, *teams(reader))
     groups = _by_group(reader.get("ACCESS_GROUPS", list_of(_group, optional=True)) or ())
     for role in sorted({role for roles in groups.values() for role in roles} - {PLATFORM_ADMIN}):
         if (team := role.rpartition(".")[0]) not in workspaces:
@@ -76,6 +75,12 @@ def read(reader: Reader) -> Access | None:
     )
 
 
+def teams(reader: Reader) -> tuple[str, ...]:
+    """ACCESS_TEAMS: the workspaces beside `default`."""
+    found = reader.get("ACCESS_TEAMS", list_of(workspace, optional=True)) or ()
+    return tuple(team for team in found if team != DEFAULT_WORKSPACE)
+
+
 def _by_group(pairs: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for pair in pairs:
@@ -86,10 +91,10 @@ def _by_group(pairs: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
 
 def workspace(text: str) -> str:
     """Parse the name of a workspace, by MLflow's rules."""
-    if not _WORKSPACE.fullmatch(text) or text in _RESERVED:
+    if not _WORKSPACE.fullmatch(text) or text in RESERVED:
         raise ValueError(
             "must be names of 2 to 63 lower-case letters, digits and inner hyphens, separated by commas, such as "
-            f"team-a,team-b; not {', '.join(sorted(_RESERVED))}."
+            f"team-a,team-b; not {', '.join(sorted(RESERVED))}."
         )
     return text
 

@@ -1,0 +1,59 @@
+"""The workspaces of the stack's teams: made where they are missing, and none with data left out.
+
+Services show what is in the workspaces that they know. Data in another one would be there and in nobody's reach, and
+without any team MLflow does not open its stores any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, Engine, text
+
+from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
+from mlflow_runtime.prepare.errors import PrepareError
+
+_TABLES = text(
+    "SELECT table_name FROM information_schema.columns"
+    " WHERE table_schema = 'public' AND column_name = 'workspace' ORDER BY 1"
+)
+
+
+def refuse_left_out(databases: Iterable[Engine], teams: Sequence[str]) -> None:
+    """Refuse a stack without a team whose workspace has data."""
+    found: dict[str, dict[str, int]] = {}
+    for database in databases:
+        with database.connect() as connection:
+            for table in connection.execute(_TABLES).scalars().all():
+                for workspace, rows in _counted(connection, table, (DEFAULT_WORKSPACE, *teams)):
+                    found.setdefault(workspace, {})[table] = rows
+    if found:
+        raise PrepareError(_left_out(found), _remedy(sorted({*teams, *found})))
+
+
+def ensure(tracking: Engine, teams: Sequence[str]) -> list[str]:
+    """Make the workspaces that are missing in the tracking database; return them."""
+    insert = text("INSERT INTO workspaces (name) VALUES (:name) ON CONFLICT DO NOTHING")
+    with tracking.begin() as connection:
+        return [team for team in teams if connection.execute(insert, {"name": team}).rowcount]
+
+
+def _counted(connection: Connection, table: str, known: Sequence[str]) -> Sequence[tuple[str, int]]:
+    name = connection.dialect.identifier_preparer.quote(table)
+    query = text(f"SELECT workspace, count(*) FROM {name} WHERE workspace <> ALL(:known) GROUP BY 1")  # noqa: S608
+    return [(workspace, rows) for workspace, rows in connection.execute(query, {"known": list(known)})]
+
+
+def _left_out(found: Mapping[str, Mapping[str, int]]) -> str:
+    said = "; ".join(
+        f"{workspace} has {', '.join(f'{rows} {table}' for table, rows in tables.items())}"
+        for workspace, tables in sorted(found.items())
+    )
+    return f"the stack leaves out workspaces with data ({said}), which nobody could reach"
+
+
+def _remedy(teams: Sequence[str]) -> str:
+    return (
+        f"set access.mode to entra and teams to {', '.join(teams)}; a team leaves once everything in its workspace is "
+        "deleted, and deleted runs are purged"
+    )
