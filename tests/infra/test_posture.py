@@ -10,6 +10,7 @@ import pytest
 from tests.support.recorder import UNKNOWN, Graph
 from tests.support.stacks import DIGEST, STACKS, graph
 
+SOME_ID = "11111111-1111-1111-1111-111111111111"
 PROTECTED = ("staging", "prod")
 
 # Types with logs or metrics that Azure sends only where a setting asks for it. A private endpoint, an identity or a
@@ -50,6 +51,27 @@ def identifier(recorded: Graph, name: str) -> str:
     """The id that the recorder gave to a resource, as others refer to it."""
     kind = recorded.type(name).removeprefix("azure-native:").replace(":", "/")
     return f"/providers/{kind}/{name}"
+
+
+def test_a_public_gateway_has_services_that_ask_who_calls() -> None:
+    directory = {"tenantId": SOME_ID, "clientId": SOME_ID}
+    recorded = graph("dev", ingress="public", access={"mode": "entra", **directory}, teams=["team-a"])
+    environment = only(recorded, "app:ManagedEnvironment")
+    assert environment["vnetConfiguration"]["internal"] is False
+    assert environment["publicNetworkAccess"] == "Enabled"
+    apps = [recorded.inputs(name) for name in recorded.of_type("azure-native:app:ContainerApp")]
+    given = {
+        container["name"]: {each["name"]: each.get("value") for each in container["env"]}
+        for app in apps
+        for container in app["template"]["containers"]
+    }
+    asking = {name for name, env in given.items() if env.get("MLFLOW_RUNTIME_ACCESS_MODE") == "entra"}
+    assert asking == {"tracking", "registry", "artifacts"}
+    assert {given[name]["MLFLOW_RUNTIME_ACCESS_TEAMS"] for name in asking} == {"team-a"}
+    (job,) = (recorded.inputs(name) for name in recorded.of_type("azure-native:app:Job"))
+    prepare = {each["name"]: each.get("value") for each in job["template"]["containers"][0]["env"]}
+    assert prepare["MLFLOW_RUNTIME_ACCESS_TEAMS"] == "team-a"
+    assert only(recorded, "storage:StorageAccount")["publicNetworkAccess"] == "Disabled"
 
 
 def test_data_has_no_public_side(stack: str) -> None:

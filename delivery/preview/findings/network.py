@@ -14,6 +14,7 @@ RULES = "network:NetworkSecurityGroup"
 SUBNET = "network:Subnet"
 NETWORK = "network:VirtualNetwork"
 LINK = "privatedns:VirtualNetworkLink"
+ENVIRONMENT = "app:ManagedEnvironment"
 _ANYBODY: Final = frozenset({"*", "Internet", "0.0.0.0/0", "::/0"})
 
 
@@ -154,9 +155,18 @@ def first_exposure(plan: Plan) -> int:
     )
 
 
+def _is_public(step: Step) -> bool:
+    """Return whether a step makes an environment whose gateway the internet calls, past all rules of the network."""
+    return step.kind == ENVIRONMENT and step.new.get("publicNetworkAccess") == "Enabled"
+
+
 def exposure(plan: Plan) -> Iterator[Found]:
-    """A first deployment says how many of its rules let the internet in."""
+    """A first deployment says what of it the internet reaches: the gateway, and what rules let in."""
     if plan.empty_before and any(step.kind == RULES for step in plan.steps):
         rules = first_exposure(plan)
-        text = "nothing" if rules == 0 else f"what {count(rules, 'rule')} let in"
+        reached = [
+            *(["the gateway"] if any(_is_public(step) for step in plan.of(Op.CREATE)) else []),
+            *([f"what {count(rules, 'rule')} let in"] if rules else []),
+        ]
+        text = " and ".join(reached) or "nothing"
         yield Row(subject=Subject.NETWORK, what="reachable from the internet", now=["nothing"], after=[text])

@@ -278,6 +278,15 @@ def test_who_is_let_in_is_described(address: str, headline: str) -> None:
     assert f"lets in {address}" in said(found, Subject.NETWORK)[0]
 
 
+@pytest.mark.parametrize(("access", "reached"), [("Disabled", "nothing"), ("Enabled", "the gateway")])
+def test_a_first_deployment_says_what_the_internet_reaches(access: str, reached: str) -> None:
+    made = [
+        step("create", RULES, "rules", None, {"securityRules": [rule("peers", sourceAddressPrefix="VirtualNetwork")]}),
+        step("create", "app:ManagedEnvironment", "apps", None, {"publicNetworkAccess": access}),
+    ]
+    assert ("reachable from the internet", "nothing", reached) in rows(of(*made), Subject.NETWORK)
+
+
 def test_who_is_let_out_to_the_internet_is_described() -> None:
     def out(address: str) -> dict[str, Any]:
         return rule("out", direction="Outbound", sourceAddressPrefix="10.0.0.0/24", destinationAddressPrefix=address)
