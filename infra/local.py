@@ -127,7 +127,7 @@ def directory(settings: Settings) -> Directory | None:
     return Directory(
         platform=Registration(
             redirects=tuple(f"http://{host}/access/callback" for host in public_hosts(settings)),
-            federated=(workload_identities(settings)[Role.TRACKING].principal_id,),
+            federated=(identities.principal_id(settings.stack, identity_names()[Role.TRACKING]),),
             # What a group's id stands for, the stack says.
             groups_claim=bool(settings.access.groups),
         ),

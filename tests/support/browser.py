@@ -202,8 +202,8 @@ def _of_the_browser(host: str) -> bool:
 
 
 @contextmanager
-def browser(url: str, pictures: Path) -> Iterator[Browser]:
-    """A headless Chromium with a new profile.
+def browser(url: str, pictures: Path, *, any_certificate: bool = False) -> Iterator[Browser]:
+    """A headless Chromium with a new profile. `any_certificate` has it trust the emulators' own.
 
     Everything but loopback goes to a proxy that refuses it and notes the host. Unlike Playwright's events, the proxy
     sees the requests of shared workers too.
@@ -219,6 +219,7 @@ def browser(url: str, pictures: Path) -> Iterator[Browser]:
             executable_path=chromium(),
             headless=True,
             args=[*FLAGS, f"--proxy-server={proxy}"],
+            ignore_https_errors=any_certificate,
             viewport={"width": WIDTH, "height": HEIGHT},
         )
         try:

@@ -10,6 +10,9 @@ from mlflow_runtime import metrics
 from mlflow_runtime.metrics import spool as spool  # joins the metrics
 from mlflow_runtime.middleware import templates
 from mlflow_runtime.middleware.access import matching
+from mlflow_runtime.middleware.access.browser.exchange import with_entra
+from mlflow_runtime.middleware.access.browser.page_script import PageScript
+from mlflow_runtime.middleware.access.browser.sign_in import SignIn
 from mlflow_runtime.middleware.access.gate import Gate
 from mlflow_runtime.middleware.access.keys import Keys, fetched_from
 from mlflow_runtime.middleware.access.matching import Matcher
@@ -89,7 +92,7 @@ def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:
     if found.access is not None:
         keys = Keys(fetched_from(found.access.keys_url))
         checks.append(keys_check(keys))
-        gate = gate_of(found.access, keys, match)
+        gate = gate_of(found.access, keys, match, found.public_hosts if found.role is ServiceRole.TRACKING else ())
     return wrapped(mlflow, middleware(found, drain, Readiness(checks), templates.of_mlflow(), match, gate))
 
 
@@ -98,10 +101,16 @@ def keys_check(keys: Keys) -> Check:
     return Check(name="entra_keys", probe=keys.probe, decides=True)
 
 
-def gate_of(access: Access, keys: Keys, match: Matcher) -> tuple[Layer, ...]:
-    """Return access control as the part of the list that `middleware` takes. One memory of tokens for the process."""
+def gate_of(access: Access, keys: Keys, match: Matcher, hosts: Sequence[str] = ()) -> tuple[Layer, ...]:
+    """Return access control as the part of the list that `middleware` takes. One memory of tokens for the process.
+
+    `hosts` are those at which people sign in, none in a service that has no pages.
+    """
     tokens = Tokens(access, keys)
-    return (lambda app: Gate(app, access, tokens, match),)
+    gate: Layer = lambda app: Gate(app, access, tokens, match)  # noqa: E731 - a layer as the others of the list
+    if not hosts:
+        return (gate,)
+    return (lambda app: SignIn(app, access, tokens, hosts, with_entra(access)), gate, PageScript)
 
 
 def wrapped(app: ASGIApp, layers: Sequence[Layer]) -> ASGIApp:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.access.teams import DIRECTORY, Teams
+from tests.runtime.access.teams import Teams, directory
 from tests.support.entra import serving
+from tests.support.ports import first_of_free_ports
 from tests.support.services import platform
 
 
@@ -20,7 +21,8 @@ def teams(azurite: Path) -> Iterator[Teams]:
     # Not pytest's tmp_path: its name is too long for a Unix socket on macOS.
     folder = Path(tempfile.mkdtemp(prefix="access-"))
     try:
-        with platform(folder, azurite) as made, serving(made.plane.state, DIRECTORY) as entra:
-            yield Teams.start(made, entra)
+        port = first_of_free_ports(1)
+        with platform(folder, azurite) as made, serving(made.plane.state, directory(port)) as entra:
+            yield Teams.start(made, entra, port)
     finally:
         shutil.rmtree(folder)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from components.emulators.azure.entra.directory import Application, Directory, Platform
+from components.emulators.azure.entra.directory import Application, Directory, Platform, Principal
 from mlflow_runtime.middleware.access.roles import Role
 from mlflow_runtime.routes import ServiceRole, role_of
 from tests.support import services as running
 from tests.support.answer import Answer
 from tests.support.entra import Served
-from tests.support.ports import first_of_free_ports
-from tests.support.services import Service
+from tests.support.services import BY_ROLE, Service
 
 TEAMS = ("team-a", "team-b")
 
@@ -30,7 +29,19 @@ def application(name: str, *roles: str) -> Application:
 MEMBERS = {(team, role): application(f"{team}-{role.title}", f"{team}.{role.title}") for team in TEAMS for role in Role}
 NO_ROLE = application("no-role")
 EVERYWHERE = application("platform-admin", "Platform.Admin")
-DIRECTORY = Directory(platform=Platform(), applications=(*MEMBERS.values(), NO_ROLE, EVERYWHERE))
+ANNA = Principal(name="anna@example.com", roles=("team-a.Contributor",))
+NOBODY = Principal(name="nobody@example.com")
+DIRECTORY = Directory(
+    platform=Platform(federated=(BY_ROLE["tracking"].principal_id,)),
+    people=(ANNA, NOBODY),
+    applications=(*MEMBERS.values(), NO_ROLE, EVERYWHERE),
+)
+
+
+def directory(gateway_port: int) -> Directory:
+    """Return who signs in to a gateway on this machine."""
+    redirects = (f"http://127.0.0.1:{gateway_port}/access/callback",)
+    return replace(DIRECTORY, platform=replace(DIRECTORY.platform, redirects=redirects))
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Teams:
     sent: set[str] = field(default_factory=set)
 
     @classmethod
-    def start(cls, platform: running.Platform, entra: Served) -> Teams:
+    def start(cls, platform: running.Platform, entra: Served, port: int) -> Teams:
         settings = {
             "MODE": "entra",
             "AUTHORITY": entra.origin,
@@ -58,7 +69,6 @@ class Teams:
             "CONTACT": "ml-platform@example.com",
         }
         env = {f"MLFLOW_RUNTIME_ACCESS_{name}": value for name, value in settings.items()}
-        port = first_of_free_ports(1)
         env["MLFLOW_RUNTIME_PUBLIC_HOSTS"] = f"{running.PUBLIC_HOST},127.0.0.1:{port}"
         started = [platform.start(role, ready=True, **env) for role in ServiceRole]
         return cls(platform, entra, {service.role: service for service in started}, env, port)

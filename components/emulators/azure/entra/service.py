@@ -83,6 +83,9 @@ class Entra:
         if asked.get("response_type") != "code":
             return _back(asked, {"error": "unsupported_response_type"})
         chosen = asked.get(CHOICE)
+        if chosen is None and asked.get("prompt") == "none":
+            text = "AADSTS50058: A silent sign-in request was sent but no user is signed in."
+            return _back(asked, {"error": "login_required", "error_description": text})
         if chosen is None:
             return self._choice(asked)
         person = self._directory.person(chosen)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
-from starlette.responses import JSONResponse
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlflow_runtime.middleware.access import audit, current, refusals
+from mlflow_runtime.middleware.access.browser import account, cookies, origin, pages
 from mlflow_runtime.middleware.access.classes import Class
 from mlflow_runtime.middleware.access.decision import Allowed, Asked, artifact_paths, decide
 from mlflow_runtime.middleware.access.keys import NoKeysError
@@ -55,14 +59,20 @@ class Gate:
 
     async def _judge(self, scope: Scope, receive: Receive, send: Send) -> None:
         audit.begin()
-        headers = _single(scope)
-        caller = headers if isinstance(headers, Refusal) else await self._caller(scope["path"], headers)
-        if isinstance(headers, Refusal) or isinstance(caller, Refusal):
-            await _refuse(caller, None, scope, receive, send)
+        known = await self._known(scope)
+        if isinstance(known, Refusal):
+            await _refuse(known, None, scope, receive, send)
+            return
+        caller = known.caller
+        own = account.answer(scope["method"], scope["path"], caller) if caller.roles else None
+        if own is not None and caller.oid not in self._access.blocked:
+            await JSONResponse(own, headers={"Cache-Control": "no-store"})(scope, receive, send)
             return
         # Not before: the work for a route is not for everybody who sends a path.
         route = self._match(scope["method"], scope["path"])
-        decided = self._decide(scope, headers, caller, route)
+        decided = self._decide(scope, known.headers, caller, route)
+        if isinstance(decided, Allowed) and known.by_browser and not _own_page(scope, decided):
+            decided = refusals.other_site(decided)
         if isinstance(decided, Refusal):
             await _refuse(decided, route, scope, receive, send)
             return
@@ -73,7 +83,9 @@ class Gate:
         else:
             await self._audited(scope, receive, send, decided, str(route))
 
-    def _decide(self, scope: Scope, headers: dict[bytes, str], caller: Caller, route: str | None) -> Allowed | Refusal:
+    def _decide(
+        self, scope: Scope, headers: Mapping[bytes, str], caller: Caller, route: str | None
+    ) -> Allowed | Refusal:
         path = scope["path"]
         query = parse_qs(scope["query_string"].decode("latin-1")) if "/mlflow-artifacts/" in path else {}
         asked = Asked(
@@ -84,20 +96,21 @@ class Gate:
         )
         return decide(self._access, caller, asked)
 
-    async def _caller(self, path: str, headers: dict[bytes, str]) -> Caller | Refusal:
-        value = headers.get(_TOKEN, "")
-        if path.startswith(_GATEWAY_PREFIX):
-            value = headers.get(_GATEWAY_TOKEN, value)
-        scheme, _, token = value.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            problem = "You are not signed in." if not value else "This platform takes bearer tokens only."
-            return refusals.nobody(self._access, problem)
+    async def _known(self, scope: Scope) -> _Known | Refusal:
+        headers = _single(scope)
+        if isinstance(headers, Refusal):
+            return headers
+        sent = _credential(self._access, scope["path"], headers)
+        if isinstance(sent, Refusal):
+            return sent
         try:
-            return await self._tokens.caller(token.strip())
+            caller = await self._tokens.caller(sent.token)
         except TokenRefusedError as refused:
-            return refusals.nobody(self._access, f"The token {refused}.")
+            again = refused.expired or not sent.by_browser
+            return refusals.nobody(self._access, f"The token {refused}.", sign_in=again)
         except NoKeysError as error:
             return refusals.no_keys(str(error))
+        return _Known(caller=caller, headers=headers, by_browser=sent.by_browser)
 
     async def _audited(self, scope: Scope, receive: Receive, send: Send, allowed: Allowed, route: str) -> None:
         status = 500
@@ -114,10 +127,56 @@ class Gate:
             audit.changed(allowed, route, scope, status)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Credential:
+    """A token as it was sent; `by_browser` is that of a session, which a browser adds to whatever request."""
+
+    token: str
+    by_browser: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """A request whose caller is known, with the headers that decide."""
+
+    caller: Caller
+    headers: Mapping[bytes, str]
+    by_browser: bool
+
+
+def _credential(access: Access, path: str, headers: Mapping[bytes, str]) -> _Credential | Refusal:
+    value = headers.get(_TOKEN, "")
+    if path.startswith(_GATEWAY_PREFIX):
+        value = headers.get(_GATEWAY_TOKEN, value)
+    if not value and (session := cookies.session(cookies.read(headers.get(_COOKIE, "")))):
+        return _Credential(token=session, by_browser=True)
+    scheme, _, token = value.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        problem = "You are not signed in." if not value else "This platform takes bearer tokens only."
+        return refusals.nobody(access, problem)
+    return _Credential(token=token.strip())
+
+
+def _own_page(scope: Scope, allowed: Allowed) -> bool:
+    """Return whether a request with a session was meant: no other site may have the browser send it."""
+    headers = Headers(scope=scope)
+    reads = allowed.kind in _UNAUDITED
+    return origin.is_own_page(headers) or (reads and origin.opens_a_page(scope["method"], headers))
+
+
 async def _refuse(refusal: Refusal, route: str | None, scope: Scope, receive: Receive, send: Send) -> None:
     audit.refused(refusal, route, scope)
+    await _refused(refusal, scope)(scope, receive, send)
+
+
+def _refused(refusal: Refusal, scope: Scope) -> Response:
+    """Return the answer: a page for a person who opens an address, an error of MLflow's for everybody else."""
     failure = refusal.failure
-    await JSONResponse(failure.body, failure.status, dict(refusal.headers))(scope, receive, send)
+    if not origin.opens_a_page(scope["method"], Headers(scope=scope)):
+        return JSONResponse(failure.body, failure.status, dict(refusal.headers))
+    if refusal.sign_in:
+        return pages.signing_in(failure.status, refusal.headers)
+    return pages.refused(failure.status, failure.message, signed_in=refusal.caller is not None)
 
 
 def _single(scope: Scope) -> dict[bytes, str] | Refusal:

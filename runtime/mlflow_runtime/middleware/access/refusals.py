@@ -5,23 +5,31 @@ shows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from mlflow_runtime.middleware.access.classes import LEAST_ROLE, Class
 from mlflow_runtime.middleware.access.settings import Access
 from mlflow_runtime.middleware.access.tokens import Caller
 from mlflow_runtime.responses import Failure
 
+if TYPE_CHECKING:
+    from mlflow_runtime.middleware.access.decision import Allowed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An answer instead of MLflow's. `reason` is one word for the audit, `caller` is known once there was a token."""
+    """An answer instead of MLflow's. `reason` is one word for the audit, `caller` is known once there was a token.
+
+    With `sign_in` a person who opens a page is led to sign in.
+    """
 
     reason: str
     failure: Failure
     caller: Caller | None = None
     workspace: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    sign_in: bool = False
 
 
 def doubled(name: str) -> Refusal:
@@ -30,15 +38,16 @@ def doubled(name: str) -> Refusal:
     return _refusal("doubled-header", 400, "INVALID_PARAMETER_VALUE", message)
 
 
-def nobody(access: Access, problem: str) -> Refusal:
-    """There is no valid token. `problem` is a sentence."""
+def nobody(access: Access, problem: str, *, sign_in: bool = True) -> Refusal:
+    """There is no valid token. `problem` is a sentence. `sign_in` is whether a new token would be another one."""
     message = (
         f"{problem} Send `Authorization: Bearer TOKEN` with an Entra token for {access.client_id}: set "
         "MLFLOW_TRACKING_TOKEN to the output of `az account get-access-token --query accessToken -o tsv --scope "
         f"{access.client_id}/.default`. Without access, ask {access.contact}."
     )
     challenge = f'Bearer authorization_uri="{access.authority}/{access.tenant_id}/oauth2/v2.0/authorize"'
-    return _refusal("not-signed-in", 401, "UNAUTHENTICATED", message, headers={"WWW-Authenticate": challenge})
+    found = _refusal("not-signed-in", 401, "UNAUTHENTICATED", message, headers={"WWW-Authenticate": challenge})
+    return replace(found, sign_in=sign_in)
 
 
 def no_keys(reason: str) -> Refusal:
@@ -48,6 +57,15 @@ def no_keys(reason: str) -> Refusal:
         "sent again."
     )
     return _refusal("no-keys", 503, "TEMPORARILY_UNAVAILABLE", message)
+
+
+def other_site(allowed: Allowed) -> Refusal:
+    """Another site had the browser send a request with the caller's session."""
+    message = (
+        "A browser's session serves the platform's own pages, and this request does not say that it comes from one. "
+        "Open the page by its address; let a program send `Authorization: Bearer TOKEN`."
+    )
+    return _refusal("other-site", 403, "PERMISSION_DENIED", message, caller=allowed.caller, workspace=allowed.workspace)
 
 
 def blocked(access: Access, caller: Caller) -> Refusal:

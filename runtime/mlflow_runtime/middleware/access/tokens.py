@@ -25,10 +25,18 @@ LEEWAY_SECONDS: Final = 60
 
 _REQUIRED: Final = ("iss", "aud", "tid", "exp", "nbf", "oid", "azp")
 _KEPT: Final = 2048
+_EXPIRED: Final = "has expired; get a new one"
 
 
 class TokenRefusedError(Exception):
-    """A token that admits nobody. The message completes "the token" and holds nothing of the token."""
+    """A token that admits nobody. The message completes "the token" and holds nothing of the token.
+
+    `expired` is for one whose only fault is its age.
+    """
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +74,14 @@ class Tokens:
                 self._seen.popitem(last=False)
         if self._clock() > found.expires_at + LEEWAY_SECONDS:
             del self._seen[digest]
-            raise TokenRefusedError("has expired; get a new one")
+            raise TokenRefusedError(_EXPIRED, expired=True)
         return found
+
+    async def refuse_foreign_id_token(self, token: str, nonce: str) -> None:
+        """Raise TokenRefusedError unless Entra issued an ID token for the sign-in that has this nonce."""
+        claims = _decoded(token, await self._key(key_id(token)), self._access)
+        if claims.get("nonce") != nonce:
+            raise TokenRefusedError("belongs to another sign-in; sign in again")
 
     async def _key(self, identifier: str) -> PyJWK:
         key = self._keys.get(identifier)
@@ -97,18 +111,7 @@ def key_id(token: str) -> str:
 
 def verified(token: str, key: PyJWK, access: Access) -> Caller:
     """Return who a token speaks for, if `key` signed it and it is for `access`. Raises TokenRefusedError."""
-    try:
-        claims = jwt.decode(
-            token,
-            key.key,
-            algorithms=[ALGORITHM],
-            audience=access.client_id,
-            issuer=access.issuer,
-            leeway=LEEWAY_SECONDS,
-            options={"require": list(_REQUIRED), "strict_aud": True},
-        )
-    except jwt.InvalidTokenError as error:
-        raise TokenRefusedError(_reason(error, access)) from error
+    claims = _decoded(token, key, access, *_REQUIRED)
     if claims["tid"] != access.tenant_id:
         raise TokenRefusedError(f"is of another tenant; sign in to {access.tenant_id}")
     oid, application = claims["oid"], claims["azp"]
@@ -123,6 +126,23 @@ def verified(token: str, key: PyJWK, access: Access) -> Caller:
     )
 
 
+def _decoded(token: str, key: PyJWK, access: Access, *required: str) -> Mapping[str, Any]:
+    try:
+        claims: Mapping[str, Any] = jwt.decode(
+            token,
+            key.key,
+            algorithms=[ALGORITHM],
+            audience=access.client_id,
+            issuer=access.issuer,
+            leeway=LEEWAY_SECONDS,
+            options={"require": list(required), "strict_aud": True},
+        )
+    except jwt.InvalidTokenError as error:
+        expired = isinstance(error, jwt.ExpiredSignatureError)
+        raise TokenRefusedError(_reason(error, access), expired=expired) from error
+    return claims
+
+
 def _name(claims: Mapping[str, Any]) -> str | None:
     found = next((claims[name] for name in ("preferred_username", "name") if isinstance(claims.get(name), str)), None)
     return None if found is None else "".join(filter(str.isprintable, found))[:120]
@@ -130,9 +150,9 @@ def _name(claims: Mapping[str, Any]) -> str | None:
 
 def _reason(error: jwt.InvalidTokenError, access: Access) -> str:
     if isinstance(error, jwt.ExpiredSignatureError):
-        return "has expired; get a new one"
+        return _EXPIRED
     if isinstance(error, jwt.ImmatureSignatureError):
-        return "is not valid yet; check this machine's clock"
+        return "is not valid yet; check the clocks of this machine and of the platform"
     if isinstance(error, jwt.InvalidAudienceError):
         return f"is for another application; ask for the scope {access.client_id}/.default"
     if isinstance(error, jwt.InvalidIssuerError):

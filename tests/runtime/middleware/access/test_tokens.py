@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     "no key id": (lambda: jwt.encode(claims(), key(), algorithm="RS256"), "names no key"),
     "an unknown key id": (lambda: token(header={"kid": "unknown"}), "a key that this tenant does not have"),
     "expired": (lambda: token(nbf=now() - 7200, exp=now() - 90), "has expired"),
-    "not yet valid": (lambda: token(nbf=now() + 600), "check this machine's clock"),
+    "not yet valid": (lambda: token(nbf=now() + 600), "check the clocks of this machine"),
     "an ID token": (lambda: token(azp=None, nonce="n"), "not an ID token"),
     "another audience": (lambda: token(aud="00000003-0000-0000-c000-000000000000"), f"scope {CLIENT}/.default"),
     "two audiences": (lambda: token(aud=[CLIENT, "other"]), "is for another application"),

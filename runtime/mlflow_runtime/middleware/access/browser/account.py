@@ -1,0 +1,49 @@
+"""Who the caller is, as MLflow's page asks for it: it then shows the name, and the roles on its account page.
+
+Without MLflow's own auth application nothing answers these routes. Shapes: `get_current_user` and its neighbours in
+mlflow/server/auth/__init__.py, version 3.17.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from mlflow_runtime.middleware.access.roles import Role
+from mlflow_runtime.middleware.access.tokens import Caller
+
+
+def answer(method: str, path: str, caller: Caller) -> Mapping[str, Any] | None:
+    """Return the JSON for a request about its own caller, None for any other request."""
+    twin = f"/api/{path.removeprefix('/ajax-api/')}" if path.startswith("/ajax-api/") else path
+    made = _ANSWERS.get(twin) if method == "GET" else None
+    return None if made is None else made(caller)
+
+
+def _user(caller: Caller) -> Mapping[str, Any]:
+    user = {"id": 0, "username": caller.name, "is_admin": _is_admin(caller)}
+    return {"user": user, "is_basic_auth": False}
+
+
+def _permissions(caller: Caller) -> Mapping[str, Any]:
+    return {"is_admin": _is_admin(caller), "permissions": []}
+
+
+def _roles(caller: Caller) -> Mapping[str, Any]:
+    return {
+        "roles": [
+            {"id": number, "name": role.title, "workspace": workspace, "description": "", "permissions": []}
+            for number, (workspace, role) in enumerate(sorted(caller.roles.items()), start=1)
+        ]
+    }
+
+
+def _is_admin(caller: Caller) -> bool:
+    return all(role is Role.ADMIN for role in caller.roles.values())
+
+
+_ANSWERS: Final[Mapping[str, Callable[[Caller], Mapping[str, Any]]]] = {
+    "/api/2.0/mlflow/users/current": _user,
+    "/api/3.0/mlflow/users/current/permissions": _permissions,
+    "/api/3.0/mlflow/users/roles/list": _roles,
+}

@@ -1,0 +1,69 @@
+"""The cookies of a browser: the session, which is the access token in pieces, and the sign-in that is under way. Pure.
+
+`__Host-` names can be set by this host alone, not by a neighbour of its domain, and over HTTPS alone (RFC 6265bis,
+section 4.1.3). A browser takes this machine for secure. SameSite=Lax keeps them from requests of other sites, but for
+links that lead here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+SESSION: Final = "__Host-access"
+FLOW: Final = "__Host-access-flow"
+FRESH: Final = "__Host-access-fresh"
+"""Readable by the page: there as long as the session is not about to end."""
+
+_PIECE: Final = 3800
+"""Characters of a cookie: browsers keep 4096 of name and value together (RFC 6265, section 6.1)."""
+_MOST: Final = 5
+_AGAIN_SECONDS: Final = 300
+"""How long before the end of a session its page offers to sign in again."""
+
+
+def read(header: str) -> Mapping[str, str]:
+    """Return the cookies of a Cookie header, of several with one name the first."""
+    found: dict[str, str] = {}
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        found.setdefault(name, value)
+    return found
+
+
+def session(cookies: Mapping[str, str]) -> str:
+    """Return the token of a session, empty if there is none."""
+    pieces = (cookies.get(f"{SESSION}-{number}", "") for number in range(_MOST))
+    return "".join(pieces)
+
+
+def begin(token: str, seconds: int) -> Iterator[str]:
+    """Yield the Set-Cookie values of a session that ends with its token. Raises ValueError for too long a token."""
+    pieces = [token[at : at + _PIECE] for at in range(0, len(token), _PIECE)]
+    if len(pieces) > _MOST:
+        raise ValueError(f"a token of {len(token)} characters is too long for a session")
+    for number in range(_MOST):
+        name = f"{SESSION}-{number}"
+        yield _set(name, pieces[number], seconds) if number < len(pieces) else _dropped(name)
+    yield _set(FRESH, "1", max(seconds - _AGAIN_SECONDS, 0), hidden=False)
+    yield _dropped(FLOW)
+
+
+def end() -> Iterator[str]:
+    """Yield the Set-Cookie values that end a session, whichever replica began it."""
+    yield from (_dropped(f"{SESSION}-{number}") for number in range(_MOST))
+    yield from (_dropped(FRESH), _dropped(FLOW))
+
+
+def flow(value: str, seconds: int) -> str:
+    """Return the Set-Cookie value of a sign-in that is under way."""
+    return _set(FLOW, value, seconds)
+
+
+def _set(name: str, value: str, seconds: int, *, hidden: bool = True) -> str:
+    kept = f"{name}={value}; Path=/; Max-Age={seconds}; Secure; SameSite=Lax"
+    return f"{kept}; HttpOnly" if hidden else kept
+
+
+def _dropped(name: str) -> str:
+    return _set(name, "", 0)

@@ -1,0 +1,136 @@
+"""`/access/…`: the way to Entra and back, who is signed in, and the way out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mlflow_runtime.middleware.access.browser import cookies, flow, origin, pages
+from mlflow_runtime.middleware.access.browser.exchange import AwayError, CodeRefusedError, Redeem
+from mlflow_runtime.middleware.access.keys import NoKeysError
+from mlflow_runtime.middleware.access.settings import Access
+from mlflow_runtime.middleware.access.tokens import TokenRefusedError, Tokens
+
+_AT_ONCE: Final = 8
+_SILENT_REFUSALS: Final = ("login_required", "interaction_required", "consent_required")
+
+_log = logging.getLogger(__name__)
+
+
+class SignIn:
+    """ASGI middleware. `hosts` are the Host headers that are served: Entra sends a browser back to no other."""
+
+    def __init__(self, app: ASGIApp, access: Access, tokens: Tokens, hosts: Iterable[str], redeem: Redeem) -> None:
+        self._app = app
+        self._access = access
+        self._tokens = tokens
+        self._hosts = frozenset(hosts)
+        self._redeem = redeem
+        # Not the threads that work for requests: those may all be busy.
+        self._asking = CapacityLimiter(_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path != flow.OWN and not path.startswith(f"{flow.OWN}/"):
+            await self._app(scope, receive, send)
+            return
+        answer = await self._answer(Request(scope, receive), path)
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request, path: str) -> Response:
+        match request.method, path:
+            case "GET", "/access/sign-in":
+                return self._begin(request)
+            case "GET", flow.CALLBACK:
+                return await self._finish(request)
+            case "POST", pages.SIGN_OUT:
+                return self._end(request)
+            case "GET", "/access/done":
+                return pages.done("You can close this window.")
+            case "GET", flow.OWN:
+                return await self._account(request)
+            case "GET", _ if path in pages.SCRIPTS:
+                headers = {"Cache-Control": "max-age=300", "X-Content-Type-Options": "nosniff"}
+                return PlainTextResponse(pages.SCRIPTS[path], media_type="text/javascript", headers=headers)
+        return pages.answer("Not found", "There is no such page here.", status=404)
+
+    def _begin(self, request: Request) -> Response:
+        host = request.headers.get("host", "").lower()
+        if host not in self._hosts:
+            return pages.failed(400, "Unknown address", "Open the platform by its own address.")
+        found = flow.started(request.query_params.get("return", "/"))
+        silent = "silent" in request.query_params
+        url = flow.authorize_url(self._access, found, flow.redirect_uri(host), silent=silent)
+        answer = RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+        answer.headers.append("Set-Cookie", cookies.flow(flow.packed(found), flow.SECONDS))
+        return answer
+
+    async def _finish(self, request: Request) -> Response:
+        asked = request.query_params
+        found = flow.unpacked(cookies.read(request.headers.get("cookie", "")).get(cookies.FLOW, ""))
+        if found is None or not flow.matches(found, asked.get("state", "")):
+            text = (
+                "This browser did not begin this sign-in, began it more than ten minutes ago, or keeps no cookies of "
+                "this address. Allow its cookies, and sign in again."
+            )
+            return pages.failed(400, "Sign-in not finished", text)
+        if "code" not in asked:
+            return self._not_signed_in(asked.get("error", ""), asked.get("error_description", ""))
+        host = request.headers.get("host", "").lower()
+        try:
+            granted = await to_thread.run_sync(
+                self._redeem, asked["code"], found, flow.redirect_uri(host), limiter=self._asking
+            )
+            await self._tokens.refuse_foreign_id_token(granted.id_token, found.nonce)
+            caller = await self._tokens.caller(granted.access_token)
+            kept = [*cookies.begin(granted.access_token, int(caller.expires_at - time.time()))]
+        except CodeRefusedError as refused:
+            return pages.failed(400, "Sign-in not finished", f"Entra did not take the answer: {refused}")
+        except (TokenRefusedError, ValueError) as refused:
+            text = f"The token of your sign-in {refused}. Ask {self._access.contact}."
+            return pages.failed(403, "No access", text)
+        except (AwayError, NoKeysError) as error:
+            _log.warning("a sign-in was not finished: %s", error)
+            text = f"{error}. Try again in a minute; if it stays so, tell {self._access.contact}."
+            return pages.failed(503, "Sign-in not available at present", text)
+        answer = RedirectResponse(found.path, 303, {"Cache-Control": "no-store"})
+        for value in kept:
+            answer.headers.append("Set-Cookie", value)
+        return answer
+
+    def _not_signed_in(self, error: str, description: str) -> Response:
+        if error in _SILENT_REFUSALS:
+            return pages.done("Entra asks you to sign in.")
+        said = next(iter(description.splitlines()), "") or error or "no reason"
+        if error in ("server_error", "temporarily_unavailable"):
+            return pages.failed(503, "Sign-in not available at present", f"Entra says: {said}")
+        text = (
+            f"Entra says: {said} Sign in with an account of tenant {self._access.tenant_id}; without access, ask "
+            f"{self._access.contact}."
+        )
+        return pages.failed(403, "Not signed in", text)
+
+    def _end(self, request: Request) -> Response:
+        if not origin.is_own_page(request.headers):
+            return pages.failed(403, "Not signed out", "Sign out on the platform's own page, /access.")
+        logout = f"{self._access.authority}/{self._access.tenant_id}/oauth2/v2.0/logout"
+        answer = pages.signed_out(logout)
+        for value in cookies.end():
+            answer.headers.append("Set-Cookie", value)
+        return answer
+
+    async def _account(self, request: Request) -> Response:
+        token = cookies.session(cookies.read(request.headers.get("cookie", "")))
+        try:
+            return pages.account(await self._tokens.caller(token))
+        except TokenRefusedError:
+            return pages.failed(401, "Not signed in", "This browser has no session, or it has ended.")
+        except NoKeysError as error:
+            return pages.failed(503, "Sign-in not available at present", str(error))

@@ -1,0 +1,86 @@
+"""A person signs in, works and signs out in a real browser, before real services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mlflow_runtime.middleware.access.browser import cookies
+from mlflow_runtime.middleware.access.roles import Role
+from tests.runtime.access.teams import ANNA, NOBODY, Member, Teams
+from tests.support.browser import VIEW_MILLISECONDS, Browser, browser, chromium
+
+pytestmark = pytest.mark.skipif(
+    chromium() is None, reason="no `chromium` on PATH: install it (Debian: apt-get install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def chrome(teams: Teams, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    folder = tmp_path_factory.mktemp("browser")
+    with teams.gateway(folder) as address, browser(address, folder, any_certificate=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def window(chrome: Browser) -> Browser:
+    """A browser in which nobody is signed in."""
+    chrome.context.clear_cookies()
+    return chrome
+
+
+def sign_in(page: Page, name: str) -> None:
+    page.get_by_role("link", name=name, exact=True).click()
+
+
+def test_a_person_signs_in_works_and_signs_out(teams: Teams, window: Browser) -> None:
+    contributor = Member(teams, ANNA.roles[0].split(".")[0], Role.CONTRIBUTOR)
+    experiment = contributor.made("/api/2.0/mlflow/experiments/create", {"name": "seen-by-anna"})["experiment_id"]
+    page = window.context.new_page()
+    asked = f"{window.url}/#/experiments/{experiment}/runs?workspace=team-a"
+    page.goto(asked)
+    sign_in(page, ANNA.name)
+    page.wait_for_url(asked)
+    expect(page.get_by_text("seen-by-anna").first).to_be_visible(timeout=VIEW_MILLISECONDS)
+    expect(page.get_by_text(ANNA.name).first).to_be_visible(timeout=VIEW_MILLISECONDS)
+    held = {each["name"]: each for each in window.context.cookies()}
+    assert {name for name, each in held.items() if not each["httpOnly"]} <= {cookies.FRESH, "mlflow-request-auth"}
+    assert all(each["secure"] and each["sameSite"] == "Lax" for each in held.values() if "access" in each["name"])
+
+    # The session is about to end: the page offers to sign in again beside itself, and stays as it is.
+    page.evaluate("window.stays = true")
+    window.context.clear_cookies(name=cookies.FRESH)
+    with page.expect_popup(timeout=VIEW_MILLISECONDS) as opened:
+        page.get_by_role("button", name="Sign in again").click(timeout=60_000)
+    sign_in(opened.value, ANNA.name)
+    expect(page.get_by_role("alert")).to_have_count(0, timeout=VIEW_MILLISECONDS)
+    assert page.evaluate("window.stays")
+
+    page.goto(f"{window.url}/access")
+    expect(page.get_by_text("Contributor")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Signed out")).to_be_visible()
+    assert not [each for each in window.context.cookies() if each["name"].startswith(cookies.SESSION)]
+    page.goto(window.url)
+    sign_in(page, NOBODY.name)
+    expect(page.get_by_text("has no role in any workspace")).to_be_visible()
+
+
+def test_another_site_does_nothing_with_a_session(teams: Teams, window: Browser) -> None:
+    page = window.context.new_page()
+    page.goto(window.url)
+    sign_in(page, ANNA.name)
+    page.wait_for_url(f"{window.url}/**")
+    # Of the same site, as ports do not count: the browser sends the session along.
+    other = window.context.new_page()
+    other.goto(f"http://127.0.0.1:{teams.services['tracking'].port}/live")
+    statuses: list[int] = []
+    other.on("response", lambda answer: statuses.append(answer.status))
+    send = f"fetch('{window.url}/api/2.0/mlflow/experiments/create', {{method: 'POST', mode: 'no-cors',"
+    other.evaluate(f"{send} credentials: 'include', body: '{{\"name\": \"forged\"}}'}}).then(() => 0)")
+    other.evaluate(f"fetch('{window.url}/version', {{mode: 'no-cors', credentials: 'include'}}).then(() => 0)")
+    assert statuses == [403, 403]
+    member = Member(teams, "team-a", Role.READER)
+    assert member.send("/api/2.0/mlflow/experiments/get-by-name?experiment_name=forged").status == 404

@@ -1,0 +1,283 @@
+"""The way to Entra and back, step by step, each step by another replica; what a browser may do with a session."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from starlette.responses import HTMLResponse
+from starlette.types import Message
+
+from mlflow_runtime.middleware.access.browser import cookies, flow, pages
+from mlflow_runtime.middleware.access.browser.exchange import AwayError, CodeRefusedError, Granted
+from mlflow_runtime.middleware.access.browser.flow import Flow
+from mlflow_runtime.middleware.access.browser.page_script import PageScript
+from mlflow_runtime.middleware.access.browser.sign_in import SignIn
+from mlflow_runtime.middleware.access.gate import Gate
+from mlflow_runtime.middleware.access.keys import Keys
+from mlflow_runtime.middleware.access.tokens import Tokens
+from tests.support.asgi import scope
+from tests.support.entra_tokens import ACCESS, TENANT, key_set, token
+
+HOST = "mlflow.example.com"
+CODE = "the-code"
+GET_RUN = "/api/2.0/mlflow/runs/get"
+NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site"}
+OWN = {"sec-fetch-mode": "cors", "sec-fetch-site": "same-origin"}
+
+
+@dataclass
+class Entra:
+    """Redeems a code once, as Entra does, for tokens with these claims."""
+
+    roles: tuple[str, ...] = ("team-a.Contributor",)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    nonce: str | None = None
+    raises: Exception | None = None
+    redeemed: set[str] = field(default_factory=set)
+    verifiers: list[str] = field(default_factory=list)
+
+    def redeem(self, code: str, found: Flow, redirect: str) -> Granted:
+        assert redirect == f"https://{HOST}/access/callback"
+        if self.raises is not None:
+            raise self.raises
+        if code in self.redeemed:
+            raise CodeRefusedError("AADSTS54005: OAuth2 Authorization code was already redeemed.")
+        self.redeemed.add(code)
+        self.verifiers.append(found.verifier)
+        identity = token(nonce=self.nonce or found.nonce, azp=None)
+        return Granted(access_token=token(*self.roles, **self.changes), id_token=identity)
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: list[tuple[str, str]]
+    text: str
+
+    @property
+    def location(self) -> str:
+        return next(value for name, value in self.headers if name == "location")
+
+
+@dataclass
+class Person:
+    """A browser: it keeps cookies, and each of its requests goes to a new replica."""
+
+    entra: Entra = field(default_factory=Entra)
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def open(self, path: str, method: str = "GET", headers: Mapping[str, str] = NAVIGATE, host: str = HOST) -> Answer:
+        tokens = Tokens(ACCESS, Keys(key_set))
+
+        async def mlflow(asked: Any, receive: Any, send: Any) -> None:
+            await HTMLResponse("<html><head></head>MLflow</html>")(asked, receive, send)
+
+        gate = Gate(PageScript(mlflow), ACCESS, tokens, lambda method, path: f"{method} {path}")
+        app = SignIn(gate, ACCESS, tokens, [HOST, "localhost:5500"], self.entra.redeem)
+        target = urlsplit(path)
+        cookie = "; ".join(f"{name}={value}" for name, value in self.kept.items())
+        sent = {"host": host, **headers, **({"cookie": cookie} if cookie else {})}
+        asked = scope(target.path, method, [(name.encode(), value.encode()) for name, value in sent.items()])
+        asked["query_string"] = target.query.encode()
+        return self._answer(app, asked)
+
+    def _answer(self, app: Any, asked: Any) -> Answer:
+        messages: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        asyncio.run(app(asked, receive, send))
+        headers = [(name.decode(), value.decode()) for name, value in messages[0]["headers"]]
+        for name, value in headers:
+            if name == "set-cookie":
+                self._keep(value)
+        body = b"".join(message.get("body", b"") for message in messages).decode()
+        return Answer(messages[0]["status"], headers, body)
+
+    def _keep(self, value: str) -> None:
+        pair, *attributes = value.split("; ")
+        assert {"Path=/", "Secure", "SameSite=Lax"} <= {*attributes}
+        name, _, content = pair.partition("=")
+        if "Max-Age=0" in attributes:
+            self.kept.pop(name, None)
+        else:
+            assert ("HttpOnly" in attributes) == (name != cookies.FRESH)
+            self.kept[name] = content
+
+    def asked(self, path: str = "/") -> Mapping[str, str]:
+        """What Entra is asked when this browser begins to sign in."""
+        url = self.open(f"/access/sign-in?{urlencode({'return': path})}").location
+        assert url.startswith(f"{ACCESS.authority}/{TENANT}/oauth2/v2.0/authorize?")
+        return {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()}
+
+    def back(self, **answer: str) -> Answer:
+        return self.open(f"/access/callback?{urlencode(answer)}")
+
+    def sign_in(self, path: str = "/") -> Answer:
+        return self.back(code=CODE, state=self.asked(path)["state"])
+
+
+def test_signing_in_works_whichever_replica_answers() -> None:
+    person = Person()
+    first = person.open("/")
+    assert (first.status, "/access/go.js" in first.text) == (401, True)
+    asked = person.asked("/?workspace=team-a#/experiments/1")
+    assert asked["redirect_uri"] == f"https://{HOST}/access/callback"
+    assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
+    assert "client_secret" not in asked
+    done = person.back(code=CODE, state=asked["state"])
+    assert (done.status, done.location) == (303, "/?workspace=team-a#/experiments/1")
+    assert cookies.FLOW not in person.kept
+    page = person.open("/")
+    assert (page.status, "/access/session.js" in page.text) == (200, True)
+    shown = person.open("/access")
+    assert "anna@example.com" in shown.text
+    assert "Contributor" in shown.text
+    current = json.loads(person.open("/ajax-api/2.0/mlflow/users/current", headers=OWN).text)
+    assert (current["user"]["username"], current["is_basic_auth"]) == ("anna@example.com", False)
+    assert person.open("/access/sign-out", "POST", OWN).status == 200
+    assert person.kept == {}
+    assert person.open("/").status == 401
+
+
+def test_a_token_of_many_groups_is_kept_in_pieces() -> None:
+    person = Person(Entra(changes={"groups": [f"{number:036}" for number in range(150)]}))
+    person.sign_in()
+    assert len([name for name in person.kept if name.startswith(f"{cookies.SESSION}-")]) > 1
+    assert max(map(len, person.kept.values())) <= 3800
+    assert person.open("/").status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "evil", ""),
+        *("/\n/evil.example", "/\t/evil.example", "/access/sign-in", "/access/callback?code=1", f"/{'x' * 2000}"),
+    ],
+)
+def test_a_sign_in_returns_to_own_pages_only(path: str) -> None:
+    assert Person().sign_in(path).location == "/"
+    with_forged_cookie = Person()
+    state = with_forged_cookie.asked()["state"]
+    kept = flow.unpacked(with_forged_cookie.kept[cookies.FLOW])
+    assert kept is not None
+    forged = Flow(state=kept.state, nonce=kept.nonce, verifier=kept.verifier, path=path)
+    with_forged_cookie.kept[cookies.FLOW] = flow.packed(forged)
+    assert with_forged_cookie.back(code=CODE, state=state).status == (303 if path == "/" else 400)
+
+
+def test_nobody_is_signed_in_by_another_browsers_answer() -> None:
+    attacker, victim = Person(), Person()
+    stolen = attacker.asked()["state"]
+    assert victim.back(code=CODE, state=stolen).status == 400
+    victim.asked()
+    assert victim.back(code=CODE, state=stolen).status == 400
+    assert victim.entra.redeemed == set()
+    assert not cookies.session(victim.kept)
+
+
+def test_a_code_is_good_once_and_in_its_own_browser() -> None:
+    person = Person()
+    asked = person.asked()
+    before = dict(person.kept)
+    assert person.back(code=CODE, state=asked["state"]).status == 303
+    (verifier,) = person.entra.verifiers
+    digest = hashlib.sha256(verifier.encode()).digest()
+    assert asked["code_challenge"] == base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    again = Person(person.entra, before).back(code=CODE, state=asked["state"])
+    assert (again.status, "already redeemed" in again.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("entra", "status", "words"),
+    [
+        (Entra(nonce="another"), 403, "belongs to another sign-in"),
+        (Entra(raises=AwayError("Entra does not answer: timed out")), 503, "Try again in a minute"),
+        (Entra(raises=CodeRefusedError("AADSTS70008: expired")), 400, "Entra did not take the answer"),
+        (Entra(changes={"tid": "x"}), 403, f"is of another tenant; sign in to {TENANT}"),
+        (Entra(changes={"nbf": 2**40}), 403, "is not valid yet; check the clocks of this machine and of the"),
+        (Entra(changes={"azp": None}), 403, "send an access token, not an ID token"),
+    ],
+)
+def test_a_sign_in_that_fails_has_a_page_with_the_next_step(entra: Entra, status: int, words: str) -> None:
+    person = Person(entra)
+    answer = person.sign_in()
+    assert (answer.status, words in answer.text) == (status, True), answer.text
+    assert "ml-platform@example.com" in answer.text or status == 400
+    assert 'href="/access/sign-in"' in answer.text
+    assert not cookies.session(person.kept)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        ({"error": "access_denied", "error_description": "AADSTS50020: <b>of another tenant</b>"}, 403, "&lt;b&gt;of"),
+        ({"error": "temporarily_unavailable"}, 503, "not available at present"),
+        ({"error": "login_required"}, 200, "Entra asks you to sign in"),
+    ],
+)
+def test_what_entra_refuses_is_said(error: dict[str, str], status: int, words: str) -> None:
+    person = Person()
+    answer = person.back(state=person.asked()["state"], **error)
+    assert (answer.status, words in answer.text) == (status, True), answer.text
+
+
+def test_an_unknown_host_begins_no_sign_in() -> None:
+    assert Person().open("/access/sign-in", host="evil.example").status == 400
+
+
+def test_a_person_without_a_role_reads_whom_to_ask() -> None:
+    person = Person(Entra(roles=()))
+    assert person.sign_in().status == 303
+    page = person.open("/")
+    assert (page.status, "ml-platform@example.com" in page.text, pages.SIGN_OUT in page.text) == (403, True, True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "method", "path", "status"),
+    [
+        (OWN, "GET", GET_RUN, 200),
+        (NAVIGATE, "GET", GET_RUN, 200),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, "GET", GET_RUN, 403),
+        ({}, "GET", GET_RUN, 403),
+        (OWN, "POST", "/api/2.0/mlflow/runs/create", 200),
+        (NAVIGATE, "POST", "/api/2.0/mlflow/runs/create", 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, "POST", "/api/2.0/mlflow/runs/create", 403),
+        ({}, "POST", "/api/2.0/mlflow/runs/create", 403),
+        # Its GET asks a model, which costs.
+        (NAVIGATE, "GET", "/api/2.0/mlflow/gateway-proxy", 403),
+        ({**OWN, "authorization": "Bearer x"}, "GET", GET_RUN, 401),
+    ],
+)
+def test_a_session_serves_the_platforms_own_pages(
+    headers: Mapping[str, str], method: str, path: str, status: int
+) -> None:
+    person = Person()
+    person.sign_in()
+    assert person.open(path, method, headers).status == status
+
+
+def test_no_other_site_signs_anybody_out() -> None:
+    person = Person()
+    person.sign_in()
+    assert person.open("/access/sign-out", "POST", NAVIGATE).status == 403
+    assert person.open("/").status == 200
+
+
+def test_an_address_of_this_machine_needs_no_https() -> None:
+    assert flow.redirect_uri("localhost:5500") == "http://localhost:5500/access/callback"
+    assert flow.redirect_uri("127.0.0.1:5500") == "http://127.0.0.1:5500/access/callback"
+    assert flow.redirect_uri("[::1]:5500") == "http://[::1]:5500/access/callback"
+    assert flow.redirect_uri(HOST) == f"https://{HOST}/access/callback"
