@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "logs": ("delivery.local.command:logs", "Show the end of the local stack's logs."),
     "dashboard": ("delivery.dashboard.command:dashboard", "Show the local stack's metrics as charts, until Ctrl-C."),
     "env": ("delivery.local.command:env", "Print the exports for plain `pulumi` commands on the local stack."),
+    "audit": ("delivery.audit.command:audit", "Show who changed what, and who was refused."),
     "token": ("delivery.local.command:token", "Print a token of the local stack's pipeline."),
     "smoke": (
         "delivery.smoke.command:smoke",

@@ -1,4 +1,4 @@
-"""Access control as the services are told of it: who may sign in, and which teams there are. Pure."""
+"""Access control as the services get it: who may sign in, and which teams there are. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AccessControl:
 
     They are those of `tenant_id` for the application `client_id`. `teams` are workspaces beside `default`. Roles come
     from the token's app roles, or from its groups if `groups` maps any: group id to roles, such as `team-a.Reader`.
-    `blocked` are object ids that are refused whatever their token says, `contact` is whom a refusal names, and
+    `blocked` are object ids that are refused whatever their token says, `contact` is the address in refusals, and
     `authority` is Entra's address where it is not that of Azure's public cloud.
     """
 

@@ -39,7 +39,7 @@ def _lines(panels: Sequence[Panel]) -> Iterator[str]:
     logs = CONTAINER_APPS_CONSOLE
     # Of a server of any size, since no row names a threshold.
     on_database = database_alerts(max_connections=1)
-    rules: list[QueryRule | MetricRule] = [*query_alerts(logs), *kql.alerts(logs, panels), *on_database]
+    rules: list[QueryRule | MetricRule] = [*query_alerts(logs, access=True), *kql.alerts(logs, panels), *on_database]
     charted = {
         panel.alert.name: f'panel "{panel.title}", above {panel.alert.above:g} {panel.unit}'
         for panel in panels

@@ -20,6 +20,7 @@ from components.mlflow.observability.alerts import query_alerts
 from components.mlflow.observability.cluster import Cluster
 from components.mlflow.roles import Role
 from infra.naming import Names, unique_suffix
+from infra.settings.access import AccessMode
 from infra.settings.azure import AzureSettings
 from infra.settings.model import Settings
 from infra.settings.profiles import ComputeKind
@@ -61,6 +62,7 @@ def create_foundation(
     suffix = unique_suffix(client.subscription_id, settings.stack, azure.name_generation)
     names, tagged = Names(stack=settings.stack, suffix=suffix), tags(settings)
     table, watched = logs(azure, names), cluster(azure, names)
+    access = settings.access.mode is AccessMode.ENTRA
     in_cluster = clusters.alerts(watched, table) if watched is not None else ()
     bootstrapped = azure.bootstrapped_by is not None
     # Its nodes reach the data from a peered network, and its lines arrive in its owner's workspace.
@@ -75,8 +77,8 @@ def create_foundation(
             resource_group_name=group.name,
             tags=tagged,
             sender="mlflow",
-            query_rules=(*query_alerts(table), *kql.alerts(table), *in_cluster),
-            workbook=workbook.content(table, watched),
+            query_rules=(*query_alerts(table, access=access), *kql.alerts(table), *in_cluster),
+            workbook=workbook.content(table, watched, access=access),
             query_workspace_id=elsewhere.workspace if elsewhere else None,
             protect=azure.protect,
             emails=azure.monitoring.emails,

@@ -71,7 +71,7 @@ class AccessSettings(Section):
         default=(),
     )
     contact: str | None = text(
-        "Whom a refusal names as able to help",
+        "The person or address that a refusal names as able to help",
         r"[^\s]|[^\s][^\x00-\x1f\x7f]{0,198}[^\s]",
         "one line of at most 200 characters, as in ml-platform@example.com",
         default=None,

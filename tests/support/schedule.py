@@ -31,6 +31,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/components/emulators/test_identities.py": False,
     "tests/components/emulators/test_vault.py": False,
     "tests/components/mlflow/observability/test_kql.py": True,
+    "tests/delivery/audit": False,
     "tests/delivery/apply/test_approval.py": False,
     "tests/delivery/apply/test_neighbours.py": False,
     "tests/delivery/apply/test_report.py": False,

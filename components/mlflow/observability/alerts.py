@@ -17,6 +17,12 @@ _LEAST_REQUESTS = 20
 # One may be a client's own doing; a service that answers some of them is overloaded and has an alert for that.
 _LEAST_UNANSWERED = 3
 
+# A page that a reader opens has a few refusals of its own, such as what only an Admin sees.
+_MANY_REFUSALS = 50
+
+AUDIT = "mlflow_runtime.audit"
+"""The logger of changes and refusals: LOGGER of the runtime's middleware/access/audit.py."""
+
 COUNT_ERRORS = "summarize requests = count(), errors = countif(status >= 500)"
 """Goes on from `requests`, and may be followed by `by`."""
 
@@ -109,9 +115,35 @@ def spool_disk(logs: LogTable) -> QueryRule:
     )
 
 
-def query_alerts(logs: LogTable) -> tuple[QueryRule, ...]:
-    """Return the alerts on lines that are no metrics; those of the panels are in `kql`."""
-    return tuple(rule(logs) for rule in (gateway_errors, no_ready_replica, prepare_failed, token_failures, spool_disk))
+def audited(logs: LogTable) -> str:
+    """Return the query for the record of changes and refusals, which services with access control write."""
+    return (
+        f'{logs.source} | where {logs.text} has "{AUDIT}" | extend line = {logs.parsed}'
+        f' | where tostring(line.logger) == "{AUDIT}" | extend event = tostring(line.message),'
+        " caller = tostring(line.caller), oid = tostring(line.oid), team = tostring(line.workspace),"
+        " route = tostring(line.route), status = toint(line.status), reason = tostring(line.reason)"
+    )
+
+
+def refused_burst(logs: LogTable) -> QueryRule:
+    """Return the alert on somebody who is signed in and tries what the roles do not give."""
+    return QueryRule(
+        name="refused-burst",
+        title="MLflow: a signed-in caller is refused again and again",
+        severity=2,
+        lines=f'{audited(logs)} | where event == "refused" and isnotempty(oid)',
+        fires=f"summarize refusals = count() by oid | where refusals >= {_MANY_REFUSALS}",
+        what_to_do="See in the workbook what the caller asks for; to stop it at once, add its id to access.blocked.",
+    )
+
+
+def query_alerts(logs: LogTable, *, access: bool = False) -> tuple[QueryRule, ...]:
+    """Return the alerts on lines that are no metrics, with `access` those of access control too.
+
+    Those of the panels are in `kql`.
+    """
+    rules = (gateway_errors, no_ready_replica, prepare_failed, token_failures, spool_disk)
+    return tuple(rule(logs) for rule in (*rules, *((refused_burst,) if access else ())))
 
 
 CONNECTIONS = MetricRule(

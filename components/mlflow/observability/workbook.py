@@ -221,6 +221,31 @@ def _tokens(logs: LogTable) -> Section:
     )
 
 
+def _changes(logs: LogTable) -> Section:
+    burst, record = alerts.refused_burst(logs), alerts.audited(logs)
+    return Section(
+        title="Who did what",
+        alerts=[burst],
+        panels=(
+            Panel(
+                title="Changes and refusals",
+                query=f"{record} | summarize requests = count() by {_OVER_TIME}, event",
+                form=Form.CHART,
+            ),
+            Panel(
+                title=f"The latest {_MOST_LINES} changes",
+                query=f'{record} | where event == "changed" | top {_MOST_LINES} by TimeGenerated desc'
+                " | project TimeGenerated, caller, team, route, ids = tostring(line.ids), status",
+            ),
+            Panel(
+                title="Who was refused",
+                query=f"{burst.lines} | summarize requests = count(),"
+                " latest = max(TimeGenerated) by caller, oid, team, reason | sort by requests desc",
+            ),
+        ),
+    )
+
+
 def _spool(logs: LogTable) -> Section:
     full, charts = alerts.spool_disk(logs), (charted.SPOOL_USED, charted.SPOOL)
     return Section(
@@ -279,21 +304,24 @@ _HINT = (
 )
 
 
-def sections(logs: LogTable, cluster: Cluster | None = None) -> tuple[Section, ...]:
-    """Return the workbook's sections, over the table that a backend fills; one more for a stack in a cluster."""
+def sections(logs: LogTable, cluster: Cluster | None = None, *, access: bool = False) -> tuple[Section, ...]:
+    """Return the workbook's sections, over the table that a backend fills.
+
+    There is one more for a stack in a cluster, and one for a stack with access control.
+    """
     parts = (_up, _latency, _load, _readiness, _database, _blob_store, _prepare, _tokens, _spool)
-    found = tuple(part(logs) for part in parts)
+    found = tuple(part(logs) for part in (*parts, *((_changes,) if access else ())))
     return found if cluster is None else (*found, _cluster(cluster, logs))
 
 
-def content(logs: LogTable, cluster: Cluster | None = None) -> WorkbookContent:
+def content(logs: LogTable, cluster: Cluster | None = None, *, access: bool = False) -> WorkbookContent:
     """Return the workbook of the person on call."""
     return WorkbookContent(
         title="MLflow on call",
         description="What the alerts of MLflow look at, and what to do about each.",
         version=VERSION,
         name_of=workbook_name,
-        document_of=lambda workspace_id: document(workspace_id, sections(logs, cluster)),
+        document_of=lambda workspace_id: document(workspace_id, sections(logs, cluster, access=access)),
     )
 
 

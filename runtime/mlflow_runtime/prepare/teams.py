@@ -49,7 +49,7 @@ def _left_out(found: Mapping[str, Mapping[str, int]]) -> str:
         f"{workspace} has {', '.join(f'{rows} {table}' for table, rows in tables.items())}"
         for workspace, tables in sorted(found.items())
     )
-    return f"the stack leaves out workspaces with data ({said}), which nobody could reach"
+    return f"workspaces with data are left out ({said})"
 
 
 def _remedy(teams: Sequence[str]) -> str:

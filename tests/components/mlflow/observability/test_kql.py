@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from components.azure.log_table import CONTAINER_APPS_CONSOLE as LOGS
 from components.azure.log_table import container_log_v2
-from components.mlflow.observability import cluster, kql
+from components.mlflow.observability import alerts, cluster, kql
 from components.mlflow.observability.alerts import query_alerts
 from components.mlflow.observability.cluster import Cluster
 from components.mlflow.observability.panels import (
@@ -27,9 +27,12 @@ from components.mlflow.observability.panels import (
     Quantiles,
 )
 from components.mlflow.observability.workbook import sections
+from delivery.audit.query import query
+from delivery.audit.records import Wanted
 from delivery.dashboard.evaluation import Reading, charted, values
 from mlflow_runtime.logs import JsonFormatter
 from mlflow_runtime.metrics.snapshot import KEPT, Row, Rows
+from mlflow_runtime.middleware.access import audit
 from tests.support import container_insights, kusto
 
 STEP = 300
@@ -37,10 +40,10 @@ START = 1_767_225_600  # a whole multiple of the step
 CLUSTER = Cluster(namespace="mlflow-dev", most_nodes={"system": 3, "work": 6})
 IN_CLUSTER = container_log_v2(CLUSTER.namespace)
 ALERTS = [
-    *(alert for logs in (LOGS, IN_CLUSTER) for alert in (*query_alerts(logs), *kql.alerts(logs))),
+    *(alert for logs in (LOGS, IN_CLUSTER) for alert in (*query_alerts(logs, access=True), *kql.alerts(logs))),
     *cluster.alerts(CLUSTER, IN_CLUSTER),
 ]
-SECTIONS = [*sections(LOGS), *sections(IN_CLUSTER, CLUSTER)]
+SECTIONS = [*sections(LOGS, access=True), *sections(IN_CLUSTER, CLUSTER, access=True)]
 WORKBOOK = [panel.query for section in SECTIONS for panel in section.panels]
 OF_SERVICES = [panel for panel in PANELS if panel.series[0].metric != GATEWAY_REQUESTS]
 # Each runs a query, which takes half a second.
@@ -88,6 +91,24 @@ def test_what_the_gateway_says_of_its_certificate_alerts_for_the_hour_until_it_s
 def test_a_cluster_of_others_has_no_alert_on_the_size_of_its_pools() -> None:
     names = {rule.name for rule in cluster.alerts(Cluster(namespace="n"), IN_CLUSTER)}
     assert {rule.name for rule in cluster.alerts(CLUSTER, IN_CLUSTER)} - names == {"nodes-at-maximum"}
+
+
+@pytest.mark.parametrize(("refused", "oid", "fires"), [(50, "anna", True), (49, "anna", False), (60, None, False)])
+def test_a_signed_in_caller_who_is_often_refused_alerts(refused: int, oid: str | None, *, fires: bool) -> None:
+    assert alerts.AUDIT == audit.LOGGER
+    record = logging.LogRecord(audit.LOGGER, logging.INFO, "", 0, "refused", None, None)
+    record.fields = {"oid": oid, "route": "POST /x", "ids": {}, "status": 403, "reason": "role-too-low"}
+    text = JsonFormatter("tracking").format(record)
+    row = {"TimeGenerated": datetime(2026, 1, 1).isoformat(), "ContainerName": "tracking", "Log": text}
+    assert bool(kusto.run(alerts.refused_burst(LOGS).query, [row] * refused)) is fires
+
+
+def test_the_question_who_deleted_a_run_finds_the_line() -> None:
+    record = logging.LogRecord(audit.LOGGER, logging.INFO, "", 0, "changed", None, None)
+    record.fields = {"caller": "anna", "workspace": "team-a", "ids": {"run_id": ["abc"]}, "status": 200}
+    row = {"TimeGenerated": datetime(2026, 1, 1), "ContainerName": "t", "Log": JsonFormatter("t").format(record)}
+    asked = [query(LOGS, Wanted(identifier=each, caller="Anna", workspace="team-a"), 5) for each in ("abc", "ab")]
+    assert [len(kusto.run(each, [row])) for each in asked] == [1, 0]
 
 
 def test_a_chart_has_a_time_a_name_and_a_number() -> None:

@@ -25,11 +25,11 @@ from tests.support.role_environment import whole
 
 WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
 ALERTS: Sequence[QueryRule | MetricRule] = (
-    *query_alerts(LOGS),
+    *query_alerts(LOGS, access=True),
     *kql.alerts(LOGS),
     *database_alerts(50),
 )
-SECTIONS = sections(LOGS)
+SECTIONS = sections(LOGS, access=True)
 TEXT, QUERY, PARAMETERS, GROUP = 1, 3, 9, 12
 TABLES = ("ContainerAppConsoleLogs", "ContainerLogV2", "Kube", "InsightsMetrics", "AzureMetrics")
 
@@ -159,7 +159,7 @@ def test_each_alert_has_a_name_of_its_own_and_one_depends_on_the_servers_size() 
 
 
 def test_what_azure_gets_is_this_document() -> None:
-    made = workbook.content(LOGS)
+    made = workbook.content(LOGS, access=True)
     assert made.document_of(WORKSPACE) == document(WORKSPACE, SECTIONS)
     assert made.name_of(WORKSPACE) == workbook_name(WORKSPACE)
     assert made.version == json.loads(made.document_of(WORKSPACE))["version"]

@@ -238,7 +238,7 @@ def test_an_unknown_host_begins_no_sign_in() -> None:
     assert Person().open("/access/sign-in", host="evil.example").status == 400
 
 
-def test_a_person_without_a_role_reads_whom_to_ask() -> None:
+def test_a_person_without_a_role_reads_where_to_ask() -> None:
     person = Person(Entra(roles=()))
     assert person.sign_in().status == 303
     page = person.open("/")

@@ -1,0 +1,108 @@
+"""Who deleted a run: from the local stack's logs, and as a query for a stack on Azure."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery.audit.command import audit
+from delivery.outcome import CommandError
+from mlflow_runtime.logs import JsonFormatter
+from mlflow_runtime.middleware.access.audit import LOGGER
+
+RUN = "2f7c1d0e4b3a4c5d8e9f0a1b2c3d4e5f"
+
+
+def line(event: str, **fields: Any) -> str:
+    """A line as a service writes it."""
+    record = logging.LogRecord(LOGGER, logging.INFO, "", 0, event, None, None)
+    record.fields = {"status": 200, "ids": {}, **fields}
+    return JsonFormatter("tracking").format(record)
+
+
+def deleted(caller: str, run: str, workspace: str = "team-a") -> str:
+    route = "POST /api/2.0/mlflow/runs/delete"
+    return line("changed", caller=caller, oid=f"oid-{caller}", workspace=workspace, route=route, ids={"run_id": [run]})
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """The configuration file of a local stack with logs of two replicas."""
+    logs = tmp_path / "state" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "tracking-1.log").write_text(f"no JSON, {LOGGER}\n{deleted('anna@example.com', RUN)}\n")
+    refused = line("refused", caller="ben@example.com", workspace="team-b", status=403, reason="role-too-low")
+    (logs / "tracking-2.log").write_text(f"{deleted('carl@example.com', f'{RUN}0')}\n{refused}\n")
+    file = tmp_path / "Pulumi.local.yaml"
+    folder = json.dumps(str(tmp_path / "state"))
+    file.write_text(
+        f"config:\n  mlflow-platform:profile: local\n  mlflow-platform:local: {{stateDirectory: {folder}}}\n"
+    )
+    return file
+
+
+Shown = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def shown(stack: Path, capsys: pytest.CaptureFixture[str]) -> Shown:
+    def show(identifier: str = "", **options: Any) -> list[dict[str, Any]]:
+        wanted = {"stack": "local", "caller": "", "workspace": "", "refused": False, "most": 50, "days": 30, **options}
+        assert audit(identifier, config_file=stack, as_json=True, **wanted) == 0
+        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return found
+
+    return show
+
+
+def test_who_deleted_a_run(shown: Shown) -> None:
+    (found,) = shown(RUN)
+    assert (found["caller"], found["workspace"]) == ("anna@example.com", "team-a")
+    assert found["route"] == "POST /api/2.0/mlflow/runs/delete"
+
+
+@pytest.mark.parametrize(
+    ("options", "callers"),
+    [
+        ({}, ["anna@example.com", "carl@example.com", "ben@example.com"]),
+        ({"most": 1}, ["ben@example.com"]),
+        ({"caller": "Anna@example.com"}, ["anna@example.com"]),
+        ({"caller": "oid-carl@example.com"}, ["carl@example.com"]),
+        ({"workspace": "team-b"}, ["ben@example.com"]),
+        ({"refused": True}, ["ben@example.com"]),
+        ({"refused": True, "workspace": "team-a"}, []),
+    ],
+)
+def test_what_is_asked_for_is_shown_and_nothing_else(shown: Shown, options: dict[str, Any], callers: list[str]) -> None:
+    assert sorted(each["caller"] for each in shown(**options)) == sorted(callers)
+
+
+def test_a_person_reads_a_line_for_each(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options: dict[str, Any] = {"stack": "local", "caller": "", "workspace": "", "most": 50, "days": 30}
+    audit("", config_file=stack, refused=True, as_json=False, **options)
+    assert "ben@example.com in team-b  403 (role-too-low)" in capsys.readouterr().out
+    audit("unknown", config_file=stack, refused=False, as_json=False, **options)
+    assert "Changes are recorded with access.mode entra only" in capsys.readouterr().out
+
+
+def test_without_a_stack_there_is_nothing_to_read(tmp_path: Path, stack: Path) -> None:
+    for log in (tmp_path / "state" / "logs").iterdir():
+        log.unlink()
+    with pytest.raises(CommandError, match="Run: make up"):
+        audit("", config_file=stack)
+
+
+def test_on_azure_the_query_is_printed_as_a_command(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options: dict[str, Any] = {"caller": "", "workspace": "team-a", "refused": False, "most": 5, "days": 7}
+    assert audit(RUN, stack="dev", config_file=stack, as_json=False, **options) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("az monitor log-analytics query ")
+    assert "pulumi stack output workspace_id -s dev" in printed
+    assert "--timespan P7D" in printed
+    assert f'tostring(line.ids) contains "\\"{RUN}\\""' in printed
+    assert 'team == "team-a"' in printed
