@@ -1,7 +1,7 @@
 # Every target's one-line description is the text behind its `##`; `make help` prints them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy status dashboard logs smoke env image preview recover test test-quick test-upgrade test-aks \
+.PHONY: help up down destroy status dashboard logs smoke env image bench preview recover test test-quick test-upgrade test-aks \
 	fuzz kubernetes kubernetes-programs lint format lock toolchain venv engine
 
 # Any Python from 3.11 on; it only makes the virtual environment.
@@ -44,6 +44,9 @@ env: toolchain ## Print the exports for plain `pulumi` commands, for the eval of
 image: venv ## Build the image and print its digest (BASE=name@sha256:..., else a base is made here; JSON=1, OUTPUT=folder)
 	@tools/containers.sh
 	@$(PLATFORM) image build $(if $(BASE),--base "$(BASE)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JSON),--json)
+
+bench: toolchain ## Load stock MLflow and this platform side by side (OUTPUT=folder, QUICK=1, SCENARIO=logging)
+	@$(PLATFORM) bench $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(QUICK),--quick) $(if $(SCENARIO),--scenario "$(SCENARIO)")
 
 preview: toolchain ## Report what STACK=prod would change on Azure, offline, with no login (AGAINST=HEAD, DIFF=1, JSON=1)
 	@$(PLATFORM) preview --offline "$(STACK)" $(if $(AGAINST),--against "$(AGAINST)") $(if $(DIFF),--diff) $(if $(JSON),--json)

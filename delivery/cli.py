@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "delivery.smoke.command:smoke",
         "Check that a data scientist's day works against an MLflow, and clean up.",
     ),
+    "bench": ("delivery.bench.command:bench", "Load MLflow and this platform side by side, and compare them."),
     "preview": (
         "delivery.preview.command:preview",
         "Show what an update of a stack would do on Azure, the worst first.",

@@ -32,6 +32,12 @@ def kusto(report: Report) -> Path:
     return provide(_TOOLS / "kusto", essential=essential, binaries=binaries(), report=report) / scripts
 
 
+def load(report: Report) -> Path:
+    """Folder of autocannon, the load tool of the bench: an HTTP/1.1 client of Node.js that keeps its connections."""
+    package = Path("node_modules", "autocannon")
+    return provide(_TOOLS / "load", essential=package / "autocannon.js", binaries=binaries(), report=report) / package
+
+
 def provide(locked: Path, *, essential: Path, binaries: Path, report: Report) -> Path:
     """Folder that holds `node_modules` as package.json and package-lock.json in the folder `locked` say.
 

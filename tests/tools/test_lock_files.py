@@ -69,6 +69,7 @@ def test_a_package_has_the_same_version_in_all_locks_of_the_environment() -> Non
     [
         ("azurite", "azurite", "3.37.0"),
         ("charts", "uplot", "1.6.32"),
+        ("load", "autocannon", "9.0.0"),
         ("kusto", "@kusto/language-service-next", "12.4.1"),
     ],
 )

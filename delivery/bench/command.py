@@ -1,0 +1,57 @@
+"""`mlflow-platform bench`: how this platform compares with stock MLflow on this machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.compute.local.supervisor import SupervisorError
+from delivery.bench import plan, report, running
+from delivery.bench.results import summaries
+from delivery.outcome import CommandError, ExitCode, reported
+from delivery.terminal import say
+from tools.steps import ToolError
+
+
+def bench(
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for tables.md, results.json and the plots.", show_default="none")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything, in less than four minutes.")] = False,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Only this one; can be given again. {', '.join(plan.SCENARIOS)}.", show_default="all"),
+    ] = None,
+) -> int:
+    """Load MLflow and this platform side by side, and compare them.
+
+    What the servers acknowledged is compared with what they stored. Everything runs on 127.0.0.1, in a folder and on
+    ports of its own, and is removed at the end and on Ctrl-C. It fails if anything acknowledged was not stored.
+
+    Example: mlflow-platform bench --quick
+    """
+    chosen = plan.quick() if quick else plan.whole()
+    if scenario:
+        with reported(ValueError, code=ExitCode.USAGE):
+            chosen = plan.only(chosen, scenario)
+    if output is not None and output.exists() and not output.is_dir():
+        raise CommandError(f"--output: got {output}, which is a file; expected a folder.", ExitCode.USAGE)
+    say(f"At most {chosen.load_seconds / 60:.0f} minutes of load, after a few minutes to start everything.")
+    began = time.monotonic()
+    with reported(ToolError, SupervisorError):
+        outcome = running.run(chosen, lambda line: say(f"{_clock(time.monotonic() - began)} {line}"))
+    if output is None:
+        say(f"\n{report.markdown(outcome)}")
+    else:
+        say("Wrote " + ", ".join(str(file) for file in report.write(outcome, output)))
+    lost = sum(one.lost for one in summaries(outcome.measurements))
+    if lost:
+        raise CommandError(f"bench: {lost:,} of what was acknowledged was not stored; the column `lost` says where.")
+    return ExitCode.DONE
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

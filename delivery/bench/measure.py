@@ -1,0 +1,105 @@
+"""One measurement: load on a setup, what its processes used meanwhile, and what of it was stored."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from delivery.bench import load, processes, store
+from delivery.bench.load import Job, Noted
+from delivery.bench.plan import Load
+from delivery.bench.results import Measurement
+from delivery.bench.setup import Setup
+
+MEGABYTE: Final = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """The load tool: its package's folder, and the Node.js that runs it."""
+
+    package: Path
+    node: Path
+    timeout: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a setup has to be read from: an experiment of many runs, a run of many points, a model with an alias."""
+
+    dataset: str
+    history: str
+    model: str
+
+
+def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number: int, *, large_mib: int) -> Measurement:
+    """Send the load once. What it writes goes into an experiment and a folder of its own, and is read back."""
+    name = f"bench-{secrets.token_hex(6)}"
+    experiment = setup.new_experiment(name)
+    job = Job(
+        url=setup.url,
+        # The same calls, once with a large file.
+        scenario="artifacts" if planned.scenario == "large" else planned.scenario,
+        clients=planned.clients,
+        seconds=planned.seconds,
+        timeout=max(tool.timeout, planned.seconds) if planned.turns else tool.timeout,
+        turns=planned.turns,
+        warm=planned.warm,
+        headers=setup.headers,
+        values={
+            "experiment": experiment,
+            "dataset": prepared.dataset,
+            "history": prepared.history,
+            "model": prepared.model,
+            "folder": name,
+            "bytes": large_mib * MEGABYTE if planned.scenario == "large" else MEGABYTE,
+            **({"trace": load.trace_template()} if planned.scenario == "traces" else {}),
+        },
+    )
+    before, database_before = processes.use(setup.processes), _database(setup)
+    noted = load.run(tool.package, tool.node, job)
+    after, database_after = processes.use(setup.processes), _database(setup)
+    there = store.stored(setup.store, experiment)
+    if noted.acknowledged.artifacts:
+        there = replace(there, artifacts=listed(setup, name))
+    back = store.compare(noted.acknowledged, there)
+    at_work = planned.warm + noted.seconds
+    return Measurement(
+        scenario=planned.scenario,
+        clients=planned.clients,
+        setup=setup.name,
+        round=number,
+        seconds=noted.seconds,
+        milliseconds={call: found.milliseconds for call, found in noted.calls.items()},
+        errors=noted.errors,
+        kinds=kinds(noted),
+        acknowledged=back.acknowledged,
+        lost=back.lost,
+        unasked=back.unasked,
+        memory_mib=after.memory_mib,
+        cpu=(after.cpu_seconds - before.cpu_seconds) / at_work,
+        database_cpu=(database_after - database_before) / at_work,
+        tool_cpu=noted.cpu_seconds / at_work,
+    )
+
+
+def kinds(noted: Noted) -> Mapping[str, int]:
+    """The errors by what they were."""
+    found = Counter({"unanswered": noted.unanswered, "wrong": sum(call.wrong for call in noted.calls.values())})
+    for call in noted.calls.values():
+        found.update(call.failed)
+    return {kind: count for kind, count in found.items() if count}
+
+
+def listed(setup: Setup, folder: str) -> Mapping[str, int]:
+    """The artifacts of a folder with their sizes, as the server lists them."""
+    answer: Any = setup.call(f"/api/2.0/mlflow-artifacts/artifacts?path={folder}")
+    return {file["path"].rpartition("/")[2]: int(file["file_size"]) for file in answer.get("files", [])}
+
+
+def _database(setup: Setup) -> float:
+    return 0.0 if setup.database is None else processes.use([setup.database]).cpu_seconds

@@ -1,0 +1,169 @@
+"""This platform as it is measured: a local stack of its own, and more of its services beside it.
+
+The stack is the product's, brought up by the product's command. What differs between the setups is started from the
+stack's own descriptions of its processes, with one variable changed: other upstreams of a gateway, other limits of a
+replica.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from components.compute.local import launch
+from components.compute.local.launch import Process, command_line, environment
+from components.compute.local.layout import Layout
+from components.compute.local.processes import HOST, log_tail
+from components.compute.local.supervisor import Supervisor
+from components.mlflow.topology import VARIABLE_PREFIX
+from delivery.bench.processes import Processes
+from delivery.bench.setup import Setup
+from delivery.bench.store import Postgres
+from delivery.local.configuration import PROJECT, STACK
+from delivery.outcome import CommandError
+from delivery.pulumi.installation import REPOSITORY
+from infra.settings.ports import COUNT, LocalPort, port
+
+UP_SECONDS: Final = 900.0
+_TRACKING: Final = "tracking"
+_UPSTREAMS: Final = f"{VARIABLE_PREFIX}TRACKING_UPSTREAMS"
+_HOT_PATH: Final = f"{VARIABLE_PREFIX}HOT_PATH_CONNECTIONS"
+_METRICS_PORT: Final = f"{VARIABLE_PREFIX}METRICS_PORT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replica:
+    """A replica of tracking: its pid and its port."""
+
+    pid: int
+    port: int
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A local stack that is up, and the processes that a bench starts beside it."""
+
+    layout: Layout
+    base: int
+    processes: Processes
+
+    @property
+    def host(self) -> str:
+        """The name by which the gateway and the services are called, whatever port another gateway has."""
+        return f"{HOST}:{self.base}"
+
+    @property
+    def postgres(self) -> Postgres:
+        """The database of tracking."""
+        return self.database(_TRACKING)
+
+    @property
+    def postgres_pid(self) -> int:
+        """The server's own process."""
+        return self.pid("postgres")
+
+    def database(self, name: str) -> Postgres:
+        """A database of the stack's server."""
+        sockets = self.layout.sockets / "postgres"
+        return Postgres(sockets=sockets, port=port(self.base, LocalPort.POSTGRES), database=name)
+
+    def pid(self, process: str) -> int:
+        """The pid of one of the stack's processes."""
+        found = launch.running(self.layout.processes / f"{process}.pid")
+        if found is None:
+            raise CommandError(f"bench: {process} of its stack has ended:\n{log_tail(self.log(process))}")
+        return found.pid
+
+    def log(self, process: str) -> Path:
+        """The log of one of the stack's processes."""
+        return self.layout.logs / f"{process}.log"
+
+    def replicas(self, count: int) -> list[Replica]:
+        """The first replicas of tracking of the stack itself."""
+        names = [_TRACKING if number == 1 else f"{_TRACKING}-{number}" for number in range(1, count + 1)]
+        first = port(self.base, LocalPort.TRACKING)
+        return [Replica(pid=self.pid(name), port=first + index) for index, name in enumerate(names)]
+
+    def more_replicas(self, name: str, count: int, **changes: str) -> list[Replica]:
+        """Start replicas of tracking with changed settings, named without their prefix."""
+        changed = {f"{VARIABLE_PREFIX}{key}": value for key, value in changes.items()}
+        started = []
+        for number in range(count):
+            own = self.processes.free_ports()
+            pid = self._start(f"{name}-{number + 1}", _TRACKING, {**changed, "PORT": str(own)})
+            started.append(Replica(pid=pid, port=own))
+        for number, replica in enumerate(started):
+            self.processes.await_ready(f"{name}-{number + 1}", replica.port, "/ready")
+        return started
+
+    def setup(self, name: str, replicas: Sequence[Replica]) -> Setup:
+        """A gateway of its own before these replicas; registry and artifacts are the stack's."""
+        own = self.processes.free_ports()
+        upstreams = ",".join(f"{HOST}:{replica.port}" for replica in replicas)
+        changes = {"PORT": str(own), _UPSTREAMS: upstreams, _METRICS_PORT: None}
+        gateway = self._start(f"{name}-gateway", "gateway", changes)
+        self.processes.await_ready(f"{name}-gateway", own, "/ready")
+        return Setup(
+            name=name,
+            url=f"http://{HOST}:{own}",
+            store=self.postgres,
+            processes=[gateway, *(replica.pid for replica in replicas), self.pid("registry"), self.pid("artifacts")],
+            database=self.postgres_pid,
+            headers={"Host": self.host},
+        )
+
+    def direct(self, name: str, replica: Replica) -> Setup:
+        """One replica without a gateway before it, as nobody but a gateway calls it."""
+        return Setup(
+            name=name,
+            url=f"http://{HOST}:{replica.port}",
+            store=self.postgres,
+            processes=[replica.pid],
+            database=self.postgres_pid,
+            headers={"Host": self.host},
+        )
+
+    def _start(self, name: str, like: str, changes: Mapping[str, str | None]) -> int:
+        process = Process.read(self.layout.processes / f"{like}.json")
+        kept = {key: value for key, value in process.env.items() if key not in changes}
+        changed = {key: value for key, value in changes.items() if value is not None}
+        spool = self.layout.spool / name
+        spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        process = replace(process, name=name, env={**kept, **changed}, spool=str(spool))
+        return self.processes.start(name, command_line(process), environment(process), self.processes.logs)
+
+
+@contextlib.contextmanager
+def stack(folder: Path, processes: Processes, *, replicas: int) -> Iterator[Platform]:
+    """A local stack in an empty folder, with free ports; everything of it is removed after the block."""
+    base, root = processes.free_ports(COUNT), folder / "stack"
+    file = folder / f"Pulumi.{STACK}.yaml"
+    values = {
+        "profile": "local",
+        "local": {"portBase": base, "stateDirectory": str(root)},
+        "tracking": {"minReplicas": replicas},
+    }
+    # JSON is YAML too.
+    file.write_text(json.dumps({"config": {f"{PROJECT}:{key}": value for key, value in values.items()}}))
+    layout = Layout(root)
+    try:
+        _up(file, folder / "up.log")
+        yield Platform(layout, base, processes)
+    finally:
+        Supervisor(layout).shutdown()
+        shutil.rmtree(layout.sockets, ignore_errors=True)
+
+
+def _up(file: Path, log: Path) -> None:
+    command = [sys.executable, "-m", "delivery", "up", "--no-smoke", "--config-file", str(file)]
+    with log.open("wb") as output:
+        done = subprocess.run(command, cwd=REPOSITORY, stdout=output, stderr=output, check=False, timeout=UP_SECONDS)
+    if done.returncode != 0:
+        raise CommandError(f"bench: its stack did not come up. The end of the output:\n{log_tail(log)}")

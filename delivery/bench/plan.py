@@ -1,0 +1,159 @@
+"""What a bench measures: which scenarios, at how many clients, on which setups, for how long. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+STOCK_SQLITE: Final = "stock-sqlite"
+STOCK_POSTGRES: Final = "stock-postgres"
+OURS_DIRECT: Final = "ours-direct"
+OURS_COLD: Final = "ours-2-cold"
+OURS: Final = {count: f"ours-{count}" for count in (1, 2, 4)}
+
+LABELS: Final = {
+    STOCK_SQLITE: "stock, its defaults (SQLite)",
+    STOCK_POSTGRES: "stock, PostgreSQL, 4 workers",
+    OURS[1]: "ours, 1 replica",
+    OURS[2]: "ours, 2 replicas",
+    OURS[4]: "ours, 4 replicas",
+    OURS_COLD: "ours, 2 replicas, hot path off",
+    OURS_DIRECT: "ours, 1 replica, no gateway",
+}
+"""What each setup is, by its name."""
+
+ALL: Final = tuple(LABELS)
+PAIR: Final = (STOCK_POSTGRES, OURS[2])
+BOTH_STOCK: Final = (STOCK_SQLITE, *PAIR)
+
+
+WARM_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """One scenario with a number of clients, on these setups.
+
+    It is measured for `seconds`, after WARM_SECONDS that do not count, or until each client has gone through it `turns`
+    times, at most for `seconds`.
+    """
+
+    scenario: str
+    clients: int
+    setups: Sequence[str]
+    seconds: float
+    turns: int = 0
+
+    @property
+    def warm(self) -> float:
+        """Seconds of the same load before those that count; none where each client ends by itself."""
+        return 0 if self.turns else WARM_SECONDS
+
+    @property
+    def heading(self) -> str:
+        """What a reader calls it; unique in a plan."""
+        return f"{self.scenario}, {self.clients} client{'s' if self.clients > 1 else ''}"
+
+    @property
+    def round_seconds(self) -> float:
+        """Seconds of one round at most."""
+        return len(self.setups) * (self.warm + self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A whole run: each load `rounds` times on each of its setups, which take turns.
+
+    `runs` are in the database that is read, `points` in the metric history, `large_mib` is the large artifact. A round
+    that would end later than `limit_seconds` after the beginning of all is left out.
+    """
+
+    loads: Sequence[Load]
+    rounds: int
+    runs: int
+    points: int
+    large_mib: int
+    limit_seconds: float
+    timeout: float = 30.0
+
+    @property
+    def setups(self) -> list[str]:
+        """The names of the setups that any load needs, in the order of LABELS."""
+        wanted = {setup for load in self.loads for setup in load.setups}
+        return [name for name in LABELS if name in wanted]
+
+    @property
+    def load_seconds(self) -> float:
+        """Seconds of load at most, without what is started before and read between."""
+        return sum(self.rounds * load.round_seconds for load in self.loads)
+
+
+SCENARIOS: Final = {
+    "logging": "a run is create, 20 log-metric, 5 log-parameter, log-batch of 50, update",
+    "bursty": "every client starts a run in the same second: create, 5 log-metric, 5 log-parameter, update",
+    "batch": "create, 10 log-batch of 1,000 metrics, update",
+    "reads": "what the UI asks for: searches of runs and experiments, a run, histories of a metric",
+    "registry": "a model version by its alias, as a server of models does",
+    "artifacts": "upload and download of 1 MB",
+    "large": "upload and download of one large file",
+    "traces": "OTLP exports of one trace of 50 spans",
+}
+"""What each scenario is, by its name."""
+
+
+def quick() -> Plan:
+    """Enough to see that all works and how it compares, in less than four minutes."""
+    return Plan(
+        rounds=2,
+        runs=5_000,
+        points=5_000,
+        large_mib=32,
+        limit_seconds=220,
+        loads=[
+            Load(scenario="logging", clients=16, setups=(*BOTH_STOCK, OURS[1], OURS_COLD), seconds=2.5),
+            Load(scenario="logging", clients=1, setups=PAIR, seconds=2),
+            Load(scenario="bursty", clients=50, setups=PAIR, seconds=5, turns=1),
+            *(
+                Load(scenario=name, clients=4, setups=PAIR, seconds=2)
+                for name in ("batch", "registry", "artifacts", "traces")
+            ),
+            Load(scenario="reads", clients=4, setups=PAIR, seconds=4, turns=2),
+            Load(scenario="large", clients=1, setups=PAIR, seconds=4, turns=1),
+        ],
+    )
+
+
+def whole() -> Plan:
+    """The published run."""
+    return Plan(
+        rounds=3,
+        runs=100_000,
+        points=100_000,
+        large_mib=256,
+        limit_seconds=50 * 60,
+        loads=[
+            *(Load(scenario="logging", clients=clients, setups=ALL, seconds=8) for clients in (1, 16)),
+            *(
+                Load(scenario="logging", clients=clients, setups=(*PAIR, OURS[4], OURS_COLD), seconds=8)
+                for clients in (64, 256)
+            ),
+            Load(scenario="bursty", clients=300, setups=(*BOTH_STOCK, OURS_COLD), seconds=60, turns=1),
+            *(
+                Load(scenario=name, clients=8, setups=(*BOTH_STOCK, OURS_COLD), seconds=8)
+                for name in ("batch", "registry", "traces")
+            ),
+            Load(scenario="reads", clients=8, setups=BOTH_STOCK, seconds=40, turns=5),
+            Load(scenario="artifacts", clients=8, setups=BOTH_STOCK, seconds=8),
+            Load(scenario="large", clients=1, setups=BOTH_STOCK, seconds=60, turns=1),
+        ],
+    )
+
+
+def only(plan: Plan, scenarios: Sequence[str]) -> Plan:
+    """The loads of some scenarios. Raises ValueError for an unknown name."""
+    unknown = sorted(set(scenarios) - SCENARIOS.keys())
+    if unknown:
+        raise ValueError(f"got {', '.join(unknown)}; expected some of {', '.join(SCENARIOS)}")
+    kept = [load for load in plan.loads if load.scenario in scenarios]
+    return replace(plan, loads=kept)

@@ -1,0 +1,143 @@
+"""What a run found out, as files: JSON for programs, Markdown for the documents. Pure but for the writing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from delivery.bench.plan import LABELS, SCENARIOS, STOCK_POSTGRES
+from delivery.bench.results import Measurement, Summary, ratio, summaries
+from delivery.bench.running import Outcome
+
+TABLES: Final = "tables.md"
+RESULTS: Final = "results.json"
+
+_NONE: Final = "-"
+
+
+def write(outcome: Outcome, folder: Path) -> list[Path]:
+    """Write the files of a run into a folder, which is made if it is missing; return them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {TABLES: markdown(outcome), RESULTS: json.dumps(document(outcome), indent=1) + "\n"}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return [folder / name for name in files]
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    """Everything but the single answers' times, of which it has the percentiles."""
+    return {
+        "facts": dict(outcome.facts),
+        "seconds": round(outcome.seconds),
+        "rounds": outcome.plan.rounds,
+        "left_out": outcome.left_out,
+        "runs": outcome.plan.runs,
+        "points": outcome.plan.points,
+        "large_mib": outcome.plan.large_mib,
+        "ceilings": [_rounded(asdict(one)) for one in outcome.ceilings],
+        "summaries": [_rounded(asdict(one)) for one in summaries(outcome.measurements)],
+        "measurements": [_measurement(one) for one in outcome.measurements],
+    }
+
+
+def markdown(outcome: Outcome) -> str:
+    """All tables, each with its heading."""
+    found = summaries(outcome.measurements)
+    parts = [
+        "# Figures of one run",
+        f"Written by `mlflow-platform bench`. The setups took turns in {outcome.plan.rounds} rounds; the run took "
+        f"{outcome.seconds / 60:.0f} minutes. Setups are compared within a round: figures of two runs are not "
+        "comparable. What the columns mean is in [performance.md](../performance.md).",
+        _table(("of the machine", ""), outcome.facts.items()),
+        f"There was no time for: {'; '.join(outcome.left_out)}." if outcome.left_out else "",
+    ]
+    for load in outcome.plan.loads:
+        of_load = [one for one in found if (one.scenario, one.clients) == (load.scenario, load.clients)]
+        parts += [f"## {load.heading}", f"{SCENARIOS[load.scenario].capitalize()}."]
+        parts += [setups_table(of_load, outcome.measurements), calls_table(of_load)]
+    parts += ["## The load tool itself", "The logging scenario against a server that does nothing.", _ceilings(outcome)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def setups_table(of_load: Sequence[Summary], measurements: Sequence[Measurement]) -> str:
+    """One row for each setup under a load."""
+    columns = (
+        *("setup", "requests/s", "slowest to fastest round", "times stock on PostgreSQL", "p50 ms", "p95", "p99"),
+        *("errors", "acknowledged", "lost", "memory MiB", "processors", "of the database", "of the load tool"),
+    )
+    return _table(columns, (_row(one, measurements) for one in of_load))
+
+
+def calls_table(of_load: Sequence[Summary]) -> str:
+    """p50 and p95 of each call, one column a setup; empty where the scenario has one call."""
+    names = list(dict.fromkeys(name for one in of_load for name in one.calls))
+    if len(names) < 2:
+        return ""
+    columns = ("p50, p95 ms of", *(LABELS[one.setup] for one in of_load))
+    cells = ([name, *(_pair(one, name) for one in of_load)] for name in names)
+    return _table(columns, cells)
+
+
+def _row(one: Summary, measurements: Sequence[Measurement]) -> list[str]:
+    times = ratio(measurements, one.scenario, one.clients, one.setup, STOCK_POSTGRES)
+    return [
+        LABELS[one.setup],
+        number(one.rate),
+        f"{number(one.slowest_rate)} to {number(one.fastest_rate)}",
+        _NONE if times is None else f"{times:.2f}",
+        *(number(value) for value in (one.latency.p50, one.latency.p95, one.latency.p99)),
+        f"{one.errors:,}",
+        f"{one.acknowledged:,}",
+        f"**{one.lost:,}**" if one.lost else "0",
+        number(one.memory_mib),
+        *(f"{value:.2f}" for value in (one.cpu, one.database_cpu, one.tool_cpu)),
+    ]
+
+
+def _pair(one: Summary, call: str) -> str:
+    found = one.calls.get(call)
+    return _NONE if found is None else f"{number(found.p50)}, {number(found.p95)}"
+
+
+def _ceilings(outcome: Outcome) -> str:
+    columns = ("clients", "requests/s", "p50 ms", "p95", "p99", "processors of the load tool")
+    rows = (
+        [
+            str(one.clients),
+            *(number(value) for value in (one.rate, one.latency.p50, one.latency.p95, one.latency.p99)),
+            f"{one.tool_cpu:.2f}",
+        ]
+        for one in outcome.ceilings
+    )
+    return _table(columns, rows)
+
+
+def number(value: float) -> str:
+    """A figure with about three digits that mean something."""
+    if math.isnan(value):
+        return _NONE
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _measurement(one: Measurement) -> dict[str, Any]:
+    values = _rounded(asdict(one))
+    del values["milliseconds"]
+    return {**values, "rate": round(one.rate, 2)}
+
+
+def _rounded(value: Any) -> Any:
+    """JSON has no NaN: of no answers there is no percentile."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 3)
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,145 @@
+"""A whole run: everything is started, loads take turns on the setups, and everything is removed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from delivery.bench import data, machine, ours, processes, stock
+from delivery.bench.ceiling import Ceiling, ceilings
+from delivery.bench.load import node
+from delivery.bench.measure import Prepared, Tool, measure
+from delivery.bench.ours import Platform
+from delivery.bench.plan import LABELS, OURS, OURS_COLD, OURS_DIRECT, STOCK_POSTGRES, STOCK_SQLITE, Load, Plan
+from delivery.bench.processes import Processes
+from delivery.bench.results import Measurement
+from delivery.bench.setup import Setup
+from delivery.pulumi.installation import REPOSITORY
+from tools import node_packages
+from tools.steps import Report
+
+CEILING_SECONDS: Final = 2.0
+# Between two measurements: what the last one left to do must not be the next one's.
+PAUSE_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Everything that a run found out.
+
+    `seconds` is how long it took in all, `left_out` names the rounds that there was no time for.
+    """
+
+    plan: Plan
+    facts: Mapping[str, str]
+    ceilings: list[Ceiling]
+    measurements: list[Measurement]
+    left_out: list[str]
+    seconds: float
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
+    """Measure all of a plan. Whatever happens, no process and no file of it is left. Raises CommandError."""
+    began = time.monotonic()
+    tool = Tool(package=node_packages.load(Report("bench")), node=node(), timeout=plan.timeout)
+    facts = machine.facts(tool.package, REPOSITORY)
+    with _folder() as folder, processes.running(folder / "logs") as started:
+        clients = sorted({load.clients for load in plan.loads if load.scenario == "logging"})
+        say("The load tool against a server that does nothing")
+        found = ceilings(tool, started, folder, clients, CEILING_SECONDS)
+        with setups(plan, folder, started, say) as ready:
+            prepared = _prepared(plan, ready, say)
+            measured: list[Measurement] = []
+            left_out = []
+            for load, number in rounds(plan):
+                if time.monotonic() - began + load.round_seconds > plan.limit_seconds:
+                    left_out.append(f"{load.heading}, round {number + 1}")
+                    say(f"  left out, as there is no time for it: {left_out[-1]}")
+                    continue
+                for name in turn(load, number):
+                    one = measure(tool, ready[name], prepared[name], load, number, large_mib=plan.large_mib)
+                    say(line(one))
+                    measured.append(one)
+                    time.sleep(PAUSE_SECONDS)
+    return Outcome(
+        plan=plan,
+        facts=facts,
+        ceilings=found,
+        measurements=measured,
+        left_out=left_out,
+        seconds=time.monotonic() - began,
+    )
+
+
+def rounds(plan: Plan) -> Iterator[tuple[Load, int]]:
+    """The first round of every load, then the second of every load: what comes late is left out first."""
+    for number in range(plan.rounds):
+        for load in plan.loads:
+            yield load, number
+
+
+@contextlib.contextmanager
+def setups(plan: Plan, folder: Path, started: Processes, say: Callable[[str], None]) -> Iterator[Mapping[str, Setup]]:
+    """Every setup that the plan needs, ready to be asked."""
+    wanted = plan.setups
+    most = max([count for count, name in OURS.items() if name in wanted], default=1)
+    say(f"A local stack with {most} tracking replicas")
+    with ours.stack(folder, started, replicas=most) as up:
+        ready = {}
+        for name in wanted:
+            say(LABELS[name])
+            ready[name] = _setup(name, up, folder, started)
+        yield ready
+
+
+def _setup(name: str, up: Platform, folder: Path, started: Processes) -> Setup:
+    if name == STOCK_SQLITE:
+        return stock.on_sqlite(started, folder / name)
+    if name == STOCK_POSTGRES:
+        return stock.on_postgres(started, folder / name, up.postgres, up.postgres_pid)
+    if name == OURS_DIRECT:
+        return up.direct(name, *up.replicas(1))
+    if name == OURS_COLD:
+        return up.setup(name, up.more_replicas(name, 2, HOT_PATH_CONNECTIONS="0"))
+    count = next(count for count, each in OURS.items() if each == name)
+    return up.setup(name, up.replicas(count))
+
+
+def _prepared(plan: Plan, ready: Mapping[str, Setup], say: Callable[[str], None]) -> dict[str, Prepared]:
+    say(f"{plan.runs:,} runs to be read, and a history of {plan.points:,} points")
+    found: dict[str, Prepared] = {}
+    for name, setup in ready.items():
+        # What all forms of the platform read is in one database.
+        same = next((other for other in found if ready[other].store == setup.store), None)
+        found[name] = data.prepare(setup, runs=plan.runs, points=plan.points) if same is None else found[same]
+    return found
+
+
+def turn(load: Load, number: int) -> list[str]:
+    """The setups of a load in the order of a round: each round begins with another one."""
+    start = number % len(load.setups)
+    return [*load.setups[start:], *load.setups[:start]]
+
+
+def line(one: Measurement) -> str:
+    """What a person sees of a measurement while it goes on."""
+    what = f"{one.scenario}, {one.clients} clients, {one.setup}, round {one.round + 1}"
+    wrong = "".join(f"; {count} {kind}" for kind, count in one.kinds.items())
+    lost = f"; {one.lost} LOST" if one.lost else ""
+    return f"  {what}: {one.rate:,.0f} requests/s{wrong}{lost}"
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """An empty folder, which is removed with all that was made in it, whoever owns it."""
+    folder = Path(tempfile.mkdtemp(prefix="mlflow-platform-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,148 @@
+"""Figures of measurements: percentiles, medians of rounds, ratios within a round, and the tables made of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from delivery.bench import plan, report
+from delivery.bench.plan import OURS, STOCK_POSTGRES, Load, Plan
+from delivery.bench.results import Measurement, latency, percentile, ratio, summaries
+from delivery.bench.running import Outcome, line, rounds, turn
+
+ONE = Measurement(
+    scenario="logging",
+    clients=16,
+    setup=STOCK_POSTGRES,
+    round=0,
+    seconds=2,
+    milliseconds={"create": [10.0], "log-metric": [1.0, 2.0, 3.0]},
+    errors=0,
+    acknowledged=4,
+    lost=0,
+    unasked=0,
+    memory_mib=100,
+    cpu=0.5,
+    database_cpu=0.1,
+    tool_cpu=0.2,
+)
+FAST = replace(ONE, setup=OURS[2], milliseconds={"create": [5.0], "log-metric": [0.5] * 31})
+
+
+@pytest.mark.parametrize(
+    ("values", "hundredth", "expected"),
+    [
+        ([3.0, 1.0, 2.0], 50, 2.0),
+        ([1.0, 2.0], 50, 1.0),
+        ([float(value) for value in range(1, 101)], 95, 95.0),
+        ([float(value) for value in range(1, 101)], 99, 99.0),
+        ([7.0], 99, 7.0),
+        ([1.0, 2.0, 3.0], 100, 3.0),
+    ],
+)
+def test_a_percentile_is_the_value_of_its_rank(values: list[float], hundredth: float, expected: float) -> None:
+    assert percentile(values, hundredth) == expected
+
+
+def test_of_no_answers_there_is_no_percentile() -> None:
+    found = latency([])
+    assert math.isnan(found.p50)
+    assert found.count == 0
+
+
+def test_a_rate_is_of_accepted_answers_and_a_summary_has_the_median_round() -> None:
+    slow = replace(ONE, round=1, seconds=4, milliseconds={"create": [40.0], "log-metric": [4.0]}, errors=3, lost=2)
+    fast = replace(ONE, round=2, milliseconds={"create": [1.0] * 20, "log-metric": []})
+    (found,) = summaries([ONE, slow, fast])
+    assert (found.slowest_rate, found.rate, found.fastest_rate) == (0.5, 2.0, 10.0)
+    assert (found.errors, found.lost, found.acknowledged, found.rounds) == (3, 2, 12, 3)
+    assert found.calls["create"].count == 22
+    assert found.calls["create"].p99 == 40.0
+    assert found.latency.count == 26
+
+
+def test_setups_are_compared_within_a_round_alone() -> None:
+    # The machine was ten times slower in the second round, for both.
+    slow = [replace(one, round=1, seconds=20) for one in (ONE, FAST)]
+    assert ratio([ONE, FAST, *slow], "logging", 16, OURS[2], STOCK_POSTGRES) == 8.0
+    assert ratio([ONE, replace(FAST, round=1)], "logging", 16, OURS[2], STOCK_POSTGRES) is None
+    assert ratio([ONE, FAST], "logging", 64, OURS[2], STOCK_POSTGRES) is None
+    assert ratio([replace(ONE, milliseconds={}), FAST], "logging", 16, OURS[2], STOCK_POSTGRES) is None
+
+
+def outcome(*measurements: Measurement) -> Outcome:
+    load = Load(scenario="logging", clients=16, setups=plan.PAIR, seconds=2)
+    return Outcome(
+        plan=Plan(loads=[load], rounds=1, runs=10, points=10, large_mib=1, limit_seconds=60),
+        facts={"cores": "2"},
+        ceilings=[],
+        measurements=list(measurements),
+        left_out=[],
+        seconds=100,
+    )
+
+
+def test_the_tables_have_a_row_for_each_setup_and_show_what_was_lost() -> None:
+    text = report.markdown(outcome(ONE, replace(FAST, errors=1, lost=7)))
+    rows = {row.split(" | ")[0].strip("| "): row.strip("| ").split(" | ") for row in text.splitlines() if "|" in row}
+    assert rows["stock, PostgreSQL, 4 workers"][1:7] == ["2.00", "2.00 to 2.00", "1.00", "2.00", "10.0", "10.0"]
+    assert rows["ours, 2 replicas"][1:4] == ["16.0", "16.0 to 16.0", "8.00"]
+    assert rows["ours, 2 replicas"][7:10] == ["1", "4", "**7**"]
+    assert rows["create"] == ["create", "10.0, 10.0", "5.00, 5.00"]
+    assert "## logging, 16 clients" in text
+
+
+def test_the_document_is_json_without_the_single_answers() -> None:
+    found = report.document(outcome(ONE, replace(FAST, milliseconds={"create": []})))
+    assert [one["rate"] for one in found["measurements"]] == [2.0, 0.0]
+    assert [one["latency"]["p50"] for one in found["summaries"]] == [2.0, None]
+    assert "milliseconds" not in found["measurements"][0]
+
+
+def test_a_line_while_it_goes_on_names_errors_and_losses() -> None:
+    assert line(ONE) == "  logging, 16 clients, stock-postgres, round 1: 2 requests/s"
+    assert line(replace(ONE, kinds={"503": 2, "unanswered": 1}, lost=4)).endswith(
+        ": 2 requests/s; 2 503; 1 unanswered; 4 LOST"
+    )
+
+
+def test_each_round_begins_with_another_setup() -> None:
+    load = Load(scenario="logging", clients=1, setups=("a", "b", "c"), seconds=1)
+    assert [turn(load, number) for number in range(4)] == [
+        ["a", "b", "c"],
+        ["b", "c", "a"],
+        ["c", "a", "b"],
+        ["a", "b", "c"],
+    ]
+
+
+@pytest.mark.parametrize("chosen", [plan.quick(), plan.whole()], ids=["quick", "whole"])
+def test_a_plan_measures_every_scenario_on_known_setups_each_load_once(chosen: Plan) -> None:
+    assert {load.scenario for load in chosen.loads} == plan.SCENARIOS.keys()
+    assert {setup for load in chosen.loads for setup in load.setups} <= plan.LABELS.keys()
+    assert all(set(plan.PAIR) <= set(load.setups) for load in chosen.loads)
+    headings = [load.heading for load in chosen.loads]
+    assert len(set(headings)) == len(headings)
+    assert all(load.warm == 0 or load.turns == 0 for load in chosen.loads)
+
+
+def test_what_a_lack_of_time_leaves_out_are_last_rounds() -> None:
+    chosen = plan.quick()
+    order = list(rounds(chosen))
+    assert [number for _, number in order] == [0] * len(chosen.loads) + [1] * len(chosen.loads)
+    text = report.markdown(replace(outcome(ONE), left_out=["logging, 16 clients, round 2"]))
+    assert "There was no time for: logging, 16 clients, round 2." in text
+
+
+def test_the_quick_plan_leaves_time_to_start_everything_within_four_minutes() -> None:
+    assert plan.quick().load_seconds < 150
+
+
+def test_only_some_scenarios_keep_everything_else_of_a_plan() -> None:
+    found = plan.only(plan.whole(), ["reads"])
+    assert [load.scenario for load in found.loads] == ["reads"]
+    assert (found.runs, found.rounds) == (plan.whole().runs, plan.whole().rounds)
+    with pytest.raises(ValueError, match=r"got writes; expected some of logging, .*traces"):
+        plan.only(plan.whole(), ["reads", "writes"])

@@ -1,0 +1,86 @@
+"""What was stored is compared with what was acknowledged, thing by thing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from delivery.bench import data
+from delivery.bench.load import SPANS, Acknowledged
+from delivery.bench.store import ReadBack, Sqlite, compare, stored
+
+RUN = {"metrics": 70, "params": 5, "finished": 1}
+ALL = Acknowledged(runs={"a": RUN, "b": RUN}, traces=["0a", "0b"], artifacts={"0.bin": 1024})
+TABLES = """
+CREATE TABLE runs (run_uuid TEXT PRIMARY KEY, name, source_type, source_name, entry_point_name, user_id, status,
+                   start_time, end_time, source_version, lifecycle_stage, artifact_uri, experiment_id INTEGER);
+CREATE TABLE metrics (key, value, timestamp, run_uuid, step, is_nan,
+                      PRIMARY KEY (key, timestamp, step, run_uuid, value, is_nan));
+CREATE TABLE latest_metrics (key, value, timestamp, step, is_nan, run_uuid, PRIMARY KEY (key, run_uuid));
+CREATE TABLE params (key, value, run_uuid, PRIMARY KEY (key, run_uuid));
+CREATE TABLE tags (key, value, run_uuid, PRIMARY KEY (key, run_uuid));
+CREATE TABLE spans (trace_id, span_id, experiment_id INTEGER)
+"""
+
+
+def without_one(kind: str) -> Acknowledged:
+    return replace(ALL, runs={**ALL.runs, "b": {**RUN, kind: RUN[kind] - 1}})
+
+
+def test_all_that_was_acknowledged_and_nothing_else_is_there() -> None:
+    assert compare(ALL, ALL) == ReadBack(acknowledged=1180, stored=1180, lost=0, unasked=0)
+
+
+@pytest.mark.parametrize(
+    ("found", "lost"),
+    [
+        (without_one("metrics"), 1),
+        (without_one("params"), 1),
+        (without_one("finished"), 1),
+        (replace(ALL, runs={"a": RUN}), 77),
+        (replace(ALL, traces=["0a"]), 1),
+        (replace(ALL, artifacts={"0.bin": 1000}), 24),
+        (replace(ALL, artifacts={}), 1024),
+    ],
+)
+def test_whatever_is_missing_is_lost(found: Acknowledged, lost: int) -> None:
+    assert compare(ALL, found).lost == lost
+
+
+def test_one_too_many_of_a_run_does_not_hide_what_another_lost() -> None:
+    found = replace(ALL, runs={"a": {**RUN, "metrics": 71}, "b": {**RUN, "metrics": 69}})
+    assert compare(ALL, found) == ReadBack(acknowledged=1180, stored=1180, lost=1, unasked=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Sqlite:
+    made = Sqlite(file=tmp_path / "mlflow.db")
+    made.write(*TABLES.split(";"))
+    return made
+
+
+def test_an_experiment_is_read_back_run_by_run(store: Sqlite) -> None:
+    store.write(*data.statements(7, runs=3, points=20))
+    store.write(*data.statements(8, runs=2, points=5))
+    store.write("DELETE FROM params WHERE key = 'seed' AND run_uuid = 'd7x1'")
+    store.write("UPDATE runs SET status = 'RUNNING' WHERE run_uuid = 'd7x2'")
+    store.write(*["INSERT INTO spans VALUES ('tr-0a', 's', 7), ('tr-0c', 's', 8)"] * SPANS)
+    store.write("INSERT INTO spans VALUES ('tr-0b', 's', 7)")
+    assert stored(store, "7") == Acknowledged(
+        runs={
+            "d7x0": {"metrics": 23, "params": 2, "finished": 1},
+            "d7x1": {"metrics": 3, "params": 1, "finished": 1},
+            "d7x2": {"metrics": 3, "params": 2, "finished": 0},
+        },
+        traces=["0a"],  # of the other a span is missing
+    )
+
+
+def test_the_runs_to_read_are_found_by_the_searches_of_the_load(store: Sqlite) -> None:
+    store.write(*data.statements(7, runs=100, points=1))
+    assert len(store.read("SELECT 1 FROM params WHERE key = 'optimizer' AND value = 'adam'")) == 34
+    assert 30 < len(store.read("SELECT 1 FROM latest_metrics WHERE key = 'loss' AND value < 0.5")) < 70
+    assert len(store.read("SELECT 1 FROM tags WHERE key = 'team' AND value = 'team-3'")) == 10
+    assert len(store.read("SELECT 1 FROM runs WHERE lifecycle_stage = 'active'")) == 100
