@@ -23,7 +23,9 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything, in less than four minutes.")] = False,
     scenario: Annotated[
         list[str] | None,
-        typer.Option(help=f"Only this one; can be given again. {', '.join(plan.SCENARIOS)}.", show_default="all"),
+        typer.Option(
+            help=f"Only this one; can be given again: {', '.join([*plan.SCENARIOS, plan.SCALING])}.", show_default="all"
+        ),
     ] = None,
 ) -> int:
     """Load MLflow and this platform side by side, and compare them.
@@ -47,6 +49,11 @@ def bench(
         say(f"\n{report.markdown(outcome)}")
     else:
         say("Wrote " + ", ".join(str(file) for file in report.write(outcome, output)))
+    if not outcome.measurements and not outcome.carried:
+        raise CommandError(
+            f"bench: nothing was measured: {'; '.join(outcome.left_out)}. Wait until the machine is quiet, or leave "
+            "--quick out."
+        )
     lost = sum(one.lost for one in summaries(outcome.measurements))
     if lost:
         raise CommandError(f"bench: {lost:,} of what was acknowledged was not stored; the column `lost` says where.")

@@ -36,6 +36,10 @@ class Prepared:
     model: str
 
 
+NOTHING: Final = Prepared(dataset="", history="", model="")
+"""For a setup that is only written to."""
+
+
 def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number: int, *, large_mib: int) -> Measurement:
     """Send the load once. What it writes goes into an experiment and a folder of its own, and is read back."""
     name = f"bench-{secrets.token_hex(6)}"

@@ -32,6 +32,9 @@ from delivery.pulumi.installation import REPOSITORY
 from infra.settings.ports import COUNT, LocalPort, port
 
 UP_SECONDS: Final = 900.0
+POOL: Final = 16
+"""`limits.databasePool` of the stack: with the default, four replicas are more than the local PostgreSQL takes."""
+
 _TRACKING: Final = "tracking"
 _UPSTREAMS: Final = f"{VARIABLE_PREFIX}TRACKING_UPSTREAMS"
 _HOT_PATH: Final = f"{VARIABLE_PREFIX}HOT_PATH_CONNECTIONS"
@@ -149,6 +152,7 @@ def stack(folder: Path, processes: Processes, *, replicas: int) -> Iterator[Plat
         "profile": "local",
         "local": {"portBase": base, "stateDirectory": str(root)},
         "tracking": {"minReplicas": replicas},
+        "limits": {"databasePool": POOL},
     }
     # JSON is YAML too.
     file.write_text(json.dumps({"config": {f"{PROJECT}:{key}": value for key, value in values.items()}}))

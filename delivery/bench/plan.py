@@ -66,7 +66,8 @@ class Plan:
     """A whole run: each load `rounds` times on each of its setups, which take turns.
 
     `runs` are in the database that is read, `points` in the metric history, `large_mib` is the large artifact. A round
-    that would end later than `limit_seconds` after the beginning of all is left out.
+    that would end later than `limit_seconds` after the beginning of all is left out. `scaling_seconds` is the time of
+    one step of the search for the most concurrent runs of limited replicas, 0 for no search.
     """
 
     loads: Sequence[Load]
@@ -75,6 +76,7 @@ class Plan:
     points: int
     large_mib: int
     limit_seconds: float
+    scaling_seconds: float = 0
     timeout: float = 30.0
 
     @property
@@ -101,6 +103,9 @@ SCENARIOS: Final = {
 }
 """What each scenario is, by its name."""
 
+SCALING: Final = "scaling"
+"""What the search for the most concurrent runs of limited replicas is called beside the scenarios."""
+
 
 def quick() -> Plan:
     """Enough to see that all works and how it compares, in less than four minutes."""
@@ -111,7 +116,7 @@ def quick() -> Plan:
         large_mib=32,
         limit_seconds=220,
         loads=[
-            Load(scenario="logging", clients=16, setups=(*BOTH_STOCK, OURS[1], OURS_COLD), seconds=2.5),
+            Load(scenario="logging", clients=16, setups=(*PAIR, OURS[1], OURS_COLD), seconds=3),
             Load(scenario="logging", clients=1, setups=PAIR, seconds=2),
             Load(scenario="bursty", clients=50, setups=PAIR, seconds=5, turns=1),
             *(
@@ -131,7 +136,8 @@ def whole() -> Plan:
         runs=100_000,
         points=100_000,
         large_mib=256,
-        limit_seconds=50 * 60,
+        limit_seconds=60 * 60,
+        scaling_seconds=4,
         loads=[
             *(Load(scenario="logging", clients=clients, setups=ALL, seconds=8) for clients in (1, 16)),
             *(
@@ -151,9 +157,11 @@ def whole() -> Plan:
 
 
 def only(plan: Plan, scenarios: Sequence[str]) -> Plan:
-    """The loads of some scenarios. Raises ValueError for an unknown name."""
-    unknown = sorted(set(scenarios) - SCENARIOS.keys())
+    """The loads of some scenarios, and the search if it is named. Raises ValueError for an unknown name."""
+    known = [*SCENARIOS, SCALING]
+    unknown = sorted(set(scenarios) - set(known))
     if unknown:
-        raise ValueError(f"got {', '.join(unknown)}; expected some of {', '.join(SCENARIOS)}")
+        raise ValueError(f"got {', '.join(unknown)}; expected some of {', '.join(known)}")
     kept = [load for load in plan.loads if load.scenario in scenarios]
-    return replace(plan, loads=kept)
+    searched = (plan.scaling_seconds or whole().scaling_seconds) if SCALING in scenarios else 0
+    return replace(plan, loads=kept, scaling_seconds=searched)

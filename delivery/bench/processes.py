@@ -70,6 +70,7 @@ class Processes:
 
     def end(self) -> None:
         """End all of them with their children: first asked, then killed."""
+        children = _with_children(process.pid for process in self._started)
         for process in self._started:
             _signal(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
@@ -79,6 +80,9 @@ class Processes:
         for process in self._started:
             _signal(process, signal.SIGKILL)
             process.wait()
+        for child in children:  # of a session of its own, which its parent left behind
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         self._started.clear()
 
 

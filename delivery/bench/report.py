@@ -9,20 +9,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from delivery.bench.plan import LABELS, SCENARIOS, STOCK_POSTGRES
+from delivery.bench import plots
+from delivery.bench.plan import LABELS, SCENARIOS, STOCK_POSTGRES, Load
 from delivery.bench.results import Measurement, Summary, ratio, summaries
 from delivery.bench.running import Outcome
+from delivery.bench.scaling import CORES, SLO_MILLISECONDS, Carried, scaling
 
 TABLES: Final = "tables.md"
 RESULTS: Final = "results.json"
+LIMITED_PICTURE: Final = "limited-replicas.svg"
 
 _NONE: Final = "-"
+_LIMITED: Final = (
+    f"Each replica is held to {CORES:g} of a processor by the kernel; the gateway and PostgreSQL are not. Concurrent "
+    "runs log without a pause, each its next call when it has the answer. The most of them with no error, nothing "
+    f"lost, and a p95 of at most {SLO_MILLISECONDS:.0f} ms:"
+)
 
 
 def write(outcome: Outcome, folder: Path) -> list[Path]:
     """Write the files of a run into a folder, which is made if it is missing; return them."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {TABLES: markdown(outcome), RESULTS: json.dumps(document(outcome), indent=1) + "\n"}
+    files = {TABLES: markdown(outcome), RESULTS: json.dumps(document(outcome), indent=1) + "\n", **pictures(outcome)}
     for name, text in files.items():
         (folder / name).write_text(text)
     return [folder / name for name in files]
@@ -38,10 +46,38 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "runs": outcome.plan.runs,
         "points": outcome.plan.points,
         "large_mib": outcome.plan.large_mib,
+        "carried": [_rounded(asdict(one)) for one in outcome.carried],
         "ceilings": [_rounded(asdict(one)) for one in outcome.ceilings],
         "summaries": [_rounded(asdict(one)) for one in summaries(outcome.measurements)],
         "measurements": [_measurement(one) for one in outcome.measurements],
     }
+
+
+def pictures(outcome: Outcome) -> dict[str, str]:
+    """The plots, by the name of their file."""
+    found = summaries(outcome.measurements)
+    made = {}
+    for load in outcome.plan.loads:
+        of_load = [one for one in found if (one.scenario, one.clients) == (load.scenario, load.clients)]
+        if of_load:
+            rates = {LABELS[one.setup]: one.rate for one in of_load}
+            made[_picture(load)] = plots.bars(f"{load.heading}: requests/s", "/s", rates)
+    if outcome.carried:
+        series = {
+            name: [
+                (float(one.replicas), float(one.most.clients))
+                for one in outcome.carried
+                if one.hot_path is hot and one.most
+            ]
+            for name, hot in (("hot path", True), ("without", False))
+        }
+        title = f"Concurrent runs, each replica held to {CORES:g} of a processor"
+        made[LIMITED_PICTURE] = plots.lines(title, "replicas", "concurrent runs", series)
+    return made
+
+
+def _picture(load: Load) -> str:
+    return f"{load.scenario}-{load.clients}.svg"
 
 
 def markdown(outcome: Outcome) -> str:
@@ -53,12 +89,25 @@ def markdown(outcome: Outcome) -> str:
         f"{outcome.seconds / 60:.0f} minutes. Setups are compared within a round: figures of two runs are not "
         "comparable. What the columns mean is in [performance.md](../performance.md).",
         _table(("of the machine", ""), outcome.facts.items()),
-        f"There was no time for: {'; '.join(outcome.left_out)}." if outcome.left_out else "",
+        f"Not measured: {'; '.join(outcome.left_out)}." if outcome.left_out else "",
     ]
     for load in outcome.plan.loads:
         of_load = [one for one in found if (one.scenario, one.clients) == (load.scenario, load.clients)]
-        parts += [f"## {load.heading}", f"{SCENARIOS[load.scenario].capitalize()}."]
+        if not of_load:
+            continue
+        parts += [
+            f"## {load.heading}",
+            f"{SCENARIOS[load.scenario].capitalize()}.",
+            f"![{load.heading}]({_picture(load)})",
+        ]
         parts += [setups_table(of_load, outcome.measurements), calls_table(of_load)]
+    if outcome.carried:
+        parts += [
+            "## Limited replicas",
+            _LIMITED,
+            carried_table(outcome.carried),
+            f"![Limited replicas]({LIMITED_PICTURE})",
+        ]
     parts += ["## The load tool itself", "The logging scenario against a server that does nothing.", _ceilings(outcome)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -80,6 +129,30 @@ def calls_table(of_load: Sequence[Summary]) -> str:
     columns = ("p50, p95 ms of", *(LABELS[one.setup] for one in of_load))
     cells = ([name, *(_pair(one, name) for one in of_load)] for name in names)
     return _table(columns, cells)
+
+
+def carried_table(found: Sequence[Carried]) -> str:
+    """One row for each number of replicas, with the hot path and without."""
+    columns = ["replicas"]
+    for kind in ("hot path", "without"):
+        columns += [f"{kind}: concurrent runs", "times one replica", "requests/s", "p95 ms"]
+    counts = sorted({one.replicas for one in found})
+    return _table(
+        columns, ([str(count), *_carried(found, count, True), *_carried(found, count, False)] for count in counts)
+    )
+
+
+def _carried(found: Sequence[Carried], replicas: int, hot_path: bool) -> list[str]:
+    one = next((one for one in found if (one.replicas, one.hot_path) == (replicas, hot_path)), None)
+    if one is None or one.most is None:
+        return ["none" if one else _NONE, _NONE, _NONE, _NONE]
+    times = scaling(found, hot_path=hot_path).get(replicas)
+    return [
+        str(one.most.clients),
+        _NONE if times is None else f"{times:.2f}",
+        number(one.most.rate),
+        number(one.most.p95),
+    ]
 
 
 def _row(one: Summary, measurements: Sequence[Measurement]) -> list[str]:

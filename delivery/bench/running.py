@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from delivery.bench import data, machine, ours, processes, stock
+from delivery.bench import data, machine, ours, processes, quota, scaling, stock
 from delivery.bench.ceiling import Ceiling, ceilings
 from delivery.bench.load import node
-from delivery.bench.measure import Prepared, Tool, measure
+from delivery.bench.measure import NOTHING, Prepared, Tool, measure
 from delivery.bench.ours import Platform
 from delivery.bench.plan import LABELS, OURS, OURS_COLD, OURS_DIRECT, STOCK_POSTGRES, STOCK_SQLITE, Load, Plan
 from delivery.bench.processes import Processes
+from delivery.bench.quota import QuotaError
 from delivery.bench.results import Measurement
+from delivery.bench.scaling import CORES, REPLICAS, Carried
 from delivery.bench.setup import Setup
 from delivery.pulumi.installation import REPOSITORY
 from tools import node_packages
@@ -33,13 +35,15 @@ PAUSE_SECONDS: Final = 0.5
 class Outcome:
     """Everything that a run found out.
 
-    `seconds` is how long it took in all, `left_out` names the rounds that there was no time for.
+    `carried` is what limited replicas carry. `left_out` names what there was no time for, and what this machine does
+    not allow. `seconds` is how long it took in all.
     """
 
     plan: Plan
     facts: Mapping[str, str]
     ceilings: list[Ceiling]
     measurements: list[Measurement]
+    carried: list[Carried]
     left_out: list[str]
     seconds: float
 
@@ -53,28 +57,43 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         clients = sorted({load.clients for load in plan.loads if load.scenario == "logging"})
         say("The load tool against a server that does nothing")
         found = ceilings(tool, started, folder, clients, CEILING_SECONDS)
-        with setups(plan, folder, started, say) as ready:
+        with _up(plan, folder, started, say) as up:
+            ready = _setups(plan, up, folder, say)
             prepared = _prepared(plan, ready, say)
-            measured: list[Measurement] = []
-            left_out = []
-            for load, number in rounds(plan):
-                if time.monotonic() - began + load.round_seconds > plan.limit_seconds:
-                    left_out.append(f"{load.heading}, round {number + 1}")
-                    say(f"  left out, as there is no time for it: {left_out[-1]}")
-                    continue
-                for name in turn(load, number):
-                    one = measure(tool, ready[name], prepared[name], load, number, large_mib=plan.large_mib)
-                    say(line(one))
-                    measured.append(one)
-                    time.sleep(PAUSE_SECONDS)
+            measured, left_out = _measured(tool, plan, ready, prepared, began, say)
+            carried, unlimited = _carried(tool, plan, up, began, say) if plan.scaling_seconds else ([], [])
     return Outcome(
         plan=plan,
         facts=facts,
         ceilings=found,
         measurements=measured,
-        left_out=left_out,
+        carried=carried,
+        left_out=[*left_out, *unlimited],
         seconds=time.monotonic() - began,
     )
+
+
+def _measured(
+    tool: Tool,
+    plan: Plan,
+    ready: Mapping[str, Setup],
+    prepared: Mapping[str, Prepared],
+    began: float,
+    say: Callable[[str], None],
+) -> tuple[list[Measurement], list[str]]:
+    """Every load in turns, and what was left out."""
+    measured, left_out = [], []
+    for load, number in rounds(plan):
+        if time.monotonic() - began + load.round_seconds > plan.limit_seconds:
+            left_out.append(f"{load.heading}, round {number + 1}, as there was no time")
+            say(f"  left out: {left_out[-1]}")
+            continue
+        for name in turn(load, number):
+            one = measure(tool, ready[name], prepared[name], load, number, large_mib=plan.large_mib)
+            say(line(one))
+            measured.append(one)
+            time.sleep(PAUSE_SECONDS)
+    return measured, left_out
 
 
 def rounds(plan: Plan) -> Iterator[tuple[Load, int]]:
@@ -85,17 +104,45 @@ def rounds(plan: Plan) -> Iterator[tuple[Load, int]]:
 
 
 @contextlib.contextmanager
-def setups(plan: Plan, folder: Path, started: Processes, say: Callable[[str], None]) -> Iterator[Mapping[str, Setup]]:
-    """Every setup that the plan needs, ready to be asked."""
-    wanted = plan.setups
-    most = max([count for count, name in OURS.items() if name in wanted], default=1)
-    say(f"A local stack with {most} tracking replicas")
+def _up(plan: Plan, folder: Path, started: Processes, say: Callable[[str], None]) -> Iterator[Platform]:
+    """The stack, with as many replicas as anything in the plan needs."""
+    wanted = [count for count, name in OURS.items() if name in plan.setups]
+    most = max([1, *wanted, *(REPLICAS if plan.scaling_seconds else ())])
+    say(f"A local stack; its tracking has {most} replica{'s' if most > 1 else ''}")
     with ours.stack(folder, started, replicas=most) as up:
-        ready = {}
-        for name in wanted:
-            say(LABELS[name])
-            ready[name] = _setup(name, up, folder, started)
-        yield ready
+        yield up
+
+
+def _setups(plan: Plan, up: Platform, folder: Path, say: Callable[[str], None]) -> dict[str, Setup]:
+    """Every setup that the plan needs, ready to be asked."""
+    ready = {}
+    for name in plan.setups:
+        say(LABELS[name])
+        ready[name] = _setup(name, up, folder, up.processes)
+    return ready
+
+
+def _carried(
+    tool: Tool, plan: Plan, up: Platform, began: float, say: Callable[[str], None]
+) -> tuple[list[Carried], list[str]]:
+    """What limited replicas carry, with the hot path and without, and why it is not all of it."""
+    without = up.more_replicas("limited-cold", max(REPLICAS), HOT_PATH_CONNECTIONS="0")
+    found: list[Carried] = []
+    for hot_path, replicas in ((True, up.replicas(max(REPLICAS))), (False, without)):
+        try:
+            with quota.limited({str(replica.port): replica.pid for replica in replicas}, CORES):
+                for count in REPLICAS:
+                    if time.monotonic() - began > plan.limit_seconds:
+                        return found, ["more limited replicas, as there was no time"]
+                    name = f"limited-{count}{'' if hot_path else '-cold'}"
+                    setup = up.setup(name, replicas[:count])
+                    seconds = plan.scaling_seconds
+                    one = scaling.carried(tool, setup, NOTHING, replicas=count, hot_path=hot_path, seconds=seconds)
+                    say(f"  {name}: {'no run' if one.most is None else f'{one.most.clients} concurrent runs'}")
+                    found.append(one)
+        except QuotaError as error:
+            return found, [f"limited replicas, as this machine limits no process ({error})"]
+    return found, []
 
 
 def _setup(name: str, up: Platform, folder: Path, started: Processes) -> Setup:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -11,6 +14,7 @@ from delivery.bench import plan, report
 from delivery.bench.plan import OURS, STOCK_POSTGRES, Load, Plan
 from delivery.bench.results import Measurement, latency, percentile, ratio, summaries
 from delivery.bench.running import Outcome, line, rounds, turn
+from delivery.bench.scaling import Carried, Step
 
 ONE = Measurement(
     scenario="logging",
@@ -79,6 +83,7 @@ def outcome(*measurements: Measurement) -> Outcome:
         facts={"cores": "2"},
         ceilings=[],
         measurements=list(measurements),
+        carried=[],
         left_out=[],
         seconds=100,
     )
@@ -92,6 +97,27 @@ def test_the_tables_have_a_row_for_each_setup_and_show_what_was_lost() -> None:
     assert rows["ours, 2 replicas"][7:10] == ["1", "4", "**7**"]
     assert rows["create"] == ["create", "10.0, 10.0", "5.00, 5.00"]
     assert "## logging, 16 clients" in text
+
+
+def test_every_picture_of_the_tables_is_written_and_is_well_formed(tmp_path: Path) -> None:
+    steps = [Step(clients=8, rate=100, p95=400, errors=0, lost=0)]
+    carried = [Carried(setup="", replicas=number, hot_path=True, steps=steps) for number in (1, 2)]
+    written = report.write(replace(outcome(ONE, FAST), carried=carried), tmp_path / "figures")
+    assert {file.name for file in written} == {"tables.md", "results.json", "logging-16.svg", "limited-replicas.svg"}
+    shown = re.findall(r"!\[.*\]\((.*)\)", (tmp_path / "figures" / "tables.md").read_text())
+    assert shown == ["logging-16.svg", "limited-replicas.svg"]
+    texts = [ElementTree.parse(tmp_path / "figures" / name).findall(".//{*}text") for name in shown]  # noqa: S314
+    assert [text.text for text in texts[0]][:3] == [
+        "logging, 16 clients: requests/s",
+        "stock, PostgreSQL, 4 workers",
+        "2 /s",
+    ]
+    assert "concurrent runs" in [text.text for text in texts[1]]
+
+
+def test_a_load_without_a_measurement_has_neither_table_nor_picture() -> None:
+    assert "## logging" not in report.markdown(outcome())
+    assert report.pictures(outcome()) == {}
 
 
 def test_the_document_is_json_without_the_single_answers() -> None:
@@ -132,8 +158,8 @@ def test_what_a_lack_of_time_leaves_out_are_last_rounds() -> None:
     chosen = plan.quick()
     order = list(rounds(chosen))
     assert [number for _, number in order] == [0] * len(chosen.loads) + [1] * len(chosen.loads)
-    text = report.markdown(replace(outcome(ONE), left_out=["logging, 16 clients, round 2"]))
-    assert "There was no time for: logging, 16 clients, round 2." in text
+    text = report.markdown(replace(outcome(ONE), left_out=["logging, 16 clients, round 2, as there was no time"]))
+    assert "Not measured: logging, 16 clients, round 2, as there was no time." in text
 
 
 def test_the_quick_plan_leaves_time_to_start_everything_within_four_minutes() -> None:
