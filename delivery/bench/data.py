@@ -22,16 +22,16 @@ def prepare(setup: Setup, *, runs: int, points: int) -> Prepared:
     """Write `runs` runs, of which the first has `points` points of one metric, and the model."""
     experiment = setup.new_experiment(f"bench-dataset-{secrets.token_hex(4)}")
     setup.store.write(*statements(int(experiment), runs=runs, points=points))
-    run = _run(int(experiment), "0")
-    _register(setup, run, source=f"mlflow-artifacts:/{experiment}/{run}/model")
-    return Prepared(dataset=experiment, history=run, model=MODEL)
+    first = run(int(experiment), "0")
+    _register(setup, first, source=f"mlflow-artifacts:/{experiment}/{first}/model")
+    return Prepared(dataset=experiment, history=first, model=MODEL)
 
 
 def statements(experiment: int, *, runs: int, points: int) -> list[str]:
     """The statements that write the runs of an experiment."""
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {runs})"
     steps = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {points})"
-    run, first = f"'{_run(experiment, '')}' || i", f"'{_run(experiment, '0')}'"
+    each, first = f"'{run(experiment, '')}' || i", f"'{run(experiment, '0')}'"
     loss = "((i * 7919) % 1000) / 1000.0"
     values = {"loss": loss, "accuracy": f"1 - {loss}", "epoch": "i % 90"}
     params = {"optimizer": "CASE i % 3 WHEN 0 THEN 'adam' WHEN 1 THEN 'sgd' ELSE 'lamb' END", "seed": "'' || i"}
@@ -39,16 +39,16 @@ def statements(experiment: int, *, runs: int, points: int) -> list[str]:
     columns = "key, value, timestamp, step, is_nan, run_uuid"
     return [
         f"INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, "
-        f"end_time, source_version, lifecycle_stage, artifact_uri, experiment_id) {numbers} SELECT {run}, 'run-' || i, "
-        f"'UNKNOWN', '', '', 'bench', 'FINISHED', {_BEGAN} + i * 1000, {_BEGAN} + i * 1000 + 500, '', 'active', "
-        f"'mlflow-artifacts:/{experiment}/' || {run}, {experiment} FROM n",
+        f"end_time, source_version, lifecycle_stage, artifact_uri, experiment_id) {numbers} SELECT {each}, "
+        f"'run-' || i, 'UNKNOWN', '', '', 'bench', 'FINISHED', {_BEGAN} + i * 1000, {_BEGAN} + i * 1000 + 500, '', "
+        f"'active', 'mlflow-artifacts:/{experiment}/' || {each}, {experiment} FROM n",
         *(
-            f"INSERT INTO {table} ({columns}) {numbers} SELECT '{key}', {value}, {_BEGAN} + i, 0, FALSE, {run} FROM n"
+            f"INSERT INTO {table} ({columns}) {numbers} SELECT '{key}', {value}, {_BEGAN} + i, 0, FALSE, {each} FROM n"
             for table in ("metrics", "latest_metrics")
             for key, value in values.items()
         ),
         *(
-            f"INSERT INTO {table} (key, value, run_uuid) {numbers} SELECT '{key}', {value}, {run} FROM n"
+            f"INSERT INTO {table} (key, value, run_uuid) {numbers} SELECT '{key}', {value}, {each} FROM n"
             for table, rows in (("params", params), ("tags", tags))
             for key, value in rows.items()
         ),
@@ -58,13 +58,14 @@ def statements(experiment: int, *, runs: int, points: int) -> list[str]:
     ]
 
 
-def _run(experiment: int, number: str) -> str:
+def run(experiment: int, number: str) -> str:
+    """The id of a run of an experiment, or without a number what its runs' ids begin with."""
     return f"d{experiment}x{number}"
 
 
-def _register(setup: Setup, run: str, *, source: str) -> None:
+def _register(setup: Setup, owner: str, *, source: str) -> None:
     api = "/api/2.0/mlflow"
     setup.call(f"{api}/registered-models/create", {"name": MODEL})
     for _ in range(VERSIONS):
-        setup.call(f"{api}/model-versions/create", {"name": MODEL, "source": source, "run_id": run})
+        setup.call(f"{api}/model-versions/create", {"name": MODEL, "source": source, "run_id": owner})
     setup.call(f"{api}/registered-models/alias", {"name": MODEL, "alias": "champion", "version": "1"})

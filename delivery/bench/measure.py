@@ -12,6 +12,7 @@ from typing import Any, Final
 from delivery.bench import load, processes, store
 from delivery.bench.load import Job, Noted
 from delivery.bench.plan import Load
+from delivery.bench.processes import Use
 from delivery.bench.results import Measurement
 from delivery.bench.setup import Setup
 
@@ -34,6 +35,21 @@ class Prepared:
     dataset: str
     history: str
     model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """What a setup used since it began: its services, and of a processor its gateway and its database alone."""
+
+    services: Use
+    gateway: float
+    database: float
+
+    @classmethod
+    def of(cls, setup: Setup) -> Used:
+        """Look at a setup's processes now."""
+        alone = [0.0 if pid is None else processes.use([pid]).cpu_seconds for pid in (setup.gateway, setup.database)]
+        return cls(services=processes.use(setup.processes), gateway=alone[0], database=alone[1])
 
 
 NOTHING: Final = Prepared(dataset="", history="", model="")
@@ -64,9 +80,9 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
             **({"trace": load.trace_template()} if planned.scenario == "traces" else {}),
         },
     )
-    before, database_before = processes.use(setup.processes), _database(setup)
+    before, size = Used.of(setup), setup.store.size()
     noted = load.run(tool.package, tool.node, job)
-    after, database_after = processes.use(setup.processes), _database(setup)
+    after, growth = Used.of(setup), setup.store.size() - size
     there = store.stored(setup.store, experiment)
     if noted.acknowledged.artifacts:
         there = replace(there, artifacts=listed(setup, name))
@@ -84,9 +100,12 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
         acknowledged=back.acknowledged,
         lost=back.lost,
         unasked=back.unasked,
-        memory_mib=after.memory_mib,
-        cpu=(after.cpu_seconds - before.cpu_seconds) / at_work,
-        database_cpu=(database_after - database_before) / at_work,
+        runs=len(noted.acknowledged.runs),
+        growth=growth,
+        memory_mib=after.services.memory_mib,
+        cpu=(after.services.cpu_seconds - before.services.cpu_seconds) / at_work,
+        gateway_cpu=(after.gateway - before.gateway) / at_work,
+        database_cpu=(after.database - before.database) / at_work,
         tool_cpu=noted.cpu_seconds / at_work,
     )
 
@@ -103,7 +122,3 @@ def listed(setup: Setup, folder: str) -> Mapping[str, int]:
     """The artifacts of a folder with their sizes, as the server lists them."""
     answer: Any = setup.call(f"/api/2.0/mlflow-artifacts/artifacts?path={folder}")
     return {file["path"].rpartition("/")[2]: int(file["file_size"]) for file in answer.get("files", [])}
-
-
-def _database(setup: Setup) -> float:
-    return 0.0 if setup.database is None else processes.use([setup.database]).cpu_seconds

@@ -119,6 +119,7 @@ class Platform:
             store=self.postgres,
             processes=[gateway, *(replica.pid for replica in replicas), self.pid("registry"), self.pid("artifacts")],
             database=self.postgres_pid,
+            gateway=gateway,
             headers={"Host": self.host},
         )
 

@@ -66,7 +66,7 @@ class Plan:
     """A whole run: each load `rounds` times on each of its setups, which take turns.
 
     `runs` are in the database that is read, `points` in the metric history, `large_mib` is the large artifact. A round
-    that would end later than `limit_seconds` after the beginning of all is left out. `scaling_seconds` is the time of
+    that would end later than `limit_seconds` after all was started is left out. `scaling_seconds` is the time of
     one step of the search for the most concurrent runs of limited replicas, 0 for no search.
     """
 
@@ -103,6 +103,9 @@ SCENARIOS: Final = {
 }
 """What each scenario is, by its name."""
 
+READING: Final = ("reads", "registry")
+"""The scenarios that read what was there before."""
+
 SCALING: Final = "scaling"
 """What the search for the most concurrent runs of limited replicas is called beside the scenarios."""
 
@@ -114,7 +117,7 @@ def quick() -> Plan:
         runs=5_000,
         points=5_000,
         large_mib=32,
-        limit_seconds=220,
+        limit_seconds=165,
         loads=[
             Load(scenario="logging", clients=16, setups=(*PAIR, OURS[1], OURS_COLD), seconds=3),
             Load(scenario="logging", clients=1, setups=PAIR, seconds=2),

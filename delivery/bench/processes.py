@@ -20,8 +20,9 @@ from delivery.outcome import CommandError
 
 START_SECONDS: Final = 180.0
 STOP_SECONDS: Final = 15.0
-_FIRST_PORT: Final = 20_000
-_LAST_PORT: Final = 32_000
+# Below the range that systems hand out by themselves.
+_FIRST_PORT: Final = 30_000
+_LAST_PORT: Final = 32_700
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from delivery.bench import plots
-from delivery.bench.plan import LABELS, SCENARIOS, STOCK_POSTGRES, Load
+from delivery.bench.aims import Aim, aims
+from delivery.bench.plan import LABELS, OURS, SCENARIOS, STOCK_POSTGRES, Load
 from delivery.bench.results import Measurement, Summary, ratio, summaries
 from delivery.bench.running import Outcome
 from delivery.bench.scaling import CORES, SLO_MILLISECONDS, Carried, scaling
@@ -20,6 +21,9 @@ RESULTS: Final = "results.json"
 LIMITED_PICTURE: Final = "limited-replicas.svg"
 
 _NONE: Final = "-"
+_PGBENCH: Final = (
+    "The statement by which the hot path logs a metric, sent by pgbench. No service before this database does more."
+)
 _LIMITED: Final = (
     f"Each replica is held to {CORES:g} of a processor by the kernel; the gateway and PostgreSQL are not. Concurrent "
     "runs log without a pause, each its next call when it has the answer. The most of them with no error, nothing "
@@ -47,6 +51,8 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "points": outcome.plan.points,
         "large_mib": outcome.plan.large_mib,
         "carried": [_rounded(asdict(one)) for one in outcome.carried],
+        "aims": [asdict(one) for one in _aims(outcome)],
+        "postgres": [_rounded(asdict(one)) for one in outcome.postgres],
         "ceilings": [_rounded(asdict(one)) for one in outcome.ceilings],
         "summaries": [_rounded(asdict(one)) for one in summaries(outcome.measurements)],
         "measurements": [_measurement(one) for one in outcome.measurements],
@@ -89,6 +95,8 @@ def markdown(outcome: Outcome) -> str:
         f"{outcome.seconds / 60:.0f} minutes. Setups are compared within a round: figures of two runs are not "
         "comparable. What the columns mean is in [performance.md](../performance.md).",
         _table(("of the machine", ""), outcome.facts.items()),
+        "## Aims\n\nReached or not, as this run has it.",
+        aims_table(outcome),
         f"Not measured: {'; '.join(outcome.left_out)}." if outcome.left_out else "",
     ]
     for load in outcome.plan.loads:
@@ -108,15 +116,43 @@ def markdown(outcome: Outcome) -> str:
             carried_table(outcome.carried),
             f"![Limited replicas]({LIMITED_PICTURE})",
         ]
+    if outcome.postgres:
+        parts += ["## PostgreSQL itself", _PGBENCH, _postgres(outcome)]
     parts += ["## The load tool itself", "The logging scenario against a server that does nothing.", _ceilings(outcome)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def aims_table(outcome: Outcome) -> str:
+    """One row for each aim that the run has figures for."""
+    rows = ([one.aim, one.figure, "yes" if one.reached else "**no**"] for one in _aims(outcome))
+    return _table(("aim", "this run", "reached"), rows)
+
+
+def _aims(outcome: Outcome) -> list[Aim]:
+    return aims(outcome.measurements, outcome.carried, share(outcome))
+
+
+def share(outcome: Outcome) -> float | None:
+    """Which part of the statements a second that PostgreSQL itself carries out come through two replicas."""
+    most = max(outcome.postgres, key=lambda one: one.connections, default=None)
+    rates = [
+        one.rate
+        for one in summaries(outcome.measurements)
+        if (one.scenario, one.clients, one.setup) == ("logging", 16, OURS[2])
+    ]
+    return None if most is None or not rates else rates[0] / most.rate
+
+
+def _postgres(outcome: Outcome) -> str:
+    rows = ([str(one.connections), number(one.rate), number(one.milliseconds)] for one in outcome.postgres)
+    return _table(("connections", "statements/s", "average ms"), rows)
 
 
 def setups_table(of_load: Sequence[Summary], measurements: Sequence[Measurement]) -> str:
     """One row for each setup under a load."""
     columns = (
         *("setup", "requests/s", "slowest to fastest round", "times stock on PostgreSQL", "p50 ms", "p95", "p99"),
-        *("errors", "acknowledged", "lost", "memory MiB", "processors", "of the database", "of the load tool"),
+        *("errors", "acknowledged", "lost", "memory MiB", "processors", "gateway's part", "database", "load tool"),
     )
     return _table(columns, (_row(one, measurements) for one in of_load))
 
@@ -167,7 +203,7 @@ def _row(one: Summary, measurements: Sequence[Measurement]) -> list[str]:
         f"{one.acknowledged:,}",
         f"**{one.lost:,}**" if one.lost else "0",
         number(one.memory_mib),
-        *(f"{value:.2f}" for value in (one.cpu, one.database_cpu, one.tool_cpu)),
+        *(f"{value:.2f}" for value in (one.cpu, one.gateway_cpu, one.database_cpu, one.tool_cpu)),
     ]
 
 

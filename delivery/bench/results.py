@@ -13,7 +13,8 @@ class Measurement:
     """One setup under one load in one round.
 
     `milliseconds` has the accepted answers of each call. Times in seconds; memory in MiB, of the setup's processes
-    without the database; processors are seconds of work a second. `tool_cpu` is the load tool's own.
+    without the database; processors are seconds of work a second. `tool_cpu` is the load tool's own, `gateway_cpu` a
+    part of `cpu`. The database grew by `growth` bytes, with `runs` runs.
     """
 
     scenario: str
@@ -26,8 +27,11 @@ class Measurement:
     acknowledged: int
     lost: int
     unasked: int
+    runs: int
+    growth: int
     memory_mib: float
     cpu: float
+    gateway_cpu: float
     database_cpu: float
     tool_cpu: float
     kinds: Mapping[str, int] = field(default_factory=dict)
@@ -66,8 +70,11 @@ class Summary:
     acknowledged: int
     lost: int
     unasked: int
+    runs: int
+    growth: int
     memory_mib: float
     cpu: float
+    gateway_cpu: float
     database_cpu: float
     tool_cpu: float
 
@@ -114,8 +121,11 @@ def _summary(rounds: Sequence[Measurement]) -> Summary:
         acknowledged=sum(one.acknowledged for one in rounds),
         lost=sum(one.lost for one in rounds),
         unasked=sum(one.unasked for one in rounds),
+        runs=sum(one.runs for one in rounds),
+        growth=sum(one.growth for one in rounds),
         memory_mib=max(one.memory_mib for one in rounds),
         cpu=statistics.median(one.cpu for one in rounds),
+        gateway_cpu=statistics.median(one.gateway_cpu for one in rounds),
         database_cpu=statistics.median(one.database_cpu for one in rounds),
         tool_cpu=statistics.median(one.tool_cpu for one in rounds),
     )

@@ -11,12 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from delivery.bench import data, machine, ours, processes, quota, scaling, stock
+from components.mlflow.limits import Limits
+from delivery.bench import data, machine, ours, postgres_ceiling, processes, quota, scaling, stock
 from delivery.bench.ceiling import Ceiling, ceilings
 from delivery.bench.load import node
 from delivery.bench.measure import NOTHING, Prepared, Tool, measure
 from delivery.bench.ours import Platform
-from delivery.bench.plan import LABELS, OURS, OURS_COLD, OURS_DIRECT, STOCK_POSTGRES, STOCK_SQLITE, Load, Plan
+from delivery.bench.plan import (
+    LABELS,
+    OURS,
+    OURS_COLD,
+    OURS_DIRECT,
+    READING,
+    STOCK_POSTGRES,
+    STOCK_SQLITE,
+    Load,
+    Plan,
+)
+from delivery.bench.postgres_ceiling import PostgresCeiling
 from delivery.bench.processes import Processes
 from delivery.bench.quota import QuotaError
 from delivery.bench.results import Measurement
@@ -27,6 +39,9 @@ from tools import node_packages
 from tools.steps import Report
 
 CEILING_SECONDS: Final = 2.0
+DEFAULT_CLIENTS: Final = 16
+"""With how many clients the load tool is measured in a run without the logging scenario."""
+
 # Between two measurements: what the last one left to do must not be the next one's.
 PAUSE_SECONDS: Final = 0.5
 
@@ -35,13 +50,14 @@ PAUSE_SECONDS: Final = 0.5
 class Outcome:
     """Everything that a run found out.
 
-    `carried` is what limited replicas carry. `left_out` names what there was no time for, and what this machine does
-    not allow. `seconds` is how long it took in all.
+    `postgres` is what PostgreSQL does by itself, `carried` what limited replicas carry. `left_out` names what there was
+    no time for, and what this machine does not allow. `seconds` is how long it took in all.
     """
 
     plan: Plan
     facts: Mapping[str, str]
     ceilings: list[Ceiling]
+    postgres: list[PostgresCeiling]
     measurements: list[Measurement]
     carried: list[Carried]
     left_out: list[str]
@@ -56,16 +72,19 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     with _folder() as folder, processes.running(folder / "logs") as started:
         clients = sorted({load.clients for load in plan.loads if load.scenario == "logging"})
         say("The load tool against a server that does nothing")
-        found = ceilings(tool, started, folder, clients, CEILING_SECONDS)
+        found = ceilings(tool, started, folder, clients or [DEFAULT_CLIENTS], CEILING_SECONDS)
         with _up(plan, folder, started, say) as up:
             ready = _setups(plan, up, folder, say)
             prepared = _prepared(plan, ready, say)
-            measured, left_out = _measured(tool, plan, ready, prepared, began, say)
-            carried, unlimited = _carried(tool, plan, up, began, say) if plan.scaling_seconds else ([], [])
+            loaded = time.monotonic()
+            measured, left_out = _measured(tool, plan, ready, prepared, loaded, say)
+            itself = _postgres(plan, up, ready.get(OURS[2]), folder, say)
+            carried, unlimited = _carried(tool, plan, up, loaded, say) if plan.scaling_seconds else ([], [])
     return Outcome(
         plan=plan,
         facts=facts,
         ceilings=found,
+        postgres=itself,
         measurements=measured,
         carried=carried,
         left_out=[*left_out, *unlimited],
@@ -94,6 +113,20 @@ def _measured(
             measured.append(one)
             time.sleep(PAUSE_SECONDS)
     return measured, left_out
+
+
+def _postgres(
+    plan: Plan, up: Platform, setup: Setup | None, folder: Path, say: Callable[[str], None]
+) -> list[PostgresCeiling]:
+    """What the database itself does, on one connection and on those of two replicas' hot paths."""
+    if setup is None or not any(load.scenario == "logging" for load in plan.loads):
+        return []
+    say("PostgreSQL without services before it")
+    both = 2 * Limits().hot_path_connections
+    return [
+        postgres_ceiling.ceiling(setup, up.postgres, folder, connections=number, seconds=round(CEILING_SECONDS))
+        for number in (1, both)
+    ]
 
 
 def rounds(plan: Plan) -> Iterator[tuple[Load, int]]:
@@ -159,6 +192,8 @@ def _setup(name: str, up: Platform, folder: Path, started: Processes) -> Setup:
 
 
 def _prepared(plan: Plan, ready: Mapping[str, Setup], say: Callable[[str], None]) -> dict[str, Prepared]:
+    if not any(load.scenario in READING for load in plan.loads):
+        return dict.fromkeys(ready, NOTHING)
     say(f"{plan.runs:,} runs to be read, and a history of {plan.points:,} points")
     found: dict[str, Prepared] = {}
     for name, setup in ready.items():

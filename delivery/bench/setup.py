@@ -20,7 +20,8 @@ class Setup:
     """One way to serve MLflow on this machine.
 
     `headers` go with every request. `processes` are the pids of all that serve, without their children and without
-    the database, whose is `database`; None for a setup whose database is a file.
+    the database, whose is `database`; None for a setup whose database is a file. `gateway` is one of them, if there is
+    one.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Setup:
     store: Store
     processes: Sequence[int]
     database: int | None
+    gateway: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def call(self, path: str, body: Any = None, *, method: str | None = None) -> Any:

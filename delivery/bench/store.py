@@ -25,6 +25,10 @@ class Store(Protocol):
         """Carry out statements without parameters, and commit them."""
         ...
 
+    def size(self) -> int:
+        """Return the bytes on disk."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Postgres:
@@ -45,6 +49,10 @@ class Postgres:
         with self._cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+    def size(self) -> int:
+        """Return the bytes on disk, of tables and indexes."""
+        return int(self.read("SELECT pg_database_size(?)", self.database)[0][0])
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[psycopg2.extensions.cursor]:
@@ -70,6 +78,10 @@ class Sqlite:
         with self._connection() as connection, connection:
             for statement in statements:
                 connection.execute(statement)
+
+    def size(self) -> int:
+        """Return the bytes of the file."""
+        return self.file.stat().st_size
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -12,26 +12,11 @@ import pytest
 
 from delivery.bench import plan, report
 from delivery.bench.plan import OURS, STOCK_POSTGRES, Load, Plan
-from delivery.bench.results import Measurement, latency, percentile, ratio, summaries
-from delivery.bench.running import Outcome, line, rounds, turn
+from delivery.bench.results import latency, percentile, ratio, summaries
+from delivery.bench.running import line, rounds, turn
 from delivery.bench.scaling import Carried, Step
+from tests.delivery.bench.measured import ONE, outcome
 
-ONE = Measurement(
-    scenario="logging",
-    clients=16,
-    setup=STOCK_POSTGRES,
-    round=0,
-    seconds=2,
-    milliseconds={"create": [10.0], "log-metric": [1.0, 2.0, 3.0]},
-    errors=0,
-    acknowledged=4,
-    lost=0,
-    unasked=0,
-    memory_mib=100,
-    cpu=0.5,
-    database_cpu=0.1,
-    tool_cpu=0.2,
-)
 FAST = replace(ONE, setup=OURS[2], milliseconds={"create": [5.0], "log-metric": [0.5] * 31})
 
 
@@ -74,19 +59,6 @@ def test_setups_are_compared_within_a_round_alone() -> None:
     assert ratio([ONE, replace(FAST, round=1)], "logging", 16, OURS[2], STOCK_POSTGRES) is None
     assert ratio([ONE, FAST], "logging", 64, OURS[2], STOCK_POSTGRES) is None
     assert ratio([replace(ONE, milliseconds={}), FAST], "logging", 16, OURS[2], STOCK_POSTGRES) is None
-
-
-def outcome(*measurements: Measurement) -> Outcome:
-    load = Load(scenario="logging", clients=16, setups=plan.PAIR, seconds=2)
-    return Outcome(
-        plan=Plan(loads=[load], rounds=1, runs=10, points=10, large_mib=1, limit_seconds=60),
-        facts={"cores": "2"},
-        ceilings=[],
-        measurements=list(measurements),
-        carried=[],
-        left_out=[],
-        seconds=100,
-    )
 
 
 def test_the_tables_have_a_row_for_each_setup_and_show_what_was_lost() -> None:

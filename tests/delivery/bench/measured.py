@@ -1,0 +1,42 @@
+"""A measurement and the outcome of a run, for tests to change."""
+
+from __future__ import annotations
+
+from delivery.bench import plan
+from delivery.bench.plan import STOCK_POSTGRES, Load, Plan
+from delivery.bench.results import Measurement
+from delivery.bench.running import Outcome
+
+ONE = Measurement(
+    scenario="logging",
+    clients=16,
+    setup=STOCK_POSTGRES,
+    round=0,
+    seconds=2,
+    milliseconds={"create": [10.0], "log-metric": [1.0, 2.0, 3.0]},
+    errors=0,
+    acknowledged=4,
+    lost=0,
+    unasked=0,
+    runs=1,
+    growth=8192,
+    memory_mib=100,
+    cpu=0.5,
+    gateway_cpu=0.1,
+    database_cpu=0.1,
+    tool_cpu=0.2,
+)
+
+
+def outcome(*measurements: Measurement) -> Outcome:
+    load = Load(scenario="logging", clients=16, setups=plan.PAIR, seconds=2)
+    return Outcome(
+        plan=Plan(loads=[load], rounds=1, runs=10, points=10, large_mib=1, limit_seconds=60),
+        facts={"cores": "2"},
+        ceilings=[],
+        postgres=[],
+        measurements=list(measurements),
+        carried=[],
+        left_out=[],
+        seconds=100,
+    )
