@@ -166,8 +166,11 @@ function retire (client) {
 
 function setupClient (client) {
   const state = { run: null, turns: 0 }
+  const number = clients++
   // Calls that do not depend on each other begin with another one for each client.
-  const first = job.scenario === 'reads' ? clients++ % flow.length : 0
+  const first = job.scenario === 'reads' ? number % flow.length : 0
+  // The first run of a client leaves calls out, so that clients are not all at the same call when the time begins.
+  const skipped = flow[0] === create && !job.turns ? number % (flow.length - 1) : 0
   const own = [...flow.slice(first), ...flow.slice(0, first)]
   let answer = null
   client.setRequests(own.map((call, index) => ({
@@ -179,7 +182,10 @@ function setupClient (client) {
       if (body === null || body === false) return null
       return { ...request, headers: { ...job.headers, ...call.headers }, path, ...(body === undefined ? {} : { body }) }
     },
-    onResponse: (status, body) => { answer = { call, status, body, last: index === flow.length - 1 } }
+    onResponse: (status, body) => {
+      answer = { call, status, body, last: index === flow.length - 1 }
+      if (index === 0 && state.turns === 0) client.requestIterator.currentRequestIndex = skipped
+    }
   })))
   const connect = client._connect
   client._connect = () => {

@@ -23,7 +23,7 @@ from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST, log_tail
 from components.compute.local.supervisor import Supervisor
 from components.mlflow.topology import VARIABLE_PREFIX
-from delivery.bench.processes import Processes
+from delivery.bench.processes import Processes, ended
 from delivery.bench.setup import Setup
 from delivery.bench.store import Postgres
 from delivery.local.configuration import PROJECT, STACK
@@ -159,16 +159,20 @@ def stack(folder: Path, processes: Processes, *, replicas: int) -> Iterator[Plat
     file.write_text(json.dumps({"config": {f"{PROJECT}:{key}": value for key, value in values.items()}}))
     layout = Layout(root)
     try:
-        _up(file, folder / "up.log")
+        _up(file, folder)
         yield Platform(layout, base, processes)
     finally:
         Supervisor(layout).shutdown()
         shutil.rmtree(layout.sockets, ignore_errors=True)
 
 
-def _up(file: Path, log: Path) -> None:
+def _up(file: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "delivery", "up", "--no-smoke", "--config-file", str(file)]
+    log = folder / "logs" / "up.log"
     with log.open("wb") as output:
-        done = subprocess.run(command, cwd=REPOSITORY, stdout=output, stderr=output, check=False, timeout=UP_SECONDS)
-    if done.returncode != 0:
+        # Of a session of its own: interrupted, it ends its engine in order, before what it started is removed.
+        up = subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output, start_new_session=True)
+    with ended(up):
+        code = up.wait(UP_SECONDS)
+    if code != 0:
         raise CommandError(f"bench: its stack did not come up. The end of the output:\n{log_tail(log)}")

@@ -29,13 +29,15 @@ BOTH_STOCK: Final = (STOCK_SQLITE, *PAIR)
 
 
 WARM_SECONDS: Final = 1.0
+CREATED_PER_SECOND: Final = 64
+"""Runs that the slowest setup creates in a second: as long does it take until each client has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """One scenario with a number of clients, on these setups.
 
-    It is measured for `seconds`, after WARM_SECONDS that do not count, or until each client has gone through it `turns`
+    It is measured for `seconds`, after some that do not count, or until each client has gone through it `turns`
     times, at most for `seconds`.
     """
 
@@ -48,7 +50,7 @@ class Load:
     @property
     def warm(self) -> float:
         """Seconds of the same load before those that count; none where each client ends by itself."""
-        return 0 if self.turns else WARM_SECONDS
+        return 0 if self.turns else WARM_SECONDS + self.clients / CREATED_PER_SECOND
 
     @property
     def heading(self) -> str:

@@ -70,21 +70,35 @@ class Processes:
         raise CommandError(f"bench: no {count} free ports in a row on {HOST} from {_FIRST_PORT} to {_LAST_PORT}.")
 
     def end(self) -> None:
-        """End all of them with their children: first asked, then killed."""
-        children = _with_children(process.pid for process in self._started)
-        for process in self._started:
-            _signal(process, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in self._started:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-        for process in self._started:
-            _signal(process, signal.SIGKILL)
-            process.wait()
-        for child in children:  # of a session of its own, which its parent left behind
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+        """End all of them with their children."""
+        end(self._started)
         self._started.clear()
+
+
+def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End leaders of groups with all of their children: first asked, then killed."""
+    children = _with_children(process.pid for process in processes if process.poll() is None)
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline - time.monotonic()))
+    for process in processes:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+    for child in children:  # of a session of its own, which its parent left behind
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that leads a group, for a block; it has ended after it, with its children."""
+    try:
+        yield process
+    finally:
+        end([process])
 
 
 @contextlib.contextmanager
