@@ -90,6 +90,7 @@ def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for child in children:  # of a session of its own, which its parent left behind
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
+    psutil.wait_procs(children, STOP_SECONDS)
 
 
 @contextlib.contextmanager

@@ -74,7 +74,9 @@ def hierarchies(mounts: str, own: str) -> list[Groups]:
         if kind == "cgroup" and "cpu" in options.split(","):
             found.append(VersionOne(_below(folder, paths.get("cpu", "/"))))
         if kind == "cgroup2":
-            found.append(VersionTwo(_below(folder, paths.get("", "/"))))
+            # A group that holds processes hands no controller on; the topmost one of a machine does all the same.
+            places = dict.fromkeys((Path(folder), _below(folder, paths.get("", "/"))))
+            found.extend(VersionTwo(place) for place in places)
     return found
 
 

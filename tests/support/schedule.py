@@ -38,6 +38,8 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/apply/test_smoke.py": False,
     "tests/delivery/bench": False,
     "tests/delivery/bench/test_load.py": True,
+    "tests/delivery/bench/test_processes.py": True,
+    "tests/delivery/cost/test_capacity.py": False,
     "tests/delivery/cost/test_charges.py": False,
     "tests/delivery/cost/test_components.py": False,
     "tests/delivery/cost/test_retail.py": False,

@@ -61,11 +61,13 @@ def test_more_replicas_are_compared_with_one_of_their_own_kind() -> None:
     ]
 
 
-def test_groups_are_made_below_the_own_one_with_the_controller() -> None:
+def test_groups_are_made_where_the_controller_is() -> None:
     assert hierarchies(ONE, "4:memory:/a\n1:cpuacct,cpu:/b\n0::/\n") == [
         VersionOne(Path("/sys/fs/cgroup/cpu,cpuacct/b"))
     ]
-    assert hierarchies(TWO, "0::/user.slice/one\n") == [VersionTwo(Path("/sys/fs/cgroup/user.slice/one"))]
+    top = Path("/sys/fs/cgroup")
+    assert hierarchies(TWO, "0::/user.slice/one\n") == [VersionTwo(top), VersionTwo(top / "user.slice" / "one")]
+    assert hierarchies(TWO, "0::/\n") == [VersionTwo(top)]
     assert hierarchies("proc /proc proc rw 0 0\n", "") == []
 
 
