@@ -10,7 +10,6 @@ import typer
 
 from components.compute.local.supervisor import SupervisorError
 from delivery.bench import plan, report, running
-from delivery.bench.results import summaries
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.terminal import say
 from tools.steps import ToolError
@@ -54,9 +53,10 @@ def bench(
             f"bench: nothing was measured: {'; '.join(outcome.left_out)}. Wait until the machine is quiet, or leave "
             "--quick out."
         )
-    lost = sum(one.lost for one in summaries(outcome.measurements))
-    if lost:
-        raise CommandError(f"bench: {lost:,} of what was acknowledged was not stored; the column `lost` says where.")
+    if outcome.lost:
+        raise CommandError(
+            f"bench: {outcome.lost:,} of what was acknowledged was not stored; the column `lost` says where."
+        )
     return ExitCode.DONE
 
 

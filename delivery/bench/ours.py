@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +56,7 @@ class Platform:
     layout: Layout
     base: int
     processes: Processes
+    without_hot_path: list[Replica] = field(default_factory=list)
 
     @property
     def host(self) -> str:
@@ -94,17 +95,17 @@ class Platform:
         first = port(self.base, LocalPort.TRACKING)
         return [Replica(pid=self.pid(name), port=first + index) for index, name in enumerate(names)]
 
-    def more_replicas(self, name: str, count: int, **changes: str) -> list[Replica]:
-        """Start replicas of tracking with changed settings, named without their prefix."""
-        changed = {f"{VARIABLE_PREFIX}{key}": value for key, value in changes.items()}
+    def replicas_without_hot_path(self, count: int) -> list[Replica]:
+        """As many replicas of tracking beside the stack's own; those that run already are the first of them."""
         started = []
-        for number in range(count):
-            own = self.processes.free_ports()
-            pid = self._start(f"{name}-{number + 1}", _TRACKING, {**changed, "PORT": str(own)})
-            started.append(Replica(pid=pid, port=own))
-        for number, replica in enumerate(started):
-            self.processes.await_ready(f"{name}-{number + 1}", replica.port, "/ready")
-        return started
+        for number in range(len(self.without_hot_path), count):
+            name, own = f"tracking-cold-{number + 1}", self.processes.free_ports()
+            pid = self._start(name, _TRACKING, {_HOT_PATH: "0", "PORT": str(own)})
+            started.append((name, Replica(pid=pid, port=own)))
+        for name, replica in started:
+            self.processes.await_ready(name, replica.port, "/ready")
+            self.without_hot_path.append(replica)
+        return self.without_hot_path[:count]
 
     def setup(self, name: str, replicas: Sequence[Replica]) -> Setup:
         """A gateway of its own before these replicas; registry and artifacts are the stack's."""

@@ -33,6 +33,11 @@ CREATED_PER_SECOND: Final = 64
 """Runs that the slowest setup creates in a second: as long does it take until each client has one."""
 
 
+def heading(scenario: str, clients: int) -> str:
+    """What a reader calls a scenario with a number of clients."""
+    return f"{scenario}, {clients} client{'s' if clients > 1 else ''}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """One scenario with a number of clients, on these setups.
@@ -55,7 +60,7 @@ class Load:
     @property
     def heading(self) -> str:
         """What a reader calls it; unique in a plan."""
-        return f"{self.scenario}, {self.clients} client{'s' if self.clients > 1 else ''}"
+        return heading(self.scenario, self.clients)
 
     @property
     def round_seconds(self) -> float:
@@ -94,13 +99,13 @@ class Plan:
 
 
 SCENARIOS: Final = {
-    "logging": "a run is create, 20 log-metric, 5 log-parameter, log-batch of 50, update",
-    "bursty": "every client starts a run in the same second: create, 5 log-metric, 5 log-parameter, update",
-    "batch": "create, 10 log-batch of 1,000 metrics, update",
-    "reads": "what the UI asks for: searches of runs and experiments, a run, histories of a metric",
-    "registry": "a model version by its alias, as a server of models does",
-    "artifacts": "upload and download of 1 MB",
-    "large": "upload and download of one large file",
+    "logging": "A run is create, 20 log-metric, 5 log-parameter, log-batch of 50, update",
+    "bursty": "Every client starts a run in the same second: create, 5 log-metric, 5 log-parameter, update",
+    "batch": "Create, 10 log-batch of 1,000 metrics, update",
+    "reads": "What the UI asks for: searches of runs and experiments, a run, histories of a metric",
+    "registry": "A model version by its alias, as a server of models does",
+    "artifacts": "Upload and download of 1 MB",
+    "large": "Upload and download of one large file",
     "traces": "OTLP exports of one trace of 50 spans",
 }
 """What each scenario is, by its name."""

@@ -105,7 +105,7 @@ def markdown(outcome: Outcome) -> str:
             continue
         parts += [
             f"## {load.heading}",
-            f"{SCENARIOS[load.scenario].capitalize()}.",
+            f"{SCENARIOS[load.scenario]}.",
             f"![{load.heading}]({_picture(load)})",
         ]
         parts += [setups_table(of_load, outcome.measurements), calls_table(of_load)]

@@ -27,6 +27,7 @@ from delivery.bench.plan import (
     STOCK_SQLITE,
     Load,
     Plan,
+    heading,
 )
 from delivery.bench.postgres_ceiling import PostgresCeiling
 from delivery.bench.processes import Processes
@@ -62,6 +63,12 @@ class Outcome:
     carried: list[Carried]
     left_out: list[str]
     seconds: float
+
+    @property
+    def lost(self) -> int:
+        """How much was acknowledged and not stored, in any part of the run."""
+        steps = [step for one in self.carried for step in one.steps]
+        return sum(one.lost for one in self.measurements) + sum(step.lost for step in steps)
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
@@ -159,9 +166,9 @@ def _carried(
     tool: Tool, plan: Plan, up: Platform, began: float, say: Callable[[str], None]
 ) -> tuple[list[Carried], list[str]]:
     """What limited replicas carry, with the hot path and without, and why it is not all of it."""
-    without = up.more_replicas("limited-cold", max(REPLICAS), HOT_PATH_CONNECTIONS="0")
     found: list[Carried] = []
-    for hot_path, replicas in ((True, up.replicas(max(REPLICAS))), (False, without)):
+    most = max(REPLICAS)
+    for hot_path, replicas in ((True, up.replicas(most)), (False, up.replicas_without_hot_path(most))):
         try:
             with quota.limited({str(replica.port): replica.pid for replica in replicas}, CORES):
                 for count in REPLICAS:
@@ -186,7 +193,7 @@ def _setup(name: str, up: Platform, folder: Path, started: Processes) -> Setup:
     if name == OURS_DIRECT:
         return up.direct(name, *up.replicas(1))
     if name == OURS_COLD:
-        return up.setup(name, up.more_replicas(name, 2, HOT_PATH_CONNECTIONS="0"))
+        return up.setup(name, up.replicas_without_hot_path(2))
     count = next(count for count, each in OURS.items() if each == name)
     return up.setup(name, up.replicas(count))
 
@@ -211,7 +218,7 @@ def turn(load: Load, number: int) -> list[str]:
 
 def line(one: Measurement) -> str:
     """What a person sees of a measurement while it goes on."""
-    what = f"{one.scenario}, {one.clients} clients, {one.setup}, round {one.round + 1}"
+    what = f"{heading(one.scenario, one.clients)}, {one.setup}, round {one.round + 1}"
     wrong = "".join(f"; {count} {kind}" for kind, count in one.kinds.items())
     lost = f"; {one.lost} LOST" if one.lost else ""
     return f"  {what}: {one.rate:,.0f} requests/s{wrong}{lost}"

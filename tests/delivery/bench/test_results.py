@@ -106,6 +106,13 @@ def test_a_line_while_it_goes_on_names_errors_and_losses() -> None:
     )
 
 
+def test_a_run_has_lost_what_any_part_of_it_lost() -> None:
+    step = Step(clients=8, rate=100, p95=400, errors=0, lost=2)
+    carried = [Carried(setup="", replicas=1, hot_path=True, steps=[step])]
+    assert outcome(ONE).lost == 0
+    assert replace(outcome(ONE, replace(ONE, lost=3)), carried=carried).lost == 5
+
+
 def test_each_round_begins_with_another_setup() -> None:
     load = Load(scenario="logging", clients=1, setups=("a", "b", "c"), seconds=1)
     assert [turn(load, number) for number in range(4)] == [
