@@ -73,7 +73,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "reference": (
         "delivery.reference.command:reference",
-        "Write what of docs/ comes from the program: alerts, configuration, costs, guardrails, stacks.",
+        "Write what of docs/ comes from the program: alerts, capacity, configuration, costs, guardrails, stacks.",
     ),
     "offline-azure": (
         "delivery.offline_azure.command:offline_azure",

@@ -17,7 +17,7 @@ def database(server: Resource, _load: Load) -> list[Charge]:
     """A standby has the size and the storage of its server, so high availability doubles both."""
     sku = server.text("sku.name")
     servers = 1 if server.text("highAvailability.mode", "Disabled") == "Disabled" else 2
-    price, units = _compute(sku)
+    price, units = compute(sku)
     gib = server.number("storage.storageSizeGB")
     return [
         hourly(sku if servers == 1 else f"{sku}, with its standby", price, servers * units),
@@ -25,7 +25,7 @@ def database(server: Resource, _load: Load) -> list[Charge]:
     ]
 
 
-def _compute(sku: str) -> tuple[Price, int]:
+def compute(sku: str) -> tuple[Price, int]:
     """A burstable size has a price of its own, the others one per core."""
     if sku in prices.BURSTABLE_DATABASE:
         return prices.BURSTABLE_DATABASE[sku], 1

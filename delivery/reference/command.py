@@ -9,11 +9,12 @@ from typing import Annotated, Final
 import typer
 
 from delivery.outcome import CommandError, ExitCode
-from delivery.reference import alerts, compute, configuration, guardrails, stacks
+from delivery.reference import alerts, capacity, compute, configuration, guardrails, stacks
 from delivery.terminal import say
 
 DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
     alerts.DOCUMENT: alerts.render,
+    capacity.DOCUMENT: capacity.render,
     compute.DOCUMENT: compute.render,
     configuration.DOCUMENT: configuration.render,
     guardrails.DOCUMENT: guardrails.render,
@@ -24,7 +25,7 @@ DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
 def reference(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
 ) -> int:
-    """Write what of docs/ comes from the program: alerts, configuration, costs, guardrails, stacks.
+    """Write what of docs/ comes from the program: alerts, capacity, configuration, costs, guardrails, stacks.
 
     Example: mlflow-platform reference --check
     """
