@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,8 +18,9 @@ _MOST = 5000
 _BY_MEMORY_GIB = ((2, 50), (4, 429), (8, 859), (16, 1718), (32, 3437))
 _BURSTABLE_GIB = {"B1ms": 2, "B2s": 4, "B2ms": 8, "B4ms": 16, "B8ms": 32, "B12ms": 48, "B16ms": 64, "B20ms": 80}
 _GIB_PER_CORE = {"D": 4, "E": 8}
-SKU = re.compile(r"Standard_(?P<size>(?P<family>[BDE])(?P<cores>[0-9]+)[a-z]*)(_v[0-9]+)?")
-"""The whole of a compute size's name, of the burstable, general purpose and memory optimized families."""
+_CORES = {"D": (2, 4, 8, 16, 32, 48, 64), "E": (2, 4, 8, 16, 20, 32, 48, 64)}
+_MORE_CORES = {"s_v3": (), "ds_v4": (), "ds_v5": (96,), "ads_v5": (96,)}
+"""By series, in both families: what it has beside the others."""
 
 
 class Tier(enum.Enum):
@@ -61,17 +61,11 @@ class ServerSize:
     @property
     def tier(self) -> Tier:
         """The tier that the sku belongs to; Azure refuses any other beside it."""
-        found = SKU.fullmatch(self.sku)
-        if found is None:
-            raise ValueError(f"ServerSize.sku: {self.sku!r} belongs to no tier.")
-        return Tier(found["family"])
+        return Tier(self.sku.removeprefix("Standard_")[0])
 
     def _problems(self) -> Iterator[str]:
-        if not SKU.fullmatch(self.sku):
-            yield (
-                f"sku: {self.sku!r}; burstable (Standard_B…), general purpose (Standard_D…) and memory optimized "
-                "(Standard_E…) sizes are known. Choose one, such as Standard_D2ds_v5."
-            )
+        if self.sku not in _MEMORY_GIB:
+            yield _no_size(self.sku)
         elif self.high_availability is not HighAvailability.NONE and self.tier is Tier.BURSTABLE:
             yield (
                 f"high_availability: {self.high_availability.value!r} with the burstable {self.sku}; Azure has no "
@@ -92,18 +86,27 @@ def max_connections(sku: str) -> int:
     """How many connections a server of this size takes, the reserved ones among them.
 
     Azure sets it by the size's memory; a parameter could raise it, at the cost of the memory for queries, and is not
-    used here. Raises ValueError for a size that is not known. Source: Microsoft Learn, "Limits in Azure Database for
-    PostgreSQL flexible server" (maximum connections).
+    used here. Raises ValueError for no size of a server.
     """
-    found = SKU.fullmatch(sku)
-    memory = None
-    if found is not None:
-        memory = _BURSTABLE_GIB.get(found["size"])
-        if found["family"] in _GIB_PER_CORE:
-            memory = _GIB_PER_CORE[found["family"]] * int(found["cores"])
-    if memory is None:
-        raise ValueError(
-            f"sku: {sku!r} is no size whose connections are known; allowed: Standard_B1ms to B20ms, and sizes of the "
-            "families D and E as in Standard_D2ds_v5. Choose one."
-        )
-    return next((most for gib, most in _BY_MEMORY_GIB if memory <= gib), _MOST)
+    if sku not in _MEMORY_GIB:
+        raise ValueError(_no_size(sku))
+    return next((most for gib, most in _BY_MEMORY_GIB if _MEMORY_GIB[sku] <= gib), _MOST)
+
+
+def _no_size(sku: str) -> str:
+    return (
+        f"sku: {sku!r} is no size of a server; there are Standard_B1ms, B2s, B2ms, B4ms to B20ms, and the "
+        f"series {', '.join(_MORE_CORES)} of the families D and E. Choose one, such as Standard_D2ds_v5."
+    )
+
+
+def _sizes() -> Iterator[tuple[str, int]]:
+    yield from ((f"Standard_{size}", gib) for size, gib in _BURSTABLE_GIB.items())
+    for family, cores in _CORES.items():
+        for series, more in _MORE_CORES.items():
+            for number in (*cores, *more):
+                yield f"Standard_{family}{number}{series}", _GIB_PER_CORE[family] * number
+
+
+_MEMORY_GIB = dict(_sizes())
+"""GiB of memory by compute size. Source: Microsoft Learn, "Limits in Azure Database for PostgreSQL flexible server"."""

@@ -17,7 +17,6 @@ from components.azure.postgres_size import (
     STORAGE_GIB,
     HighAvailability,
     ServerSize,
-    max_connections,
 )
 from components.mlflow.limits import LIMITS, Limits
 from infra.settings.aks import AksSettings, Ipv4Range
@@ -185,8 +184,6 @@ class NetworkSettings(Section):
 
 def _check_sku(value: str) -> None:
     ServerSize(sku=value)
-    # Of a family that exists, and yet no size whose connections are known: alerts and the budget need them.
-    max_connections(value)
 
 
 class DatabaseSettings(Section):

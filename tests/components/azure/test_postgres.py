@@ -239,7 +239,7 @@ def test_the_link_of_the_zone_is_waited_for() -> None:
     [
         ({"server_name": "Psql"}, "server_name: 'Psql'; .*3 to 63 lower-case"),
         ({"server_name": "psql-"}, "no hyphen first or last"),
-        ({"sku": "B1ms"}, "sku: 'B1ms'; .*Standard_D2ds_v5"),
+        ({"sku": "B1ms"}, "sku: 'B1ms' is no size of a server; .*Standard_D2ds_v5"),
         ({"high_availability": HighAvailability.SAME_ZONE}, "'same-zone' with the burstable Standard_B1ms"),
         ({"storage_gib": 100}, "storage_gib: 100; .*32, 64, 128"),
         ({"backup_days": 6}, "backup_days: 6; .*7 to 35"),
