@@ -86,6 +86,9 @@ CHECKS: Final[Sequence[Check]] = (
         look=stack_file.configured_subscription,
         commands=_PLANNING,
     ),
+    Check(
+        name="names of examples", why="whoever has such a name is trusted", look=stack_file.examples, commands=_EVERY
+    ),
     Check(name="way", why="who makes identities and where images come from", look=stack_file.way, commands=_CHANGING),
     Check(name="workflow's sign-in", why="it signs in without a secret", look=machine.workflow, commands=_EVERY),
     Check(name="sign-in", why="the checks below ask Azure", look=subscription.signed_in, commands=_EVERY),

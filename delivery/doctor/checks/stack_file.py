@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from delivery.doctor.checks.check import Finding, azure_settings, failed, ok, some, warning
 from delivery.doctor.facts import Facts
 from delivery.doctor.missing import known
+from infra.settings.access import EXAMPLE_ID
+from infra.settings.problems import path
+
+# RFC 2606 keeps these names for documentation; nobody keeps an organisation of GitHub from being called so.
+_EXAMPLE: Final = re.compile(rf"^example/|(^|[@./])example\.(com|net|org)\b|^{EXAMPLE_ID}$", re.IGNORECASE)
 
 
 def settings(facts: Facts) -> Finding:
@@ -78,6 +85,30 @@ def configured_subscription(facts: Facts) -> Finding:
         "the stack's file names none: whoever is signed in elsewhere would make other names",
         f'pulumi config set azure-native:subscriptionId "$(az account show --query id --output tsv)" -s {facts.stack}',
     )
+
+
+def examples(facts: Facts) -> Finding:
+    """A name of an example is somebody's: whoever has it is trusted, or gets the alerts."""
+    config = known(facts.file).get("config") or {}
+    left = [(field, value) for key, found in config.items() for field, value in _texts(key.rpartition(":")[2], found)]
+    left = [(field, value) for field, value in left if _EXAMPLE.search(value)]
+    if left:
+        return failed(
+            f"{some([f'{field}: {value}' for field, value in left])}; write your own",
+            *(f"pulumi config set --path '{field}' YOURS -s {facts.stack}" for field, _ in left),
+        )
+    return ok("none of the documentation's")
+
+
+def _texts(field: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(path(field, str(key)), inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(f"{field}[{index}]", inner)
 
 
 def way(facts: Facts) -> Finding:

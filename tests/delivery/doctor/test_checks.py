@@ -187,6 +187,20 @@ UNWELL = [
     ),
     ("secrets provider", {"file": {}}, "warning", "names no key", "pulumi stack change-secrets-provider azurekeyvault"),
     (
+        "names of examples",
+        configured(github={"repository": "Example/mlflow"}),
+        "failed",
+        "github.repository: Example/mlflow; write your own",
+        "pulumi config set --path 'github.repository' YOURS -s staging",
+    ),
+    (
+        "names of examples",
+        configured(monitoring={"emails": ["a@team.test", "b@mail.example.com"]}),
+        "failed",
+        "monitoring.emails[1]: b@mail.example.com; write your own",
+        "pulumi config set --path 'monitoring.emails[1]' YOURS -s staging",
+    ),
+    (
         "subscription in the file",
         {"file": {}},
         "warning",
