@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from delivery.offline_azure.combinations.rule import Problem
 
+_LONGEST: Final = 600
+
 
 def federated_credential(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    """Microsoft Learn, "Workload identity federation considerations": one audience, an issuer over HTTPS."""
+    """Microsoft Learn, "Workload identity federation considerations"; no field takes wildcards or spaces around it."""
     if len(inputs.get("audiences") or [1]) != 1:
         yield "BadRequest", "A federated identity credential has one audience."
     if not str(inputs.get("issuer", "https://")).startswith("https://"):
         yield "BadRequest", f"The issuer '{inputs.get('issuer')}' is no HTTPS URL."
+    texts = {"issuer": inputs.get("issuer"), "subject": inputs.get("subject")}
+    texts |= {f"audiences[{index}]": one for index, one in enumerate(inputs.get("audiences") or [])}
+    for field, text in texts.items():
+        if text is not None and (not str(text).strip() or len(str(text)) > _LONGEST):
+            yield "BadRequest", f"The value of '{field}' has 1 to {_LONGEST} characters."
+        if text is not None and ("*" in str(text) or str(text) != str(text).strip()):
+            yield "BadRequest", f"The value '{text}' of '{field}' matches no token."
 
 
 def role_assignment(inputs: Mapping[str, Any]) -> Iterator[Problem]:
