@@ -1,7 +1,7 @@
 """Whether the hot path is MLflow, over many random sequences of requests, and whether the comparison finds faults.
 
-`python -m tests.benchmarks.hot_path --sequences 500` starts a data plane and a tracking service without a hot path,
-puts a hot path of its own before it, and compares all answers and rows. Then it seeds each fault, and prints its row.
+`python -m tests.benchmarks.hot_path --sequences 500` starts a data plane and stock MLflow on it, puts a hot path of its
+own before it, and compares all answers and rows. Then it seeds each fault, and prints its row.
 Exit code 1 if something differs, or if a fault is not found.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.hotpath import stock
 from tests.runtime.hotpath.comparing import Sides, first_difference, sides_of
 from tests.runtime.hotpath.faults import FAULTS
 from tests.support.plane import REPOSITORY
@@ -47,23 +48,21 @@ def main() -> int:
     azurite = Path(subprocess.run(install, capture_output=True, text=True, check=True).stdout.strip())
     missed = []
     try:
-        with platform(folder, azurite) as made:
-            without = made.start("tracking", MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS="0")
-            with sides_of(made, without) as sides:
-                differences = first_difference(sides, arguments.sequences, seed=seed)
-                print(
-                    f"seed {seed}: {sides.sequences} sequences, {sides.requests} requests, {sides.answered} answered "
-                    f"by the hot path, {len(differences)} differences",
-                    *differences,
-                    "| fault | requests until it was found | what differed |\n|---|---|---|",
-                    sep="\n",
-                    flush=True,
-                )
-                for fault in FAULTS:
-                    requests, differences_of_fault = found(sides, fault, arguments.fault_sequences, seed)
-                    missed += [] if differences_of_fault else [fault]
-                    shown = differences_of_fault[0][:160] if differences_of_fault else "NOT FOUND"
-                    print(f"| {fault} | {requests} | `{shown}` |", flush=True)
+        with platform(folder, azurite) as made, stock.serving(made) as mlflow, sides_of(made, mlflow) as sides:
+            differences = first_difference(sides, arguments.sequences, seed=seed)
+            print(
+                f"seed {seed}: {sides.sequences} sequences, {sides.requests} requests, {sides.answered} answered "
+                f"by the hot path, {len(differences)} differences",
+                *differences,
+                "| fault | requests until it was found | what differed |\n|---|---|---|",
+                sep="\n",
+                flush=True,
+            )
+            for fault in FAULTS:
+                requests, differences_of_fault = found(sides, fault, arguments.fault_sequences, seed)
+                missed += [] if differences_of_fault else [fault]
+                shown = differences_of_fault[0][:160] if differences_of_fault else "NOT FOUND"
+                print(f"| {fault} | {requests} | `{shown}` |", flush=True)
     finally:
         shutil.rmtree(folder)
     return 1 if differences or missed else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -21,33 +21,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlflow_runtime.hotpath import requests
 from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool, Refused, Unfit
-from mlflow_runtime.hotpath.requests import Call, NotPlain
+from mlflow_runtime.hotpath.requests import Call, NotPlain, Read
 from mlflow_runtime.hotpath.sources import changed
 from mlflow_runtime.hotpath.statements import REVISIONS
 from mlflow_runtime.metrics import hot_path as metrics
+from mlflow_runtime.middleware.access import audit, current
+from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 from mlflow_runtime.patches.database_errors import explain
 
 MOST_BYTES: Final = 1 << 20
 """A longer body goes to MLflow. Its own limit of a batch is 1000 metrics, a tenth of that."""
 
-Read = Callable[[Mapping[str, Any]], Sequence[Call]]
-
-_CALLS: Final[Mapping[str, Read]] = {
-    "runs/create": requests.create_run,
-    "runs/update": requests.update_run,
-    "runs/log-metric": requests.log_metric,
-    "runs/log-parameter": requests.log_param,
-    "runs/log-batch": requests.log_batch,
-    "runs/set-tag": requests.set_tag,
+_CALLS: Final[Mapping[tuple[str, str], Read]] = {
+    ("POST", "runs/create"): requests.create_run,
+    ("POST", "runs/update"): requests.update_run,
+    ("GET", "runs/get"): requests.get_run,
+    ("POST", "runs/log-metric"): requests.log_metric,
+    ("POST", "runs/log-parameter"): requests.log_param,
+    ("POST", "runs/log-batch"): requests.log_batch,
+    ("POST", "runs/set-tag"): requests.set_tag,
 }
-ROUTES: Final[Mapping[str, Read]] = {
-    f"{prefix}/2.0/mlflow/{path}": read for path, read in _CALLS.items() for prefix in ("/api", "/ajax-api")
+ROUTES: Final[Mapping[tuple[str, str], Read]] = {
+    (method, f"{prefix}/2.0/mlflow/{path}"): read
+    for (method, path), read in _CALLS.items()
+    for prefix in ("/api", "/ajax-api")
 }
-"""What is answered here, by path; all of it by POST."""
+"""What is answered here, by method and path. A POST gives what it asks for in its body, a GET in its query."""
 
 _JSON: Final = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
-# MLflow answers a browser's cross-origin requests, and those of a workspace, by rules of their own.
-_NOT_PLAIN: Final = frozenset({b"origin", b"x-mlflow-workspace", b"transfer-encoding", b"content-encoding"})
+# MLflow answers a browser's cross-origin requests by rules of their own.
+_NOT_PLAIN: Final = frozenset({b"origin", b"transfer-encoding", b"content-encoding"})
+_WORKSPACE: Final = b"x-mlflow-workspace"
 
 _ANSWER: Final = "mlflow_runtime.hot_answer"
 
@@ -65,12 +69,14 @@ class Answer:
 class HotPath:
     """ASGI middleware, over a pool of `connections` to MLflow's tracking database at `url`. MLflow must be loaded.
 
-    It is off, and says so once, for an MLflow or a schema that it was not written for.
+    With `workspaces` it stands behind the gate of access control: each request has a caller and a workspace, in which
+    alone it finds anything. It is off, and says so once, for an MLflow or a schema that it was not written for.
     """
 
-    def __init__(self, app: ASGIApp, url: URL, connections: int) -> None:
+    def __init__(self, app: ASGIApp, url: URL, connections: int, *, workspaces: bool = False) -> None:
         self._app = app
         self._pool = Pool(url, connections)
+        self._workspaces = workspaces
         self._hosts = get_allowed_hosts()
         self._around = _inside_mlflows_middleware(_giving(_head()))
         self._on = True
@@ -79,12 +85,13 @@ class HotPath:
             self._turn_off(f"MLflow's {', '.join(found)} changed")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read = ROUTES.get(scope.get("path", "")) if self._on and scope["type"] == "http" else None
+        read = ROUTES.get((scope["method"], scope["path"])) if self._on and scope["type"] == "http" else None
         if read is None or not self._is_plain(scope):
             await self._app(scope, receive, send)
             return
         messages = await _body(receive)
-        answer = await self._answer(read, b"".join(message.get("body", b"") for message in messages))
+        body = b"".join(message.get("body", b"") for message in messages)
+        answer = await self._answer(read, scope, body)
         if answer is None:
             metrics.PASSED.inc()
             await self._app(scope, _replayed(messages, receive), send)
@@ -95,27 +102,32 @@ class HotPath:
     def _is_plain(self, scope: Scope) -> bool:
         """Whether MLflow's own middleware and framework would do nothing special with the request."""
         headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"")
         return (
-            scope["method"] == "POST"
-            and not scope["query_string"]
+            (_is_plain_post if scope["method"] == "POST" else _is_plain_get)(scope, headers)
             and len(headers) == len(scope["headers"])
-            and headers.get(b"content-type") in _JSON
             and headers.keys().isdisjoint(_NOT_PLAIN)
-            and length.isdigit()
-            and int(length) <= MOST_BYTES
+            and self._is_of_workspace(headers)
             and (not self._hosts or is_allowed_host_header(self._hosts, headers.get(b"host", b"").decode("latin-1")))
         )
 
-    async def _answer(self, read: Read, body: bytes) -> Answer | None:
-        """Do what the body asks for; None where that is MLflow's to do."""
+    def _is_of_workspace(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether it names a workspace that the gate has decided, or none where there are none, as MLflow refuses."""
+        named = _WORKSPACE in headers
+        return named and current.caller() is not None if self._workspaces else not named
+
+    async def _answer(self, read: Read, scope: Scope, body: bytes) -> Answer | None:
+        """Do what the request asks for; None where that is MLflow's to do."""
         try:
-            wanted = requests.calls(read, body)
+            given = requests.of_body(body) if scope["method"] == "POST" else requests.of_query(scope["query_string"])
+            wanted = requests.calls(read, given)
         except NotPlain:
             return None
+        for name, value in given.items():
+            audit.touch_named(name, [value])
+        workspace = dict(scope["headers"]).get(_WORKSPACE, b"").decode("latin-1") or DEFAULT_WORKSPACE
         try:
             async with self._pool.connection() as connection:
-                found = await self._done(connection, wanted)
+                found = await self._done(connection, wanted, workspace)
         except Unfit as error:
             self._turn_off(f"the database does not take its statements, {error}")
             return None
@@ -126,17 +138,22 @@ class HotPath:
             return None  # nothing was sent
         except Lost as error:
             return _unavailable(error)
+        if found is None:
+            return None
         # Outside: what goes wrong now must not have MLflow write it again.
-        return None if found is None else Answer(status=HTTPStatus.OK, body=wanted[-1].answer(found))
+        try:
+            return Answer(status=HTTPStatus.OK, body=wanted[-1].answer(found))
+        except NotPlain:
+            return None  # nothing was written
 
-    async def _done(self, connection: Connection, wanted: Sequence[Call]) -> Sequence[Any] | None:
+    async def _done(self, connection: Connection, wanted: Sequence[Call], workspace: str) -> Sequence[Any] | None:
         """What the last call found, once all are done and committed; None where none of them is."""
         if not wanted:
             return None
         together = len(wanted) > 1 or any(call.is_partial for call in wanted)
         begin, found = "BEGIN; " if together else "", list[Any]()
         for call in wanted:
-            row = await connection.run(begin + call.statement.execute, call.values)
+            row = await connection.run(begin + call.statement.execute, (workspace, *call.values))
             begin = ""
             done, revision, *found = row or (False, None)
             if revision not in REVISIONS:
@@ -154,6 +171,20 @@ class HotPath:
             self._on = False
             metrics.ON.set(0)
             _log.warning("the hot path is off, MLflow answers every request: %s", reason)
+
+
+def _is_plain_post(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    length = headers.get(b"content-length", b"")
+    return (
+        not scope["query_string"]
+        and headers.get(b"content-type") in _JSON
+        and length.isdigit()
+        and int(length) <= MOST_BYTES
+    )
+
+
+def _is_plain_get(_scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"content-length", b"0") == b"0"
 
 
 def _unavailable(lost: Lost) -> Answer:
@@ -188,7 +219,8 @@ def _inside_mlflows_middleware(app: ASGIApp) -> ASGIApp:
 
 def _head() -> Sequence[tuple[bytes, bytes]]:
     """The headers of an answer of MLflow's handlers to a plain request, but for the length: Flask's part of them."""
-    with flask_app.test_request_context(next(iter(ROUTES)), method="POST") as context:
+    method, path = next(iter(ROUTES))
+    with flask_app.test_request_context(path, method=method) as context:
         answer = flask_app.process_response(flask_app.response_class(b"", mimetype="application/json"))
         found = answer.get_wsgi_headers(context.request.environ)
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in found.items()]

@@ -1,4 +1,4 @@
-"""What a request's JSON asks for, where it is in its plain form; MLflow's handlers and store read it the same.
+"""What a request's JSON or query asks for, where it is in its plain form; MLflow's handlers and store read it the same.
 
 The plain form is what MLflow's clients send: the fields' own names, JSON's own types, nothing unknown. MLflow's own
 validators judge the values: it truncates what it truncates, and what it refuses it refuses itself.
@@ -6,18 +6,35 @@ validators judge the values: it truncates what it truncates, and what it refuses
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mlflow.entities import LifecycleStage, Run, RunData, RunInfo, RunInputs, RunStatus, RunTag
+from mlflow import entities
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LifecycleStage,
+    LoggedModelInput,
+    LoggedModelOutput,
+    Param,
+    Run,
+    RunData,
+    RunInfo,
+    RunInputs,
+    RunOutputs,
+    RunStatus,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
-from mlflow.protos.service_pb2 import CreateRun, UpdateRun
+from mlflow.protos.service_pb2 import CreateRun, GetRun, UpdateRun
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from mlflow.utils.name_utils import _generate_random_name
 from mlflow.utils.proto_json_utils import message_to_json
@@ -31,6 +48,7 @@ from mlflow.utils.validation import (
 
 from mlflow_runtime.hotpath.statements import (
     CREATE_RUN,
+    GET_RUN,
     LOG_METRICS,
     LOG_PARAMS,
     SET_TAGS,
@@ -49,6 +67,7 @@ _EXPERIMENT: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _BATCH: Final = frozenset({"run_id", "metrics", "params", "tags"})
 # JSON has no numbers for them; protobuf's JSON has these words.
 _WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_QUERY: Final = re.compile(rb"(?:run_uuid=[0-9a-f]{32}&)?run_id=(?P<run_id>[0-9a-f]{32})(?:&run_uuid=[0-9a-f]{32})?")
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
 
@@ -57,7 +76,8 @@ class NotPlain(Exception):  # noqa: N818 - it names what was found
 
 
 Answering = Callable[[Sequence[Any]], bytes]
-"""Makes an answer of what a statement found, besides whether it did all and the revision."""
+"""Makes an answer of what a statement found, besides whether it did all and the revision. Where nothing was written it
+may raise NotPlain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +110,33 @@ class Metric:
         return self.step, self.timestamp, self.value
 
 
-def calls(read: Callable[[Mapping[str, Any]], Sequence[Call]], body: bytes) -> Sequence[Call]:
-    """Return what a body asks for, in the order in which MLflow's store does it. Raises NotPlain."""
+Read = Callable[[Mapping[str, Any]], Sequence[Call]]
+"""Makes calls of what a request gives, in the order in which MLflow's store does them. Raises what `calls` turns into
+NotPlain."""
+
+
+def of_body(body: bytes) -> Mapping[str, Any]:
+    """Return what a body gives by name. Raises NotPlain."""
     try:
         given = json.loads(body)
-        if type(given) is not dict:
-            raise NotPlain
+    except (ValueError, RecursionError) as error:
+        raise NotPlain from error
+    if type(given) is not dict:
+        raise NotPlain
+    return given
+
+
+def of_query(query: bytes) -> Mapping[str, Any]:
+    """Return what a query gives by name, in the form that MLflow's clients and its page send. Raises NotPlain."""
+    found = _QUERY.fullmatch(query)
+    if found is None:
+        raise NotPlain
+    return {"run_id": found["run_id"].decode()}
+
+
+def calls(read: Read, given: Mapping[str, Any]) -> Sequence[Call]:
+    """Return what a request asks for. Raises NotPlain."""
+    try:
         return read(given)
     except (ValueError, RecursionError, MlflowException) as error:
         raise NotPlain from error
@@ -205,6 +246,63 @@ def update_run(given: Mapping[str, Any]) -> Sequence[Call]:
         return _json(UpdateRun.Response(run_info=info.to_proto()))
 
     return [Call(statement=UPDATE_RUN, values=(run_id, status, end_time), answer=answer)]
+
+
+def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`_get_run` of MLflow's handlers and `get_run` of its store."""
+    run_id = given["run_id"]
+
+    def answer(found: Sequence[Any]) -> bytes:
+        name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage, *arrays = found
+        columns = iter([array or [] for array in arrays])
+        metrics, params, tags = _rows(columns, 5), _rows(columns, 2), _rows(columns, 2)
+        datasets, model_inputs, model_outputs = _rows(columns, 9), _rows(columns, 1), _rows(columns, 2)
+        try:
+            info = RunInfo(
+                run_id=run_id,
+                run_name=name,
+                experiment_id=str(experiment_id),
+                user_id=user_id,
+                status=status,
+                start_time=start_time,
+                end_time=end_time,
+                lifecycle_stage=lifecycle_stage,
+                artifact_uri=artifact_uri,
+            )
+            data = RunData(
+                metrics=[
+                    entities.Metric(key, math.nan if is_nan else value, timestamp, step)
+                    for key, value, timestamp, step, is_nan in metrics
+                ],
+                params=[Param(key, value) for key, value in params],
+                tags=[RunTag(key, value) for key, value in tags],
+            )
+            inputs = RunInputs(
+                dataset_inputs=_dataset_inputs(datasets),
+                model_inputs=[LoggedModelInput(model_id) for (model_id,) in model_inputs],
+            )
+            outputs = RunOutputs([LoggedModelOutput(model_id, step) for model_id, step in model_outputs])
+            return _json(GetRun.Response(run=Run(info, data, inputs, outputs).to_proto()))
+        except Exception as error:  # rows that MLflow's own entities refuse, of an older schema or another writer
+            raise NotPlain from error
+
+    return [Call(statement=GET_RUN, values=(run_id,), answer=answer)]
+
+
+def _rows(columns: Iterator[Sequence[Any]], width: int) -> Sequence[tuple[Any, ...]]:
+    """Return rows that came as so many columns."""
+    return list(zip(*itertools.islice(columns, width), strict=True))
+
+
+def _dataset_inputs(rows: Sequence[tuple[Any, ...]]) -> list[DatasetInput]:
+    """One for each dataset, whose rows differ in their tags."""
+    found: dict[str, DatasetInput] = {}
+    for dataset_uuid, *described, tag, value in rows:
+        if dataset_uuid not in found:
+            found[dataset_uuid] = DatasetInput(Dataset(*described), [])
+        if tag is not None:
+            found[dataset_uuid].tags.append(InputTag(tag, value))
+    return list(found.values())
 
 
 def _json(message: Any) -> bytes:

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mlflow.entities import Metric
-from mlflow.server import fastapi_app, fastapi_security, handlers, security
+from mlflow.entities import Metric, Run
+from mlflow.server import fastapi_app, fastapi_security, handlers, security, workspace_helpers
 from mlflow.server.handlers import _get_request_message, _validate_request_json_with_schema
-from mlflow.store.tracking.dbmodels.models import SqlRun
+from mlflow.store.tracking.dbmodels.models import (
+    SqlDataset,
+    SqlInputTag,
+    SqlLatestMetric,
+    SqlParam,
+    SqlRun,
+    SqlTag,
+)
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils import proto_json_utils, validation
 from mlflow.utils.uri import append_to_uri_path
 
@@ -27,6 +35,8 @@ READ: Final[Sequence[tuple[Any, str]]] = (
     (handlers.catch_mlflow_exception, "e2b5d5211322f474"),
     (handlers._create_run, "777c96151377e588"),
     (handlers._update_run, "b6bb7230a3c8bfd6"),
+    (handlers._get_run, "ee630dfb51486be9"),
+    (handlers.get_run_impl, "9482ab6ad3d6d15f"),
     (handlers._log_metric, "fff8344526657c6f"),
     (handlers._log_param, "dc64be17a2a4be75"),
     (handlers._set_tag, "0ea0f163376f67c2"),
@@ -36,6 +46,13 @@ READ: Final[Sequence[tuple[Any, str]]] = (
     (SqlAlchemyStore.update_run_info, "14938c2a7fe61092"),
     (SqlAlchemyStore._get_run, "bdb42651147d8265"),
     (SqlAlchemyStore._check_run_is_active, "2d0a464a2b7cfff5"),
+    (SqlAlchemyStore.get_run, "bd060906b88f7c59"),
+    (SqlAlchemyStore._get_run_inputs, "48b091ad4c46c6d1"),
+    (SqlAlchemyStore._get_model_inputs, "e1fd61eddced1a35"),
+    (SqlAlchemyStore._get_model_outputs, "469fc35c666741a3"),
+    (SqlAlchemyStore._get_eager_run_query_options, "330a2eef9e9f2cc6"),
+    (WorkspaceAwareSqlAlchemyStore._get_query, "9cc926bae14f7d80"),
+    (workspace_helpers.resolve_workspace_for_request_if_enabled, "6a120d154ab0367e"),
     (SqlAlchemyStore.log_metric, "6879e33b0b4706d9"),
     (SqlAlchemyStore.sanitize_metric_value, "6552ab68700c2dcd"),
     (SqlAlchemyStore._log_metrics, "0affe82445dca798"),
@@ -46,6 +63,12 @@ READ: Final[Sequence[tuple[Any, str]]] = (
     (SqlAlchemyStore.set_tag, "b23963bf08b06c99"),
     (SqlAlchemyStore._set_tags, "a47520dc63cd5d01"),
     (SqlAlchemyStore.log_batch, "5616623d30fd5426"),
+    (SqlLatestMetric.to_mlflow_entity, "ed77c08f03d747e1"),
+    (SqlParam.to_mlflow_entity, "5bc5d986f2dc739c"),
+    (SqlTag.to_mlflow_entity, "26434edff5d9f90b"),
+    (SqlDataset.to_mlflow_entity, "2e1785160634a69f"),
+    (SqlInputTag.to_mlflow_entity, "e6213714e8d1740c"),
+    (Run.to_proto, "71cea2026e5b32ed"),
     (SqlRun.to_mlflow_entity, "dd189709d05fa35f"),
     (append_to_uri_path, "fa00c9acf2260015"),
     (validation._validate_batch_log_data, "1f02c1f067b65111"),

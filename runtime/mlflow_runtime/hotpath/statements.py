@@ -2,6 +2,10 @@
 
 Written for the tables of MLflow 3.17.2. A statement writes nothing unless the run is active and the schema is at a
 revision that it was written for. Its only row says whether it did all, and the revision that it found.
+
+The first parameter of each is the workspace: a statement finds what MLflow's `_get_query` in
+mlflow/store/tracking/sqlalchemy_workspace_store.py finds, runs of that workspace's experiments. Without access control
+all are in `default`; MLflow does not open a store with others then.
 """
 
 from __future__ import annotations
@@ -15,17 +19,25 @@ REVISIONS: Final = frozenset({"dc11669786a5"})
 
 _KNOWN: Final = f"EXISTS (SELECT FROM alembic_version WHERE version_num = ANY ('{{{','.join(REVISIONS)}}}'))"
 
+_OWN_RUN: Final = """EXISTS (
+            SELECT FROM experiments
+            WHERE experiments.experiment_id = runs.experiment_id AND experiments.workspace = $1
+        )"""
+
 # `_get_run` and `_check_run_is_active` in mlflow/store/tracking/sqlalchemy_store.py.
 _RUN: Final = f"""
     run AS (
-        SELECT run_uuid FROM runs WHERE run_uuid = $1 AND lifecycle_stage = 'active' AND {_KNOWN}
+        SELECT run_uuid FROM runs
+        WHERE run_uuid = $2 AND lifecycle_stage = 'active' AND {_KNOWN} AND {_OWN_RUN}
     )"""  # noqa: S608
 _REVISION: Final = "(SELECT version_num FROM alembic_version)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A statement that each connection prepares under its name. `types` are those of its parameters."""
+    """A statement that each connection prepares under its name. `types` are those of the parameters that follow the
+    workspace.
+    """
 
     name: str
     types: tuple[str, ...]
@@ -34,12 +46,12 @@ class Statement:
     @property
     def prepare(self) -> str:
         """The statement that prepares it."""
-        return f"PREPARE {self.name} ({', '.join(self.types)}) AS {self.sql}"
+        return f"PREPARE {self.name} ({', '.join(('text', *self.types))}) AS {self.sql}"
 
     @property
     def execute(self) -> str:
         """The statement that runs it, with the driver's placeholders."""
-        return f"EXECUTE {self.name} ({', '.join(['%s'] * len(self.types))})"
+        return f"EXECUTE {self.name} ({', '.join(['%s'] * (1 + len(self.types)))})"
 
 
 # `_log_metrics_once` and `_update_latest_metrics_if_necessary`. A metric that is there already was compared with the
@@ -49,7 +61,7 @@ LOG_METRICS: Final = Statement(
     types=("text", "text[]", "float8[]", "bigint[]", "bigint[]", "boolean[]", "boolean[]"),
     sql=f"""
 WITH {_RUN}, logged AS (
-        SELECT * FROM run, unnest($2, $3, $4, $5, $6, $7) AS metric (key, value, timestamp, step, is_nan, newest)
+        SELECT * FROM run, unnest($3, $4, $5, $6, $7, $8) AS metric (key, value, timestamp, step, is_nan, newest)
     ), history AS (
         INSERT INTO metrics (run_uuid, key, value, timestamp, step, is_nan)
         SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged
@@ -70,7 +82,7 @@ LOG_PARAMS: Final = Statement(
     types=("text", "text[]", "text[]"),
     sql=f"""
 WITH {_RUN}, logged AS (
-        SELECT * FROM run, unnest($2, $3) AS param (key, value)
+        SELECT * FROM run, unnest($3, $4) AS param (key, value)
     ), present AS (
         SELECT key, params.value = logged.value AS same FROM params JOIN logged USING (run_uuid, key)
     ), added AS (
@@ -80,7 +92,7 @@ WITH {_RUN}, logged AS (
         ON CONFLICT DO NOTHING
         RETURNING key
     )
-SELECT (SELECT count(*) FROM present WHERE same) + (SELECT count(*) FROM added) = cardinality($2), {_REVISION}""",  # noqa: S608 - constants of this module
+SELECT (SELECT count(*) FROM present WHERE same) + (SELECT count(*) FROM added) = cardinality($3), {_REVISION}""",  # noqa: S608 - constants of this module
 )
 
 # `set_tag` and `_set_tags`.
@@ -90,7 +102,7 @@ SET_TAGS: Final = Statement(
     sql=f"""
 WITH {_RUN}, written AS (
         INSERT INTO tags (run_uuid, key, value)
-        SELECT run_uuid, key, value FROM run, unnest($2, $3) AS tag (key, value)
+        SELECT run_uuid, key, value FROM run, unnest($3, $4) AS tag (key, value)
         ON CONFLICT (run_uuid, key) DO UPDATE SET value = excluded.value
     )
 SELECT EXISTS (SELECT FROM run), {_REVISION}""",  # noqa: S608 - constants of this module
@@ -107,15 +119,15 @@ WITH created AS (
             source_type, source_name, source_version, entry_point_name
         )
         SELECT
-            $1, experiment_id, $3, $4, $5, artifact_location || '/' || $1 || '/artifacts', 'RUNNING', 'active',
+            $2, experiment_id, $4, $5, $6, artifact_location || '/' || $2 || '/artifacts', 'RUNNING', 'active',
             'UNKNOWN', '', '', ''
         FROM experiments
-        WHERE experiment_id = $2 AND lifecycle_stage = 'active' AND {_KNOWN}
+        WHERE experiment_id = $3 AND lifecycle_stage = 'active' AND {_KNOWN} AND workspace = $1
         AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'
         RETURNING run_uuid, artifact_uri
     ), tagged AS (
         INSERT INTO tags (run_uuid, key, value)
-        SELECT run_uuid, key, value FROM created, unnest($6, $7) AS tag (key, value)
+        SELECT run_uuid, key, value FROM created, unnest($7, $8) AS tag (key, value)
     )
 SELECT EXISTS (SELECT FROM created), {_REVISION}, (SELECT artifact_uri FROM created)""",  # noqa: S608
 )
@@ -126,13 +138,92 @@ UPDATE_RUN: Final = Statement(
     types=("text", "text", "bigint"),
     sql=f"""
 WITH updated AS (
-        UPDATE runs SET status = coalesce($2, status), end_time = coalesce($3, end_time)
-        WHERE run_uuid = $1 AND lifecycle_stage = 'active' AND {_KNOWN} AND name <> ''
+        UPDATE runs SET status = coalesce($3, status), end_time = coalesce($4, end_time)
+        WHERE run_uuid = $2 AND lifecycle_stage = 'active' AND {_KNOWN} AND {_OWN_RUN} AND name <> ''
         RETURNING name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage
     )
 SELECT EXISTS (SELECT FROM updated), {_REVISION}, updated.* FROM (VALUES (1)) AS always LEFT JOIN updated ON true""",  # noqa: S608
 )
 
+_MOST_ROWS: Final = 200
+_MOST_BYTES: Final = 1 << 16
+"""Of the rows of one kind, and of what describes a dataset. A run that has more is MLflow's: to make its answer would
+hold up the event loop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """What a run has many of: where its rows are found, and their columns, each of which becomes an array."""
+
+    name: str
+    columns: tuple[str, ...]
+    found: str
+    fit: str = "true"
+
+    @property
+    def join(self) -> str:
+        arrays = ", ".join(f"array_agg({column}) FILTER (WHERE fits) AS {column}" for column in self.columns)
+        return f"""
+CROSS JOIN LATERAL (
+        SELECT {arrays}, count(*) <= {_MOST_ROWS} AND coalesce(bool_and(fits), true) AS few
+        FROM (SELECT *, {self.fit} AS fits FROM {self.found} LIMIT {_MOST_ROWS + 1}) AS each
+    ) AS {self.name}"""  # noqa: S608
+
+    @property
+    def arrays(self) -> str:
+        return ", ".join(f"{self.name}.{column}" for column in self.columns)
+
+
+# `to_mlflow_entity` of a run's own tables, and `_get_run_inputs`, `_get_model_inputs` and `_get_model_outputs`.
+_OF_A_RUN: Final = (
+    _Rows(
+        name="metric",
+        columns=("key", "value", "timestamp", "step", "is_nan"),
+        found="latest_metrics WHERE run_uuid = found.run_uuid",
+    ),
+    _Rows(name="param", columns=("key", "value"), found="params WHERE run_uuid = found.run_uuid"),
+    _Rows(name="tag", columns=("key", "value"), found="tags WHERE run_uuid = found.run_uuid"),
+    _Rows(
+        name="dataset",
+        columns=(
+            *("dataset_uuid", "name", "digest", "dataset_source_type", "dataset_source"),
+            *("dataset_schema", "dataset_profile", "tag", "value"),
+        ),
+        found="inputs JOIN datasets ON source_id = dataset_uuid"
+        " LEFT JOIN (SELECT input_uuid, name AS tag, value FROM input_tags) AS tags USING (input_uuid)"
+        " WHERE destination_type = 'RUN' AND destination_id = found.run_uuid",
+        fit=f"octet_length(concat(dataset_source, dataset_schema, dataset_profile)) <= {_MOST_BYTES}",
+    ),
+    _Rows(
+        name="model_input",
+        columns=("destination_id",),
+        found="inputs"
+        " WHERE source_type = 'RUN_INPUT' AND source_id = found.run_uuid AND destination_type = 'MODEL_INPUT'",
+    ),
+    _Rows(
+        name="model_output",
+        columns=("destination_id", "step"),
+        found="inputs"
+        " WHERE source_type = 'RUN_OUTPUT' AND source_id = found.run_uuid AND destination_type = 'MODEL_OUTPUT'",
+    ),
+)
+
+# `get_run`. A run without a name is answered with that of its tag.
+GET_RUN: Final = Statement(
+    name="get_run",
+    types=("text",),
+    sql=f"""
+WITH found AS (
+        SELECT run_uuid, name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage
+        FROM runs WHERE run_uuid = $2 AND {_KNOWN} AND {_OWN_RUN} AND name <> ''
+    )
+SELECT
+    found.run_uuid IS NOT NULL AND {" AND ".join(f"{rows.name}.few" for rows in _OF_A_RUN)}, {_REVISION},
+    found.name, found.experiment_id, found.user_id, found.status, found.start_time, found.end_time, found.artifact_uri,
+    found.lifecycle_stage, {", ".join(rows.arrays for rows in _OF_A_RUN)}
+FROM (VALUES (1)) AS always LEFT JOIN found ON true {"".join(rows.join for rows in _OF_A_RUN)}""",  # noqa: S608
+)
+
 ALL: Final[Mapping[str, Statement]] = {
-    each.name: each for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN)
+    each.name: each for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN, GET_RUN)
 }

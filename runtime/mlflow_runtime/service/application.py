@@ -28,7 +28,6 @@ from mlflow_runtime.middleware.observed import Observed
 from mlflow_runtime.middleware.own_routes import OnlyOwnRoutes
 from mlflow_runtime.middleware.templates import Template
 from mlflow_runtime.middleware.worker_threads import WorkerThreads
-from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service.checks import checks_of
 from mlflow_runtime.service.health import Check, Readiness
 from mlflow_runtime.service.settings import BodyLimits, Databases, Settings
@@ -67,7 +66,7 @@ def middleware(
         # Last: only what MLflow answers is taken whole and unpacked. Artifacts keeps bodies as they come.
         *(() if found.bodies is None else (_taking(found.bodies, match),)),
         # Behind all that may refuse, the bound on bodies included: what it does not answer is MLflow's.
-        *(_hot(databases, found.role) if databases and databases.hot_path else ()),
+        *(_hot(databases, found) if databases and databases.hot_path else ()),
     )
 
 
@@ -75,12 +74,12 @@ def _taking(bodies: BodyLimits, match: Matcher) -> Layer:
     return lambda app: Bodies(app, limits(match, bodies.longest), Budget.of(bodies.memory_mib))
 
 
-def _hot(databases: Databases, role: ServiceRole) -> Sequence[Layer]:
+def _hot(databases: Databases, found: Settings) -> Sequence[Layer]:
     # Loads MLflow, which a process loads after its environment is set.
     from mlflow_runtime.hotpath.layer import HotPath
 
-    url = databases.tracking.update_query_dict({"application_name": f"mlflow-{role}-hot"})
-    return (lambda app: HotPath(app, url, databases.hot_path),)
+    url = databases.tracking.update_query_dict({"application_name": f"mlflow-{found.role}-hot"})
+    return (lambda app: HotPath(app, url, databases.hot_path, workspaces=found.access is not None),)
 
 
 def application(found: Settings, mlflow: ASGIApp, drain: Drain) -> ASGIApp:

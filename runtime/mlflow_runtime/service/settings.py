@@ -104,7 +104,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         port=environment.port(reader),
         key_vault_url=environment.key_vault_url(reader) if with_data else None,
         blob=reader.get("BLOB_CONTAINER_URL", BlobAddress.parse, secret=True),
-        databases=_databases(reader, role, access) if with_data else None,
+        databases=_databases(reader, role) if with_data else None,
         public_hosts=environment.public_hosts(reader),
         public_origins=reader.get("PUBLIC_ORIGINS", list_of(_origin, optional=True)),
         grace_seconds=grace,
@@ -121,7 +121,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _databases(reader: Reader, role: ServiceRole, access: Access | None) -> Databases:
+def _databases(reader: Reader, role: ServiceRole) -> Databases:
     parse = database_address.parser()
     pool = reader.get("DATABASE_POOL_SIZE", number(1))
     hot = reader.get("HOT_PATH_CONNECTIONS", number(0)) if role is ServiceRole.TRACKING else 0
@@ -129,9 +129,8 @@ def _databases(reader: Reader, role: ServiceRole, access: Access | None) -> Data
         tracking=reader.get("TRACKING_DATABASE_URL", parse, secret=True),
         registry=reader.get("REGISTRY_DATABASE_URL", parse, secret=True),
         pool_size=pool,
-        # MLflow keeps half at least: it answers all other requests, and all of them where there are workspaces, which
-        # the hot path does not ask for.
-        hot_path=min(hot or 0, (pool or 0) // 2) if access is None else 0,
+        # MLflow keeps half at least: it answers all other requests.
+        hot_path=min(hot or 0, (pool or 0) // 2),
     )
     reader.distinct("TRACKING_DATABASE_URL", "REGISTRY_DATABASE_URL", database_address.place)
     return databases

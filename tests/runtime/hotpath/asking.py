@@ -13,8 +13,8 @@ from tests.support.services import PUBLIC_HOST
 V2 = "/api/2.0/mlflow"
 AJAX = "/ajax-api/2.0/mlflow"
 JSON = ("content-type", "application/json")
-# What differs from one request to the next: the time, and the id by which its log lines are found.
-_OF_THE_REQUEST = frozenset({"date", "x-request-id"})
+# What is the server's and the request's own: its name, the time, and the id by which its log lines are found.
+_NOT_COMPARED = frozenset({"server", "date", "x-request-id"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class Client:
         self._connection.endheaders(request.body or None)
         answer = self._connection.getresponse()
         body = answer.read()
-        kept = tuple((name, value) for name, value in answer.getheaders() if name.lower() not in _OF_THE_REQUEST)
+        kept = tuple((name, value) for name, value in answer.getheaders() if name.lower() not in _NOT_COMPARED)
         return Answer(status=answer.status, headers=kept, body=body)
 
     def close(self) -> None:

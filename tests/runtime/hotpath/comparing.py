@@ -45,7 +45,7 @@ _COMPARED = frozenset({"content-type", "content-length"})
 
 @dataclass
 class Sides:
-    """MLflow alone at `reference`, a service without a hot path, and a hot path in this process before it.
+    """Stock MLflow at `reference`, and a hot path in this process before it.
 
     Both write to one database: requests are for runs, each side has one of its own. Of the experiments one is deleted,
     and the artifacts of one are elsewhere.
@@ -149,8 +149,8 @@ def _created(answer: Answer) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def sides_of(platform: Platform, without: Service) -> Iterator[Sides]:
-    """A hot path of this process before a service that has none. This process is signed in as tracking meanwhile."""
+def sides_of(platform: Platform, stock: Service) -> Iterator[Sides]:
+    """A hot path of this process before stock MLflow. This process is signed in as tracking meanwhile."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in platform.plane.environment(TRACKING).items():
             patched.setenv(name, value)
@@ -158,12 +158,12 @@ def sides_of(platform: Platform, without: Service) -> Iterator[Sides]:
         patched.setattr(identity, "current", functools.cache(identity.current.__wrapped__))
 
         def experiment(**more: str) -> str:
-            made = without.ask(f"{V2}/experiments/create", {"name": f"hot-{uuid.uuid4()}", **more})
+            made = stock.ask(f"{V2}/experiments/create", {"name": f"hot-{uuid.uuid4()}", **more})
             return str(made.body["experiment_id"])
 
         deleted = experiment()
-        assert without.ask(f"{V2}/experiments/delete", {"experiment_id": deleted}).status == HTTPStatus.OK
-        client = Client(without.port)
+        assert stock.ask(f"{V2}/experiments/delete", {"experiment_id": deleted}).status == HTTPStatus.OK
+        client = Client(stock.port)
         rows = psycopg2.connect(
             host="127.0.0.1",
             port=platform.plane.postgres_port,
@@ -210,7 +210,15 @@ def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
     if not answer.body.endswith(b"}"):  # a page of the framework's
         return answer.status, kept, answer.body
     document = json.loads(answer.body)
-    document.pop("request_id", None)
+    if "message" in document:  # stock MLflow adds the driver's words, in which each side has its ids
+        document["message"] = document["message"].partition("(psycopg2.")[0]
     # An answer's length differs with what it says of the request.
     kept = [(name, value) for name, value in kept if name != "content-length"]
-    return answer.status, kept, json.dumps(document).encode()
+    return answer.status, kept, json.dumps(_ordered(document)).encode()
+
+
+def _ordered(found: Any) -> Any:
+    """Lists in some order: the database's, which says nothing."""
+    if isinstance(found, dict):
+        return {name: _ordered(value) for name, value in found.items()}
+    return sorted((_ordered(each) for each in found), key=json.dumps) if isinstance(found, list) else found

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.runtime.hotpath import stock as mlflow
 from tests.runtime.hotpath.comparing import Sides, sides_of
 from tests.support.services import Platform, Service
 
 
 @pytest.fixture(scope="session")
-def without(shared: Platform) -> Service:
-    """A tracking service without a hot path."""
-    return shared.start("tracking", MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS="0")
+def stock(shared: Platform) -> Iterator[Service]:
+    """MLflow as it comes."""
+    with mlflow.serving(shared) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
-def sides(shared: Platform, without: Service) -> Iterator[Sides]:
-    """MLflow alone, and a hot path of this process before it."""
-    with sides_of(shared, without) as made:
+def sides(shared: Platform, stock: Service) -> Iterator[Sides]:
+    """Stock MLflow, and a hot path of this process before it."""
+    with sides_of(shared, stock) as made:
         yield made

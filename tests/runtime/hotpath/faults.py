@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +14,16 @@ import pytest
 from mlflow.utils.proto_json_utils import message_to_json
 
 from mlflow_runtime.hotpath import connections, layer, requests
-from mlflow_runtime.hotpath.statements import ALL, CREATE_RUN, LOG_METRICS, LOG_PARAMS, SET_TAGS, UPDATE_RUN, Statement
+from mlflow_runtime.hotpath.statements import (
+    ALL,
+    CREATE_RUN,
+    GET_RUN,
+    LOG_METRICS,
+    LOG_PARAMS,
+    SET_TAGS,
+    UPDATE_RUN,
+    Statement,
+)
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 
@@ -101,6 +111,16 @@ def _plain(*, without: str) -> Seed:
     return Code(layer.HotPath, "_is_plain", looks)
 
 
+def _of_first_rows(rows: Sequence[tuple[Any, ...]]) -> Any:
+    return _dataset_inputs(list({row[0]: row for row in reversed(rows)}.values()))
+
+
+def _for_each_row(rows: Sequence[tuple[Any, ...]]) -> Any:
+    return [found for row in rows for found in _dataset_inputs([row])]
+
+
+_dataset_inputs: Final = requests._dataset_inputs
+
 _NEWER = "(excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)"
 
 FAULTS: Mapping[str, Seed] = {
@@ -136,12 +156,27 @@ FAULTS: Mapping[str, Seed] = {
     "the host is not looked at": _plain(without="host"),
     "the type of the body is not looked at": _plain(without="content-type"),
     "deleted runs are updated": Sql(UPDATE_RUN, "lifecycle_stage = 'active'", "true"),
-    "an update forgets what it does not name": Sql(UPDATE_RUN, "coalesce($3, end_time)", "$3"),
+    "an update forgets what it does not name": Sql(UPDATE_RUN, "coalesce($4, end_time)", "$4"),
     "deleted experiments take runs": Sql(CREATE_RUN, "lifecycle_stage = 'active'", "true"),
-    "a new run has no tag with its name": Sql(CREATE_RUN, "unnest($6, $7)", "unnest($6[2:], $7[2:])"),
+    "a new run has no tag with its name": Sql(CREATE_RUN, "unnest($7, $8)", "unnest($7[2:], $8[2:])"),
     "artifacts of any experiment are in its own folder": Sql(
         CREATE_RUN, "AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'", ""
     ),
+    "a question does not see NaN": Sql(GET_RUN, "array_agg(is_nan)", "array_agg(false)"),
+    "a question loses the sign of a zero": Sql(GET_RUN, "array_agg(value)", "array_agg(value + 0)"),
+    "a question sees the first tag of a dataset only": Code(requests, "_dataset_inputs", _of_first_rows),
+    "a question takes each tag for a dataset": Code(requests, "_dataset_inputs", _for_each_row),
+    "a question sees datasets of any run": Sql(GET_RUN, "destination_id = found.run_uuid", "true"),
+    "a question takes inputs for outputs": Sql(GET_RUN, "'RUN_OUTPUT'", "'RUN_INPUT'"),
+    "a question forgets the step of a model": Sql(
+        GET_RUN,
+        "array_agg(step) FILTER (WHERE fits) AS step, count(*) <= 200",
+        "array_agg(0) FILTER (WHERE fits) AS step, count(*) <= 200",
+    ),
+    "a question for a deleted run shows it as active": Sql(
+        GET_RUN, "artifact_uri, lifecycle_stage\n", "artifact_uri, 'active' AS lifecycle_stage\n"
+    ),
+    "a question does not name MLflow's run": Code(requests, "_QUERY", re.compile(rb".*run_id=(?P<run_id>[^&]*).*")),
     "an answer has no spaces": Code(requests, "message_to_json", functools.partial(message_to_json, pretty=False)),
 }
 """Each with what it does wrong."""

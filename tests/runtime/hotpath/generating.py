@@ -49,13 +49,22 @@ def _fields(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
     )
 
 
-_PAIR = {"key": _mostly(_KEYS, _ODD_KEYS), "value": _mostly(_TEXTS, _ODD_TEXTS)}
-_METRIC = {
-    "key": _mostly(_KEYS, _ODD_KEYS, 20),
-    "value": _mostly(_VALUES, _ODD_VALUES, 20),
-    "timestamp": _mostly(_MOMENTS, _ODD_MOMENTS, 20),
-    "step": _mostly(_MOMENTS | st.just(_ABSENT) | st.integers(-1, 2), _ODD_MOMENTS, 20),
-}
+def _pair(one_in: int) -> st.SearchStrategy[dict[str, Any]]:
+    return _fields(key=_mostly(_KEYS, _ODD_KEYS, one_in), value=_mostly(_TEXTS, _ODD_TEXTS, one_in))
+
+
+def _metric(one_in: int) -> st.SearchStrategy[dict[str, Any]]:
+    return _fields(
+        key=_mostly(_KEYS, _ODD_KEYS, one_in),
+        value=_mostly(_VALUES, _ODD_VALUES, one_in),
+        timestamp=_mostly(_MOMENTS, _ODD_MOMENTS, one_in),
+        step=_mostly(_MOMENTS | st.just(_ABSENT) | st.integers(-1, 2), _ODD_MOMENTS, one_in),
+    )
+
+
+# Of the elements of a batch: one that is odd spoils all of it.
+_IN_A_BATCH = 150
+
 _RUN = st.just({"run_id": "{run}"}) | st.just({"run_id": "{run}", "run_uuid": "{run}"})
 _ODD_RUN = st.sampled_from(
     [
@@ -102,7 +111,7 @@ _NEW = _fields(
         st.just(_ABSENT)
         | st.lists(
             st.fixed_dictionaries({"key": st.sampled_from([*"abcdef", "/odd//", "mlflow.runName"]), "value": _TEXTS})
-            | _fields(**_PAIR),
+            | _pair(12),
             max_size=4,
         ),
         st.sampled_from([None, {}, [5], [{"key": "mlflow.runName", "value": "my run"}], [{"key": "a", "more": 1}]]),
@@ -156,11 +165,11 @@ def _posts(
 def _lists(**longest: int) -> st.SearchStrategy[dict[str, Any]]:
     """Some of a batch's lists, now and then one that is longer than a batch may be."""
     made = {
-        "metrics": st.lists(_fields(**_METRIC), min_size=1, max_size=longest["metrics"]),
+        "metrics": st.lists(_metric(_IN_A_BATCH), min_size=1, max_size=longest["metrics"]),
         "params": st.lists(
-            _fields(**_PAIR), min_size=1, max_size=longest["params"], unique_by=lambda each: str(each.get("key"))
+            _pair(_IN_A_BATCH), min_size=1, max_size=longest["params"], unique_by=lambda each: str(each.get("key"))
         ),
-        "tags": st.lists(_fields(**_PAIR), max_size=longest["tags"]),
+        "tags": st.lists(_pair(_IN_A_BATCH), max_size=longest["tags"]),
     }
     usual = st.fixed_dictionaries({}, optional=made)
     metric, pair = {"key": "long", "value": 1.5, "timestamp": 1}, {"key": "long", "value": "1"}
@@ -183,20 +192,96 @@ def _state(name: str, **more: Any) -> st.SearchStrategy[Request]:
     return st.just(Request(path=f"{V2}/runs/{name}", body=json.dumps({"run_id": "{run}", **more}).encode()))
 
 
+GET_RUN = Request(path=f"{V2}/runs/get?run_id={{run}}", method="GET", headers=())
+
+
+@st.composite
+def _gets(draw: st.DrawFn) -> Request:
+    """Questions for a run, as clients and the page ask, or as nobody does."""
+    usual = st.sampled_from(["run_id={run}", "run_uuid={run}&run_id={run}", "run_id={run}&run_uuid={run}"])
+    odd = st.sampled_from(
+        [
+            *("", "run_id=", "run_uuid={run}", "runId={run}", "run_id={run}&run_id=" + "0" * 32, "run_id=" + "0" * 32),
+            *("run_id={run}&unknown=1", "run_id={run}%20", "run_id={run}&", "run_id=" + "x" * 300, "run_id=%00"),
+        ]
+    )
+    json_body = ((JSON,), b'{"run_id": "{run}"}')
+    headers, body = draw(_mostly(st.just(((), b"")), st.sampled_from([json_body, ((JSON,), b""), *_HEADS]), 20))
+    return Request(
+        path=f"{draw(st.sampled_from([V2, AJAX]))}/runs/get?{draw(_mostly(usual, odd))}",
+        method=draw(_mostly(st.just("GET"), st.sampled_from(["POST", "HEAD", "PUT"]), 60)),
+        body=body,
+        headers=headers,
+    )
+
+
+_HEADS: list[tuple[tuple[tuple[str, str], ...], bytes]] = [
+    ((("origin", "https://evil.example"),), b""),
+    ((("host", "evil.example"),), b""),
+    ((("x-mlflow-workspace", "team"),), b""),
+    ((("accept", "text/html"), ("accept-encoding", "gzip")), b""),
+]
+
+_DATASETS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "dataset": st.fixed_dictionaries(
+                {
+                    "name": st.sampled_from("de"),
+                    "digest": st.sampled_from("12"),
+                    "source_type": st.just("local"),
+                    "source": st.sampled_from(["s", "ö🙂"]),
+                },
+                optional={"schema": st.just('{"a": 1}'), "profile": st.sampled_from(["p", "", "p" * 70_000])},
+            )
+        },
+        optional={
+            "tags": st.lists(
+                st.fixed_dictionaries({"key": st.sampled_from("ab"), "value": st.sampled_from(["1", "ö"])}),
+                max_size=2,
+                unique_by=lambda each: each["key"],
+            )
+        },
+    ),
+    max_size=2,
+)
+_MODELS = st.lists(
+    st.fixed_dictionaries({"model_id": st.sampled_from(["m-1", "m-2"])}, optional={"step": st.integers(0, 2)}),
+    max_size=2,
+    unique_by=lambda each: each["model_id"],
+)
+
+
+@st.composite
+def _things(draw: st.DrawFn) -> Request:
+    """What a run has read and made, which MLflow logs and a question for the run shows."""
+    name, given = draw(
+        st.one_of(
+            _fields(datasets=_DATASETS).map(lambda found: ("log-inputs", found)),
+            _MODELS.map(lambda found: ("log-inputs", {"models": [{"model_id": each["model_id"]} for each in found]})),
+            _MODELS.map(lambda found: ("outputs", {"models": [{"step": 0, **each} for each in found]})),
+        )
+    )
+    return Request(path=f"{V2}/runs/{name}", body=json.dumps({"run_id": "{run}", **given}).encode())
+
+
+_BATCHES = _posts("log-batch", _lists(metrics=12, params=4, tags=4), _mostly(st.just({"run_id": "{run}"}), _ODD_RUN))
+
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
-    _posts("log-metric", _fields(**_METRIC)),
-    _posts("log-metric", _fields(**_METRIC)),
-    _posts("log-parameter", _fields(**_PAIR)),
-    _posts("set-tag", _fields(**_PAIR)),
-    _posts("log-batch", _lists(metrics=12, params=4, tags=4), _mostly(st.just({"run_id": "{run}"}), _ODD_RUN)),
-    _posts("log-batch", _lists(metrics=12, params=4, tags=4), _mostly(st.just({"run_id": "{run}"}), _ODD_RUN)),
+    *[_posts("log-metric", _metric(20))] * 2,
+    *[_BATCHES] * 3,
+    _posts("log-parameter", _pair(12)),
+    _posts("set-tag", _pair(12)),
     _posts("create", _NEW, _EXPERIMENTS),
     _mostly(
         _posts("update", _ENDS),
         st.one_of(_state("delete"), _state("restore"), _state("delete-tag", key="a")),
         3,
     ),
+    _gets(),
+    _things(),
 )
 """One request for `{run}`, or for a new one in `{experiment}`."""
 
-SEQUENCES = st.lists(REQUESTS, min_size=15, max_size=30)
+SEQUENCES = st.lists(REQUESTS, min_size=15, max_size=30).map(lambda requests: [*requests, GET_RUN])
+"""Requests one after the other, at last for what became of the run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -19,14 +19,18 @@ from mlflow_runtime.gateway.config import MAX_HEADER_BYTES
 from mlflow_runtime.hotpath import sources
 from mlflow_runtime.hotpath.layer import ROUTES, HotPath
 from mlflow_runtime.metrics import REGISTRY
+from mlflow_runtime.middleware.access.classes import route
+from mlflow_runtime.middleware.access.keys import Keys
+from mlflow_runtime.middleware.access.roles import Role
 from mlflow_runtime.middleware.draining import Drain
 from mlflow_runtime.routes import ServiceRole
-from mlflow_runtime.service.application import middleware, wrapped
+from mlflow_runtime.service.application import Layer, gate_of, middleware, wrapped
 from mlflow_runtime.service.health import Readiness
 from mlflow_runtime.service.settings import read
 from tests.runtime.hotpath.asking import JSON, V2, Answer, Request, ask_inside
 from tests.runtime.hotpath.comparing import Sides
 from tests.runtime.service.test_faults import set_revision
+from tests.support.entra_tokens import ACCESS, key_set, token
 from tests.support.role_environment import whole
 from tests.support.services import Platform
 
@@ -114,8 +118,8 @@ def test_it_is_off_for_another_mlflow(
     assert "the hot path is off, MLflow answers every request: MLflow's Metric changed" in caplog.text
 
 
-@pytest.mark.parametrize("path", sorted(ROUTES))
-def test_what_the_middleware_refuses_is_refused_here(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "path"), sorted(ROUTES))
+def test_what_the_middleware_refuses_is_refused_here(method: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reached: list[str] = []
 
     async def answer(self: HotPath, scope: Any, receive: Any, send: Any) -> None:
@@ -124,19 +128,35 @@ def test_what_the_middleware_refuses_is_refused_here(path: str, monkeypatch: pyt
 
     monkeypatch.setattr(HotPath, "__call__", answer)
 
-    def ask(request: Request, most: int = 8) -> int:
+    def ask(request: Request, most: int = 8, gate: Sequence[Layer] = ()) -> int:
         found = replace(TRACKING, max_in_flight=most)
-        layers = middleware(found, Drain(), Readiness([]), lambda _: "/template", lambda *route: " ".join(route))
+        layers = middleware(found, Drain(), Readiness([]), lambda _: "/template", route, gate)
         app = wrapped(PlainTextResponse("mlflow"), layers)
         return asyncio.run(ask_inside(app, request)).status
 
-    usual = Request(path=path, body=b"{}")
+    usual = Request(path=path, method=method, body=b"{}")
     assert (ask(usual), reached) == (200, [path])
     reached.clear()
     assert ask(usual, most=0) == 503
     assert ask(replace(usual, headers=(JSON, ("content-encoding", "br")))) == 415
     assert ask(replace(usual, path=path.replace("/runs", "//runs"))) == 400
     assert ask(replace(usual, headers=(JSON, ("x", "y" * MAX_HEADER_BYTES)))) == 431
+    assert reached == []
+
+    def ask_as(*roles: str, workspace: str = "team-a", **claims: Any) -> int:
+        bearer = ("authorization", f"Bearer {token(*roles, **claims)}")
+        sent = replace(usual, headers=(JSON, bearer, ("x-mlflow-workspace", workspace)))
+        return ask(sent, gate=gate_of(ACCESS, Keys(key_set), route))
+
+    least = Role.READER if method == "GET" else Role.CONTRIBUTOR
+    assert (ask_as(f"team-a.{least.title}"), reached) == (200, [path])
+    reached.clear()
+    assert ask(usual, gate=gate_of(ACCESS, Keys(key_set), route)) == 401
+    assert ask_as("team-a.Contributor", exp=1) == 401
+    assert ask_as("team-a.Contributor", workspace="team-b") == 403
+    assert ask_as() == 403
+    if method == "POST":
+        assert ask_as("team-a.Reader") == 403
     assert reached == []
 
 
@@ -154,4 +174,4 @@ def test_registry_has_no_hot_path_and_tracking_has_it_last() -> None:
     assert HotPath not in kinds(ServiceRole.TRACKING, MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS="0")
     assert HotPath not in kinds(ServiceRole.REGISTRY)
     ids = {"MLFLOW_RUNTIME_ACCESS_TENANT_ID": str(UUID(int=1)), "MLFLOW_RUNTIME_ACCESS_CLIENT_ID": str(UUID(int=2))}
-    assert HotPath not in kinds(ServiceRole.TRACKING, MLFLOW_RUNTIME_ACCESS_MODE="entra", **ids)
+    assert kinds(ServiceRole.TRACKING, MLFLOW_RUNTIME_ACCESS_MODE="entra", **ids)[-1] is HotPath

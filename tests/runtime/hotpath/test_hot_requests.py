@@ -33,16 +33,40 @@ def changed(body: Any) -> Iterator[Any]:
 
 
 def test_there_is_a_body_of_each_call() -> None:
-    assert BODIES.keys() == {path.removeprefix("/api/2.0/mlflow/") for path in layer.ROUTES if path.startswith("/api")}
+    posts = {path for method, path in layer.ROUTES if method == "POST" and path.startswith("/api")}
+    assert BODIES.keys() == {path.removeprefix("/api/2.0/mlflow/") for path in posts}
 
 
 @pytest.mark.parametrize("path", sorted(BODIES))
 def test_a_body_of_any_shape_is_read_or_left_to_mlflow(path: str) -> None:
-    read = layer.ROUTES[f"/api/2.0/mlflow/{path}"]
-    assert requests.calls(read, json.dumps(BODIES[path]).encode())
+    read = layer.ROUTES["POST", f"/api/2.0/mlflow/{path}"]
+    assert requests.calls(read, requests.of_body(json.dumps(BODIES[path]).encode()))
     for body in (*VALUES, *changed(BODIES[path])):
         with contextlib.suppress(requests.NotPlain):
-            requests.calls(read, json.dumps(body).encode())
-    for raw in (b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000):
-        with pytest.raises(requests.NotPlain):
-            requests.calls(read, raw)
+            requests.calls(read, requests.of_body(json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, b"[]"], ids=len)
+def test_a_body_that_is_no_object_is_left_to_mlflow(raw: bytes) -> None:
+    with pytest.raises(requests.NotPlain):
+        requests.of_body(raw)
+
+
+ID = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize("query", [f"run_id={ID}", f"run_uuid={ID}&run_id={ID}", f"run_id={ID}&run_uuid={ID}"])
+def test_a_query_as_clients_send_it_is_read(query: str) -> None:
+    assert requests.of_query(query.encode()) == {"run_id": ID}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("", "run_id=", f"run_uuid={ID}", f"runId={ID}", f"run_id={ID}&", f"&run_id={ID}", f"run_id={ID}&run_id={ID}"),
+        *(f"run_id={ID}\n", f"run_id={ID}0", f"run_id={ID.upper()}", f"run_id=%30{ID[1:]}", f"run_id={ID}&x=1"),
+    ],
+)
+def test_any_other_query_is_left_to_mlflow(query: str) -> None:
+    with pytest.raises(requests.NotPlain):
+        requests.of_query(query.encode())

@@ -36,23 +36,23 @@ _ANSWERED = 'mlflow_hot_path_requests_total{outcome="answered"}'
 
 @pytest.mark.parametrize("route", sorted(BODIES))
 @pytest.mark.parametrize("prefix", ["/ajax-api/2.0/mlflow", V2])
-def test_an_answer_has_mlflows_headers_and_body(tracking: Service, without: Service, prefix: str, route: str) -> None:
-    run_id, _ = new_run(without, f"headers{prefix}{route}".replace("/", "-"))
+def test_an_answer_has_mlflows_headers_and_body(tracking: Service, stock: Service, prefix: str, route: str) -> None:
+    run_id, _ = new_run(stock, f"headers{prefix}{route}".replace("/", "-"))
     for headers in ((JSON,), (JSON, ("user-agent", "mlflow-python-client/3.17.2"), ("accept", "*/*"))):
         body = json.dumps({"run_id": run_id, **BODIES[route]}).encode()
         request = Request(path=f"{prefix}/runs/{route}", body=body, headers=headers)
         before = answered(tracking)
-        ours, theirs = Client(tracking.port), Client(without.port)
+        ours, theirs = Client(tracking.port), Client(stock.port)
         assert ours.ask(request) == theirs.ask(request)
         assert answered(tracking) == before + 1
         ours.close()
         theirs.close()
 
 
-def test_what_was_acknowledged_before_a_kill_is_stored_once(shared: Platform, without: Service) -> None:
+def test_what_was_acknowledged_before_a_kill_is_stored_once(shared: Platform, tracking: Service) -> None:
     """Runs: no key of theirs would hide one that is created twice."""
     service = shared.start("tracking")
-    experiment = without.ask(f"{V2}/experiments/create", {"name": "killed"}).body["experiment_id"]
+    experiment = tracking.ask(f"{V2}/experiments/create", {"name": "killed"}).body["experiment_id"]
     kills: list[Callable[[], Program]] = [
         lambda: _killed(shared.postgres),
         lambda: _killed(service.program),
@@ -66,12 +66,12 @@ def test_what_was_acknowledged_before_a_kill_is_stored_once(shared: Platform, wi
         if number == 0:
             shared.restart_postgres()
             becomes(service, 200)
-    becomes(without, 200)
+    becomes(tracking, 200)
     found: list[str] = []
     page: str | None = None
     while page != "":
         asked = {"experiment_ids": [experiment], "max_results": 1000, "page_token": page}
-        answer = without.ask(f"{V2}/runs/search", {name: value for name, value in asked.items() if value}).body
+        answer = tracking.ask(f"{V2}/runs/search", {name: value for name, value in asked.items() if value}).body
         found += [run["info"]["run_name"] for run in answer.get("runs", [])]
         page = answer.get("next_page_token", "")
     assert len(found) == len(set(found))
