@@ -19,7 +19,8 @@ import pytest
 
 from tests.runtime.hotpath import stock
 from tests.runtime.hotpath.comparing import Sides, first_difference, sides_of
-from tests.runtime.hotpath.faults import FAULTS
+from tests.runtime.hotpath.examples import EXAMPLES
+from tests.runtime.hotpath.faults import FAULTS, FAULTS_AT_ONCE
 from tests.support.plane import REPOSITORY
 from tests.support.services import platform
 
@@ -28,9 +29,12 @@ def found(sides: Sides, fault: str, sequences: int, seed: int) -> tuple[int, lis
     """Seed a fault: how many requests it took to find it, and what differed."""
     before = sides.requests
     with pytest.MonkeyPatch.context() as patched:
-        FAULTS[fault](patched)
+        {**FAULTS, **FAULTS_AT_ONCE}[fault](patched)
         sides.renew()
-        differences = first_difference(sides, sequences, seed=seed)
+        if fault in FAULTS:
+            differences = first_difference(sides, sequences, seed=seed, examples=EXAMPLES.values())
+        else:
+            differences = next(filter(None, (sides.differences_at_once() for _ in range(sequences))), [])
     sides.renew()
     return sides.requests - before, differences
 
@@ -49,7 +53,7 @@ def main() -> int:
     missed = []
     try:
         with platform(folder, azurite) as made, stock.serving(made) as mlflow, sides_of(made, mlflow) as sides:
-            differences = first_difference(sides, arguments.sequences, seed=seed)
+            differences = first_difference(sides, arguments.sequences, seed=seed, examples=EXAMPLES.values())
             print(
                 f"seed {seed}: {sides.sequences} sequences, {sides.requests} requests, {sides.answered} answered "
                 f"by the hot path, {len(differences)} differences",
@@ -58,7 +62,7 @@ def main() -> int:
                 sep="\n",
                 flush=True,
             )
-            for fault in FAULTS:
+            for fault in (*FAULTS_AT_ONCE, *FAULTS):
                 requests, differences_of_fault = found(sides, fault, arguments.fault_sequences, seed)
                 missed += [] if differences_of_fault else [fault]
                 shown = differences_of_fault[0][:160] if differences_of_fault else "NOT FOUND"

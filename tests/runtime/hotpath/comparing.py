@@ -8,7 +8,7 @@ import functools
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -28,6 +28,7 @@ from tests.support.plane import TRACKING
 from tests.support.services import PUBLIC_HOST, Platform, Service
 
 CONNECTIONS = 4
+AT_ONCE = 16
 # As `_generate_random_name` of MLflow makes them.
 _RANDOM_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]+")
 # Its own columns but for the id; the order of rows says nothing.
@@ -119,6 +120,53 @@ class Sides:
                 found.append(f"{request}: got {_shown(answer)}; MLflow answers {_shown(expected)}")
         return found + self.rows_that_differ({"run_id": ours}, {"run_id": theirs})
 
+    def differences_at_once(self) -> list[str]:
+        """Send requests at the same time through the hot path, and name what is not as if one came after the other."""
+        return self._of_batches() + self._of_conflicts()
+
+    def at_once(self, run_id: str, requests: Sequence[Request]) -> list[Answer]:
+        """Send requests for a run at the same time through the hot path."""
+
+        async def all_of_them() -> list[Answer]:
+            return await asyncio.gather(*(ask_inside(self.hot, request.of(run=run_id)) for request in requests))
+
+        self.requests += len(requests)
+        return self.runner.run(all_of_them())
+
+    def _of_batches(self) -> list[str]:
+        """Of batches that end alike in any order."""
+        requests = [
+            post(
+                "log-batch",
+                metrics=[
+                    {"key": key, "value": float(number % 5 + 1), "timestamp": number % 3, "step": number % 4}
+                    for key in sorted("abcdef", reverse=number % 2 == 0)
+                ],
+                params=[{"key": f"p{number % 4}", "value": "same"}, {"key": "q", "value": "same"}],
+                tags=[{"key": "t", "value": "same"}],
+            )
+            for number in range(AT_ONCE)
+        ]
+        ours, theirs = self.run(), self.run()
+        answers = [*self.at_once(ours, requests), *(self.reference.ask(each.of(run=theirs)) for each in requests)]
+        refused = [f"got {answer}; expected 200" for answer in answers if answer.status != HTTPStatus.OK]
+        return refused + self.rows_that_differ({"run_id": ours}, {"run_id": theirs})
+
+    def _of_conflicts(self) -> list[str]:
+        """Of batches with a parameter each that differs: one is stored, the others are refused whole."""
+        requests = [
+            post("log-batch", params=[{"key": f"own{number}", "value": "1"}, {"key": "same", "value": str(number)}])
+            for number in range(AT_ONCE)
+        ]
+        run_id = self.run()
+        answers = self.at_once(run_id, requests)
+        stored = self.rows_of("params", run_id)
+        winners = [number for number, answer in enumerate(answers) if answer.status == HTTPStatus.OK]
+        expected = [sorted([(repr(f"own{each}"), "'1'"), ("'same'", repr(str(each)))]) for each in winners]
+        return (
+            [] if expected == [stored] else [f"of parameters that differ: got {stored}, {answers}; expected one batch"]
+        )
+
     def rows_that_differ(self, ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
         """Compare the rows of two runs. Each has its id as `run_id`, and more that is not the same."""
         return [
@@ -133,6 +181,11 @@ class Sides:
             cursor.execute(f"SELECT {_ROWS[table]} FROM {table} WHERE run_uuid = %s", (run_id,))  # noqa: S608
             found: Sequence[tuple[Any, ...]] = cursor.fetchall()
         return sorted(tuple(_without(repr(value), run_id, *more.values()) for value in row) for row in found)
+
+
+def post(call: str, **fields: Any) -> Request:
+    """A request for a run."""
+    return Request(path=f"{V2}/runs/{call}", body=json.dumps({"run_id": "{run}", **fields}).encode())
 
 
 def _without(text: str, *own: str) -> str:
@@ -184,9 +237,13 @@ def sides_of(platform: Platform, stock: Service) -> Iterator[Sides]:
         rows.close()
 
 
-def first_difference(sides: Sides, sequences: int, *, seed: int = 0) -> list[str]:
-    """Compare so many sequences, the same ones for the same seed, until one differs."""
-    found: list[str] = []
+def first_difference(
+    sides: Sides, sequences: int, *, seed: int = 0, examples: Iterable[Sequence[Request]] = ()
+) -> list[str]:
+    """Compare the examples, and then so many drawn sequences, the same ones for the same seed, until one differs."""
+    found: list[str] = next(filter(None, map(sides.differences, examples)), [])
+    if found or not sequences:
+        return found
 
     @hypothesis.seed(seed)
     @hypothesis.settings(

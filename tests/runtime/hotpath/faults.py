@@ -180,3 +180,19 @@ FAULTS: Mapping[str, Seed] = {
     "an answer has no spaces": Code(requests, "message_to_json", functools.partial(message_to_json, pretty=False)),
 }
 """Each with what it does wrong."""
+
+FAULTS_AT_ONCE: Mapping[str, Seed] = {
+    "a batch of parameters that is refused stays in part": Code(requests.Call, "is_partial", False),
+    "the latest metric is compared with an earlier one": Sql(
+        LOG_METRICS,
+        _NEWER,
+        "(excluded.step, excluded.timestamp, excluded.value) > (SELECT seen.step, seen.timestamp, seen.value"
+        " FROM latest_metrics AS seen WHERE seen.run_uuid = latest.run_uuid AND seen.key = latest.key)",
+    ),
+    "a parameter that another request has just stored is not looked at": Sql(
+        LOG_PARAMS,
+        "(SELECT count(*) FROM present WHERE same) + (SELECT count(*) FROM added) = cardinality($3)",
+        "EXISTS (SELECT FROM run) AND NOT EXISTS (SELECT FROM present WHERE NOT same)",
+    ),
+}
+"""Those that are right for one request after the other."""

@@ -171,7 +171,8 @@ def _lists(**longest: int) -> st.SearchStrategy[dict[str, Any]]:
         ),
         "tags": st.lists(_pair(_IN_A_BATCH), max_size=longest["tags"]),
     }
-    usual = st.fixed_dictionaries({}, optional=made)
+    metrics = made.pop("metrics")
+    usual = st.fixed_dictionaries({"metrics": metrics}, optional=made) | st.fixed_dictionaries({}, optional=made)
     metric, pair = {"key": "long", "value": 1.5, "timestamp": 1}, {"key": "long", "value": "1"}
     odd = st.sampled_from(
         [
@@ -265,11 +266,13 @@ def _things(draw: st.DrawFn) -> Request:
     return Request(path=f"{V2}/runs/{name}", body=json.dumps({"run_id": "{run}", **given}).encode())
 
 
-_BATCHES = _posts("log-batch", _lists(metrics=12, params=4, tags=4), _mostly(st.just({"run_id": "{run}"}), _ODD_RUN))
-
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
-    *[_posts("log-metric", _metric(20))] * 2,
-    *[_BATCHES] * 3,
+    # Each is a strategy of its own: hypothesis takes the same one twice for once.
+    *(_posts("log-metric", _metric(20)) for _ in range(2)),
+    *(
+        _posts("log-batch", _lists(metrics=12, params=4, tags=4), _mostly(st.just({"run_id": "{run}"}), _ODD_RUN))
+        for _ in range(4)
+    ),
     _posts("log-parameter", _pair(12)),
     _posts("set-tag", _pair(12)),
     _posts("create", _NEW, _EXPERIMENTS),

@@ -5,11 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.runtime.hotpath.comparing import Sides, first_difference
+from tests.runtime.hotpath.examples import EXAMPLES
 from tests.runtime.hotpath.faults import FAULTS
 
 # `python -m tests.benchmarks.hot_path` compares many more sequences, and seeds every fault.
 SEQUENCES = 12
 SEEDED = ("deleted runs take metrics", "the last metric of a batch becomes the latest")
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES))
+def test_an_example_is_answered_and_stored_as_by_mlflow(sides: Sides, example: str) -> None:
+    assert sides.differences(EXAMPLES[example]) == []
 
 
 def test_random_sequences_are_answered_and_stored_as_by_mlflow(sides: Sides) -> None:
@@ -23,7 +29,7 @@ def test_a_seeded_fault_is_found(sides: Sides, fault: str, monkeypatch: pytest.M
     FAULTS[fault](monkeypatch)
     sides.renew()
     try:
-        assert first_difference(sides, SEQUENCES) != []
+        assert first_difference(sides, 0, examples=EXAMPLES.values()) != []
     finally:
         monkeypatch.undo()
         sides.renew()

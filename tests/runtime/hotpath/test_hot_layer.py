@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,58 +26,29 @@ from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service.application import Layer, gate_of, middleware, wrapped
 from mlflow_runtime.service.health import Readiness
 from mlflow_runtime.service.settings import read
-from tests.runtime.hotpath.asking import JSON, V2, Answer, Request, ask_inside
-from tests.runtime.hotpath.comparing import Sides
+from tests.runtime.hotpath.asking import JSON, Request, ask_inside
+from tests.runtime.hotpath.comparing import Sides, post
+from tests.runtime.hotpath.faults import FAULTS_AT_ONCE
 from tests.runtime.service.test_faults import set_revision
 from tests.support.entra_tokens import ACCESS, key_set, token
 from tests.support.role_environment import whole
 from tests.support.services import Platform
 
-AT_ONCE = 16
+ROUNDS = 20
 TRACKING = read(ServiceRole.TRACKING, whole("tracking"))
 
 
-def post(path: str, **fields: Any) -> Request:
-    return Request(path=f"{V2}/runs/{path}", body=json.dumps({"run_id": "{run}", **fields}).encode())
+def test_requests_at_the_same_time_leave_what_they_leave_one_after_the_other(sides: Sides) -> None:
+    assert sides.differences_at_once() == []
 
 
-def at_once(sides: Sides, run_id: str, requests: list[Request]) -> list[Answer]:
-    async def all_of_them() -> list[Answer]:
-        return await asyncio.gather(*(ask_inside(sides.hot, request.of(run=run_id)) for request in requests))
-
-    return sides.runner.run(all_of_them())
-
-
-def test_batches_at_the_same_time_leave_what_they_leave_one_after_the_other(sides: Sides) -> None:
-    requests = [
-        post(
-            "log-batch",
-            metrics=[
-                {"key": key, "value": float(number % 5 + 1), "timestamp": number % 3, "step": number % 4}
-                for key in sorted("abcdef", reverse=number % 2 == 0)
-            ],
-            params=[{"key": f"p{number % 4}", "value": "same"}, {"key": "q", "value": "same"}],
-            tags=[{"key": "t", "value": "same"}],
-        )
-        for number in range(AT_ONCE)
-    ]
-    ours, theirs = sides.run(), sides.run()
-    assert {answer.status for answer in at_once(sides, ours, requests)} == {200}
-    assert {sides.reference.ask(request.of(run=theirs)).status for request in requests} == {200}
-    assert sides.rows_that_differ({"run_id": ours}, {"run_id": theirs}) == []
-
-
-def test_of_parameters_at_the_same_time_one_is_stored_and_the_others_are_refused_whole(sides: Sides) -> None:
-    requests = [
-        post("log-batch", params=[{"key": f"own{number}", "value": "1"}, {"key": "same", "value": str(number)}])
-        for number in range(AT_ONCE)
-    ]
-    run_id = sides.run()
-    answers = at_once(sides, run_id, requests)
-    assert sorted(answer.status for answer in answers) == [200] + [400] * (AT_ONCE - 1), answers
-    (winner,) = [number for number, answer in enumerate(answers) if answer.status == 200]
-    stored = sides.rows_of("params", run_id)
-    assert stored == sorted([(repr(f"own{winner}"), "'1'"), ("'same'", repr(str(winner)))])
+@pytest.mark.parametrize("fault", sorted(FAULTS_AT_ONCE))
+def test_a_fault_that_shows_at_the_same_time_only_is_found(
+    fresh: Sides, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FAULTS_AT_ONCE[fault](monkeypatch)
+    fresh.renew()
+    assert any(fresh.differences_at_once() for _ in range(ROUNDS))
 
 
 @pytest.fixture
