@@ -213,20 +213,21 @@ def test_a_stack_in_a_cluster_of_another_owner_leaves_it_as_it_is(cloud: Cloud, 
 
 def platform(cloud: Cloud) -> None:
     """A cluster as its owner has it, with its network and workspace."""
-    placed = {"resourceGroupName": "rg-platform", "location": "westeurope"}
+    group, place = {"resourceGroupName": "rg-platform"}, {"location": "westeurope"}
     subnet = f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform/subnets/nodes"
     space = {"addressPrefixes": ["10.8.0.0/16"]}
     pool = {"name": "system", "mode": "System", "vmSize": "Standard_D4ads_v5", "count": 3, "vnetSubnetID": subnet}
     beside: Mapping[str, Mapping[str, Any]] = {
-        "resources:ResourceGroup": {},
-        "operationalinsights:Workspace": {"workspaceName": "log-platform"},
-        "network:VirtualNetwork": {"virtualNetworkName": "vnet-platform", "addressSpace": space},
+        "resources:ResourceGroup": place,
+        "operationalinsights:Workspace": {**place, "workspaceName": "log-platform"},
+        "network:VirtualNetwork": {**place, "virtualNetworkName": "vnet-platform", "addressSpace": space},
         "network:Subnet": {
             "virtualNetworkName": "vnet-platform",
             "subnetName": "nodes",
             "addressPrefix": "10.8.0.0/22",
         },
         "containerservice:ManagedCluster": {
+            **place,
             "resourceName": "aks-platform",
             "dnsPrefix": "platform",
             "oidcIssuerProfile": {"enabled": True},
@@ -237,7 +238,7 @@ def platform(cloud: Cloud) -> None:
         },
     }
     for kind, inputs in beside.items():
-        cloud.azure.create(f"azure-native:{kind}", {**placed, **inputs})
+        cloud.azure.create(f"azure-native:{kind}", {**group, **inputs})
 
 
 def test_a_generation_takes_the_place_of_the_other_and_protected_data_stays(cloud: Cloud, plane: ControlPlane) -> None:
