@@ -269,7 +269,7 @@ def _resource(resource: Mapping[str, Any]) -> dict[str, Any]:
     body = {key: value for key, value in resource["body"].items() if key not in ("name", "type")}
     answer = {"provisioningState": "Succeeded", **resource.get("answer", {})}
     if resource["type"] == CLUSTER:
-        answer = merged(answer, computed_outputs.computed(CLUSTER, resource["id"], resource["inputs"]))
+        body = merged({"properties": computed_outputs.computed(CLUSTER, resource["id"], resource["inputs"])}, body)
     address = {"id": resource["id"], "name": addresses.own_name(resource["id"])}
     address["type"] = addresses.arm_type(resource["id"])
     return merged({**address, **body}, {"properties": answer})  # type: ignore[no-any-return]

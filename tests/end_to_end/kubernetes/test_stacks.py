@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from delivery.azure_types.type_tokens import CLUSTER
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.clusters import ApiServer
+from delivery.offline_azure.computed_outputs import computed
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.rest import BEARER
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED, Result, must
@@ -59,6 +61,7 @@ LOOKS = {
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "looks"},
     "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "looks"}],
 }
+WORKLOAD_IDENTITY = {"securityProfile": {"workloadIdentity": {"enabled": True}}}
 PLATFORM = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform/providers"
 # What nothing that is exported may hold, besides the tokens of this run.
 CREDENTIALS = re.compile(
@@ -196,9 +199,9 @@ def test_a_stack_in_a_cluster_of_another_owner_leaves_it_as_it_is(cloud: Cloud, 
     product.configure(compute="aks", aks={"existingCluster": existing}, network=network)
     before = dict(cloud.azure.resources)
 
-    cloud.azure.resources[cluster.lower()]["inputs"].pop("securityProfile")
     assert "lacks workload identity: az aks update --enable-workload-identity" in failed(product.up())
-    cloud.azure.change(cluster, securityProfile={"workloadIdentity": {"enabled": True}})
+    offers = {**cloud.azure.resources[cluster.lower()]["inputs"], **WORKLOAD_IDENTITY}
+    cloud.azure.update(CLUSTER, cluster, offers)
     timed("up of dev in a cluster of another owner", product.up)
     must(product.preview("--expect-no-changes", "--diff"))
     gateway = plane.get("service", "gateway", "-n", "mlflow-dev")
@@ -212,13 +215,16 @@ def test_a_stack_in_a_cluster_of_another_owner_leaves_it_as_it_is(cloud: Cloud, 
 
 
 def platform(cloud: Cloud) -> None:
-    """A cluster as its owner has it, with its network and workspace."""
+    """A cluster as its owner has it, with its network and workspace. It lacks workload identity."""
     group, place = {"resourceGroupName": "rg-platform"}, {"location": "westeurope"}
     subnet = f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform/subnets/nodes"
     space = {"addressPrefixes": ["10.8.0.0/16"]}
     pool = {"name": "system", "mode": "System", "vmSize": "Standard_D4ads_v5", "count": 3, "vnetSubnetID": subnet}
+    nodes = f"{PLATFORM}/Microsoft.ManagedIdentity/userAssignedIdentities/id-nodes"
+    pulls = computed("azure-native:managedidentity:UserAssignedIdentity", nodes, {})["principalId"]
     beside: Mapping[str, Mapping[str, Any]] = {
         "resources:ResourceGroup": place,
+        "managedidentity:UserAssignedIdentity": {**place, "resourceName": "id-nodes"},
         "operationalinsights:Workspace": {**place, "workspaceName": "log-platform"},
         "network:VirtualNetwork": {**place, "virtualNetworkName": "vnet-platform", "addressSpace": space},
         "network:Subnet": {
@@ -231,9 +237,9 @@ def platform(cloud: Cloud) -> None:
             "resourceName": "aks-platform",
             "dnsPrefix": "platform",
             "oidcIssuerProfile": {"enabled": True},
-            "securityProfile": {"workloadIdentity": {"enabled": True}},
             "aadProfile": {"managed": True, "enableAzureRBAC": True},
             "networkProfile": {"networkPlugin": "azure", "networkPolicy": "calico"},
+            "identityProfile": {"kubeletidentity": {"resourceId": nodes, "objectId": pulls}},
             "agentPoolProfiles": [pool],
         },
     }
