@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from delivery.federation import signed_in
 from delivery.outcome import EXIT_CODES, CommandError, ExitCode
-from delivery.terminal import interactive, say
+from delivery.terminal import guard, interactive, say
 
 PROGRAM: Final = "mlflow-platform"
 
@@ -164,6 +164,7 @@ def main() -> None:
     In a workflow the command is signed in to Azure for as long as it runs.
     """
     signal.signal(signal.SIGTERM, _terminated)
+    guard()
     try:
         with signed_in():
             code = run(sys.argv[1:])

@@ -3,9 +3,45 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TextIO, cast
+
+# What an agent obeys: Azure Pipelines, "Logging commands", anywhere in a line; GitHub Docs, "Workflow commands", at its
+# beginning.
+_OF_PIPELINES: Final = re.compile(r"##(?=\[|vso\[)", re.IGNORECASE)
+_OF_WORKFLOWS: Final = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
+
+
+class Unheard:
+    """A stream in which no text is a command of the agent that runs the job: names and messages of others are in it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.heard = stream
+
+    def write(self, text: str) -> int:
+        return self.heard.write(_OF_WORKFLOWS.sub(r"\1: ", _OF_PIPELINES.sub("# #", text)))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.heard, name)
+
+
+def guard(environ: Mapping[str, str] = os.environ) -> None:
+    """Let the agent of a workflow or pipeline hear `command` alone from now on."""
+    if environ.get("TF_BUILD") or environ.get("GITHUB_ACTIONS"):
+        sys.stdout = cast(TextIO, Unheard(sys.stdout))
+        sys.stderr = cast(TextIO, Unheard(sys.stderr))
+
+
+def command(line: str, stream: TextIO | None = None) -> None:
+    """Print a line that the agent obeys; whoever calls it has escaped the values of others."""
+    stream = stream or sys.stdout
+    say(line, stream.heard if isinstance(stream, Unheard) else stream)
 
 
 def interactive(stream: TextIO | None = None) -> bool:

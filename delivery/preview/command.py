@@ -35,7 +35,7 @@ from delivery.preview.terminal import show as show_on_terminal
 from delivery.pulumi.engine import Result, users_engine, version
 from delivery.pulumi.installation import REPOSITORY
 from delivery.repository import Repository
-from delivery.terminal import interactive, say
+from delivery.terminal import command, interactive, say
 
 LOCAL: Final = "local"
 
@@ -192,7 +192,7 @@ def write(
     if os.environ.get("TF_BUILD"):
         # Azure Pipelines, "Logging commands": a step's outputs are what it says.
         for name, value in outputs.items():
-            say(f"##vso[task.setvariable variable={name};isOutput=true]{value}", sys.stderr)
+            command(f"##vso[task.setvariable variable={name};isOutput=true]{value}", sys.stderr)
     match written.form:
         case Form.TERMINAL:
             show_on_terminal(found, changes=written.changes)
@@ -201,7 +201,7 @@ def write(
         case Form.ANNOTATIONS:
             file_of_stack = repository / "stacks" / f"Pulumi.{plan.stack}.yaml"
             for line in github_annotations.lines(found, plan, file_of_stack, repository):
-                say(line)
+                command(line)
         case _:
             sys.stdout.write(markdown(found, Markdown(written.form.value)))
             sys.stdout.flush()
