@@ -1,7 +1,7 @@
 """With access control, the ids in the bodies and paths of MLflow's requests are in the record of changes.
 
-MLflow 3.17.2 reads the arguments of nearly every route in one function (`_get_request_message` in
-mlflow/server/handlers.py), so no body is read twice.
+MLflow 3.17.2 reads the bodies of nearly every route in one function (`_get_request_message` in
+mlflow/server/handlers.py), so none is read twice. Handlers that take all from their path do not call it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import request
-from mlflow.server import handlers
+from mlflow.server import app, handlers
 
 from mlflow_runtime.middleware.access import audit
 
@@ -23,11 +23,17 @@ def install() -> None:
     @functools.wraps(read)
     def reported(*args: Any, **options: Any) -> Any:
         message = read(*args, **options)
-        for name, value in (*_top(message), *(request.view_args or {}).items()):
+        for name, value in _top(message):
             audit.touch_named(name, value if isinstance(value, list) else [value])
         return message
 
     handlers._get_request_message = reported
+    app.before_request(_report_path)
+
+
+def _report_path() -> None:
+    for name, value in (request.view_args or {}).items():
+        audit.touch_named(name, [value])
 
 
 def _top(message: Any) -> Iterator[tuple[str, Any]]:

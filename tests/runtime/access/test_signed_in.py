@@ -65,6 +65,16 @@ def test_a_run_is_logged_and_read_by_its_team_alone(teams: Teams) -> None:
     ]
 
 
+def test_what_a_path_names_is_in_the_record(teams: Teams) -> None:
+    contributor = Member(teams, "team-a", Role.CONTRIBUTOR)
+    created = contributor.made("/api/2.0/mlflow/experiments/create", {"name": f"e-{uuid.uuid4().hex}"})
+    body = {"experiment_id": created["experiment_id"]}
+    model = contributor.made("/api/2.0/mlflow/logged-models", body)["model"]["info"]["model_id"]
+    contributor.made(f"/api/2.0/mlflow/logged-models/{model}", method="DELETE")
+    (written,) = [line for line in audited(teams, "tracking") if line["route"].startswith("DELETE")]
+    assert written["ids"] == {"model_id": [model]}
+
+
 def test_a_caller_sees_own_workspaces_only_and_nobody_makes_one(teams: Teams) -> None:
     def seen(token: str) -> list[str]:
         found = teams.send(token, "/api/3.0/mlflow/workspaces").body["workspaces"]
