@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
-from azure.identity import AzurePipelinesCredential, ClientAssertionCredential, DefaultAzureCredential
+from azure.identity import (
+    AuthenticationRecord,
+    AzurePipelinesCredential,
+    ClientAssertionCredential,
+    DefaultAzureCredential,
+)
 
-from mlflow_entra import command, credentials
+from mlflow_entra import command, credentials, logins
 from mlflow_entra.credentials import Tokens
 from mlflow_entra.provider import EntraAuth, EntraAuthProvider
 from mlflow_entra.settings import SettingsError, scope
@@ -112,8 +119,8 @@ def test_the_application_is_named_by_its_id(given: str) -> None:
     [
         (GITHUB, ClientAssertionCredential),
         (PIPELINES, AzurePipelinesCredential),
-        (AZURE, DefaultAzureCredential),
-        ({}, DefaultAzureCredential),
+        ({**AZURE, "XDG_CONFIG_HOME": "/nobody-signed-in"}, DefaultAzureCredential),
+        ({"XDG_CONFIG_HOME": "/nobody-signed-in"}, DefaultAzureCredential),
     ],
 )
 def test_a_workflow_uses_its_federation_and_others_what_the_machine_has(env: Mapping[str, str], kind: type) -> None:
@@ -147,6 +154,48 @@ def test_the_command_shows_who_and_prints_a_token(
     assert "team-a.Reader" in shown
     assert command.main(["token"]) == 0
     assert json.dumps(command.claims(capsys.readouterr().out.strip())["aud"]) == f'"{CLIENT}"'
+
+
+@dataclass
+class Device:
+    """Azure's credential by a code, which somebody entered."""
+
+    options: dict[str, Any]
+
+    def authenticate(self, scopes: list[str]) -> AuthenticationRecord:
+        assert scopes == [SCOPE]
+        return AuthenticationRecord(CLIENT, "client", "login.microsoftonline.com", f"{CLIENT}.{CLIENT}", "anna")
+
+
+def test_who_signs_in_by_a_code_is_remembered_until_the_logout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logins, "DeviceCodeCredential", lambda **options: Device(options))
+    monkeypatch.setenv("MLFLOW_ENTRA_CLIENT_ID", CLIENT)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    env = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert isinstance(credentials.choose(env), DefaultAzureCredential)
+    assert command.main(["login", "--unencrypted"]) == 0
+    assert capsys.readouterr().out == "Signed in as anna.\n"
+    assert logins.file(env).stat().st_mode & 0o077 == 0
+    options = credentials.choose(env).options
+    assert (options["authentication_record"].username, options["disable_automatic_authentication"]) == ("anna", True)
+    assert options["cache_persistence_options"].allow_unencrypted_storage
+    assert isinstance(credentials.choose({**env, **GITHUB}), ClientAssertionCredential)
+    assert command.main(["logout"]) == 0
+    assert isinstance(credentials.choose(env), DefaultAzureCredential)
+
+
+def test_a_machine_without_a_keyring_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any, **__: Any) -> str:
+        raise ValueError("no libsecret")
+
+    monkeypatch.setattr(logins, "login", refuse)
+    monkeypatch.setenv("MLFLOW_ENTRA_CLIENT_ID", CLIENT)
+    assert command.main(["login"]) == 1
+    assert "run: mlflow-entra login --unencrypted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,38 @@ from typing import Any
 
 from azure.core.exceptions import AzureError
 
-from mlflow_entra import credentials, settings
+from mlflow_entra import credentials, logins, settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit code 1: no token, and why."""
     parser = argparse.ArgumentParser(prog="mlflow-entra", description=__doc__)
-    parser.add_argument("command", choices=("whoami", "token"), help="show name and roles, or print a token")
-    command = parser.parse_args(arguments).command
+    parser.add_argument(
+        "command",
+        choices=("login", "logout", "whoami", "token"),
+        help="sign in by a code that is entered in any browser; forget that; show name and roles; print a token",
+    )
+    parser.add_argument(
+        "--unencrypted", action="store_true", help="login: keep tokens in a plain file where there is no keyring"
+    )
+    given = parser.parse_args(arguments)
+    command = given.command
+    if command == "logout":
+        logins.file(os.environ).unlink(missing_ok=True)
+        return 0
     try:
+        if command == "login":
+            name = logins.login(os.environ, settings.scope(os.environ), unencrypted=given.unencrypted)
+            print(f"Signed in as {name}.")
+            return 0
         token = credentials.Tokens(credentials.choose(os.environ), settings.scope(os.environ)).current()
     # An OSError is that of a workflow's own address for tokens.
     except (settings.SettingsError, AzureError, OSError) as error:
         print(f"mlflow-entra: {error}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        remedy = "install a keyring (libsecret), or run: mlflow-entra login --unencrypted"
+        print(f"mlflow-entra: this machine cannot encrypt tokens ({error}); {remedy}", file=sys.stderr)
         return 1
     print(token if command == "token" else shown(claims(token)))
     return 0

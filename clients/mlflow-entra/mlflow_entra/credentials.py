@@ -13,6 +13,8 @@ from urllib.parse import quote
 from azure.core.exceptions import AzureError
 from azure.identity import AzurePipelinesCredential, ClientAssertionCredential, DefaultAzureCredential
 
+from mlflow_entra import logins
+
 _GITHUB = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AZURE_CLIENT_ID", "AZURE_TENANT_ID")
 _AZURE_PIPELINES = (
     *("SYSTEM_OIDCREQUESTURI", "SYSTEM_ACCESSTOKEN", "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"),
@@ -54,7 +56,9 @@ class Tokens:
 
 
 def choose(env: Mapping[str, str]) -> Any:
-    """Return the credential of this machine: a workflow's federation, else what Azure's own choice finds."""
+    """Return the credential of this machine: a workflow's federation, who signed in by `mlflow-entra login`, else what
+    Azure's own choice finds.
+    """
     if all(env.get(name) for name in _GITHUB):
         return ClientAssertionCredential(env["AZURE_TENANT_ID"], env["AZURE_CLIENT_ID"], lambda: _github(env))
     if all(env.get(name) for name in _AZURE_PIPELINES):
@@ -64,7 +68,7 @@ def choose(env: Mapping[str, str]) -> Any:
             service_connection_id=env["AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"],
             system_access_token=env["SYSTEM_ACCESSTOKEN"],
         )
-    return DefaultAzureCredential()
+    return logins.remembered(env) or DefaultAzureCredential()
 
 
 def _github(env: Mapping[str, str]) -> str:

@@ -1,0 +1,60 @@
+"""A person's sign-in by a code, for a machine without a browser and without `az`.
+
+azure-identity keeps the tokens, encrypted where the machine can; here is only whose they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from azure.identity import AuthenticationRecord, DeviceCodeCredential, TokenCachePersistenceOptions
+
+_CACHE = "mlflow-entra"
+_ANY_TENANT = "organizations"
+
+
+def file(env: Mapping[str, str]) -> Path:
+    """Return where it is kept who signed in: no secret."""
+    folder = env.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(folder) / "mlflow-entra" / "login.json"
+
+
+def login(env: Mapping[str, str], scope: str, *, unencrypted: bool) -> str:
+    """Show a code, wait until somebody signs in with it, and return the name.
+
+    Raises ValueError where the machine cannot encrypt and nothing else was asked for.
+    """
+    tenant = env.get("AZURE_TENANT_ID", _ANY_TENANT)
+    credential = DeviceCodeCredential(tenant_id=tenant, cache_persistence_options=_cache(unencrypted=unencrypted))
+    record = credential.authenticate(scopes=[scope])
+    kept = file(env)
+    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    document = json.dumps({"record": json.loads(record.serialize()), "unencrypted": unencrypted})
+    with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
+        output.write(document)
+    return str(record.username)
+
+
+def remembered(env: Mapping[str, str]) -> Any:
+    """Return the credential of who signed in on this machine, None if nobody did."""
+    try:
+        found = json.loads(file(env).read_text())
+        record = AuthenticationRecord.deserialize(json.dumps(found["record"]))
+        cache = _cache(unencrypted=bool(found["unencrypted"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    # Never a code in the middle of a run: whoever is not signed in any more is asked to run `login`.
+    return DeviceCodeCredential(
+        tenant_id=record.tenant_id,
+        authentication_record=record,
+        cache_persistence_options=cache,
+        disable_automatic_authentication=True,
+    )
+
+
+def _cache(*, unencrypted: bool) -> TokenCachePersistenceOptions:
+    return TokenCachePersistenceOptions(name=_CACHE, allow_unencrypted_storage=unencrypted)
