@@ -15,10 +15,11 @@ from typing import Any, Final, TypeVar
 
 from components.azure.arm import endpoint
 from components.azure.image_source import ImageSource
-from delivery.doctor import state_account
+from delivery.doctor import registration, state_account
 from delivery.doctor.azure import Azure, signed_in
 from delivery.doctor.github import API, GitHub, ask
 from delivery.doctor.missing import Missing
+from delivery.doctor.registration import Registration
 from delivery.doctor.state_account import StateAccount
 from delivery.image.registry import Place
 from delivery.offline_azure.product import stacks
@@ -74,6 +75,7 @@ class Facts:
     registry: Registry | Missing
     state_account: StateAccount | Missing
     administrators: str | Missing
+    registration: Registration | Missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,7 @@ def gather(engine: Engine, *, azure: bool = True) -> Facts:
         registry=_registry(settings, state) if azure else Missing("not asked for"),
         state_account=_state_account(found, backend, environ),
         administrators=_administrators(repository, file),
+        registration=_registration(settings) if azure else Missing("not asked for"),
     )
 
 
@@ -193,6 +196,11 @@ def _administrators(repository: Path, file: Mapping[str, Any] | Missing) -> str 
     if isinstance(values, Missing):
         return values
     return str((values.get("bootstrap") or {}).get("administrators", ""))
+
+
+def _registration(settings: Settings | Missing) -> Registration | Missing:
+    chosen = settings.access.client_id if isinstance(settings, Settings) else None
+    return Missing("the stack has no access control") if chosen is None else registration.signed_in(chosen)
 
 
 def _registry(settings: Settings | Missing, state: State | Missing) -> Registry | Missing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from delivery.doctor.checks import machine, repository, stack_file, state, subscription
+from delivery.doctor.checks import directory, machine, repository, stack_file, state, subscription
 from delivery.doctor.checks.check import Check, Command, Finding, Result
 from delivery.doctor.facts import Facts
 
@@ -109,6 +109,12 @@ CHECKS: Final[Sequence[Check]] = (
     Check(name="database cores", why="a subscription has so many", look=subscription.cores, commands=_CHANGING),
     Check(name="global names", why="one for the whole of Azure", look=subscription.names, commands=_CHANGING),
     Check(name="rights", why="an up without them stops in the middle", look=subscription.rights, commands=_CHANGING),
+    Check(
+        name="app registration",
+        why="people and pipelines sign in to it",
+        look=directory.registration,
+        commands=_CHANGING,
+    ),
     Check(
         name="GitHub environments", why="workflows sign in by them", look=repository.environments, commands=_REVIEWED
     ),

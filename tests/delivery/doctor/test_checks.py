@@ -17,6 +17,7 @@ from delivery.doctor.checks.repository import wanted
 from delivery.doctor.facts import Facts, Registry, _ranges, settings_of
 from delivery.doctor.github import Environment, GitHub
 from delivery.doctor.missing import Missing
+from delivery.doctor.registration import Registration, ask
 from delivery.doctor.state_account import Assignment, StateAccount
 from delivery.outcome import ExitCode
 from delivery.pulumi.installation import REPOSITORY
@@ -96,6 +97,7 @@ WELL = Facts(
     registry=Registry(place="acr1.azurecr.io/mlflow-platform", has_image=True),
     state_account=STATE,
     administrators="team",
+    registration=Missing("the stack has no access control"),
 )
 
 
@@ -123,7 +125,63 @@ def test_where_all_is_well_nothing_is_to_be_done() -> None:
 
 RESOURCE = {"urn": "urn::pulumi::a::store", "type": "azure-native:storage:StorageAccount"}
 WORKFLOW = {"GITHUB_ACTIONS": "true", "ACTIONS_ID_TOKEN_REQUEST_URL": "u", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
+_APP = "22222222-2222-2222-2222-222222222222"
+_ROLES = {f"default.{role}" for role in ("Reader", "Contributor", "Registrar", "Admin")} | {"Platform.Admin"}
+REGISTRATION = Registration(
+    name="mlflow-staging",
+    version=2,
+    redirects=frozenset({"https://mlflow.example.com/access/callback"}),
+    roles=frozenset(_ROLES),
+    subjects=frozenset({"principal-of-tracking"}),
+)
+
+
+def registered(*, url: str = "https://mlflow.example.com", **changes: Any) -> dict[str, Any]:
+    """Facts of a stack with access control, whose registration is well but for the changes."""
+    outputs = {"type": "pulumi:pulumi:Stack", "urn": "u::s", "outputs": {"url": url}}
+    access = configured(access={"mode": "entra", "tenantId": _APP, "clientId": _APP})
+    registration = replace(REGISTRATION, **changes)
+    return {**access, "state": state(resources=[PROVIDER, outputs]), "registration": registration}
+
+
+def test_a_registration_that_fits_the_stack_is_well() -> None:
+    assert found(replace(WELL, **registered()), "app registration").result is Result.OK
+    groups = configured(
+        access={"mode": "entra", "tenantId": _APP, "clientId": _APP, "groups": {_APP: ["Platform.Admin"]}}
+    )
+    by_groups = replace(WELL, **{**registered(roles=frozenset()), **groups})
+    assert found(by_groups, "app registration").result is Result.OK
+
+
+def test_what_the_directory_says_is_read() -> None:
+    answers: Mapping[str, Mapping[str, Any]] = {
+        "?$select=displayName,api,web,appRoles": {
+            "displayName": "mlflow-staging",
+            "api": {"requestedAccessTokenVersion": 2},
+            "web": {"redirectUris": ["https://mlflow.example.com/access/callback"]},
+            "appRoles": [{"value": each, "isEnabled": True} for each in _ROLES] + [{"value": "x", "isEnabled": False}],
+        },
+        "/federatedIdentityCredentials": {"value": [{"subject": "principal-of-tracking"}]},
+    }
+    start = f"/v1.0/applications(appId='{_APP}')"
+    assert ask(lambda path: answers[path.removeprefix(start)], _APP) == REGISTRATION
+    refused = ask(lambda _: {"error": "Authorization_RequestDenied"}, _APP)
+    assert isinstance(refused, Missing)
+    assert f"does not show the registration {_APP}" in refused.reason
+
+
 UNWELL = [
+    ("app registration", registered(version=1), "failed", "issues tokens of version 1", "az rest --method PATCH"),
+    ("app registration", registered(subjects=frozenset()), "failed", "trusts no identity", ""),
+    ("app registration", registered(roles=frozenset()), "warning", "has no app role Platform.Admin, default.Admin", ""),
+    (
+        "app registration",
+        registered(url="https://other.example.com"),
+        "failed",
+        "does not send browsers back to https://other.example.com/access/callback",
+        f"az ad app update --id {_APP} --web-redirect-uris https://mlflow.example.com/access/callback https://other",
+    ),
+    ("app registration", {**registered(), "registration": Missing("403 no")}, "not checked", "403 no", ""),
     ("engine", {"engine": "3.199.0"}, "failed", "3.200.0 or a later one is needed", "make engine"),
     ("engine", {"engine": "3.275.0"}, "warning", "by 3.274.1 alone", "export PULUMI_ENGINE=official"),
     ("engine", {"engine": Missing("no engine")}, "not checked", "no engine", ""),
