@@ -30,7 +30,7 @@ def bench(
     """Load MLflow and this platform side by side, and compare them.
 
     What the servers acknowledged is compared with what they stored. Everything runs on 127.0.0.1, in a folder and on
-    ports of its own, and is removed at the end and on Ctrl-C. It fails if anything acknowledged was not stored.
+    ports of its own, and is removed at the end and on Ctrl-C. It fails if anything was lost or stored twice.
 
     Example: mlflow-platform bench --quick
     """
@@ -53,9 +53,10 @@ def bench(
             f"bench: nothing was measured: {'; '.join(outcome.left_out)}. Wait until the machine is quiet, or leave "
             "--quick out."
         )
-    if outcome.lost:
+    if outcome.lost or outcome.unasked:
         raise CommandError(
-            f"bench: {outcome.lost:,} of what was acknowledged was not stored; the column `lost` says where."
+            f"bench: {outcome.lost:,} of what was acknowledged was not stored, and {outcome.unasked:,} was stored that "
+            "nothing acknowledged. `lost` and `unasked` in the results.json of --output say where."
         )
     return ExitCode.DONE
 

@@ -238,7 +238,7 @@ autocannon({
 }, error => {
   if (error) throw error
   const used = process.cpuUsage(before)
-  const seconds = job.turns ? (lastAnswer - began) / 1000 : job.seconds
+  const seconds = job.turns && lastAnswer > began ? (lastAnswer - began) / 1000 : job.seconds
   const written = JSON.stringify({ seconds, calls, ...sum, acknowledged, cpu: (used.user + used.system) / 1e6 })
   process.stdout.write(written, () => process.exit(0))
 })

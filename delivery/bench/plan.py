@@ -171,7 +171,7 @@ def only(plan: Plan, scenarios: Sequence[str]) -> Plan:
     known = [*SCENARIOS, SCALING]
     unknown = sorted(set(scenarios) - set(known))
     if unknown:
-        raise ValueError(f"got {', '.join(unknown)}; expected some of {', '.join(known)}")
+        raise ValueError(f"--scenario: got {', '.join(unknown)}; expected some of {', '.join(known)}")
     kept = [load for load in plan.loads if load.scenario in scenarios]
     searched = (plan.scaling_seconds or whole().scaling_seconds) if SCALING in scenarios else 0
     return replace(plan, loads=kept, scaling_seconds=searched)

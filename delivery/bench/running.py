@@ -70,6 +70,11 @@ class Outcome:
         steps = [step for one in self.carried for step in one.steps]
         return sum(one.lost for one in self.measurements) + sum(step.lost for step in steps)
 
+    @property
+    def unasked(self) -> int:
+        """How much was stored that no request without an answer could have stored: something was done twice."""
+        return sum(one.unasked for one in self.measurements if one.errors == 0)
+
 
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     """Measure all of a plan. Whatever happens, no process and no file of it is left. Raises CommandError."""

@@ -113,6 +113,10 @@ def test_a_run_has_lost_what_any_part_of_it_lost() -> None:
     assert replace(outcome(ONE, replace(ONE, lost=3)), carried=carried).lost == 5
 
 
+def test_what_is_stored_twice_counts_unless_a_request_without_an_answer_explains_it() -> None:
+    assert outcome(replace(ONE, unasked=2), replace(ONE, unasked=4, errors=1)).unasked == 2
+
+
 def test_each_round_begins_with_another_setup() -> None:
     load = Load(scenario="logging", clients=1, setups=("a", "b", "c"), seconds=1)
     assert [turn(load, number) for number in range(4)] == [
