@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from delivery.bench import plots
 from delivery.bench.aims import Aim, aims
+from delivery.bench.grown import Grown
 from delivery.bench.plan import LABELS, OURS, SCENARIOS, STOCK_POSTGRES, Load
 from delivery.bench.results import Measurement, Summary, ratio, summaries
 from delivery.bench.running import Outcome
@@ -53,6 +54,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "carried": [_rounded(asdict(one)) for one in outcome.carried],
         "aims": [asdict(one) for one in _aims(outcome)],
         "postgres": [_rounded(asdict(one)) for one in outcome.postgres],
+        "grown": _rounded(asdict(outcome.grown)),
         "ceilings": [_rounded(asdict(one)) for one in outcome.ceilings],
         "summaries": [_rounded(asdict(one)) for one in summaries(outcome.measurements)],
         "measurements": [_measurement(one) for one in outcome.measurements],
@@ -117,7 +119,7 @@ def markdown(outcome: Outcome) -> str:
             f"![Limited replicas]({LIMITED_PICTURE})",
         ]
     if outcome.postgres:
-        parts += ["## PostgreSQL itself", _PGBENCH, _postgres(outcome)]
+        parts += ["## PostgreSQL itself", _PGBENCH, _postgres(outcome), _grown(outcome.grown)]
     parts += ["## The load tool itself", "The logging scenario against a server that does nothing.", _ceilings(outcome)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -146,6 +148,13 @@ def share(outcome: Outcome) -> float | None:
 def _postgres(outcome: Outcome) -> str:
     rows = ([str(one.connections), number(one.rate), number(one.milliseconds)] for one in outcome.postgres)
     return _table(("connections", "statements/s", "average ms"), rows)
+
+
+def _grown(found: Grown) -> str:
+    return (
+        f"After the run the platform's database had {found.bytes / 2**20:,.0f} MiB with {found.metrics:,} metrics. "
+        f"`VACUUM ANALYZE` of all of it took {found.vacuum_seconds:.1f} s."
+    )
 
 
 def setups_table(of_load: Sequence[Summary], measurements: Sequence[Measurement]) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 from components.mlflow.limits import Limits
 from delivery.bench import data, machine, ours, postgres_ceiling, processes, quota, scaling, stock
 from delivery.bench.ceiling import Ceiling, ceilings
+from delivery.bench.grown import Grown, grown
 from delivery.bench.load import node
 from delivery.bench.measure import NOTHING, Prepared, Tool, measure
 from delivery.bench.ours import Platform
@@ -51,14 +52,16 @@ PAUSE_SECONDS: Final = 0.5
 class Outcome:
     """Everything that a run found out.
 
-    `postgres` is what PostgreSQL does by itself, `carried` what limited replicas carry. `left_out` names what there was
-    no time for, and what this machine does not allow. `seconds` is how long it took in all.
+    `postgres` is what PostgreSQL does by itself, `grown` what the platform's database became, `carried` what limited
+    replicas carry. `left_out` names what there was no time for, and what this machine does not allow. `seconds` is how
+    long it took in all.
     """
 
     plan: Plan
     facts: Mapping[str, str]
     ceilings: list[Ceiling]
     postgres: list[PostgresCeiling]
+    grown: Grown
     measurements: list[Measurement]
     carried: list[Carried]
     left_out: list[str]
@@ -92,11 +95,13 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
             measured, left_out = _measured(tool, plan, ready, prepared, loaded, say)
             itself = _postgres(plan, up, ready.get(OURS[2]), folder, say)
             carried, unlimited = _carried(tool, plan, up, loaded, say) if plan.scaling_seconds else ([], [])
+            after = grown(up.postgres)
     return Outcome(
         plan=plan,
         facts=facts,
         ceilings=found,
         postgres=itself,
+        grown=after,
         measurements=measured,
         carried=carried,
         left_out=[*left_out, *unlimited],

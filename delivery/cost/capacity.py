@@ -32,6 +32,9 @@ _BASELINE: Final = {"B1ms": 0.2, "B2s": 0.4}
 LOAD: Final = ("logging", 16)
 """The scenario and the clients of the run from which requests are taken."""
 
+RUN_REQUESTS: Final = 28
+"""Requests of one run of that scenario, with 70 metrics and 5 parameters."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -139,6 +142,11 @@ def database(milliseconds: float, connections: int) -> str:
 def cores(size: str) -> float:
     """Return what a size of the database may use for as long as it likes, in processors."""
     return _BASELINE.get(size) or float("".join(filter(str.isdigit, size.partition("ds")[0])))
+
+
+def most_requests(size: str, measured: Measured) -> float:
+    """Return how many requests a second a size of the database carries for as long as it likes."""
+    return cores(size) * UTILISATION * 1000 / measured.database_ms
 
 
 def month(sizes: Mapping[Role, Size], sku: str) -> float:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
 from components.mlflow.roles import Role
 from delivery.cost import prices
-from delivery.cost.capacity import Capacity, Measured, in_flight, table
+from delivery.cost.capacity import RUN_REQUESTS, SIZES, Capacity, Measured, in_flight, most_requests, table
 from delivery.offline_azure.running import REPOSITORY
 from infra.settings.profiles import PROFILES, Profile, ProfileName
 
@@ -34,6 +35,7 @@ def inserted(text: str, results: Mapping[str, Any]) -> str:
         _source(results["facts"]),
         _requests(measured),
         *(_needs(name, each, profile) for name, each in measured.items()),
+        _databases(measured),
         _thresholds(measured),
         prices.NOTICE,
     ]
@@ -55,10 +57,18 @@ def _requests(measured: Mapping[str, Measured]) -> str:
             name,
             *(f"{value:.2f}" for value in (each.tracking_ms, each.gateway_ms, each.database_ms)),
             f"{each.bytes:,.0f}",
+            f"{each.bytes * RUN_REQUESTS / 1024:,.0f}",
         ]
         for name, each in measured.items()
     ]
-    columns = ["one request of logging", "tracking, ms of a processor", "gateway", "database", "bytes of its disk"]
+    columns = [
+        "one request of logging",
+        "tracking, ms of a processor",
+        "gateway",
+        "database",
+        "bytes of its disk",
+        "KiB for a whole run",
+    ]
     return _table(columns, rows)
 
 
@@ -79,6 +89,19 @@ def _row(one: Capacity) -> list[str]:
         f"{one.usd:,.0f}",
         f"{one.gib_per_hour:.2f}",
     ]
+
+
+def _databases(measured: Mapping[str, Measured]) -> str:
+    columns = ["database.sku", "connections", *(f"requests/s, {name}" for name in measured)]
+    rows = [
+        [
+            f"Standard_{size}",
+            f"{max_connections(f'Standard_{size}') - RESERVED_CONNECTIONS:,}",
+            *(f"{most_requests(size, each):,.0f}" for each in measured.values()),
+        ]
+        for size in SIZES
+    ]
+    return f"What each size of the database carries of logging, by its processors:\n\n{_table(columns, rows)}"
 
 
 def _thresholds(measured: Mapping[str, Measured]) -> str:

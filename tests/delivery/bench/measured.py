@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from delivery.bench import plan
+from delivery.bench.grown import Grown
 from delivery.bench.plan import STOCK_POSTGRES, Load, Plan
 from delivery.bench.results import Measurement
 from delivery.bench.running import Outcome
@@ -35,6 +36,7 @@ def outcome(*measurements: Measurement) -> Outcome:
         facts={"cores": "2"},
         ceilings=[],
         postgres=[],
+        grown=Grown(bytes=2**20, metrics=100, vacuum_seconds=0.5),
         measurements=list(measurements),
         carried=[],
         left_out=[],

@@ -10,7 +10,18 @@ import pytest
 
 from components.mlflow.roles import Role
 from delivery.cost import prices
-from delivery.cost.capacity import SIZES, Measured, Work, capacity, cores, database, in_flight, month, table
+from delivery.cost.capacity import (
+    SIZES,
+    Measured,
+    Work,
+    capacity,
+    cores,
+    database,
+    in_flight,
+    month,
+    most_requests,
+    table,
+)
 from delivery.reference import capacity as page
 from infra.settings.profiles import PROFILES, ProfileName
 
@@ -75,6 +86,10 @@ def test_each_size_carries_more_than_the_one_before() -> None:
     assert carried == sorted(carried)
     assert cores("D2ds_v5") == 2
     assert cores("D64ds_v5") == 64
+
+
+def test_a_database_carries_what_its_processors_do_busy_as_they_may_be() -> None:
+    assert [most_requests(size, ONE) for size in ("B1ms", "B2s", "D2ds_v5")] == pytest.approx([240, 480, 2400])
 
 
 def test_more_runs_never_need_less() -> None:
