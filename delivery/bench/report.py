@@ -28,7 +28,8 @@ _PGBENCH: Final = (
 _LIMITED: Final = (
     f"Each replica is held to {CORES:g} of a processor by the kernel; the gateway and PostgreSQL are not. Concurrent "
     "runs log without a pause, each its next call when it has the answer. The most of them with no error, nothing "
-    f"lost, and a p95 of at most {SLO_MILLISECONDS:.0f} ms:"
+    f"lost, and a p95 of at most {SLO_MILLISECONDS:.0f} ms. Where the processors in all are those of the machine, the "
+    "machine is the limit and not the replicas:"
 )
 
 
@@ -97,7 +98,6 @@ def markdown(outcome: Outcome) -> str:
         f"{outcome.seconds / 60:.0f} minutes. Setups are compared within a round: figures of two runs are not "
         "comparable. What the columns mean is in [performance.md](../performance.md).",
         _table(("of the machine", ""), outcome.facts.items()),
-        "## Aims\n\nReached or not, as this run has it.",
         aims_table(outcome),
         f"Not measured: {'; '.join(outcome.left_out)}." if outcome.left_out else "",
     ]
@@ -125,9 +125,9 @@ def markdown(outcome: Outcome) -> str:
 
 
 def aims_table(outcome: Outcome) -> str:
-    """One row for each aim that the run has figures for."""
-    rows = ([one.aim, one.figure, "yes" if one.reached else "**no**"] for one in _aims(outcome))
-    return _table(("aim", "this run", "reached"), rows)
+    """One row for each aim that the run has figures for, below a heading; empty without any."""
+    rows = [[one.aim, one.figure, "yes" if one.reached else "**no**"] for one in _aims(outcome)]
+    return f"## Aims\n\n{_table(('aim', 'this run', 'reached'), rows)}" if rows else ""
 
 
 def _aims(outcome: Outcome) -> list[Aim]:
@@ -180,7 +180,7 @@ def carried_table(found: Sequence[Carried]) -> str:
     """One row for each number of replicas, with the hot path and without."""
     columns = ["replicas"]
     for kind in ("hot path", "without"):
-        columns += [f"{kind}: concurrent runs", "times one replica", "requests/s", "p95 ms"]
+        columns += [f"{kind}: concurrent runs", "times one replica", "requests/s", "p95 ms", "processors in all"]
     counts = sorted({one.replicas for one in found})
     return _table(
         columns, ([str(count), *_carried(found, count, True), *_carried(found, count, False)] for count in counts)
@@ -190,13 +190,14 @@ def carried_table(found: Sequence[Carried]) -> str:
 def _carried(found: Sequence[Carried], replicas: int, hot_path: bool) -> list[str]:
     one = next((one for one in found if (one.replicas, one.hot_path) == (replicas, hot_path)), None)
     if one is None or one.most is None:
-        return ["none" if one else _NONE, _NONE, _NONE, _NONE]
+        return ["none" if one else _NONE, *[_NONE] * 4]
     times = scaling(found, hot_path=hot_path).get(replicas)
     return [
         str(one.most.clients),
         _NONE if times is None else f"{times:.2f}",
         number(one.most.rate),
         number(one.most.p95),
+        f"{one.most.busy:.2f}",
     ]
 
 

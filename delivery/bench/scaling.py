@@ -27,13 +27,17 @@ _HALVINGS: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What so many concurrent runs got. `p95` in milliseconds, of all calls."""
+    """What so many concurrent runs got. `p95` in milliseconds, of all calls.
+
+    `busy` is how many processors replicas, gateway, database and load tool used together.
+    """
 
     clients: int
     rate: float
     p95: float
     errors: int
     lost: int
+    busy: float
 
     @property
     def within(self) -> bool:
@@ -88,7 +92,8 @@ def carried(tool: Tool, setup: Setup, prepared: Prepared, *, replicas: int, hot_
 def step(one: Measurement) -> Step:
     """What a measurement says of so many concurrent runs."""
     found = latency(value for values in one.milliseconds.values() for value in values)
-    return Step(clients=one.clients, rate=one.rate, p95=found.p95, errors=one.errors, lost=one.lost)
+    busy = one.cpu + one.database_cpu + one.tool_cpu
+    return Step(clients=one.clients, rate=one.rate, p95=found.p95, errors=one.errors, lost=one.lost, busy=busy)
 
 
 def scaling(found: Sequence[Carried], *, hot_path: bool) -> Mapping[int, float]:

@@ -35,7 +35,7 @@ def both(scenario: str, clients: int, stock: float, ours: float, **changes: obje
 
 
 def carried(most: int, replicas: int) -> Carried:
-    step = Step(clients=most, rate=1, p95=1, errors=0, lost=0)
+    step = Step(clients=most, rate=1, p95=1, errors=0, lost=0, busy=1.5)
     return Carried(setup="", replicas=replicas, hot_path=True, steps=[step])
 
 

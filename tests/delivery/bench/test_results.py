@@ -72,7 +72,7 @@ def test_the_tables_have_a_row_for_each_setup_and_show_what_was_lost() -> None:
 
 
 def test_every_picture_of_the_tables_is_written_and_is_well_formed(tmp_path: Path) -> None:
-    steps = [Step(clients=8, rate=100, p95=400, errors=0, lost=0)]
+    steps = [Step(clients=8, rate=100, p95=400, errors=0, lost=0, busy=1.5)]
     carried = [Carried(setup="", replicas=number, hot_path=True, steps=steps) for number in (1, 2)]
     written = report.write(replace(outcome(ONE, FAST), carried=carried), tmp_path / "figures")
     assert {file.name for file in written} == {"tables.md", "results.json", "logging-16.svg", "limited-replicas.svg"}
@@ -107,7 +107,7 @@ def test_a_line_while_it_goes_on_names_errors_and_losses() -> None:
 
 
 def test_a_run_has_lost_what_any_part_of_it_lost() -> None:
-    step = Step(clients=8, rate=100, p95=400, errors=0, lost=2)
+    step = Step(clients=8, rate=100, p95=400, errors=0, lost=2, busy=1.5)
     carried = [Carried(setup="", replicas=1, hot_path=True, steps=[step])]
     assert outcome(ONE).lost == 0
     assert replace(outcome(ONE, replace(ONE, lost=3)), carried=carried).lost == 5

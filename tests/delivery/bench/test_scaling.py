@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from delivery.bench import quota, scaling
 from delivery.bench.quota import QuotaError, VersionOne, VersionTwo, hierarchies, limited
 from delivery.bench.report import carried_table
 from delivery.bench.scaling import SLO_MILLISECONDS, Carried, Step
+from tests.delivery.bench.measured import ONE
 
 ONE = """\
 tmpfs /sys/fs/cgroup tmpfs rw,relatime,mode=755 0 0
@@ -23,7 +25,9 @@ TWO = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n"
 def carrying(most: int) -> list[Step]:
     """The steps of a search on replicas that carry so many runs."""
     return scaling.search(
-        lambda clients: Step(clients=clients, rate=100, p95=SLO_MILLISECONDS + (clients > most), errors=0, lost=0)
+        lambda clients: Step(
+            clients=clients, rate=100, p95=SLO_MILLISECONDS + (clients > most), errors=0, lost=0, busy=1.5
+        )
     )
 
 
@@ -37,15 +41,21 @@ def test_the_search_ends_near_the_most_that_is_within(most: int, found: int | No
 @pytest.mark.parametrize(
     "step",
     [
-        Step(clients=1, rate=1, p95=SLO_MILLISECONDS + 1, errors=0, lost=0),
-        Step(clients=1, rate=1, p95=1, errors=1, lost=0),
-        Step(clients=1, rate=1, p95=1, errors=0, lost=1),
-        Step(clients=1, rate=0, p95=math.nan, errors=0, lost=0),
+        Step(clients=1, rate=1, p95=SLO_MILLISECONDS + 1, errors=0, lost=0, busy=1.5),
+        Step(clients=1, rate=1, p95=1, errors=1, lost=0, busy=1.5),
+        Step(clients=1, rate=1, p95=1, errors=0, lost=1, busy=1.5),
+        Step(clients=1, rate=0, p95=math.nan, errors=0, lost=0, busy=1.5),
     ],
     ids=["slow", "error", "lost", "no answer"],
 )
 def test_a_step_is_not_within(step: Step) -> None:
     assert not step.within
+
+
+def test_a_step_adds_up_the_processors_of_all_who_worked() -> None:
+    one = scaling.step(replace(ONE, cpu=0.7, database_cpu=0.4, tool_cpu=0.1))
+    assert (one.clients, one.rate, one.p95) == (16, 2.0, 10.0)
+    assert one.busy == pytest.approx(1.2)
 
 
 def test_more_replicas_are_compared_with_one_of_their_own_kind() -> None:
@@ -56,8 +66,8 @@ def test_more_replicas_are_compared_with_one_of_their_own_kind() -> None:
     assert scaling.scaling(found, hot_path=True) == {1: 1.0, 4: 3.5}
     assert scaling.scaling(found, hot_path=False) == {}
     assert carried_table(found).splitlines()[2:] == [
-        "| 1 | 32 | 1.00 | 100 | 500 | none | - | - | - |",
-        "| 4 | 112 | 3.50 | 100 | 500 | 8 | - | 100 | 500 |",
+        "| 1 | 32 | 1.00 | 100 | 500 | 1.50 | none | - | - | - | - |",
+        "| 4 | 112 | 3.50 | 100 | 500 | 1.50 | 8 | - | 100 | 500 | 1.50 |",
     ]
 
 
