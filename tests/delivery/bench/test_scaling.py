@@ -14,12 +14,12 @@ from delivery.bench.report import carried_table
 from delivery.bench.scaling import SLO_MILLISECONDS, Carried, Step
 from tests.delivery.bench.measured import ONE
 
-ONE = """\
+VERSION_ONE = """\
 tmpfs /sys/fs/cgroup tmpfs rw,relatime,mode=755 0 0
 cgroup /sys/fs/cgroup/cpuset cgroup rw,relatime,cpuset 0 0
 cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,relatime,cpu,cpuacct 0 0
 """
-TWO = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n"
+VERSION_TWO = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n"
 
 
 def carrying(most: int) -> list[Step]:
@@ -72,12 +72,12 @@ def test_more_replicas_are_compared_with_one_of_their_own_kind() -> None:
 
 
 def test_groups_are_made_where_the_controller_is() -> None:
-    assert hierarchies(ONE, "4:memory:/a\n1:cpuacct,cpu:/b\n0::/\n") == [
+    assert hierarchies(VERSION_ONE, "4:memory:/a\n1:cpuacct,cpu:/b\n0::/\n") == [
         VersionOne(Path("/sys/fs/cgroup/cpu,cpuacct/b"))
     ]
     top = Path("/sys/fs/cgroup")
-    assert hierarchies(TWO, "0::/user.slice/one\n") == [VersionTwo(top), VersionTwo(top / "user.slice" / "one")]
-    assert hierarchies(TWO, "0::/\n") == [VersionTwo(top)]
+    assert hierarchies(VERSION_TWO, "0::/user.slice/one\n") == [VersionTwo(top), VersionTwo(top / "user.slice" / "one")]
+    assert hierarchies(VERSION_TWO, "0::/\n") == [VersionTwo(top)]
     assert hierarchies("proc /proc proc rw 0 0\n", "") == []
 
 
