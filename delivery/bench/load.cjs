@@ -1,6 +1,6 @@
 // One measurement: clients that send a scenario's calls over and over, each its next call when it has the answer.
 //
-// Reads one JSON object (see `Job` in load.py) from stdin and writes one to stdout. Sending and timing are autocannon's;
+// Reads one JSON object (`Job` in load.py, and the tool's folder) from stdin and writes one to stdout. Sending and timing are autocannon's;
 // here is what is sent, what an answer must be, and what the server acknowledged. A client that has its last answer
 // after the end sends nothing more, so that at the end nothing is under way.
 'use strict'
@@ -18,7 +18,7 @@ const GRACE_SECONDS = 5
 
 const acknowledged = { runs: {}, traces: [], artifacts: {} }
 const calls = {}
-const sum = { sent: 0, answered: 0, timeouts: 0, connectionErrors: 0 }
+const sum = { sent: 0, answered: 0 }
 let counted = 0
 let deadline = Infinity
 let clients = 0
@@ -199,14 +199,9 @@ function setupClient (client) {
     if (!own[under].discarded) keep(data)
   }
   client.on('request', () => { sum.sent += 1 })
-  client.on('timeout', () => {
-    sum.timeouts += 1
-    if (Date.now() >= deadline) retire(client)
-  })
-  client.on('connError', () => {
-    sum.connectionErrors += 1
-    if (Date.now() >= deadline) retire(client)
-  })
+  for (const unanswered of ['timeout', 'connError']) {
+    client.on(unanswered, () => { if (Date.now() >= deadline) retire(client) })
+  }
   client.on('response', (status, bytes, milliseconds) => {
     const { call, body, last } = answer
     const noted = calls[call.name]
