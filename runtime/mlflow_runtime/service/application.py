@@ -28,6 +28,7 @@ from mlflow_runtime.middleware.observed import Observed
 from mlflow_runtime.middleware.own_routes import OnlyOwnRoutes
 from mlflow_runtime.middleware.templates import Template
 from mlflow_runtime.middleware.worker_threads import WorkerThreads
+from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service.checks import checks_of
 from mlflow_runtime.service.health import Check, Readiness
 from mlflow_runtime.service.settings import BodyLimits, Databases, Settings
