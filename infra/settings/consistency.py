@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from components.azure.aks_node_pool import NodePool
 from components.azure.artifact_store_args import Redundancy
 from components.azure.identity import FederatedSubject
-from components.azure.network_plan import AKS_SUBNETS, plan
+from components.azure.network_plan import AKS_SUBNETS, SubnetRole, plan
 from components.azure.postgres_size import HighAvailability
 from components.compute.container_apps import rendering
 from components.mlflow.access import DEFAULT_WORKSPACE, PLATFORM_ADMIN, RESERVED_WORKSPACES
@@ -333,6 +335,10 @@ def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes:
     if chosen.min_nodes > chosen.max_nodes:
         remedy = problems.set("aks.maxNodes", chosen.min_nodes)
         problems.note("aks.minNodes", chosen.min_nodes, f"at most maxNodes, {chosen.max_nodes}", remedy)
+    most = _most_nodes(chosen.system_nodes)
+    if chosen.max_nodes > most and chosen.existing_cluster is None:
+        allowed = f"at most {most}, which have addresses in the nodes' subnet, a third more in an upgrade"
+        problems.note("aks.maxNodes", chosen.max_nodes, allowed, problems.set("aks.maxNodes", most))
     for role, size in sizes.items():
         problems.built(
             role.value,
@@ -354,7 +360,17 @@ def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes:
             "no bootstrapped stack with compute aks: a cluster's issuer is known when it is there, and deploy may not "
             "let its pods act as identities of another group"
         )
-        problems.note("bootstrappedBy", azure.bootstrapped_by, allowed, problems.remove("bootstrappedBy"))
+        problems.note("bootstrappedBy", azure.bootstrapped_by, allowed, problems.set("compute", "container_apps"))
+
+
+def _most_nodes(system_nodes: int) -> int:
+    """Return how many nodes for the services the subnet holds beside those of the system, which may be one more.
+
+    Azure keeps five addresses of a subnet, and an upgrade adds a third of the nodes of each pool.
+    """
+    addresses = (1 << (32 - AKS_SUBNETS[SubnetRole.AKS_NODES])) - 5
+    of_system = math.ceil((system_nodes + 1) * 4 / 3) if system_nodes else 0
+    return (addresses - of_system) * 3 // 4
 
 
 def _existing_cluster_reaches_the_data(

@@ -52,6 +52,17 @@ def test_the_gateway_gets_no_secret_of_the_services_as_its_certificate(secret: s
     assert (found.field, found.remedy) == ("aks.certificate", "pulumi config rm --path aks.certificate -s dev")
 
 
+@pytest.mark.parametrize(
+    ("system", "most"),
+    # Of 59 addresses: 44 nodes and 15 of an upgrade; beside six of the system and two more 38 and 13.
+    [(0, 44), (5, 38)],
+)
+def test_no_more_nodes_than_the_subnet_has_addresses_for(system: int, most: int) -> None:
+    (found,) = refused("dev", compute="aks", aks={"systemNodes": system, "maxNodes": most + 1})
+    assert (found.field, found.remedy) == ("aks.maxNodes", f"pulumi config set --path aks.maxNodes {most} -s dev")
+    assert parse(configuration("dev", compute="aks", aks={"systemNodes": system, "maxNodes": most}), "dev")
+
+
 @pytest.mark.parametrize("token", TOKENS)
 def test_a_token_in_plain_is_found_and_never_shown(token: str) -> None:
     assert [*secret_texts.found({"tags": {"owner": token}, "a": ["b", token]})] == [("tags", "owner"), ("a", 1)]
