@@ -82,6 +82,15 @@ TRAPS: Mapping[str, tuple[str, str]] = {
     ),
     "a line above 16 KiB is split": (_ALERTS, "test_no_line_of_metrics_is_split_on_its_way_from_a_cluster"),
     "a version of its own sets a pool back": (_AZURE, "test_pools_follow_the_clusters_version_and_size_themselves"),
+    "an update of a cluster sets its pools back": ("delivery/offline_azure/test_clusters.py", "test_a_life"),
+    "another size of nodes ends all of a pool's pods": (
+        "components/azure/test_aks_pool_settings.py",
+        "test_what_aks_does_not_do_in_place_is_refused_with_the_way_to_it",
+    ),
+    "two API servers have no room in one subnet": (
+        "components/azure/test_network_plan.py",
+        "test_aks_finds_its_place_in_the_same_24_and_moves_nothing",
+    ),
     "a kubeconfig in the state holds a secret": (_ACCESS, "test_a_kubeconfig_has_a_command_and_no_credential"),
     "a selector cannot be changed": (_OBJECTS, "test_a_selector_names_the_workload_alone"),
     "the status of the previous revision passes for the new one's": (
