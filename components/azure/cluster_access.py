@@ -237,8 +237,7 @@ class ClusterAccessProvider(Provider):
             try:
                 Reach(patience=PREVIEW_SECONDS).wait(olds["clusterId"], at, looked_at(namespace))
             except ClusterAccessError:
-                now = address(Arm(api_version=API_VERSION, patience=PREVIEW_SECONDS), olds["clusterId"])
-                if now == at:
+                if not _moved(olds["clusterId"], at):
                     raise
                 return True
         return False
@@ -248,6 +247,14 @@ class ClusterAccessProvider(Provider):
             at = address(Arm(api_version=API_VERSION), props["clusterId"])
             Reach(patience=PATIENCE_SECONDS).wait(props["clusterId"], at, needed(props["namespace"]))
         return props | {"server": at.server, "authority": at.authority}
+
+
+def _moved(cluster_id: str, at: Address) -> bool:
+    """Whether Azure knows another address or authority. Who may not ask learns why the cluster did not answer."""
+    try:
+        return address(Arm(api_version=API_VERSION, patience=PREVIEW_SECONDS), cluster_id) != at
+    except (ClusterAccessError, ArmError):
+        return False
 
 
 class ClusterAccess(Resource, name="ClusterAccess", module="aks"):

@@ -216,19 +216,20 @@ def test_a_preview_asks_the_cluster_and_a_recreated_one_is_another(
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("rotated", [True, False])
+@pytest.mark.parametrize("said", ["rotated", "the same", "forbidden"])
 def test_a_preview_finds_a_new_authority_and_no_other_trouble(
-    server: Server, monkeypatch: pytest.MonkeyPatch, rotated: bool
+    server: Server, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
     def out_of_reach(*_: Any) -> None:
         raise ClusterAccessError("Cluster aks-dev-blue: cannot be reached")
 
     monkeypatch.setattr(Reach, "wait", out_of_reach)
-    authority = "cm90YXRlZA==" if rotated else server.at.authority
+    authority = "cm90YXRlZA==" if said == "rotated" else server.at.authority
     there = credentials({"server": server.at.server, "certificate-authority-data": authority})
-    monkeypatch.setattr(cluster_access, "Arm", lambda **_: azure(there))
+    forbidden = ArmError("403 AuthorizationFailed", 403)
+    monkeypatch.setattr(cluster_access, "Arm", lambda **_: azure(forbidden if said == "forbidden" else there))
     olds = {**STATE, "server": server.at.server, "authority": server.at.authority}
-    if rotated:
+    if said == "rotated":
         found = ClusterAccessProvider().diff(CLUSTER, olds, {**STATE})
         assert (found.changes, found.replaces) == (True, [])
     else:
