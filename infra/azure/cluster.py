@@ -104,13 +104,12 @@ class Aks:
 
     def _look_up(self, base: Foundation, azure: AzureSettings, cluster_id: str) -> ClusterPlace:
         cluster = ExistingCluster("existing", cluster_id=cluster_id, networks=azure.network.client_networks)
-        name = cluster_id.rsplit("/", 1)[-1]
         return ClusterPlace(
             base=base,
             azure=azure,
             cluster=cluster,
             cluster_id=cluster_id,
-            name=name,
+            name=cluster_id.rsplit("/", 1)[-1],
             issuer=cluster.issuer,
             pulls=cluster,
             key="existing",
@@ -142,7 +141,7 @@ class Aks:
             azure=azure,
             cluster=cluster,
             cluster_id=cluster.id,
-            name=cluster.name,
+            name=base.names.cluster(azure.aks.generation),
             issuer=cluster.issuer,
             pulls=nodes,
             key=azure.aks.generation.value,
@@ -165,7 +164,7 @@ class ClusterPlace:
     azure: AzureSettings
     cluster: pulumi.Resource
     cluster_id: pulumi.Input[str]
-    name: pulumi.Input[str]
+    name: str
     issuer: pulumi.Output[str]
     pulls: Identity | ExistingCluster
     key: str
@@ -240,12 +239,6 @@ class ClusterPlace:
             ),
         )
 
-    @property
-    def _cluster_name(self) -> str:
-        """The plain name, which is in those of credentials."""
-        existing = self.azure.aks.existing_cluster
-        return existing.id.rsplit("/", 1)[-1] if existing else self.base.names.cluster(self.azure.aks.generation)
-
     def _federate(self, role: Role, namespace: str) -> pulumi.Resource:
         """Let the pods of a role act as its identity."""
         return self.base.identities[role].federate(
@@ -253,7 +246,7 @@ class ClusterPlace:
                 issuer=self.issuer,
                 namespace=namespace,
                 account=role.value,
-                cluster=self._cluster_name,
+                cluster=self.name,
             )
         )
 
