@@ -124,7 +124,11 @@ class Report:
             case Verdict.NOT_COMPUTED:
                 return "Solve what the engine says, then preview again."
             case Verdict.REFUSED:
-                return "Change what is refused, then preview again."
+                again = "Change what is refused, then preview again."
+                if any(reason.remedy.startswith("pulumi config ") for reason in self.reasons):
+                    by_hand = f"write stacks/Pulumi.{self.stack}.yaml, which you may do by hand"
+                    return f"{again} The commands {by_hand}; docs/configuration.md says what they need."
+                return again
             case Verdict.DECIDE:
                 return "Decide whether each numbered reason is meant, and approve the plan only if it is."
             case Verdict.NO_CHANGE:

@@ -29,11 +29,12 @@ _INTRODUCTION = """\
 `mlflow-platform reference` writes this file from `infra/settings/`.
 
 A stack's file, `stacks/Pulumi.STACK.yaml`, holds only what differs from its profile. Set a value with
-`pulumi config set --path KEY VALUE -s STACK`, and remove it with `pulumi config rm --path KEY -s STACK`. Both need a
-stack that exists. Before there is one, write the file by hand: `tags.owner` is `owner:` below `mlflow-platform:tags:`,
-which is below `config:`. `pulumi login --local && pulumi stack init STACK` makes a stack without Azure. The program
-refuses unknown keys, wrong types, encrypted values, impossible combinations and what the [guardrails](guardrails.md)
-name, before it creates anything and in one message.
+`pulumi config set --path KEY VALUE -s STACK`, and remove it with `pulumi config rm --path KEY -s STACK`. Both need the
+engine, which `export PATH="$(python3 tools/pulumi/engine.py):$PATH"` puts on the path, and a stack that exists. Before
+there is one, write the file by hand: `tags.owner` is `owner:` below `mlflow-platform:tags:`, which is below `config:`.
+`pulumi login --local && pulumi stack init STACK` makes a stack without Azure. The program refuses unknown keys, wrong
+types, encrypted values, impossible combinations and what the [guardrails](guardrails.md) name, before it creates
+anything and in one message.
 A default that depends on the profile is shown for each profile. `auto` is the default of a boolean or a choice."""
 
 

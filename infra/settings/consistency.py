@@ -275,9 +275,10 @@ def _database_exists(problems: Problems, azure: AzureSettings) -> None:
 
 
 def _tiers_are_in_order(problems: Problems, azure: AzureSettings) -> None:
-    days = {"coolAfterDays": azure.storage.cool_after_days, "coldAfterDays": azure.storage.cold_after_days}
-    remedy = problems.reset(*(f"storage.{key}" for key in days))
-    problems.built("storage", days, remedy, lambda: azure.storage.lifecycle)
+    cool, cold = azure.storage.cool_after_days, azure.storage.cold_after_days
+    remedy = problems.reset("storage.coolAfterDays", "storage.coldAfterDays")
+    if cool is not None and cold is not None and cold <= cool:
+        problems.note("storage.coldAfterDays", cold, f"more than coolAfterDays, {cool}", remedy)
 
 
 def _budget_is_whole(problems: Problems, azure: AzureSettings) -> None:

@@ -24,7 +24,7 @@ from infra.settings.fields import NOT_SET, Section, Whole, bounded, described, k
 from infra.settings.local import LocalPart, LocalSettings
 from infra.settings.problems import Problems, SettingsError, path
 from infra.settings.profiles import PROFILES, ComputeKind, Profile, ProfileName
-from infra.settings.reading import read
+from infra.settings.reading import known_keys, read
 from infra.settings.services import ArtifactsSize, ServiceSize
 
 __all__ = ["Limits", "LocalSettings", "Settings", "SettingsError", "parse"]
@@ -116,7 +116,7 @@ def parse(
     problems = Problems(stack, values)
     consistency.refuse_secrets(problems, values, secrets)
     for key in values.keys() - KEYS.keys():
-        problems.note(key, values[key], f"the keys {', '.join(KEYS)}", problems.remove(path(key)))
+        problems.note(key, values[key], known_keys(key, KEYS), problems.remove(path(key)))
     given = {key: value for key, value in values.items() if value not in NOT_SET}
     profile = next((name for name in ProfileName if name == given.get("profile")), None)
     kind = read(problems, Kind, {}, _only(Kind, given))

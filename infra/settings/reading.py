@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -34,6 +35,12 @@ def read(problems: Problems, model: type[_M], defaults: Mapping[str, Any], given
     return _validated(model, values)
 
 
+def known_keys(key: str, known: Collection[str]) -> str:
+    """Return the words for the keys that an object has, and for the one that an unknown key looks like."""
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"the keys {', '.join(known)}{f'; did you mean {near[0]}?' if near else ''}"
+
+
 def _validated(model: type[_M], values: Mapping[str, Any]) -> _M:
     # A stack's file has the keys in camelCase only.
     return model.model_validate(values, by_alias=True, by_name=False)
@@ -62,8 +69,7 @@ def _note(problems: Problems, model: type[BaseModel], defaults: Mapping[str, Any
     value = None if error["type"] == "missing" else error["input"]
     info = _field(model, loc)
     if info is None:
-        known = ", ".join(keys(_parent(model, loc)))
-        problems.note(field, value, f"the keys {known}", problems.remove(field))
+        problems.note(field, value, known_keys(str(loc[-1]), keys(_parent(model, loc))), problems.remove(field))
         return
     own_check = error["type"] == "value_error" and bounds(info) is None
     allowed = str(error["ctx"]["error"]) if own_check else expectation(info)

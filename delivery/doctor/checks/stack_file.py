@@ -63,7 +63,8 @@ def ranges(facts: Facts) -> Finding:
 
 def secrets_provider(facts: Facts) -> Finding:
     file, name = known(facts.file), f"stacks/Pulumi.{facts.stack}.yaml"
-    if name in known(facts.changed):
+    holds_key = bool(file.get("encryptedkey") or file.get("encryptionsalt"))
+    if holds_key and name in known(facts.changed):
         return failed(
             f"{name} is not committed, and it holds the key of the state's secrets",
             f"git add {name} && git commit -m 'Configure stack {facts.stack}' {name}",

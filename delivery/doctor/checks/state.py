@@ -16,14 +16,21 @@ _AZURE_NATIVE: Final = "pulumi-azure-native"
 
 
 def backend(facts: Facts) -> Finding:
+    login = f"pulumi login azblob://{_container(facts)}"
     if isinstance(facts.backend, Missing):
-        return failed(facts.backend.reason, f"pulumi login azblob://{facts.stack}")
+        return failed(facts.backend.reason, login)
     url = facts.backend
     if url.startswith("azblob://"):
         return ok(url)
     if url.startswith("file://"):
-        return warning(f"{url}: on this machine alone, for trying", f"pulumi login azblob://{facts.stack}")
-    return failed(f"{url}: there is no lease beside it", f"pulumi login azblob://{facts.stack}")
+        return warning(f"{url}: on this machine alone, for trying", login)
+    return failed(f"{url}: there is no lease beside it", login)
+
+
+def _container(facts: Facts) -> str:
+    """The container of the stack's state, as a bootstrap stack or docs/azure.md's simple way names it."""
+    config = {} if isinstance(facts.file, Missing) else facts.file.get("config") or {}
+    return f"pulumi-{facts.stack}" if config.get("mlflow-platform:bootstrappedBy") else facts.stack
 
 
 def state_is_there(facts: Facts) -> Finding:

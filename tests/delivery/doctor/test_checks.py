@@ -243,6 +243,20 @@ UNWELL = [
         "is not committed",
         "git add stacks/Pulumi.staging.yaml && git commit",
     ),
+    (
+        "secrets provider",
+        {"changed": ["stacks/Pulumi.staging.yaml"], "file": {"config": CONFIG}},
+        "warning",
+        "names no key of a Key Vault",
+        "pulumi stack change-secrets-provider",
+    ),
+    (
+        "state's backend",
+        {"backend": Missing("no login"), "file": {"config": {"mlflow-platform:bootstrappedBy": "bootstrap"}}},
+        "failed",
+        "no login",
+        "pulumi login azblob://pulumi-staging",
+    ),
     ("secrets provider", {"file": {}}, "warning", "names no key", "pulumi stack change-secrets-provider azurekeyvault"),
     (
         "names of examples",

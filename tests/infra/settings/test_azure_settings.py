@@ -149,7 +149,10 @@ def test_what_the_file_gives_wins() -> None:
         ({"database": {"sku": "Standard_B3ms"}}, "sku: 'Standard_B3ms' is no size of a server"),
         ({"database": {"highAvailability": "zone-redundant"}}, "Azure has no standby for burstable sizes"),
         ({"database": {"storageGib": 100}}, "storage_gib: 100; Azure has the sizes 32, 64, 128"),
-        ({"storage": {"coolAfterDays": 400}}, "cold_after: 365 days is not after cool_after, 400"),
+        (
+            {"storage": {"coolAfterDays": 400}},
+            "coldAfterDays: 365 is not allowed; allowed: more than coolAfterDays, 400",
+        ),
         ({"monitoring": {"emails": ["nobody"]}}, "monitoring.emails[0]: 'nobody' is not allowed"),
         ({"monitoring": {"metricsSeconds": 301}}, "monitoring.metricsSeconds: 301 is not allowed"),
         ({"monitoring": {"monthlyBudget": 100}}, "allowed: at least one address with a monthlyBudget"),

@@ -150,7 +150,9 @@ CASES: Mapping[str, Case] = {
     "37": Case(change={"tracking": {"cpu": 1, "memoryMib": 4096}}, message="does not go with 1 cores"),
     "38": Case(change={"tracking": {"minReplicas": 9, "maxReplicas": 4}}, message="at most maxReplicas, 4"),
     "40": Case(change={"artifacts": {"memoryMib": 256}}, message="artifacts.memoryMib: 256 is not allowed"),
-    "41": Case(change={"storage": {"coolAfterDays": 400, "coldAfterDays": 30}}, message="is not after cool_after"),
+    "41": Case(
+        change={"storage": {"coolAfterDays": 400, "coldAfterDays": 30}}, message="allowed: more than coolAfterDays, 400"
+    ),
     "43": Case(change={"github": {"repository": "examp1e/mlflow-platform"}}, rule="another-repository-deploys"),
     "44": Case(change={"github": {"deployEnvironment": "dev"}}, rule="environment-of-another-stack"),
     "44a": Case(change={"github": {"previewEnvironment": "staging"}}, rule="environment-of-another-stack"),
