@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from delivery.preview.plan import Step
+from infra.settings import secret_texts
 
 
 class _Absent:
@@ -53,7 +54,12 @@ def between(before: Any, after: Any, path: str = "") -> Iterator[Difference]:
         for index in range(max(len(before), len(after))):
             yield from between(_at(before, index), _at(after, index), f"{path}[{index}]")
     else:
-        yield Difference(path=path, before=before, after=after)
+        yield Difference(path=path, before=_hidden(path, before), after=_hidden(path, after))
+
+
+def _hidden(path: str, value: Any) -> Any:
+    """A value of a key such as `tags.password` is nobody's to read in a report."""
+    return "[secret]" if isinstance(value, str) and secret_texts.names_secret(path) else value
 
 
 def _by_name(before: Any, after: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:

@@ -18,6 +18,7 @@ from delivery.preview import releases
 from delivery.preview.plan import Plan, PlanError, read
 from delivery.preview.releases import Releases
 from delivery.preview.report import Beside, Source
+from delivery.preview.text import masked
 
 VERSION: Final = 1
 PRINTED: Final = "preview"
@@ -43,7 +44,8 @@ def save(
     `drift` is what `looked` of the drift has returned, `moves` what that of the releases has, None without either.
     """
     document = {"version": VERSION, "stack": stack, "source": asdict(source), PRINTED: printed, "error": error}
-    document |= {"drift": drift, "releases": moves}
+    # Of the plan every byte counts, and the program refuses secrets in it; on Azure there may be any.
+    document |= {"drift": masked(drift), "releases": moves}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document))
 

@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from delivery.preview.differences import ABSENT
 from delivery.preview.plan import is_unknown
+from infra.settings import secret_texts
+
+_MASK: Final = "[secret]"
 
 LONGEST_VALUE: Final = 120
 """Characters of a property's value that a report shows; the rest is cut and marked."""
@@ -64,8 +67,22 @@ def value(of: Any) -> Part:
     return Code(shown(of))
 
 
+def masked(of: Any) -> Any:
+    """A value of a document without the secrets in it, by their form and by the names of keys."""
+    if isinstance(of, Mapping):
+        return {key: _MASK if _is_secret(str(key), one) else masked(one) for key, one in of.items()}
+    if isinstance(of, list):
+        return [masked(one) for one in of]
+    return secret_texts.hidden(of) if isinstance(of, str) else of
+
+
+def _is_secret(key: str, of: Any) -> bool:
+    return isinstance(of, str) and secret_texts.names_secret(key)
+
+
 def shown(of: Any) -> str:
-    """A value in one line, cut where it is long."""
+    """A value in one line, without secrets, cut where it is long."""
+    of = masked(of)
     text = of if isinstance(of, str) else json.dumps(of, sort_keys=True, default=str)
     if isinstance(of, float) and of.is_integer():
         text = str(int(of))
@@ -90,8 +107,11 @@ def plain(phrase: Phrase) -> str:
 
 
 def printable(text: str) -> str:
-    """A text of somebody else in one line: control characters are visible, so that no terminal obeys them."""
-    line = " ".join(text.split())
+    """A text of somebody else in one line: control characters are visible, so that no terminal obeys them.
+
+    Tokens and passwords in it are hidden.
+    """
+    line = " ".join(secret_texts.hidden(text).split())
     line = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}…"
     return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in line)
 

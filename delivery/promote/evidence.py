@@ -30,7 +30,7 @@ from delivery.preview.report import Report, Source, report
 from delivery.promote import alerts, history, images
 from delivery.promote.gates import Unknown
 from delivery.promote.history import Update
-from delivery.promote.release import REVISION_LABEL, Build
+from delivery.promote.release import REVISION_LABEL, Build, Release
 from delivery.pulumi.engine import Engine, EngineError, users_engine
 from delivery.pulumi.project import stack_document
 from delivery.recover import state as states
@@ -61,7 +61,7 @@ class Evidence:
     pending: Callable[[str], Sequence[str] | Unknown]
     preview: Callable[[Preview], Report]
     labels: Callable[[str], Mapping[str, str] | Unknown]
-    builds: Callable[[str], int | Unknown]
+    builds: Callable[[Release], int | Unknown]
     smoke: Callable[[str, Update], bool | Unknown]
     alerts: Callable[[str, datetime], Sequence[str] | Unknown]
     drift: Callable[[str], Sequence[str] | Unknown]
@@ -78,8 +78,9 @@ def gathered(repository: Path, project: str, builds: Sequence[Build], target: st
         pending=lambda stack: _pending(_engine(repository, stack)),
         preview=lambda wanted: _previewed(repository, wanted),
         labels=lambda digest: _or(_labels(builds, digest), lambda: images.labels(_place(repository, target), digest)),
-        builds=lambda digest: _or(
-            _builds(builds, digest), lambda: images.attested(_place(repository, target), digest, os.environ)
+        builds=lambda of: _or(
+            _builds(builds, of.digest),
+            lambda: images.attested(_place(repository, target), of.digest, os.environ, commit=of.commit),
         ),
         smoke=lambda stack, update: _smoke(_engine(repository, stack), stack, update),
         alerts=lambda stack, since: _alerts(_engine(repository, stack), since),

@@ -54,7 +54,7 @@ def gathered(
         drift={one.name: evidence.drift(one.name) for one in (source, target) if one is not None},
         labels=evidence.labels(wanted.digest),
         ancestry=_ancestry(files, wanted, target.release),
-        builds=evidence.builds(wanted.digest),
+        builds=evidence.builds(wanted),
         in_registry=evidence.in_registry(target.name, wanted.digest),
         schema=_schema(files, target, wanted),
     )

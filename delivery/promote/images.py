@@ -19,6 +19,7 @@ from tools.steps import ToolError
 WORKFLOW: Final = ".github/workflows/image.yml"
 """It attests an image only after two machines have built the same one."""
 
+MAIN: Final = "refs/heads/main"
 ITS_BUILDS: Final = 2
 
 _NAMED: Final = re.compile(r"(?P<place>[^@]+)@(?P<digest>sha256:[0-9a-f]{64})")
@@ -59,10 +60,11 @@ def there(at: Place | Unknown, digest: str) -> bool | Unknown:
     return found if isinstance(found, Unknown) else found is not None
 
 
-def attested(at: Place | Unknown, digest: str, environ: Mapping[str, str]) -> int | Unknown:
+def attested(at: Place | Unknown, digest: str, environ: Mapping[str, str], *, commit: str) -> int | Unknown:
     """Return how many builds stand behind the attestation of the workflow that builds images.
 
-    GitHub's own program verifies the signature, the repository and the workflow.
+    GitHub's own program verifies the signature, the repository, and that the workflow is main's, since whoever pushes a
+    branch writes a workflow of the same name there, and that it ran on the commit.
     """
     if isinstance(at, Unknown):
         return at
@@ -70,7 +72,8 @@ def attested(at: Place | Unknown, digest: str, environ: Mapping[str, str]) -> in
     if not repository or program is None:
         return Unknown("nobody but its builder vouches for the digest, and GitHub is not asked outside of a workflow")
     command = [program, "attestation", "verify", f"oci://{at}@{digest}", "--repo", repository]
-    command += ["--signer-workflow", f"{repository}/{WORKFLOW}"]
+    command += ["--signer-workflow", f"{repository}/{WORKFLOW}", "--source-ref", MAIN, "--deny-self-hosted-runners"]
+    command += ["--source-digest", commit]
     try:
         with registry.signed_in(at) as session:
             done = subprocess.run(

@@ -20,7 +20,7 @@ from delivery.preview.markdown import LONGEST_COMMENT, Form, markdown, marker
 from delivery.preview.plan import read
 from delivery.preview.reasons import Verdict
 from delivery.preview.report import Report, Source, report
-from delivery.preview.saved import load
+from delivery.preview.saved import load, save
 from delivery.pulumi.engine import Result
 from delivery.pulumi.installation import REPOSITORY
 from tests.support.previews import STACK, preview, same, step
@@ -215,3 +215,17 @@ def test_a_stack_whose_file_cannot_be_read_is_in_the_pull_request_too(
     assert (plan.stack, said in plan.errors[0]) == ("prod", True)
     with pytest.raises(CommandError, match=said):
         command.show("prod", offline=True, repository=repository)
+
+
+def test_a_secret_on_azure_is_in_no_form_and_in_no_file(tmp_path: Path) -> None:
+    secret = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
+    tags = {"note": secret, "password": "hunter2-Qx81", "all": {"clientSecret": "hunter2-Qx81"}}
+    moved = preview(step("update", ACCOUNT, "store", {"tags": {}}, {"tags": tags}))
+    drift = {"refresh": moved, "error": ""}
+    save(tmp_path / "prod.json", STACK, preview(same(ACCOUNT, "store")), "", Source(), drift)
+    saved = (tmp_path / "prod.json").read_text()
+    found = report(*load(tmp_path / "prod.json"))
+    forms = [*(markdown(found, form) for form in Form), printed(found, changes=True), json.dumps(document(found))]
+    forms += [json.dumps(document(report(read(preview(errors=[f"401 of {secret}"])))))]
+    for text in (saved, *forms, markdown(report(read(moved)))):
+        assert not any(one in text for one in (secret, "hunter2"))

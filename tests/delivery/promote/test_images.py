@@ -68,7 +68,8 @@ def test_words_of_one_field_of_a_form_are_several() -> None:
 # It verifies as GitHub's program does where all that decides is given, and knows one image.
 GH = """#!/bin/sh
 expected="attestation verify oci://PLACE@DIGEST --repo example/mlflow \\
---signer-workflow example/mlflow/.github/workflows/image.yml"
+--signer-workflow example/mlflow/.github/workflows/image.yml --source-ref refs/heads/main --deny-self-hosted-runners \\
+--source-digest COMMIT"
 [ "$*" = "$expected" ] && exit 0
 echo "Loaded digest" >&2
 echo "Error: no attestations found for subject" >&2
@@ -79,17 +80,18 @@ exit 1
 def test_an_attestation_of_the_workflow_stands_for_its_two_builds(pushed: tuple[Place, str], tmp_path: Path) -> None:
     place, digest = pushed
     program = tmp_path / "gh"
-    program.write_text(GH.replace("PLACE", str(place)).replace("DIGEST", digest))
+    program.write_text(GH.replace("PLACE", str(place)).replace("DIGEST", digest).replace("COMMIT", "c" * 40))
     program.chmod(0o755)
     environ = {"GITHUB_REPOSITORY": "example/mlflow", "PATH": f"{tmp_path}:/usr/bin:/bin"}
-    assert images.attested(place, digest, environ) == 2
-    assert images.attested(place, ABSENT, environ) == Unknown(
+    assert images.attested(place, digest, environ, commit="c" * 40) == 2
+    assert images.attested(place, ABSENT, environ, commit="c" * 40) == Unknown(
         "gh attestation verify: Error: no attestations found for subject"
     )
-    elsewhere = images.attested(place, digest, {**environ, "GITHUB_REPOSITORY": "evil/mlflow"})
+    elsewhere = images.attested(place, digest, {**environ, "GITHUB_REPOSITORY": "evil/mlflow"}, commit="c" * 40)
     assert isinstance(elsewhere, Unknown)
+    assert isinstance(images.attested(place, digest, environ, commit="d" * 40), Unknown), "of another commit"
     for missing in ("GITHUB_REPOSITORY", "PATH"):
-        found = images.attested(place, digest, {**environ, missing: ""})
+        found = images.attested(place, digest, {**environ, missing: ""}, commit="c" * 40)
         assert isinstance(found, Unknown)
         assert "vouches" in found.why
 
