@@ -16,15 +16,19 @@ from delivery.cost.load import IDLE, WORKING, Load
 from delivery.cost.prices import FILE
 from delivery.cost.resources import InputError, read
 from delivery.outcome import CommandError, ExitCode, reported
+from delivery.pulumi.installation import REPOSITORY
 from delivery.terminal import leave_closed_pipe, say
+
+_LOCAL = "local"
 
 
 def cost(
     file: Annotated[
         str | None,
         typer.Argument(
-            metavar="FILE",
-            help="Output of `pulumi preview --json --show-sames` or `pulumi stack export`; - for standard input.",
+            metavar="STACK|FILE",
+            help="A stack with a file in stacks/, as it would be made; or the output of `pulumi preview --json "
+            "--show-sames` or of `pulumi stack export`, - for standard input.",
             show_default=False,
         ),
     ] = None,
@@ -52,15 +56,19 @@ def cost(
     """Show what a stack costs a month by list prices.
 
     It shows the cost when nobody uses the stack, and at the load that the options describe. It fails if something has
-    no price. It asks nobody, except with --update: that reads delivery/cost/prices.json again from the public Azure
-    Retail Prices API.
+    no price. A stack is planned against the stand-in for Azure, as by `preview --offline`. It asks nobody, except with
+    --update: that reads delivery/cost/prices.json again from the public Azure Retail Prices API.
 
-    Example: pulumi stack export -s prod | mlflow-platform cost -
+    Example: mlflow-platform cost prod
     """
     if update is not None:
         return _update(update)
     if file is None:
-        raise CommandError("FILE: got none; expected a file, or - for standard input.", ExitCode.USAGE)
+        raise CommandError(
+            "got no stack and no file; expected a stack, a file, or - for standard input. "
+            "Run: mlflow-platform cost prod",
+            ExitCode.USAGE,
+        )
     with reported(ValueError, code=ExitCode.USAGE):
         load = Load(
             active_hours=active_hours,
@@ -74,7 +82,7 @@ def cost(
             job_runs=job_runs,
             job_minutes=job_minutes,
         )
-        resources = read(_loaded(file))
+        resources = read(_planned(file) if _is_stack(file) else _loaded(file))
     found = estimate(resources, IDLE, load)
     try:
         say(json.dumps(report.document(found), indent=2) if as_json else report.text(found))
@@ -89,6 +97,22 @@ def _update(region: str) -> int:
     FILE.write_text(json.dumps(read_again, indent=2) + "\n")
     say(f"{FILE} has the list prices of {region} of {read_again['read']}; `mlflow-platform reference` writes them on.")
     return ExitCode.DONE
+
+
+def _is_stack(name: str) -> bool:
+    return name != _LOCAL and (REPOSITORY / "stacks" / f"Pulumi.{name}.yaml").is_file()
+
+
+def _planned(stack: str) -> Any:
+    """Return the engine's plan of a stack on an empty subscription. Raises CommandError where it has none."""
+    # What runs the engine takes half a second to import.
+    from delivery.offline_azure.session import offline
+
+    with reported(RuntimeError, ValueError), offline(stack) as product:
+        result = product.preview("--json", "--show-sames")
+        if result.code != 0:
+            raise CommandError(f"{stack}: no plan. Run: mlflow-platform preview {stack} --offline")
+        return json.loads(result.out)
 
 
 def _loaded(file: str) -> Any:

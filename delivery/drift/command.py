@@ -17,7 +17,8 @@ from delivery.drift.report import document, text
 from delivery.drift.ways_out import ways_out
 from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError, ExitCode
-from delivery.preview.command import LOCAL, refuse
+from delivery.preview.command import LOCAL, computed, refuse
+from delivery.preview.plan import FLAGS, Op
 from delivery.pulumi.engine import Engine, users_engine
 from delivery.pulumi.installation import REPOSITORY
 from delivery.pulumi.project import own_values, project_name, stack_document
@@ -30,7 +31,8 @@ def drift(
         list[str] | None, typer.Argument(metavar="[STACK]...", help="Stacks of stacks/; without one, all on Azure.")
     ] = None,
     again: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Look a second time after a pause; only what both see counts.")
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="Look a second time after a pause; only what both see counts."),
     ] = 0,
     revert: Annotated[
         list[str] | None,
@@ -84,6 +86,7 @@ def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirme
     """Make resources on Azure what the program says, and nothing else. Raises CommandError for one without drift."""
     found = check(engine, stack)
     targets = [_urn(found, name) for name in resources]
+    _refuse_unapplied(engine, stack)
     arguments = [part for urn in targets for part in ("--target", urn)]
     if engine.show("preview", "--refresh", "--diff", *arguments) != 0:
         raise CommandError("--revert: the engine could not plan it; its message is above. Nothing was changed.")
@@ -95,6 +98,22 @@ def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirme
             say("Nothing was changed.")
             return ExitCode.FAILED
     return engine.show("up", "--refresh", "--yes", "--skip-preview", *arguments)
+
+
+def _refuse_unapplied(engine: Engine, stack: str) -> None:
+    """Refuse a checkout whose program makes resources that are not there: the engine has no outputs of these then.
+
+    A setting that keeps what Azure has changes a resource alone, and is no such thing.
+    """
+    plan = computed(engine.run("preview", *FLAGS), stack)
+    made = sorted({step.name for step in plan.of(Op.CREATE, Op.REPLACE, Op.DELETE)})
+    if made:
+        more = f" and {len(made) - 3} more" if len(made) > 3 else ""
+        raise CommandError(
+            f"--revert: this checkout makes or removes {', '.join(made[:3])}{more}, which is not applied to {stack} "
+            "yet. Nothing was changed. Check out the commit that is, which `pulumi stack history` names, or apply this "
+            f"one. Run: mlflow-platform preview {stack}"
+        )
 
 
 def configuration(stack: str, repository: Path = REPOSITORY) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -163,6 +164,12 @@ def asked(
     if emergency and not emergency.strip():
         raise CommandError("--emergency: got no reason; expected one, since it is in the commit.", ExitCode.USAGE)
     # A workflow hands over an empty text where its form was left empty.
+    if not rollback and not _is_image(stacks[0]) and re.search(r"[/:]", stacks[0]):
+        raise CommandError(
+            f"promote: got {stacks[0]}; expected a stack, or an image by its digest, HOST/REPOSITORY@sha256:…, as "
+            "`mlflow-platform image push` prints it, since a tag moves.",
+            ExitCode.USAGE,
+        )
     travels, accepts = ([word for given in many for word in given.split()] for many in (travels, accepts))
     if travels and _is_image(stacks[0]):
         raise CommandError("--with: got it with an image, which has no settings; leave it out.", ExitCode.USAGE)

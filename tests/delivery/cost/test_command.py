@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from delivery import cli
-from delivery.cost import prices
+from delivery.cost import command, prices
 from delivery.cost.resources import InputError, read
 from tests.support.command_line import mlflow_platform
 
@@ -221,3 +221,16 @@ def test_a_reader_who_has_seen_enough_causes_no_complaint(tmp_path: Path) -> Non
     complaint = program.stderr.read()
     assert program.wait(timeout=60) == 0
     assert complaint == ""
+
+
+def test_a_stack_is_planned_and_priced(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    planned: list[str] = []
+
+    def plan(stack: str) -> Any:
+        planned.append(stack)
+        return preview(step("create", ZONE, "names"))
+
+    monkeypatch.setattr(command, "_planned", plan)
+    assert cli.run(["cost", "prod"]) == 0
+    assert planned == ["prod"]
+    assert "names" in capsys.readouterr().out

@@ -94,7 +94,7 @@ def test_without_the_api_the_file_stays(
 
 def test_a_cost_without_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["cost"]) == 2
-    assert "FILE: got none; expected a file, or - for standard input" in capsys.readouterr().err
+    assert "got no stack and no file; expected a stack, a file, or - for standard input" in capsys.readouterr().err
 
 
 def test_every_line_that_costs_something_can_be_read_again() -> None:

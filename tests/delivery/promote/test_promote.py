@@ -276,6 +276,7 @@ def test_an_image_goes_to_the_first_stack(checkout: Path) -> None:
         (["dev", "staging", "--emergency", " "], "--emergency: got no reason"),
         (["dev", "staging", "--accepts", "preview"], "--accepts: got preview; expected one of alerts, ancestry"),
         (["image.json", "dev"], "image.json: got no document of an image"),
+        (["ghcr.io/x/y:latest", "dev"], "got ghcr.io/x/y:latest; expected a stack, or an image by its digest"),
         (["image.json", "dev", "--with", "limits"], "--with: got it with an image"),
     ],
 )
