@@ -146,6 +146,7 @@ def pipeline(settings: Settings) -> Application:
     return Application(
         name="pipeline",
         roles=tuple(f"{workspace}.Registrar" for workspace in (DEFAULT_WORKSPACE, *settings.teams)),
+        groups=tuple(settings.access.groups),
         federated=(identities.principal_id(settings.stack, DEPLOYER),),
     )
 

@@ -10,7 +10,7 @@ from components.compute.contract import Ingress, WorkloadIdentity
 from components.mlflow.access import AccessControl
 from components.mlflow.roles import Role
 from components.mlflow.topology import DataAddresses, GatewayTls, Topology
-from infra.settings.access import AccessSettings
+from infra.settings.access import AccessMode, AccessSettings
 from infra.settings.model import Settings
 
 POSTGRES_PORT = 5432
@@ -47,11 +47,12 @@ def topology(
 
 
 def _access(chosen: AccessSettings, teams: Sequence[str]) -> AccessControl | None:
-    if chosen.tenant_id is None or chosen.client_id is None:  # refused with mode entra
+    if chosen.mode is AccessMode.NONE:
         return None
     return AccessControl(
-        tenant_id=chosen.tenant_id,
-        client_id=chosen.client_id,
+        # The settings refuse this mode without both; the services would not start.
+        tenant_id=chosen.tenant_id or "",
+        client_id=chosen.client_id or "",
         teams=teams,
         groups=chosen.groups,
         blocked=chosen.blocked,

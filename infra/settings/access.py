@@ -72,8 +72,8 @@ class AccessSettings(Section):
     )
     contact: str | None = text(
         "The person or address that a refusal names as able to help",
-        r"[^\s]|[^\s][^\x00-\x1f\x7f]{0,198}[^\s]",
-        "one line of at most 200 characters, as in ml-platform@example.com",
+        r"[!-~]([ -~]{0,198}[!-~])?",
+        "1 to 200 ASCII characters, no space first or last, as in ml-platform@example.com",
         default=None,
     )
 

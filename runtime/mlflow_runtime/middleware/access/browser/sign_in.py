@@ -46,7 +46,7 @@ class SignIn:
 
     async def _answer(self, request: Request, path: str) -> Response:
         match request.method, path:
-            case "GET", "/access/sign-in":
+            case "GET", pages.SIGN_IN:
                 return self._begin(request)
             case "GET", flow.CALLBACK:
                 return await self._finish(request)
