@@ -36,6 +36,7 @@ from delivery.bench.quota import QuotaError
 from delivery.bench.results import Measurement
 from delivery.bench.scaling import CORES, REPLICAS, Carried
 from delivery.bench.setup import Setup
+from delivery.outcome import CommandError
 from delivery.pulumi.installation import REPOSITORY
 from tools import node_packages
 from tools.steps import Report
@@ -125,7 +126,13 @@ def _measured(
             say(f"  left out: {left_out[-1]}")
             continue
         for name in turn(load, number):
-            one = measure(tool, ready[name], prepared[name], load, number, large_mib=plan.large_mib)
+            try:
+                one = measure(tool, ready[name], prepared[name], load, number, large_mib=plan.large_mib)
+            except CommandError as error:
+                # The others' figures, of an hour perhaps, are worth having all the same.
+                left_out.append(f"{load.heading}, {name}, round {number + 1} ({error})")
+                say(f"  failed: {left_out[-1]}")
+                continue
             say(line(one))
             measured.append(one)
             time.sleep(PAUSE_SECONDS)
@@ -192,6 +199,8 @@ def _carried(
                     found.append(one)
         except QuotaError as error:
             return found, [f"limited replicas, as this machine limits no process ({error})"]
+        except CommandError as error:
+            return found, [f"more limited replicas ({error})"]
     return found, []
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import pytest
 
-from delivery.bench import plan, report
+from delivery.bench import plan, report, running
 from delivery.bench.plan import OURS, STOCK_POSTGRES, Load, Plan
-from delivery.bench.results import latency, percentile, ratio, summaries
+from delivery.bench.results import Measurement, latency, percentile, ratio, summaries
 from delivery.bench.running import line, rounds, turn
 from delivery.bench.scaling import Carried, Step
+from delivery.outcome import CommandError
 from tests.delivery.bench.measured import ONE, outcome
 
 FAST = replace(ONE, setup=OURS[2], milliseconds={"create": [5.0], "log-metric": [0.5] * 31})
@@ -143,6 +146,27 @@ def test_what_a_lack_of_time_leaves_out_are_last_rounds() -> None:
     assert [number for _, number in order] == [0] * len(chosen.loads) + [1] * len(chosen.loads)
     text = report.markdown(replace(outcome(ONE), left_out=["logging, 16 clients, round 2, as there was no time"]))
     assert "Not measured: logging, 16 clients, round 2, as there was no time." in text
+
+
+def test_a_measurement_that_fails_is_named_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(*arguments: Any, **_: Any) -> Measurement:
+        _, setup, _, load, number = arguments
+        if (setup, number) == (STOCK_POSTGRES, 0):
+            raise CommandError("bench: stock-postgres did not answer")
+        return replace(ONE, setup=setup, clients=load.clients, round=number)
+
+    monkeypatch.setattr(running, "measure", measure)
+    monkeypatch.setattr(running, "PAUSE_SECONDS", 0)
+    ready: Any = {setup: setup for setup in plan.PAIR}
+    chosen = replace(plan.only(plan.quick(), ["batch"]), rounds=2)
+    tool, prepared, said = cast(Any, None), cast(Any, ready), list[str]()
+    measured, left_out = running._measured(tool, chosen, ready, prepared, time.monotonic(), said.append)
+    assert [(one.setup, one.round) for one in measured] == [(OURS[2], 0), (OURS[2], 1), (STOCK_POSTGRES, 1)]
+    assert left_out == ["batch, 4 clients, stock-postgres, round 1 (bench: stock-postgres did not answer)"]
+    assert said[0] == f"  failed: {left_out[0]}"
+    measured, left_out = running._measured(tool, chosen, ready, prepared, time.monotonic() - 1e6, said.append)
+    assert measured == []
+    assert left_out == [f"batch, 4 clients, round {number}, as there was no time" for number in (1, 2)]
 
 
 def test_the_quick_plan_leaves_time_to_start_everything_within_four_minutes() -> None:
