@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from delivery.outcome import CommandError
-from tools.node_packages import binaries
 
 SCRIPT: Final = Path(__file__).with_name("load.cjs")
 SPANS: Final = 50
@@ -130,11 +129,6 @@ def noted(document: Mapping[str, Any]) -> Noted:
         acknowledged=Acknowledged(**document["acknowledged"]),
         cpu_seconds=document["cpu"],
     )
-
-
-def node() -> Path:
-    """The environment's own Node.js."""
-    return binaries() / "node"
 
 
 def trace_template(now: float | None = None) -> Mapping[str, str]:

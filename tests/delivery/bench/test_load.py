@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from components.emulators.azurite import node
 from delivery.bench import load
 from delivery.bench.load import Job
 from delivery.bench.measure import kinds
@@ -96,7 +97,7 @@ def test_every_request_is_accepted_failed_or_unanswered_and_none_is_under_way_at
             headers={"Host": "mlflow.example.com"},
             values={"experiment": "1"},
         )
-        found = load.run(tool, load.node(), job)
+        found = load.run(tool, node(), job)
         sent = Counter(server.counted)
     accepted = {name: len(call.milliseconds) + call.outside for name, call in found.calls.items()}
     refused, closed = sent["log-metric"] // 10, sent["log-parameter"] // 10

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from components.emulators.azurite import node
 from delivery.bench import data, postgres_ceiling, processes
-from delivery.bench.load import node
 from delivery.bench.measure import Prepared, Tool, measure
 from delivery.bench.ours import Platform
 from delivery.bench.plan import Load
