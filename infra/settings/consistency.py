@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
