@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -332,11 +333,12 @@ def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes:
         problems.reset("network.cidr"),
         lambda: plan(azure.network.cidr, AKS_SUBNETS),
     )
+    most = _most_nodes(chosen.system_nodes) if chosen.existing_cluster is None else sys.maxsize
     if chosen.min_nodes > chosen.max_nodes:
-        remedy = problems.set("aks.maxNodes", chosen.min_nodes)
+        fits = chosen.min_nodes <= most
+        remedy = problems.set("aks.maxNodes", chosen.min_nodes) if fits else problems.remove("aks.minNodes")
         problems.note("aks.minNodes", chosen.min_nodes, f"at most maxNodes, {chosen.max_nodes}", remedy)
-    most = _most_nodes(chosen.system_nodes)
-    if chosen.max_nodes > most and chosen.existing_cluster is None:
+    if chosen.max_nodes > most:
         allowed = f"at most {most}, which have addresses in the nodes' subnet, a third more in an upgrade"
         problems.note("aks.maxNodes", chosen.max_nodes, allowed, problems.set("aks.maxNodes", most))
     for role, size in sizes.items():
