@@ -105,6 +105,7 @@ def access(settings: Settings) -> AccessControl | None:
         tenant_id=found.tenant_id,
         client_id=found.platform.client_id,
         teams=settings.teams,
+        shares=settings.shares,
         groups=settings.access.groups,
         blocked=settings.access.blocked,
         contact=settings.access.contact or "",

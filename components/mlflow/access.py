@@ -23,7 +23,8 @@ RESERVED_WORKSPACES: Final = ("ajax-api", "api", "static-files", "workspaces")
 class AccessControl:
     """Tokens of Entra decide who is let in.
 
-    They are those of `tenant_id` for the application `client_id`. `teams` are workspaces beside `default`. Roles come
+    They are those of `tenant_id` for the application `client_id`. `teams` are workspaces beside `default`, and `shares`
+    has for a workspace the others whose members read it. Roles come
     from the token's app roles, or from its groups if `groups` maps any: group id to roles, such as `team-a.Reader`.
     `blocked` are object ids that are refused whatever their token says, `contact` is the address in refusals, and
     `authority` is Entra's address where it is not that of Azure's public cloud.
@@ -32,6 +33,7 @@ class AccessControl:
     tenant_id: str
     client_id: str
     teams: Sequence[str] = ()
+    shares: Mapping[str, Sequence[str]] = field(default_factory=dict)
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     blocked: Sequence[str] = ()
     contact: str = ""
@@ -43,6 +45,7 @@ class AccessControl:
             "ACCESS_MODE": "entra",
             "ACCESS_TENANT_ID": self.tenant_id,
             "ACCESS_CLIENT_ID": self.client_id,
+            "ACCESS_SHARES": ",".join(f"{team}={each}" for team, readers in self.shares.items() for each in readers),
             "ACCESS_GROUPS": ",".join(f"{group}={role}" for group, roles in self.groups.items() for role in roles),
             "ACCESS_BLOCKED": ",".join(self.blocked),
             "ACCESS_CONTACT": self.contact,

@@ -74,7 +74,8 @@ def _with_access(pulumi: Engine, stack: LocalStack, access: AccessMode | None) -
     config = _config(stack)
     _show(pulumi, "config", "set", "--path", "access.mode", access, *config)
     if access is AccessMode.NONE:
-        _show(pulumi, "config", "rm", "teams", *config)
+        for key in ("teams", "shares"):
+            _show(pulumi, "config", "rm", key, *config)
     elif not stack.teams:
         for index, team in enumerate(TEAMS):
             _show(pulumi, "config", "set", "--path", f"teams[{index}]", team, *config)

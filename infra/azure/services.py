@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pulumi
 
@@ -10,7 +10,7 @@ from components.compute.contract import Ingress, WorkloadIdentity
 from components.mlflow.access import AccessControl
 from components.mlflow.roles import Role
 from components.mlflow.topology import DataAddresses, GatewayTls, Topology
-from infra.settings.access import AccessMode, AccessSettings
+from infra.settings.access import AccessMode
 from infra.settings.model import Settings
 
 POSTGRES_PORT = 5432
@@ -42,18 +42,20 @@ def topology(
         clients_reach_blob=clients_reach_blob,
         gateway_metrics_port=_METRICS_PORT,
         gateway_tls=tls,
-        access=_access(settings.access, settings.teams),
+        access=_access(settings),
     )
 
 
-def _access(chosen: AccessSettings, teams: Sequence[str]) -> AccessControl | None:
+def _access(settings: Settings) -> AccessControl | None:
+    chosen = settings.access
     if chosen.mode is AccessMode.NONE:
         return None
     return AccessControl(
         # The settings refuse this mode without both; the services would not start.
         tenant_id=chosen.tenant_id or "",
         client_id=chosen.client_id or "",
-        teams=teams,
+        teams=settings.teams,
+        shares=settings.shares,
         groups=chosen.groups,
         blocked=chosen.blocked,
         contact=chosen.contact or "",

@@ -89,3 +89,9 @@ class AccessPart(Section):
         example="team-a",
         default=(),
     )
+    shares: Mapping[TeamName, tuple[TeamName, ...]] = described(
+        "Teams whose workspace others read, as one with models for all: the team, and a list of those that have a role "
+        "of Reader in it by any role of their own",
+        "names of teams, each with a list of other teams",
+        default={},
+    )

@@ -136,18 +136,25 @@ def _access_is_whole(problems: Problems, settings: Settings) -> None:
     access, teams = settings.access, settings.teams
     ids = {"access.tenantId": access.tenant_id, "access.clientId": access.client_id}
     if access.mode is AccessMode.NONE:
-        given = {**ids, "access.groups": access.groups, "access.blocked": access.blocked, "teams": teams}
-        for field, value in {**given, "access.contact": access.contact}.items():
+        given: dict[str, object] = {
+            **ids,
+            "access.groups": access.groups,
+            "access.blocked": access.blocked,
+            "access.contact": access.contact,
+            "teams": teams,
+            "shares": settings.shares,
+        }
+        for field, value in given.items():
             if value:
                 problems.note(field, value, "only with access.mode entra", problems.remove(field))
         return
-    for field, value in ids.items():
-        if settings.azure is None and value is not None:
+    for field, identifier in ids.items():
+        if settings.azure is None and identifier is not None:
             allowed = "only on Azure, as a stack on one machine has an Entra of its own"
-            problems.note(field, value, allowed, problems.remove(field))
-        if settings.azure is not None and value is None:
+            problems.note(field, identifier, allowed, problems.remove(field))
+        if settings.azure is not None and identifier is None:
             allowed = "a GUID with access.mode entra, that of docs/access.md#the-registration"
-            problems.note(field, value, allowed, problems.set(field, EXAMPLE_ID))
+            problems.note(field, identifier, allowed, problems.set(field, EXAMPLE_ID))
     for field, names in (("teams", teams), ("access.blocked", access.blocked)):
         _named_once(problems, field, names)
     for index, team in enumerate(teams):
@@ -155,7 +162,26 @@ def _access_is_whole(problems: Problems, settings: Settings) -> None:
             allowed = f"another name, as {team} is the platform's own"
             problems.note(f"teams[{index}]", team, allowed, problems.remove(f"teams[{index}]"))
     known = (DEFAULT_WORKSPACE, *teams)
-    for group, roles in access.groups.items():
+    _shares_name_teams(problems, settings.shares, known)
+    _groups_name_teams(problems, access.groups, known)
+
+
+def _shares_name_teams(problems: Problems, shares: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
+    for team, readers in shares.items():
+        field = path("shares", team)
+        if team not in known:
+            problems.note(field, list(readers), f"one of {', '.join(known)} as the team", problems.remove(field))
+            continue
+        _named_once(problems, field, readers)
+        others = [each for each in known if each != team]
+        for index, reader in enumerate(readers):
+            if reader not in others:
+                allowed = f"other teams of the stack: {', '.join(others) or 'there are none'}"
+                problems.note(f"{field}[{index}]", reader, allowed, problems.remove(f"{field}[{index}]"))
+
+
+def _groups_name_teams(problems: Problems, groups: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
+    for group, roles in groups.items():
         field = path("access", "groups", group)
         _named_once(problems, field, roles)
         for index, role in enumerate(roles):

@@ -84,8 +84,8 @@ KEYS: Mapping[str, FieldInfo] = {
 class Settings:
     """All that decides what a stack is. `azure` is None exactly where compute is local.
 
-    `teams` are the workspaces beside `default`, none with access mode none. `checkout` is the GitHub repository whose
-    workflow runs the program, empty if none does.
+    `teams` are the workspaces beside `default`, none with access mode none; `shares` says who reads which of them.
+    `checkout` is the GitHub repository whose workflow runs the program, empty if none does.
     """
 
     stack: str
@@ -97,6 +97,7 @@ class Settings:
     azure: AzureSettings | None = None
     access: AccessSettings = field(default_factory=AccessSettings)
     teams: Sequence[str] = ()
+    shares: Mapping[str, Sequence[str]] = field(default_factory=dict)
     checkout: str = ""
 
 
@@ -138,6 +139,7 @@ def parse(
         azure=azure,
         access=file.access,
         teams=file.teams,
+        shares=file.shares,
         checkout=checkout,
     )
     consistency.check(problems, settings)

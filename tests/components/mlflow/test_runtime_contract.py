@@ -31,6 +31,7 @@ TOPOLOGY = replace(
         tenant_id=_ID,
         client_id=_ID,
         teams=["team-a", "team-b"],
+        shares={"team-a": ["team-b"]},
         groups={_ID: ["team-a.Reader", "Platform.Admin"]},
         blocked=[_ID],
         contact="ml-platform@example.com",
@@ -41,7 +42,10 @@ ROLES = (*BACKENDS, Role.GATEWAY, Role.PREPARE)
 # May be without a value, or without effect where they are missing.
 OPTIONAL = {
     *("MLFLOW_RUNTIME_PUBLIC_ORIGINS", "MLFLOW_RUNTIME_METRICS_PORT"),
-    *(f"MLFLOW_RUNTIME_ACCESS_{name}" for name in ("MODE", "TEAMS", "GROUPS", "BLOCKED", "CONTACT", "AUTHORITY")),
+    *(
+        f"MLFLOW_RUNTIME_ACCESS_{name}"
+        for name in ("MODE", "TEAMS", "SHARES", "GROUPS", "BLOCKED", "CONTACT", "AUTHORITY")
+    ),
 }
 
 

@@ -137,6 +137,10 @@ def test_what_the_file_gives_wins() -> None:
         ({**ENTRA, "teams": ["Team"]}, "allowed: a list of names of 2 to 63 lower-case letters"),
         ({**ENTRA, "teams": ["default"]}, "allowed: another name, as default is the platform's own"),
         (entra(groups={GUID: ["team-b.Reader"]}), "allowed: roles in the workspaces default, team-a"),
+        ({**ENTRA, "shares": {"team-b": ["team-a"]}}, "allowed: one of default, team-a as the team"),
+        ({**ENTRA, "shares": {"team-a": ["team-a"]}}, "allowed: other teams of the stack: default"),
+        ({**ENTRA, "shares": {"team-a": "default"}}, "allowed: names of teams, each with a list of other teams"),
+        ({"shares": {"team-a": ["team-b"]}}, "allowed: only with access.mode entra"),
         (entra(groups={GUID: ["team-a.Owner"]}), "WORKSPACE.Reader|Contributor|Registrar|Admin or Platform.Admin"),
         ({"protect": "maybe"}, "protect: 'maybe' is not allowed; allowed: true, false, auto"),
         ({"network": {"cidr": "8.8.8.0/24"}}, "8.8.8.0/24 is not private"),
@@ -218,7 +222,8 @@ def table(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def test_a_public_gateway_takes_access_control() -> None:
-    found = parse({**LEAST, **entra(groups={GUID: ["team-a.Reader", "Platform.Admin"]}), "ingress": "public"}, "dev")
+    roles = entra(groups={GUID: ["team-a.Reader", "Platform.Admin"]})
+    found = parse({**LEAST, **roles, "shares": {"team-a": ["default"]}, "ingress": "public"}, "dev")
     assert (found.teams, found.access.groups) == (("team-a",), {GUID: ("team-a.Reader", "Platform.Admin")})
     public = topology(found, identities={}, data=TOPOLOGY.data, host="mlflow.example.com", clients_reach_blob=False)
     assert public.access is not None
@@ -227,6 +232,7 @@ def test_a_public_gateway_takes_access_control() -> None:
         "ACCESS_TENANT_ID": GUID,
         "ACCESS_CLIENT_ID": GUID,
         "ACCESS_TEAMS": "team-a",
+        "ACCESS_SHARES": "team-a=default",
         "ACCESS_GROUPS": f"{GUID}=team-a.Reader,{GUID}=Platform.Admin",
     }
 
@@ -256,6 +262,7 @@ some = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_siz
             "ingress": scalars,
             "access": table(mode=scalars, tenantId=scalars, groups=some, blocked=some),
             "teams": some,
+            "shares": some,
             "protect": scalars,
             "zoneRedundant": scalars,
             "nameGeneration": scalars,

@@ -88,7 +88,11 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "access control without its directory": (
         "dev",
-        {**_AZURE, "ingress": "public", "access": {"mode": "entra"}, "teams": ["team-a", "default", "team-a"]},
+        {
+            **_AZURE,
+            **{"ingress": "public", "access": {"mode": "entra"}, "teams": ["team-a", "default", "team-a"]},
+            "shares": {"team-b": ["team-a"], "team-a": ["team-a", "default", "default"]},
+        },
     ),
     "access control that is off": (
         "dev",

@@ -67,14 +67,15 @@ def decide(access: Access, caller: Caller, asked: Asked) -> Allowed | Refusal:
 
 
 def workspace_of(caller: Caller, header: str) -> str:
-    """Return the workspace that a request is for: the header's, else the caller's only one, else `default`.
+    """Return the workspace that a request is for: the header's, else the caller's only own one, else `default`.
 
     Clients without workspaces, such as MLflow's for Java, send no header.
     """
     named = header.strip()
     if named:
         return named
-    return next(iter(caller.roles)) if len(caller.roles) == 1 else DEFAULT_WORKSPACE
+    own = [each for each in caller.roles if each not in caller.shared]
+    return own[0] if len(own) == 1 else DEFAULT_WORKSPACE
 
 
 def artifact_paths(path: str, query: dict[str, list[str]]) -> tuple[str, ...]:

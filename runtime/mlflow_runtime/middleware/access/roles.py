@@ -51,5 +51,13 @@ def roles_of(values: Iterable[str], workspaces: Iterable[str]) -> Mapping[str, R
     return found
 
 
+def shared_with(own: Mapping[str, Role], shares: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """Return the workspaces that who has these roles reads as a member of another one.
+
+    What is shared with those is not shared on.
+    """
+    return frozenset(team for team, readers in shares.items() if team not in own and not own.keys().isdisjoint(readers))
+
+
 def _texts(claim: Any) -> list[str]:
     return [value for value in claim if isinstance(value, str)] if isinstance(claim, list) else []

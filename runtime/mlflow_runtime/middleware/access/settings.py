@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from mlflow_runtime.addresses import split_https
@@ -26,6 +26,8 @@ RESERVED: Final = frozenset({"workspaces", "api", "ajax-api", "static-files"})
 class Access:
     """Who may sign in, and what their roles mean.
 
+    `shares` has for a workspace the others whose members read it.
+
     Tokens are those of `tenant_id` for the application `client_id`, signed by the keys of `authority`. `workspaces` are
     the teams, `default` among them. Roles come from the token's app roles, or from its groups if `groups` maps any:
     group id to its roles, such as `team-a.Reader`. `blocked` are object ids that are refused whatever their token says.
@@ -39,6 +41,7 @@ class Access:
     groups: Mapping[str, tuple[str, ...]]
     blocked: frozenset[str]
     contact: str
+    shares: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def issuer(self) -> str:
@@ -56,7 +59,12 @@ def read(reader: Reader) -> Access | None:
     if reader.get("ACCESS_MODE", _mode, "none") != "entra":
         return None
     workspaces = (DEFAULT_WORKSPACE, *teams(reader))
-    groups = _by_group(reader.get("ACCESS_GROUPS", list_of(_group, optional=True)) or ())
+    groups = _listed(reader.get("ACCESS_GROUPS", list_of(_group, optional=True)) or ())
+    shares = _listed(reader.get("ACCESS_SHARES", list_of(_share, optional=True)) or ())
+    for team in sorted({*shares, *(each for readers in shares.values() for each in readers)} - {*workspaces}):
+        reader.refuse(
+            variable("ACCESS_SHARES"), f"there is no workspace {team}; name those of {', '.join(workspaces)} alone."
+        )
     for role in sorted({role for roles in groups.values() for role in roles} - {PLATFORM_ADMIN}):
         if (team := role.rpartition(".")[0]) not in workspaces:
             reader.refuse(
@@ -71,6 +79,7 @@ def read(reader: Reader) -> Access | None:
         workspaces=workspaces,
         groups=groups,
         blocked=frozenset(reader.get("ACCESS_BLOCKED", list_of(_guid, optional=True)) or ()),
+        shares=shares,
         contact=reader.get("ACCESS_CONTACT", _contact, "the administrators of this platform"),
     )
 
@@ -81,11 +90,12 @@ def teams(reader: Reader) -> tuple[str, ...]:
     return tuple(team for team in found if team != DEFAULT_WORKSPACE)
 
 
-def _by_group(pairs: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+def _listed(pairs: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return what each name of `NAME=VALUE` pairs has."""
     found: dict[str, tuple[str, ...]] = {}
     for pair in pairs:
-        group, _, role = pair.partition("=")
-        found[group] = (*found.get(group, ()), role)
+        name, _, value = pair.partition("=")
+        found[name] = (*found.get(name, ()), value)
     return found
 
 
@@ -128,6 +138,15 @@ def _group(text: str) -> str:
             f"ROLE is WORKSPACE.{'|'.join(levels)} or {PLATFORM_ADMIN}."
         )
     return f"{identifier.lower()}={role}"
+
+
+def _share(text: str) -> str:
+    team, _, reader = text.partition("=")
+    if team == reader or not (_WORKSPACE.fullmatch(team) and _WORKSPACE.fullmatch(reader)):
+        raise ValueError(
+            "must be TEAM=READER, two workspaces, separated by commas, such as models=team-a,models=team-b."
+        )
+    return text
 
 
 def _contact(text: str) -> str:

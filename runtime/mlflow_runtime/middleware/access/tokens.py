@@ -14,7 +14,7 @@ from anyio import CapacityLimiter, to_thread
 from jwt import PyJWK
 
 from mlflow_runtime.middleware.access.keys import Keys
-from mlflow_runtime.middleware.access.roles import Role, roles_of, values_of
+from mlflow_runtime.middleware.access.roles import Role, roles_of, shared_with, values_of
 from mlflow_runtime.middleware.access.settings import Access
 
 ALGORITHM: Final = "RS256"
@@ -43,7 +43,8 @@ class TokenRefusedError(Exception):
 class Caller:
     """Who a token speaks for. `name` is for people to read, `oid` never changes, `application` is who got the token.
 
-    `roles` is the role in each workspace where there is one. `expires_at` is in seconds since 1970.
+    `roles` is the role in each workspace where there is one, `shared` those of them that only a share lets the caller
+    read. `expires_at` is in seconds since 1970.
     """
 
     oid: str
@@ -51,6 +52,7 @@ class Caller:
     application: str
     roles: Mapping[str, Role]
     expires_at: float
+    shared: frozenset[str] = frozenset()
 
 
 class Tokens:
@@ -117,12 +119,15 @@ def verified(token: str, key: PyJWK, access: Access) -> Caller:
     oid, application = claims["oid"], claims["azp"]
     if not isinstance(oid, str) or not isinstance(application, str):
         raise TokenRefusedError("names nobody")
+    own = roles_of(values_of(claims, access.groups), access.workspaces)
+    shared = shared_with(own, access.shares)
     return Caller(
         oid=oid,
         name=_name(claims) or f"application {application}",
         application=application,
-        roles=roles_of(values_of(claims, access.groups), access.workspaces),
+        roles={**dict.fromkeys(sorted(shared), Role.READER), **own},
         expires_at=float(claims["exp"]),
+        shared=shared,
     )
 
 

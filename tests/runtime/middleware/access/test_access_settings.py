@@ -17,6 +17,7 @@ ENTRA = {
     f"{PREFIX}CLIENT_ID": CLIENT,
     f"{PREFIX}TEAMS": "team-a, team-b",
     f"{PREFIX}GROUPS": f"{ANNA}=team-a.Reader,{ANNA}=team-b.Admin",
+    f"{PREFIX}SHARES": "team-a=team-b,team-a=default",
     f"{PREFIX}BLOCKED": ANNA,
 }
 
@@ -28,6 +29,7 @@ def test_every_service_reads_them(role: ServiceRole) -> None:
     assert found.workspaces == ("default", "team-a", "team-b")
     assert found.groups == {ANNA: ("team-a.Reader", "team-b.Admin")}
     assert found.blocked == {ANNA}
+    assert found.shares == {"team-a": ("team-b", "default")}
     assert found.issuer == f"https://login.microsoftonline.com/{TENANT}/v2.0"
     assert found.keys_url == f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
 
@@ -45,6 +47,9 @@ def test_every_service_reads_them(role: ServiceRole) -> None:
         ("GROUPS", "everyone=team-a.Reader", "must be GROUP-ID=ROLE"),
         ("GROUPS", f"{ANNA}=team-a.Owner", "Reader|Contributor|Registrar|Admin or Platform.Admin"),
         ("GROUPS", f"{ANNA}=team-c.Reader", "name one of default, team-a, team-b, or add team-c to"),
+        ("SHARES", "team-a", "must be TEAM=READER"),
+        ("SHARES", "team-a=team-a", "must be TEAM=READER"),
+        ("SHARES", "team-a=team-c", "there is no workspace team-c; name those of default, team-a, team-b"),
         ("BLOCKED", "anna@example.com", "must be a GUID"),
         ("AUTHORITY", "http://login.microsoftonline.com", "must be the address of Entra's sign-in"),
         ("CONTACT", "a\nb", "must be one printable line"),

@@ -14,10 +14,11 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from mlflow_runtime.middleware.access.decision import workspace_of
 from mlflow_runtime.middleware.access.keys import LIFE_SECONDS, PAUSE_SECONDS, Keys, NoKeysError, parsed
 from mlflow_runtime.middleware.access.roles import Role
 from mlflow_runtime.middleware.access.settings import AUTHORITY
-from mlflow_runtime.middleware.access.tokens import Caller, TokenRefusedError, Tokens
+from mlflow_runtime.middleware.access.tokens import Caller, TokenRefusedError, Tokens, verified
 from mlflow_runtime.service.health import NotReadyError
 from tests.support.entra_tokens import ACCESS, ANNA, AZURE_CLI, CLIENT, KEY_ID, TENANT, claims, key, key_set, token
 
@@ -149,6 +150,23 @@ def test_a_token_that_was_seen_ends_when_it_says() -> None:
     seconds += 661
     with pytest.raises(TokenRefusedError, match="has expired"):
         asyncio.run(tokens.caller(sent))
+
+
+def test_a_member_reads_what_is_shared_and_no_more() -> None:
+    access = replace(ACCESS, shares={"team-a": ("team-b",), "default": ("team-a",)})
+
+    def caller(*values: str) -> Caller:
+        return verified(token(*values), parsed(key_set())[KEY_ID], access)
+
+    found = caller("team-b.Admin")
+    assert found.roles == {"team-b": Role.ADMIN, "team-a": Role.READER}
+    assert found.shared == {"team-a"}
+    # A client that names no workspace works in the caller's own.
+    assert workspace_of(found, "") == "team-b"
+    both = caller("team-b.Reader", "team-a.Registrar")
+    assert both.roles == {"team-b": Role.READER, "team-a": Role.REGISTRAR, "default": Role.READER}
+    assert caller("team-c.Admin").roles == {}
+    assert caller("Platform.Admin").shared == frozenset()
 
 
 def test_groups_stand_for_roles_where_they_are_mapped() -> None:
