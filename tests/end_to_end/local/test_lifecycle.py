@@ -184,6 +184,23 @@ def test_a_killed_engine_blocks_nothing_and_more_replicas_leave_the_others_alone
     assert after.keys() - before.keys() == {"artifacts-3"}
 
 
+def test_access_control_is_turned_on_and_a_pipeline_passes_the_smoke(own_stack: RunningStack) -> None:
+    search = "/api/2.0/mlflow/experiments/search?max_results=1"
+    assert own_stack.ask(search).status == 200
+    done = own_stack.run("up", "--no-smoke", "--access", "entra")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert own_stack.ask(search).status == 401
+    signed_in = {"Authorization": f"Bearer {own_stack.run('token').stdout.strip()}", "X-MLFLOW-WORKSPACE": "team-a"}
+    assert own_stack.ask(search, headers=signed_in).status == 200
+    assert own_stack.ask(search, headers={**signed_in, "X-MLFLOW-WORKSPACE": "team-c"}).status == 403
+    smoke = own_stack.run("smoke", "--quick")
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    recorded = json.loads(own_stack.run("audit", "--workspace", "default", "--most", "1000", "--json").stdout)
+    assert {"POST /api/2.0/mlflow/experiments/create", "POST /api/2.0/mlflow/runs/create"} <= {
+        each["route"] for each in recorded
+    }
+
+
 def test_destroy_asks_first_and_then_leaves_nothing(own_stack: RunningStack) -> None:
     refused = own_stack.run("destroy")
     assert refused.returncode == 1
