@@ -59,10 +59,14 @@ _NOT_PLAIN = re.compile(NOT_PLAIN)
 _ONLY_IN_NAMES = re.compile(ONLY_IN_NAMES)
 
 
+_BELOW: Final = {role: tuple(f"{prefix}/" for prefix in prefixes) for role, prefixes in PREFIXES.items()}
+
+
 def role_of(path: str) -> ServiceRole:
     """The service that answers `path`."""
-    for role, prefixes in PREFIXES.items():
-        if any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
+    folder = f"{path}/"
+    for role, below in _BELOW.items():
+        if folder.startswith(below):
             return role
     return ServiceRole.TRACKING
 

@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--sequences", type=int, default=500, help="to compare (default: %(default)s)")
     parser.add_argument("--fault-sequences", type=int, default=100, help="at most, for a fault (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="to compare the same sequences again (default: any)")
+    parser.add_argument("--only", nargs="+", choices=[*FAULTS_AT_ONCE, *FAULTS], metavar="FAULT", help="to seed")
     arguments = parser.parse_args()
     seed = random.randrange(1 << 30) if arguments.seed is None else arguments.seed
     folder = Path(tempfile.mkdtemp(prefix="hot-path-"))
@@ -62,7 +63,7 @@ def main() -> int:
                 sep="\n",
                 flush=True,
             )
-            for fault in (*FAULTS_AT_ONCE, *FAULTS):
+            for fault in arguments.only or (*FAULTS_AT_ONCE, *FAULTS):
                 requests, differences_of_fault = found(sides, fault, arguments.fault_sequences, seed)
                 missed += [] if differences_of_fault else [fault]
                 shown = differences_of_fault[0][:160] if differences_of_fault else "NOT FOUND"

@@ -209,6 +209,9 @@ class Pool:
             self._places.release()
 
     async def _place(self) -> None:
+        if not self._places.locked():  # without a timer, as nearly always
+            await self._places.acquire()
+            return
         try:
             async with asyncio.timeout(PLACE_SECONDS):
                 await self._places.acquire()

@@ -53,8 +53,6 @@ _JSON: Final = frozenset({b"application/json", b"application/json; charset=utf-8
 _NOT_PLAIN: Final = frozenset({b"origin", b"transfer-encoding", b"content-encoding"})
 _WORKSPACE: Final = b"x-mlflow-workspace"
 
-_ANSWER: Final = "mlflow_runtime.hot_answer"
-
 _log = logging.getLogger(__name__)
 
 
@@ -78,7 +76,7 @@ class HotPath:
         self._pool = Pool(url, connections)
         self._workspaces = workspaces
         self._hosts = get_allowed_hosts()
-        self._around = _inside_mlflows_middleware(_giving(_head()))
+        self._head: Sequence[tuple[bytes, bytes]] = ()
         self._on = True
         metrics.ON.set(1)
         if found := changed():
@@ -97,7 +95,12 @@ class HotPath:
             await self._app(scope, _replayed(messages, receive), send)
             return
         (metrics.ANSWERED if answer.status == HTTPStatus.OK else metrics.LOST).inc()
-        await self._around({**scope, _ANSWER: answer}, receive, send)
+        if not self._head:
+            self._head = await _whole_head(scope)
+        length = str(len(answer.body)).encode()
+        headers = [(name, length if name == b"content-length" else value) for name, value in self._head]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
     def _is_plain(self, scope: Scope) -> bool:
         """Whether MLflow's own middleware and framework would do nothing special with the request."""
@@ -122,8 +125,9 @@ class HotPath:
             wanted = requests.calls(read, given)
         except NotPlain:
             return None
-        for name, value in given.items():
-            audit.touch_named(name, [value])
+        if self._workspaces:
+            for name, value in given.items():
+                audit.touch_named(name, [value])
         workspace = dict(scope["headers"]).get(_WORKSPACE, b"").decode("latin-1") or DEFAULT_WORKSPACE
         try:
             async with self._pool.connection() as connection:
@@ -193,17 +197,22 @@ def _unavailable(lost: Lost) -> Answer:
     return Answer(status=error.get_http_status_code(), body=error.serialize_as_json().encode())
 
 
-def _giving(head: Sequence[tuple[bytes, bytes]]) -> ASGIApp:
-    """An application that gives the answer in the scope, with this head but for the length."""
+async def _whole_head(scope: Scope) -> Sequence[tuple[bytes, bytes]]:
+    """Learn the headers of an answer to a plain request, but for the length: they are the same for each."""
+    learned: list[Message] = []
 
-    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
-        answer: Answer = scope[_ANSWER]
-        length = str(len(answer.body)).encode()
-        headers = [(name, length if name == b"content-length" else value) for name, value in head]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": _head()})
 
-    return app
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def learn(message: Message) -> None:
+        learned.append(message)
+
+    await _inside_mlflows_middleware(answer)(scope, receive, learn)
+    headers: Sequence[tuple[bytes, bytes]] = learned[0]["headers"]
+    return headers
 
 
 def _inside_mlflows_middleware(app: ASGIApp) -> ASGIApp:

@@ -6,6 +6,7 @@ validators judge the values: it truncates what it truncates, and what it refuses
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -14,8 +15,10 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 from mlflow import entities
 from mlflow.entities import (
     Dataset,
@@ -37,7 +40,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.service_pb2 import CreateRun, GetRun, UpdateRun
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from mlflow.utils.name_utils import _generate_random_name
-from mlflow.utils.proto_json_utils import message_to_json
+from mlflow.utils.proto_json_utils import _mark_int64_fields, _merge_json_dicts
 from mlflow.utils.validation import (
     _validate_batch_log_limits,
     _validate_metric,
@@ -306,7 +309,24 @@ def _dataset_inputs(rows: Sequence[tuple[Any, ...]]) -> list[DatasetInput]:
 
 
 def _json(message: Any) -> bytes:
-    return str(message_to_json(message)).encode()
+    """`message_to_json` of MLflow."""
+    plain = MessageToDict(message, preserving_proto_field_name=True)
+    return _indented(_merge_json_dicts(_mark_int64_fields(message), plain)).encode()
+
+
+def _indented(value: Any, margin: str = "\n") -> str:
+    """`json.dumps` with an indent of 2, which is written in Python and takes three times as long."""
+    if type(value) is str:
+        return encode_basestring_ascii(value)
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
+    inner = margin + "  "
+    if type(value) is dict and value:
+        members = [f"{inner}{encode_basestring_ascii(name)}: {_indented(each, inner)}" for name, each in value.items()]
+        return f"{{{','.join(members)}{margin}}}"
+    if type(value) is list and value:
+        return f"[{','.join([inner + _indented(each, inner) for each in value])}{margin}]"
+    return json.dumps(value)
 
 
 def _metrics(run_id: str, metrics: Sequence[Metric]) -> Call:
@@ -336,8 +356,14 @@ def _pairs(statement: Statement, run_id: str, pairs: Mapping[str, str]) -> Call:
 def _metric(given: Mapping[str, Any]) -> Metric:
     key, value = _text(given, "key"), _number(given.get("value"))
     timestamp, step = _integer(given.get("timestamp")), _integer(given.get("step", 0))
-    _validate_metric(key, value, timestamp, step)
+    _require_metric(key, min(timestamp, 0))
     return Metric(key=key, value=_finite(value), timestamp=timestamp, step=step, is_nan=math.isnan(value))
+
+
+@functools.lru_cache(maxsize=4096)
+def _require_metric(key: str, time_if_negative: int) -> None:
+    """Raise what MLflow's own validator raises. Of what is a number already it looks at the sign of the time only."""
+    _validate_metric(key, 0.0, time_if_negative, 0)
 
 
 def _tag(given: Mapping[str, Any]) -> tuple[str, str]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from starlette.types import Scope
 
 OTHER: Final = "other"
+
+# So that who sends paths of their own invention takes no more memory than this.
+_KEPT: Final = 1024
+_LONGEST_KEPT: Final = 300
 
 Template = Callable[[Scope], str]
 
@@ -26,14 +31,20 @@ def template(url_map: Any) -> Template:
 
     routes = url_map.bind("localhost")
 
+    def match(method: str, path: str) -> str:
+        try:
+            rule, _ = routes.match(path, method=method, return_rule=True)
+        except (HTTPException, RequestRedirect):
+            return OTHER
+        return str(rule.rule)
+
+    kept = lru_cache(maxsize=_KEPT)(match)
+
     def find(scope: Scope) -> str:
         path = getattr(scope.get("route"), "path", None)
         if path:
             return str(path)
-        try:
-            rule, _ = routes.match(scope["path"], method=scope["method"], return_rule=True)
-        except (HTTPException, RequestRedirect):
-            return OTHER
-        return str(rule.rule)
+        path = scope["path"]
+        return (kept if len(path) <= _LONGEST_KEPT else match)(scope["method"], path)
 
     return find

@@ -65,10 +65,12 @@ class Sides:
 
     def __post_init__(self) -> None:
         self.runner = asyncio.Runner()
-        self.renew()
+        self.hot = HotPath(self._pass, self.url, CONNECTIONS)
 
     def renew(self) -> None:
-        """Take a new hot path, with connections of its own."""
+        """Take a new hot path, with connections of its own in place of the others."""
+        for connection in self.hot._pool._kept:
+            connection.close()
         self.hot = HotPath(self._pass, self.url, CONNECTIONS)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:

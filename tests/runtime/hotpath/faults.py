@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-from mlflow.utils.proto_json_utils import message_to_json
 
 from mlflow_runtime.hotpath import connections, layer, requests
 from mlflow_runtime.hotpath.statements import (
@@ -177,7 +176,7 @@ FAULTS: Mapping[str, Seed] = {
         GET_RUN, "artifact_uri, lifecycle_stage\n", "artifact_uri, 'active' AS lifecycle_stage\n"
     ),
     "a question does not name MLflow's run": Code(requests, "_QUERY", re.compile(rb".*run_id=(?P<run_id>[^&]*).*")),
-    "an answer has no spaces": Code(requests, "message_to_json", functools.partial(message_to_json, pretty=False)),
+    "an answer has no spaces": Code(requests, "_indented", json.dumps),
 }
 """Each with what it does wrong."""
 

@@ -25,7 +25,8 @@ def serving(platform: Platform) -> Iterator[Service]:
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", database.format("tracking"), "--registry-store-uri", database.format("registry")),
         *("--serve-artifacts", "--artifacts-destination", str(plane.folder / "stock-artifacts")),
-        *("--allowed-hosts", PUBLIC_HOST),
+        # As the services have them: they are seen in the headers of every answer.
+        *("--allowed-hosts", PUBLIC_HOST, "--cors-allowed-origins", f"https://{PUBLIC_HOST}"),
     ]
     environment = {
         "PATH": os.environ["PATH"],

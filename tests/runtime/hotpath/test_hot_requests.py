@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlflow_runtime.hotpath import layer, requests
 
@@ -50,6 +52,17 @@ def test_a_body_of_any_shape_is_read_or_left_to_mlflow(path: str) -> None:
 def test_a_body_that_is_no_object_is_left_to_mlflow(raw: bytes) -> None:
     with pytest.raises(requests.NotPlain):
         requests.of_body(raw)
+
+
+_JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+)
+
+
+@given(_JSON_VALUES)
+def test_an_answer_is_written_as_json_writes_it(value: Any) -> None:
+    assert requests._indented(value) == json.dumps(value, indent=2)
 
 
 ID = "0123456789abcdef" * 2
