@@ -132,6 +132,17 @@ def test_a_second_pod_stays_until_the_first_one_has_its_successor(plane: Control
     until(lambda: ready(plane)["gateway"] == 3, "the successor is ready", PATIENCE_SECONDS)
 
 
+def test_nodes_that_take_no_gateway_keep_none_from_the_others(plane: ControlPlane) -> None:
+    """As those of the system's pool: with two nodes left for three gateways they would count as nodes without one."""
+    tainted = [node.name for node in three_zones()][:-2]
+    plane.kubectl("taint", "nodes", *tainted, "CriticalAddonsOnly=true:NoExecute")
+    try:
+        there = "every gateway is ready on one of the two others"
+        until(lambda: ready(plane)["gateway"] == 3 and not {*nodes_of(plane, "gateway")} & {*tainted}, there, 120)
+    finally:
+        plane.kubectl("taint", "nodes", *tainted, "CriticalAddonsOnly-")
+
+
 def evicted(plane: ControlPlane, pod: str) -> int:
     """What the API server answers to a request to evict a pod, as a drain makes it."""
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}

@@ -82,6 +82,10 @@ TRAPS: Mapping[str, tuple[str, str]] = {
     ),
     "a line above 16 KiB is split": (_ALERTS, "test_no_line_of_metrics_is_split_on_its_way_from_a_cluster"),
     "a version of its own sets a pool back": (_AZURE, "test_pools_follow_the_clusters_version_and_size_themselves"),
+    "nodes of the system keep a gateway from every other node": (
+        _DRAINS,
+        "test_nodes_that_take_no_gateway_keep_none_from_the_others",
+    ),
     "an update of a cluster sets its pools back": ("delivery/offline_azure/test_clusters.py", "test_a_life"),
     "another size of nodes ends all of a pool's pods": (
         "components/azure/test_aks_pool_settings.py",
