@@ -80,8 +80,9 @@ def watched(plane: ControlPlane) -> Iterator[dict[str, int]]:
 
 
 def nodes_of(plane: ControlPlane, name: str) -> list[str]:
+    """The nodes of the pods that have one."""
     found = [pod for pod in pods(plane) if pod["metadata"]["labels"]["app.kubernetes.io/name"] == name]
-    return [pod["spec"]["nodeName"] for pod in found]
+    return [pod["spec"]["nodeName"] for pod in found if "nodeName" in pod["spec"]]
 
 
 def test_a_new_digest_rolls_out_and_never_leaves_fewer_ready_pods(plane: ControlPlane) -> None:
