@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from delivery.bench.plan import LABELS, OURS, SCENARIOS, STOCK_POSTGRES, Load
 from delivery.bench.results import Measurement, Summary, ratio, summaries
 from delivery.bench.running import Outcome
 from delivery.bench.scaling import CORES, SLO_MILLISECONDS, Carried, scaling
+from delivery.markdown import table
 
 TABLES: Final = "tables.md"
 RESULTS: Final = "results.json"
@@ -97,7 +98,7 @@ def markdown(outcome: Outcome) -> str:
         f"Written by `mlflow-platform bench`. The setups took turns in {outcome.plan.rounds} rounds; the run took "
         f"{outcome.seconds / 60:.0f} minutes. Setups are compared within a round: figures of two runs are not "
         "comparable. What the columns mean is in [performance.md](../performance.md).",
-        _table(("of the machine", ""), outcome.facts.items()),
+        table(("of the machine", ""), outcome.facts.items()),
         aims_table(outcome),
         f"Not measured: {'; '.join(outcome.left_out)}." if outcome.left_out else "",
     ]
@@ -127,7 +128,7 @@ def markdown(outcome: Outcome) -> str:
 def aims_table(outcome: Outcome) -> str:
     """One row for each aim that the run has figures for, below a heading; empty without any."""
     rows = [[one.aim, one.figure, "yes" if one.reached else "**no**"] for one in _aims(outcome)]
-    return f"## Aims\n\n{_table(('aim', 'this run', 'reached'), rows)}" if rows else ""
+    return f"## Aims\n\n{table(('aim', 'this run', 'reached'), rows)}" if rows else ""
 
 
 def _aims(outcome: Outcome) -> list[Aim]:
@@ -147,7 +148,7 @@ def share(outcome: Outcome) -> float | None:
 
 def _postgres(outcome: Outcome) -> str:
     rows = ([str(one.connections), number(one.rate), number(one.milliseconds)] for one in outcome.postgres)
-    return _table(("connections", "statements/s", "average ms"), rows)
+    return table(("connections", "statements/s", "average ms"), rows)
 
 
 def _grown(found: Grown) -> str:
@@ -163,7 +164,7 @@ def setups_table(of_load: Sequence[Summary], measurements: Sequence[Measurement]
         *("setup", "requests/s", "slowest to fastest round", "times stock on PostgreSQL", "p50 ms", "p95", "p99"),
         *("errors", "acknowledged", "lost", "memory MiB", "processors", "gateway's part", "database", "load tool"),
     )
-    return _table(columns, (_row(one, measurements) for one in of_load))
+    return table(columns, (_row(one, measurements) for one in of_load))
 
 
 def calls_table(of_load: Sequence[Summary]) -> str:
@@ -173,7 +174,7 @@ def calls_table(of_load: Sequence[Summary]) -> str:
         return ""
     columns = ("p50, p95 ms of", *(LABELS[one.setup] for one in of_load))
     cells = ([name, *(_pair(one, name) for one in of_load)] for name in names)
-    return _table(columns, cells)
+    return table(columns, cells)
 
 
 def carried_table(found: Sequence[Carried]) -> str:
@@ -182,7 +183,7 @@ def carried_table(found: Sequence[Carried]) -> str:
     for kind in ("hot path", "without"):
         columns += [f"{kind}: concurrent runs", "times one replica", "requests/s", "p95 ms", "processors in all"]
     counts = sorted({one.replicas for one in found})
-    return _table(
+    return table(
         columns, ([str(count), *_carried(found, count, True), *_carried(found, count, False)] for count in counts)
     )
 
@@ -232,7 +233,7 @@ def _ceilings(outcome: Outcome) -> str:
         ]
         for one in outcome.ceilings
     )
-    return _table(columns, rows)
+    return table(columns, rows)
 
 
 def number(value: float) -> str:
@@ -240,11 +241,6 @@ def number(value: float) -> str:
     if math.isnan(value):
         return _NONE
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _measurement(one: Measurement) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
 from components.mlflow.roles import Role
+from delivery import markdown
 from delivery.cost import prices
 from delivery.cost.capacity import RUN_REQUESTS, SIZES, Capacity, Measured, in_flight, most_requests, table
 from delivery.offline_azure.running import REPOSITORY
@@ -69,14 +70,14 @@ def _requests(measured: Mapping[str, Measured]) -> str:
         "bytes of its disk",
         "KiB for a whole run",
     ]
-    return _table(columns, rows)
+    return markdown.table(columns, rows)
 
 
 def _needs(name: str, measured: Measured, profile: Profile) -> str:
     found = table(measured, RUNS, profile.sizes, profile.database_pool)
     columns = ["concurrent runs", "tracking replicas", "gateway replicas", "database.sku", "connections", "USD a month"]
     columns.append("database grows, GiB an hour")
-    return f"With the {name}:\n\n{_table(columns, [_row(one) for one in found])}"
+    return f"With the {name}:\n\n{markdown.table(columns, [_row(one) for one in found])}"
 
 
 def _row(one: Capacity) -> list[str]:
@@ -101,7 +102,7 @@ def _databases(measured: Mapping[str, Measured]) -> str:
         ]
         for size in SIZES
     ]
-    return f"What each size of the database carries of logging, by its processors:\n\n{_table(columns, rows)}"
+    return f"What each size of the database carries of logging, by its processors:\n\n{markdown.table(columns, rows)}"
 
 
 def _thresholds(measured: Mapping[str, Measured]) -> str:
@@ -110,11 +111,5 @@ def _thresholds(measured: Mapping[str, Measured]) -> str:
     default = PROFILES[ProfileName.PROD].services[Role.TRACKING].concurrency
     return (
         f"How many requests at once a replica answers within half a second each. `tracking.concurrency`, by default "
-        f"{default}, starts another replica beyond that many:\n\n{_table(columns, rows)}"
-    )
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(
-        [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *(f"| {' | '.join(row)} |" for row in rows)]
+        f"{default}, starts another replica beyond that many:\n\n{markdown.table(columns, rows)}"
     )
