@@ -38,6 +38,7 @@ class Subject(enum.StrEnum):
     IMAGE = "image"
     COST = "cost"
     CONNECTIONS = "connections"
+    SERVICES = "settings of the services"
     RULES = "guardrails"
     STATE = "unfinished updates"
 

@@ -10,12 +10,12 @@ from delivery.preview.findings.data import data
 from delivery.preview.findings.first import fixed
 from delivery.preview.findings.network import exposure, links, network
 from delivery.preview.findings.outage import deletion_by_age, outage, static_parameters, way_back
-from delivery.preview.findings.protection import alerts, protection
+from delivery.preview.findings.protection import alerts, classification, protection
 from delivery.preview.findings.refusals import pending, refusals
 from delivery.preview.findings.rights import rights
 from delivery.preview.findings.settings import disk, soak_time, subscription
 from delivery.preview.findings.waivers import waivers
-from delivery.preview.findings.workloads import connections, image
+from delivery.preview.findings.workloads import connections, image, service_settings
 from delivery.preview.reasons import Finding
 
 FINDINGS: Final[Sequence[Finding]] = (
@@ -34,10 +34,12 @@ FINDINGS: Final[Sequence[Finding]] = (
     links,
     protection,
     alerts,
+    classification,
     soak_time,
     image,
     costs,
     connections,
+    service_settings,
     waivers,
     pending,
 )

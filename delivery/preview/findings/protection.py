@@ -9,6 +9,7 @@ from delivery.preview.differences import at
 from delivery.preview.plan import Op, Plan
 from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Phrase, Strong, count, listed, value
+from infra.settings.azure import DataClassification
 
 LOCK = "authorization:ManagementLockByScope"
 _ACTION_GROUP: Final = "monitor:ActionGroup"
@@ -56,6 +57,9 @@ _FROM_WEAKEST: Final[Mapping[tuple[str, str], Sequence[str]]] = {
     ("dbforpostgresql:Server", "highAvailability.mode"): ("Disabled", "SameZone", "ZoneRedundant"),
     ("storage:StorageAccount", "sku.name"): ("Standard_LRS", "Standard_ZRS", "Standard_GZRS"),
 }
+_CLASS: Final = "tags.data-classification"
+_CLASSES: Final = tuple(DataClassification)
+"""From the least confidential on."""
 
 
 def protection(plan: Plan) -> Iterator[Found]:
@@ -122,6 +126,15 @@ def alerts(plan: Plan) -> Iterator[Found]:
                 ],
                 urn=step.urn,
             )
+
+
+def classification(plan: Plan) -> Iterator[Found]:
+    """Data that is called less confidential: whoever handles it goes by the tag."""
+    for step in plan.of(Op.UPDATE):
+        was, now = at(step.old, _CLASS), at(step.new, _CLASS)
+        if was in _CLASSES and now in _CLASSES and _CLASSES.index(now) < _CLASSES.index(was):
+            yield from _weaker("tag", _CLASS.rpartition(".")[2], was, now, step.urn)
+            return
 
 
 def _addresses(inputs: Mapping[str, Any]) -> list[str]:

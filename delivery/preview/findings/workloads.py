@@ -9,9 +9,9 @@ from typing import Any
 from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
 from components.mlflow.connections import Budget
 from components.mlflow.roles import WITH_DATABASES, Role
-from delivery.preview.plan import Op, Plan, State, Step
+from delivery.preview.plan import Op, Plan, State, Step, is_unknown
 from delivery.preview.reasons import Figure, Found, Reason, Row, Subject, Verdict
-from delivery.preview.text import Code, Phrase, Strong
+from delivery.preview.text import Code, Phrase, Strong, value
 
 APP = "app:ContainerApp"
 _IMPORT = ":ImageImport"
@@ -78,6 +78,26 @@ def connections(plan: Plan) -> Iterator[Found]:
                 "most, or a larger `database.sku`.",
             ],
         )
+
+
+def service_settings(plan: Plan) -> Iterator[Found]:
+    """Which settings the services get otherwise, such as how many requests a replica answers at once.
+
+    Addresses that are known after the update follow what is replaced, which a report names by itself.
+    """
+    moved: dict[tuple[str, str, str], None] = {}
+    for step in plan.of(Op.UPDATE):
+        if step.kind == APP and step.before and step.after:
+            was, now = _environment(step.before), _environment(step.after)
+            names = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name) and name != _POOL)
+            moved |= {(name, was.get(name, "none"), now.get(name, "none")): None for name in names}
+    for name, before, after in sorted(one for one in moved if not is_unknown(one[-1])):
+        yield Row(subject=Subject.SERVICES, what=Code(name), now=[value(before)], after=[value(after)])
+
+
+def _environment(app: State) -> dict[str, str]:
+    variables = [one for container in _containers(app) for one in container.get("env") or ()]
+    return {str(one.get("name")): str(one.get("value", "")) for one in variables if isinstance(one, Mapping)}
 
 
 @dataclass(frozen=True, kw_only=True)

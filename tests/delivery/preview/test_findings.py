@@ -527,3 +527,26 @@ def test_a_larger_disk_in_the_file_than_the_server_has_is_said_to_have_no_effect
     if wanted == 256:
         assert said(found, Subject.WAY_BACK)[0].startswith("Not applied: database.storageGib 256. A server that is")
         assert found.reasons[0].remedy == "az postgres flexible-server update -n psql -g rg --storage-size 256"
+
+
+def test_each_setting_that_the_services_get_otherwise_is_a_row() -> None:
+    def app(**env: str) -> dict[str, Any]:
+        variables = [{"name": name, "value": given} for name, given in env.items()]
+        return {"template": {"containers": [{"image": "x", "env": variables}]}}
+
+    before, after = (
+        app(GRACE="30", BODY="64", DATABASE_POOL_SIZE="4"),
+        app(GRACE="3", BODY="64", DATABASE_POOL_SIZE="5"),
+    )
+    found = of(*(step("update", APP, name, before, after) for name in ("tracking", "registry")))
+    assert (found.verdict, rows(found, Subject.SERVICES)) == (Verdict.ROUTINE, [("GRACE", "30", "3")])
+
+
+def test_data_that_is_called_less_confidential_is_one_decision() -> None:
+    def tagged(was: str, now: str) -> Report:
+        tags = [{"tags": {"data-classification": one}} for one in (was, now)]
+        return of(*(step("update", ACCOUNT, name, *tags) for name in ("a", "b")))
+
+    found = tagged("confidential", "public")
+    assert said(found, Subject.PROTECTION) == ["Less protection: tag data-classification confidential → public."]
+    assert tagged("public", "internal").verdict is Verdict.ROUTINE
