@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +17,11 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _INSTALLER: Final = REPOSITORY / "tools" / "pulumi" / "engine.py"
 
 
+@cache
 def engine_directory() -> Path:
     """Return the folder of a working `pulumi`; install it if there is none yet. The installer says what it does.
 
-    Raises CommandError if it cannot be installed.
+    The installer, a process of its own, is asked once. Raises CommandError if it cannot be installed.
     """
     found = subprocess.run([sys.executable, str(_INSTALLER)], check=False, stdout=subprocess.PIPE, text=True)
     if found.returncode != 0:
