@@ -40,6 +40,7 @@ class Subject(enum.StrEnum):
     CONNECTIONS = "connections"
     SERVICES = "settings of the services"
     RULES = "guardrails"
+    DRIFT = "drift on Azure"
     STATE = "unfinished updates"
 
 

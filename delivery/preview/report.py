@@ -149,6 +149,8 @@ def report(
         return _not_planned(plan, source)
     found = [one for finding in FINDINGS for one in finding(plan)]
     found += between(releases) if releases else []
+    if beside is not None and not (beside.lines or beside.error):
+        found.append(Figure(subject=Subject.DRIFT, words="was looked for with this plan, and there is none"))
     reasons, rows = sequence(found)
     changes = plan.changes
     verdict = Verdict.NO_CHANGE if not (changes or reasons) else Verdict.ROUTINE

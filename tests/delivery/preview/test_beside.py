@@ -59,7 +59,10 @@ def test_it_is_no_part_of_the_plan() -> None:
     assert document(alone)["beside"] is None
     assert document(found)["beside"]["blocking"] == ["store-account"]
     untouched = report(read(CHANGE), Source(head="abc"), beside({"refresh": preview(), "error": ""}, read(CHANGE)))
-    assert markdown(untouched) == markdown(alone)
+    words = "Drift on Azure was looked for with this plan, and there is none"
+    assert words in markdown(untouched)
+    assert words not in markdown(alone) + markdown(found)
+    assert (untouched.plan, untouched.verdict) == (alone.plan, alone.verdict)
 
 
 def test_each_form_names_it_and_what_to_do() -> None:
