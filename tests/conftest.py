@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
@@ -29,6 +30,13 @@ if threading.current_thread() is threading.main_thread():
 def free_ports() -> Callable[[int], int]:
     """Gives the first of N consecutive ports that nobody listens on."""
     return first_of_free_ports
+
+
+@pytest.fixture(autouse=True)
+def _own_traceback_limit() -> Iterator[None]:
+    """Undo what a dynamic provider sets in its own process, which is that of all tests here."""
+    yield
+    vars(sys).pop("tracebacklimit", None)
 
 
 @pytest.fixture(scope="session")

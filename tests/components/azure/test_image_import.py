@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -234,8 +233,6 @@ def test_it_is_imported_again_for_another_digest_alone(changes: dict[str, str], 
 
 def test_the_resource_imports_where_the_environment_says(azure: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARM_ENDPOINT", azure.url)
-    # What the provider sets for its own process.
-    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
     monkeypatch.setattr(arm, "default_token", lambda _: "token")
     azure.accepted = refused(409, "Conflict", THERE)
     made = ImageImportProvider().create(PROPS)

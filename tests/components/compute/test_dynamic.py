@@ -6,7 +6,6 @@ import base64
 import pickle
 import pydoc
 import re
-import sys
 import traceback
 from typing import Any
 
@@ -72,11 +71,6 @@ OLDER_NAMES: dict[str, type[Provider]] = {
 }
 
 DECLARED = re.compile(r"^class (\w+)\(Provider\):$", re.MULTILINE)
-
-
-@pytest.fixture(autouse=True)
-def _own_traceback_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
 
 
 class ExpectedError(Exception):
