@@ -53,7 +53,11 @@ def main() -> int:
     azurite = Path(subprocess.run(install, capture_output=True, text=True, check=True).stdout.strip())
     missed = []
     try:
-        with platform(folder, azurite) as made, stock.serving(made) as mlflow, sides_of(made, mlflow) as sides:
+        with (
+            platform(folder, azurite) as made,
+            stock.serving(made) as mlflow,
+            sides_of(made, mlflow, made.start("tracking")) as sides,
+        ):
             differences = first_difference(sides, arguments.sequences, seed=seed, examples=EXAMPLES.values())
             print(
                 f"seed {seed}: {sides.sequences} sequences, {sides.requests} requests, {sides.answered} answered "

@@ -46,13 +46,15 @@ _COMPARED = frozenset({"content-type", "content-length"})
 
 @dataclass
 class Sides:
-    """Stock MLflow at `reference`, and a hot path in this process before it.
+    """Stock MLflow at `reference`, and a hot path in this process before it. Requests at the same time go on to `ours`,
+    since stock MLflow refuses some of those that insert the same row.
 
     Both write to one database: requests are for runs, each side has one of its own. Of the experiments one is deleted,
     and the artifacts of one are elsewhere.
     """
 
     reference: Client
+    ours: Client
     url: URL
     rows: extensions.connection
     experiment: str
@@ -65,6 +67,7 @@ class Sides:
 
     def __post_init__(self) -> None:
         self.runner = asyncio.Runner()
+        self.behind = self.reference
         self.hot = HotPath(self._pass, self.url, CONNECTIONS)
 
     def renew(self) -> None:
@@ -74,7 +77,7 @@ class Sides:
         self.hot = HotPath(self._pass, self.url, CONNECTIONS)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """MLflow's application, which is in the other process."""
+        """MLflow's application, which is in another process."""
         body, more = b"", True
         while more:
             message = await receive()
@@ -87,7 +90,7 @@ class Sides:
             method=scope["method"],
             headers=tuple((name.decode(), value.decode()) for name, value in scope["headers"]),
         )
-        answer = await asyncio.to_thread(self.reference.ask, request)
+        answer = await asyncio.to_thread(self.behind.ask, request)
         self.answered -= 1
         headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -133,7 +136,11 @@ class Sides:
             return await asyncio.gather(*(ask_inside(self.hot, request.of(run=run_id)) for request in requests))
 
         self.requests += len(requests)
-        return self.runner.run(all_of_them())
+        self.behind = self.ours
+        try:
+            return self.runner.run(all_of_them())
+        finally:
+            self.behind = self.reference
 
     def _of_batches(self) -> list[str]:
         """Of batches that end alike in any order."""
@@ -204,7 +211,7 @@ def _created(answer: Answer) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def sides_of(platform: Platform, stock: Service) -> Iterator[Sides]:
+def sides_of(platform: Platform, stock: Service, ours: Service) -> Iterator[Sides]:
     """A hot path of this process before stock MLflow. This process is signed in as tracking meanwhile."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in platform.plane.environment(TRACKING).items():
@@ -218,7 +225,7 @@ def sides_of(platform: Platform, stock: Service) -> Iterator[Sides]:
 
         deleted = experiment()
         assert stock.ask(f"{V2}/experiments/delete", {"experiment_id": deleted}).status == HTTPStatus.OK
-        client = Client(stock.port)
+        clients = Client(stock.port), Client(ours.port)
         rows = psycopg2.connect(
             host="127.0.0.1",
             port=platform.plane.postgres_port,
@@ -228,14 +235,16 @@ def sides_of(platform: Platform, stock: Service) -> Iterator[Sides]:
         )
         rows.autocommit = True
         yield Sides(
-            reference=client,
+            reference=clients[0],
+            ours=clients[1],
             url=make_url(platform.database_url("tracking", "tracking")),
             rows=rows,
             experiment=experiment(),
             deleted=deleted,
             elsewhere=experiment(artifact_location="s3://bucket/a/?b=c"),
         )
-        client.close()
+        for client in clients:
+            client.close()
         rows.close()
 
 
@@ -264,16 +273,17 @@ def first_difference(
     return found
 
 
-def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
+def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes, int]:
+    """What of an answer is compared: the last is how many lines it has."""
     kept = [(name.lower(), value) for name, value in answer.headers if name.lower() in _COMPARED]
     if not answer.body.endswith(b"}"):  # a page of the framework's
-        return answer.status, kept, answer.body
+        return answer.status, kept, answer.body, 0
     document = json.loads(answer.body)
     if "message" in document:  # stock MLflow adds the driver's words, in which each side has its ids
         document["message"] = document["message"].partition("(psycopg2.")[0]
     # An answer's length differs with what it says of the request.
     kept = [(name, value) for name, value in kept if name != "content-length"]
-    return answer.status, kept, json.dumps(_ordered(document)).encode()
+    return answer.status, kept, json.dumps(_ordered(document)).encode(), answer.body.count(b"\n")
 
 
 def _ordered(found: Any) -> Any:

@@ -19,7 +19,7 @@ def stock(shared: Platform) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def sides(shared: Platform, stock: Service) -> Iterator[Sides]:
+def sides(shared: Platform, stock: Service, tracking: Service) -> Iterator[Sides]:
     """Stock MLflow, and a hot path of this process before it."""
-    with sides_of(shared, stock) as made:
+    with sides_of(shared, stock, tracking) as made:
         yield made

@@ -65,8 +65,12 @@ EXAMPLES: Final[Mapping[str, Sequence[Request]]] = {
     ],
     "what is no number": [
         *(post("log-metric", **metric(given)) for given in _NO_NUMBERS),
-        *(post("log-metric", **metric(1.0, step=step, key="s")) for step in ("2", 1.0, 1.5, 2**63, True, None)),
-        *(post("log-metric", **metric(1.0, timestamp=moment, key="t")) for moment in ("2", 1.0, -1, 2**63, None)),
+        # Each of its own key, so that no row hides another one.
+        *(
+            post("log-metric", **metric(1.0, key=f"{name} {number}", **{name: moment}))
+            for name in ("step", "timestamp")
+            for number, moment in enumerate(("2", 1.0, 1.5, -1, 2**63, True, None))
+        ),
         GET_RUN,
     ],
     "limits": [
@@ -163,6 +167,7 @@ EXAMPLES: Final[Mapping[str, Sequence[Request]]] = {
             replace(GET_RUN, path=f"{V2}/runs/get{query}")
             for query in (
                 *("?run_uuid={run}", "?run_uuid={run}&run_id={run}", "?run_id={run}&run_uuid=" + "0" * 32, "?run_id="),
+                "?run_uuid={run}&run_id=" + "0" * 32,
                 *("", "?runId={run}", "?run_id={run}&run_id=" + "0" * 32, "?run_id={run}%20", "?x=1&run_id={run}"),
             )
         ),

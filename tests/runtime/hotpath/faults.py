@@ -162,7 +162,6 @@ FAULTS: Mapping[str, Seed] = {
         CREATE_RUN, "AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'", ""
     ),
     "a question does not see NaN": Sql(GET_RUN, "array_agg(is_nan)", "array_agg(false)"),
-    "a question loses the sign of a zero": Sql(GET_RUN, "array_agg(value)", "array_agg(value + 0)"),
     "a question sees the first tag of a dataset only": Code(requests, "_dataset_inputs", _of_first_rows),
     "a question takes each tag for a dataset": Code(requests, "_dataset_inputs", _for_each_row),
     "a question sees datasets of any run": Sql(GET_RUN, "destination_id = found.run_uuid", "true"),
@@ -175,7 +174,9 @@ FAULTS: Mapping[str, Seed] = {
     "a question for a deleted run shows it as active": Sql(
         GET_RUN, "artifact_uri, lifecycle_stage\n", "artifact_uri, 'active' AS lifecycle_stage\n"
     ),
-    "a question does not name MLflow's run": Code(requests, "_QUERY", re.compile(rb".*run_id=(?P<run_id>[^&]*).*")),
+    "a question prefers the older name of the id": Code(
+        requests, "_QUERY", re.compile(rb"run_uuid=(?P<run_id>[0-9a-f]{32})&run_id=[0-9a-f]{32}")
+    ),
     "an answer has no spaces": Code(requests, "_indented", json.dumps),
 }
 """Each with what it does wrong."""
