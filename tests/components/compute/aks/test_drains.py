@@ -138,8 +138,13 @@ def test_nodes_that_take_no_gateway_keep_none_from_the_others(plane: ControlPlan
     tainted = [node.name for node in three_zones()][:-2]
     plane.kubectl("taint", "nodes", *tainted, "CriticalAddonsOnly=true:NoExecute")
     try:
-        there = "every gateway is ready on one of the two others"
-        until(lambda: ready(plane)["gateway"] == 3 and not {*nodes_of(plane, "gateway")} & {*tainted}, there, 120)
+
+        def moved() -> bool:
+            found = nodes_of(plane, "gateway")
+            return len(found) == 3 and not {*found} & {*tainted}
+
+        until(moved, "every gateway is on one of the two others", 60)
+        until(lambda: ready(plane)["gateway"] == 3, "every gateway is ready", PATIENCE_SECONDS)
     finally:
         plane.kubectl("taint", "nodes", *tainted, "CriticalAddonsOnly-")
 
