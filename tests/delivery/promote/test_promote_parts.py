@@ -107,12 +107,12 @@ def test_builds_vouch_for_each_other(tmp_path: Path) -> None:
     }
     assert isinstance(found[0].labels(DIGEST), Unknown)
     assert found[1].labels(DIGEST) == LABELS
-    assert isinstance(found[1].builds(Release(digest=DIGEST)), Unknown)
-    assert (found[2].builds(Release(digest=DIGEST)), found[3].builds(Release(digest=DIGEST))) == (2, 0)
+    assert isinstance(found[1].builds(one.release), Unknown)
+    assert (found[2].builds(one.release), found[3].builds(one.release)) == (2, 0)
     # Newer images say nothing of an older one, as on a schedule.
     newer = replace(other, labels={**LABELS, release.REVISION_LABEL: "f" * 40})
-    assert gathered(tmp_path, "p", [one, newer, one]).builds(Release(digest=DIGEST)) == 2
-    assert isinstance(gathered(tmp_path, "p", [newer, newer]).builds(Release(digest=DIGEST)), Unknown)
+    assert gathered(tmp_path, "p", [one, newer, one]).builds(one.release) == 2
+    assert isinstance(gathered(tmp_path, "p", [newer, newer]).builds(one.release), Unknown)
 
 
 @pytest.mark.parametrize(
