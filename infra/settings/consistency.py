@@ -6,7 +6,7 @@ import ipaddress
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -155,15 +155,16 @@ def _access_is_whole(problems: Problems, settings: Settings) -> None:
         if settings.azure is not None and identifier is None:
             allowed = "a GUID with access.mode entra, that of docs/access.md#the-registration"
             problems.note(field, identifier, allowed, problems.set(field, EXAMPLE_ID))
-    for field, names in (("teams", teams), ("access.blocked", access.blocked)):
-        _named_once(problems, field, names)
-    for index, team in enumerate(teams):
-        if team in (DEFAULT_WORKSPACE, *RESERVED_WORKSPACES):
-            allowed = f"another name, as {team} is the platform's own"
-            problems.note(f"teams[{index}]", team, allowed, problems.remove(f"teams[{index}]"))
+    _each_fits(problems, "teams", teams, _not_the_platforms_own)
+    _each_fits(problems, "access.blocked", access.blocked)
     known = (DEFAULT_WORKSPACE, *teams)
     _shares_name_teams(problems, settings.shares, known)
     _groups_name_teams(problems, access.groups, known)
+
+
+def _not_the_platforms_own(team: str) -> str | None:
+    own = (DEFAULT_WORKSPACE, *RESERVED_WORKSPACES)
+    return f"another name, as {team} is the platform's own" if team in own else None
 
 
 def _shares_name_teams(problems: Problems, shares: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
@@ -172,29 +173,35 @@ def _shares_name_teams(problems: Problems, shares: Mapping[str, Sequence[str]], 
         if team not in known:
             problems.note(field, list(readers), f"one of {', '.join(known)} as the team", problems.remove(field))
             continue
-        _named_once(problems, field, readers)
         others = [each for each in known if each != team]
-        for index, reader in enumerate(readers):
-            if reader not in others:
-                allowed = f"other teams of the stack: {', '.join(others) or 'there are none'}"
-                problems.note(f"{field}[{index}]", reader, allowed, problems.remove(f"{field}[{index}]"))
+        allowed = f"other teams of the stack: {', '.join(others) or 'there are none'}"
+        _each_fits(problems, field, readers, partial(_unless_in, others, allowed))
+
+
+def _unless_in(known: Sequence[str], allowed: str, value: str) -> str | None:
+    return None if value in known else allowed
 
 
 def _groups_name_teams(problems: Problems, groups: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
+    allowed = f"roles in the workspaces {', '.join(known)}"
     for group, roles in groups.items():
-        field = path("access", "groups", group)
-        _named_once(problems, field, roles)
-        for index, role in enumerate(roles):
-            if role != PLATFORM_ADMIN and role.rpartition(".")[0] not in known:
-                allowed = f"roles in the workspaces {', '.join(known)}"
-                problems.note(f"{field}[{index}]", role, allowed, problems.remove(f"{field}[{index}]"))
+        _each_fits(problems, path("access", "groups", group), roles, partial(_role_in, known, allowed))
 
 
-def _named_once(problems: Problems, field: str, values: Sequence[str]) -> None:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            again = f"{field}[{index}]"
-            problems.note(again, value, "each of them once", problems.remove(again))
+def _role_in(known: Sequence[str], allowed: str, role: str) -> str | None:
+    return None if role == PLATFORM_ADMIN else _unless_in(known, allowed, role.rpartition(".")[0])
+
+
+def _each_fits(
+    problems: Problems, field: str, values: Sequence[str], allowed: Callable[[str], str | None] = lambda _: None
+) -> None:
+    """Record each item of a list that an earlier one equals, or for which `allowed` has words."""
+    # From the last one on: a removal renumbers what follows.
+    for index, value in reversed([*enumerate(values)]):
+        words = "each of them once" if value in values[:index] else allowed(value)
+        if words is not None:
+            item = f"{field}[{index}]"
+            problems.note(item, value, words, problems.remove(item))
 
 
 def _release_is_whole(problems: Problems, image: ImageSettings) -> None:

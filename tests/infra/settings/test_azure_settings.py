@@ -200,6 +200,17 @@ def test_all_problems_come_at_once() -> None:
     assert len(problems(location="", tags={}, image={}, ingress="public")) == 6
 
 
+def test_items_of_a_list_are_removed_from_the_last_one_on() -> None:
+    """A removal renumbers what follows, so the commands are pasted one after the other as they stand."""
+    one, other, last = (GUID[:-1] + digit for digit in "123")
+    lists = {"teams": ["api", "default", "team-a"], "shares": {"team-a": ["x", "y"]}}
+    found = problems(**(entra(blocked=[one, one, other, other, last]) | lists))
+    fields = [each.removeprefix("  - ").partition(":")[0] for each in found]
+    assert [field for field in fields if field.startswith("access.")] == ["access.blocked[3]", "access.blocked[1]"]
+    assert [field for field in fields if field.startswith("shares.")] == ["shares.team-a[1]", "shares.team-a[0]"]
+    assert [field for field in fields if field.startswith("teams")] == ["teams[1]", "teams[0]"]
+
+
 def test_a_name_that_azure_reserves_is_refused_as_a_stack() -> None:
     assert "which Azure reserves" in problems(stack="windows")[0]
 
