@@ -82,8 +82,7 @@ def refuse_secrets(problems: Problems, values: Mapping[str, Any], secrets: Seque
     Raises SettingsError.
     """
     plain = [path(*keys) for keys in secret_texts.found(values)]
-    # From the last one on: a removal from a list renumbers what follows.
-    for field in reversed(dict.fromkeys([*secrets, *plain])):
+    for field in dict.fromkeys([*secrets, *plain]):
         problems.note(
             field,
             "[secret]",
@@ -196,8 +195,7 @@ def _each_fits(
     problems: Problems, field: str, values: Sequence[str], allowed: Callable[[str], str | None] = lambda _: None
 ) -> None:
     """Record each item of a list that an earlier one equals, or for which `allowed` has words."""
-    # From the last one on: a removal renumbers what follows.
-    for index, value in reversed([*enumerate(values)]):
+    for index, value in enumerate(values):
         words = "each of them once" if value in values[:index] else allowed(value)
         if words is not None:
             item = f"{field}[{index}]"
@@ -329,8 +327,7 @@ def _addresses_differ(problems: Problems, azure: AzureSettings) -> None:
     """
     field, emails = "monitoring.emails", azure.monitoring.emails
     most = 1000 if azure.monitoring.monthly_budget is None else 50
-    # From the last one on: a removal renumbers what follows.
-    for index, email in reversed([*enumerate(emails)]):
+    for index, email in enumerate(emails):
         if email.lower() in (earlier.lower() for earlier in emails[:index]):
             again = f"{field}[{index}]"
             problems.note(again, email, "addresses that differ by more than case", problems.remove(again))
@@ -430,7 +427,7 @@ def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:
     if len(given) > _MOST_RANGES:
         remedy = "join neighbouring ranges into wider ones"
         problems.note(field, f"{len(given)} ranges", f"at most {_MOST_RANGES}", remedy)
-    # One of two that overlap contains the other. From the last one on: a removal renumbers what follows.
+    # One of two that overlap contains the other.
     widest: ipaddress.IPv4Network | None = None
     contained: dict[int, ipaddress.IPv4Network] = {}
     for index, each in sorted(enumerate(given), key=lambda one: one[1]):
@@ -438,9 +435,9 @@ def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:
             contained[index] = widest
         else:
             widest = each
-    for index in sorted(contained, reverse=True):
+    for index, wider in contained.items():
         within = path("network", "clientRanges", index)
-        allowed = f"ranges that do not overlap, and {contained[index]} is given too"
+        allowed = f"ranges that do not overlap, and {wider} is given too"
         problems.note(within, str(given[index]), allowed, problems.remove(within))
 
 

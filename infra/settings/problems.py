@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from infra.settings.secret_texts import hidden
@@ -14,6 +16,7 @@ from infra.settings.secret_texts import hidden
 _T = TypeVar("_T")
 _CLASS = re.compile(r"^[A-Z][A-Za-z]+\.")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_ITEM = re.compile(r"(?P<list>.+)\[(?P<index>[0-9]+)\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +114,10 @@ class Problems:
     def finish(self) -> None:
         """Raise SettingsError if there is any problem."""
         if self._found:
-            lines = "\n".join(f"  - {problem}" for problem in self._found)
+            found = _last_items_first(self._found)
+            lines = "\n".join(f"  - {problem}" for problem in found)
             error = SettingsError(f"The configuration of stack {self._stack} cannot be used:\n{lines}")
-            error.problems = tuple(self._found)
+            error.problems = tuple(found)
             raise error
 
     def _command(self, *words: str) -> str:
@@ -126,6 +130,18 @@ class Problems:
                 return False
             found = found[part]
         return True
+
+
+def _last_items_first(found: Sequence[Problem]) -> list[Problem]:
+    """Return the problems, those of one list from its last item on: removing an item renumbers what follows."""
+    items: defaultdict[str, list[tuple[int, Problem]]] = defaultdict(list)
+    matches = [_ITEM.fullmatch(problem.field) for problem in found]
+    for problem, match in zip(found, matches, strict=True):
+        if match:
+            items[match["list"]].append((int(match["index"]), problem))
+    for those in items.values():
+        those.sort(key=itemgetter(0))
+    return [items[match["list"]].pop()[1] if match else one for one, match in zip(found, matches, strict=True)]
 
 
 def path(*parts: str | int) -> str:
