@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -22,28 +23,53 @@ from mlflow_runtime.middleware.access.tokens import Caller
 LOGGER: Final = "mlflow_runtime.audit"
 
 # What names a thing and does not describe it.
-_ID_FIELD: Final = re.compile(r"(?:\w+_id|\w+_ids|run_uuid|name|version|alias)")
-_ID: Final = re.compile(r"[\w.@:/-]{1,200}")
-_MOST: Final = 100
+_ID_FIELD: Final = re.compile(r"(?:\w{1,40}_ids?|run_uuid|name|version|alias|artifact_path|path)")
+_LONGEST_ID: Final = 250
+_LONGEST_WORKSPACE: Final = 63
+# Of all ids of a line: an agent splits a line of over 16 KiB (components/azure/log_table.py), and nobody finds it then.
+_MOST_CHARACTERS: Final = 4096
+_FROM_QUERY: Final = "query."
+_READ_THE_QUERY: Final = ("GET", "HEAD")
 
-_touched: ContextVar[dict[str, list[str]] | None] = ContextVar("audit_touched", default=None)
+
+@dataclass
+class _Touched:
+    """The ids of one request, and how many characters more of them there is room for."""
+
+    ids: dict[str, list[str]] = field(default_factory=dict)
+    room: int = _MOST_CHARACTERS
+    cut: bool = False
+
+    def add(self, name: str, identifier: str) -> None:
+        there = self.ids.get(name, [])
+        size = len(name) + len(identifier)
+        if identifier in there:
+            return
+        if size > self.room:
+            self.cut = True
+            return
+        self.room -= size
+        self.ids[name] = [*there, identifier]
+
+
+_touched: ContextVar[_Touched | None] = ContextVar("audit_touched", default=None)
 
 _log = logging.getLogger(LOGGER)
 
 
 def begin() -> None:
     """Begin to collect the ids of a request."""
-    _touched.set({})
+    _touched.set(_Touched())
 
 
-def touch_named(field: str, values: Iterable[object]) -> None:
+def touch_named(name: str, values: Iterable[object]) -> None:
     """Add what a request names in a field, if the field is one for ids. Outside of a request it does nothing."""
     found = _touched.get()
-    if _ID_FIELD.fullmatch(field) is None:
+    if found is None or _ID_FIELD.fullmatch(name.removeprefix(_FROM_QUERY)) is None:
         return
-    ids = [str(value) for value in values if _ID.fullmatch(str(value))]
-    if found is not None and ids:
-        found[field] = list(dict.fromkeys((*found.get(field, ()), *ids)))[:_MOST]
+    for identifier in map(str, values):
+        if 0 < len(identifier) <= _LONGEST_ID and identifier.isprintable():
+            found.add(name, identifier)
 
 
 def changed(allowed: Allowed, route: str, scope: Scope, status: int) -> None:
@@ -71,22 +97,27 @@ def _write(
     role: str | None,
     reason: str | None = None,
 ) -> None:
+    _touch_scope(scope)
+    found = _touched.get() or _Touched()
     fields = {
         "caller": caller and caller.name,
         "oid": caller and caller.oid,
         "application": caller and caller.application,
-        "workspace": workspace,
+        "workspace": workspace and workspace[:_LONGEST_WORKSPACE],
         "user_role": role,
         "route": route,
-        "ids": _ids(scope),
+        "ids": found.ids,
+        "ids_cut": found.cut or None,
         "status": status,
         "reason": reason,
     }
     _log.info(event, extra={"fields": {name: value for name, value in fields.items() if value is not None}})
 
 
-def _ids(scope: Scope) -> Mapping[str, list[str]]:
-    query = scope["query_string"].decode("latin-1")
-    for name, value in (*parse_qsl(query), *(scope.get("path_params") or {}).items()):
+def _touch_scope(scope: Scope) -> None:
+    """Add the ids of the path, and those of the query: marked as such where a handler takes its ids from the body."""
+    for name, value in (scope.get("path_params") or {}).items():
         touch_named(name, [value])
-    return _touched.get() or {}
+    mark = "" if scope.get("method") in _READ_THE_QUERY else _FROM_QUERY
+    for name, value in parse_qsl(scope["query_string"].decode("latin-1")):
+        touch_named(f"{mark}{name}", [value])

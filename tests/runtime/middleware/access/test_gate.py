@@ -216,5 +216,28 @@ def test_the_ids_of_the_query_are_written_and_values_never(caplog: pytest.LogCap
     asked["query_string"] = b"run_id=r1&run_id=r2&value=secret&experiment_id=a%20secret%0Aline"
     asyncio.run(ask(gate(Reached(), key_set()), asked))
     ((_, fields),) = lines(caplog)
-    assert fields["ids"] == {"run_id": ["r1", "r2"]}
+    # A handler of a POST takes its ids from the body: what the query names may be nothing that was touched.
+    assert fields["ids"] == {"query.run_id": ["r1", "r2"]}
     assert "secret" not in json.dumps(fields)
+
+
+def test_no_caller_makes_a_line_too_long_to_be_found(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, audit.LOGGER)
+    admin = bearer(token("Platform.Admin"))
+    long = scope(CREATE_RUN, "POST", [admin, (b"x-mlflow-workspace", b"w" * 20_000)])
+    asyncio.run(ask(gate(Reached(), key_set()), long))
+    many = scope(CREATE_RUN, "POST", [bearer(token("team-a.Contributor"))])
+    many["query_string"] = "&".join(f"a{number}_id={'b' * 200}" for number in range(1000)).encode()
+    asyncio.run(ask(gate(Reached(), key_set()), many))
+    written = [json.dumps(fields) for _, fields in lines(caplog)]
+    assert [len(line) < 8192 for line in written] == [True, True]
+    assert lines(caplog)[1][1]["ids_cut"] is True
+
+
+def test_names_and_paths_of_artifacts_are_written(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, audit.LOGGER)
+    asked = scope(CREATE_RUN, "POST", [bearer(token("team-a.Contributor"))])
+    asked["path_params"] = {"artifact_path": "1/r1/artifacts/my model.pkl", "name": "churn model", "other": "x"}
+    asyncio.run(ask(gate(Reached(), key_set()), asked))
+    ((_, fields),) = lines(caplog)
+    assert fields["ids"] == {"artifact_path": ["1/r1/artifacts/my model.pkl"], "name": ["churn model"]}
