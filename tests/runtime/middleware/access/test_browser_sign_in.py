@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -186,6 +187,52 @@ def test_nobody_is_signed_in_by_another_browsers_answer() -> None:
     assert victim.back(code=CODE, state=stolen).status == 400
     assert victim.entra.redeemed == set()
     assert not cookies.session(victim.kept)
+
+
+@pytest.mark.parametrize(
+    "kept", ["[" * 3000, '{"state": "\\ud800", "nonce": "n", "verifier": "v", "path": "/"}', "x" * 9000]
+)
+def test_a_forged_cookie_of_a_sign_in_is_none(kept: str) -> None:
+    person = Person()
+    person.kept[cookies.FLOW] = base64.urlsafe_b64encode(kept.encode()).decode().rstrip("=")
+    assert person.back(code=CODE, state="s").status == 400
+    assert person.entra.redeemed == set()
+
+
+def test_who_comes_without_an_account_keeps_nobody_waiting() -> None:
+    ends, waiting = threading.Event(), threading.Barrier(9)
+
+    def redeem(code: str, found: Flow, redirect: str) -> Granted:
+        waiting.wait(30)
+        ends.wait(30)
+        raise CodeRefusedError("AADSTS70008: expired")
+
+    async def all_at_once() -> list[int]:
+        app = SignIn(HTMLResponse(""), ACCESS, Tokens(ACCESS, Keys(key_set)), [HOST], redeem)
+        begun = flow.started("/")
+        headers = [(b"host", HOST.encode()), (b"cookie", f"{cookies.FLOW}={flow.packed(begun)}".encode())]
+        asked = scope(flow.CALLBACK, "GET", headers)
+        asked["query_string"] = urlencode({"code": CODE, "state": begun.state}).encode()
+        slow = [asyncio.create_task(_status(app, asked)) for _ in range(8)]
+        await asyncio.to_thread(waiting.wait, 30)
+        one_more = await _status(app, asked)
+        ends.set()
+        return [one_more, *[await each for each in slow]]
+
+    assert asyncio.run(all_at_once()) == [503, *[400] * 8]
+
+
+async def _status(app: Any, asked: Any) -> int:
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    await app(asked, receive, send)
+    return statuses[0]
 
 
 def test_a_code_is_good_once_and_in_its_own_browser() -> None:

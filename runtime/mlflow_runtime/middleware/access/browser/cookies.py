@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from mlflow_runtime.middleware.access.tokens import TokenRefusedError
+
 SESSION: Final = "__Host-access"
 FLOW: Final = "__Host-access-flow"
 FRESH: Final = "__Host-access-fresh"
@@ -38,10 +40,10 @@ def session(cookies: Mapping[str, str]) -> str:
 
 
 def begin(token: str, seconds: int) -> Iterator[str]:
-    """Yield the Set-Cookie values of a session that ends with its token. Raises ValueError for too long a token."""
+    """Yield the Set-Cookie values of a session that ends with its token. TokenRefusedError for too long a token."""
     pieces = [token[at : at + _PIECE] for at in range(0, len(token), _PIECE)]
     if len(pieces) > _MOST:
-        raise ValueError(f"a token of {len(token)} characters is too long for a session")
+        raise TokenRefusedError(f"has {len(token)} characters, too many for a session")
     for number in range(_MOST):
         name = f"{SESSION}-{number}"
         yield _set(name, pieces[number], seconds) if number < len(pieces) else _dropped(name)

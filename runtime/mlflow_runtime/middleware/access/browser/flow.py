@@ -26,6 +26,7 @@ CALLBACK: Final = "/access/callback"
 OWN: Final = "/access"
 
 _LONGEST_PATH: Final = 1500
+_LONGEST_COOKIE: Final = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +67,19 @@ def packed(flow: Flow) -> str:
 
 def unpacked(value: str) -> Flow | None:
     """Return the sign-in of a cookie, None for anything else."""
+    if len(value) > _LONGEST_COOKIE:
+        return None
     try:
         found: Any = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
         flow = Flow(**{name: str(text) for name, text in found.items()})
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return flow if flow.state and flow.verifier and flow.nonce and flow.path == own_path(flow.path) else None
 
 
 def matches(flow: Flow, state: str) -> bool:
     """Return whether an answer belongs to the sign-in that this browser began."""
-    return hmac.compare_digest(flow.state.encode(), state.encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(*(text.encode("utf-8", "surrogatepass") for text in (flow.state, state)))
 
 
 def redirect_uri(host: str) -> str:

@@ -83,6 +83,11 @@ class SignIn:
             return pages.failed(400, "Sign-in not finished", text)
         if "code" not in asked:
             return self._not_signed_in(asked.get("error", ""), asked.get("error_description", ""))
+        if not self._asking.available_tokens:
+            # Whoever comes without an account can ask so much: they wait in nobody's place.
+            return pages.failed(
+                503, "Sign-in not available at present", "Many sign in just now. Try again in a minute."
+            )
         host = request.headers.get("host", "").lower()
         try:
             granted = await to_thread.run_sync(
@@ -93,7 +98,7 @@ class SignIn:
             kept = [*cookies.begin(granted.access_token, int(caller.expires_at - time.time()))]
         except CodeRefusedError as refused:
             return pages.failed(400, "Sign-in not finished", f"Entra did not take the answer: {refused}")
-        except (TokenRefusedError, ValueError) as refused:
+        except TokenRefusedError as refused:
             text = f"The token of your sign-in {refused}. Ask {self._access.contact}."
             return pages.failed(403, "No access", text)
         except (AwayError, NoKeysError) as error:
