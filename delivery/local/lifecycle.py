@@ -52,7 +52,7 @@ def up(stack: LocalStack, *, image: str | None, access: AccessMode | None, smoke
             say(f"From image {chosen.identifier}: MLflow {chosen.mlflow}, revision {chosen.revision}")
             _show(pulumi, "config", "set", "--path", "local.image", image, *_config(stack))
         stack = _with_access(pulumi, stack, access)
-        _follow(pulumi, "Bringing it up", "up", "--yes", "--skip-preview", "--suppress-permalink=true", *_config(stack))
+        _follow(pulumi, "Bringing it up", "up", "--yes", "--suppress-permalink=true", *_config(stack))
     step(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
         step(f"Checking {stack.url} with the smoke program")
