@@ -58,13 +58,20 @@ def _on_azure(stack: str, wanted: Wanted, most: int, days: int) -> int:
     from components.azure.log_table import CONTAINER_APPS_CONSOLE, container_log_v2
     from delivery.audit import query
     from delivery.pulumi.project import own_values, stack_document
-    from infra.naming import Names
+    from infra.naming import Names, unique_suffix
     from infra.settings.profiles import ComputeKind
 
     refuse(stack)
-    in_cluster = own_values(stack_document(REPOSITORY, stack), PROJECT).get("compute") == ComputeKind.AKS
-    logs = container_log_v2(Names(stack=stack, suffix="").namespace) if in_cluster else CONTAINER_APPS_CONSOLE
-    say(query.command(query.query(logs, wanted, most), stack, days))
+    values = own_values(stack_document(REPOSITORY, stack), PROJECT)
+    in_cluster = values.get("compute") == ComputeKind.AKS
+    existing = (values.get("aks") or {}).get("existingCluster") or {} if in_cluster else {}
+    logs = CONTAINER_APPS_CONSOLE
+    if in_cluster:
+        # No namespace has the suffix of global names, which only the subscription tells.
+        logs = container_log_v2(
+            existing.get("namespace") or Names(stack=stack, suffix=unique_suffix("", stack)).namespace
+        )
+    say(query.command(query.query(logs, wanted, most), stack, days, workspace=existing.get("workspace")))
     return ExitCode.DONE
 
 
@@ -75,4 +82,5 @@ def _show(found: Sequence[Record]) -> None:
         ids = " ".join(f"{name}={','.join(values)}" for name, values in record.ids.items())
         why = f" ({record.reason})" if record.reason else ""
         where = f" in {record.workspace}" if record.workspace else ""
-        say(f"{record.time}  {record.caller or 'nobody'}{where}  {record.status}{why}  {record.route or '-'}  {ids}")
+        line = f"{record.time}  {record.caller or 'nobody'}{where}  {record.status}{why}  {record.route or '-'}  {ids}"
+        say("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line))

@@ -41,11 +41,15 @@ class Wanted:
     def has(self, record: Record) -> bool:
         """Return whether a record is among those asked for."""
         return (
-            (not self.identifier or any(self.identifier in values for values in record.ids.values()))
+            (not self.identifier or any(self._names(value) for values in record.ids.values() for value in values))
             and (not self.caller or self.caller.lower() in (record.caller.lower(), record.oid.lower()))
             and (not self.workspace or self.workspace == record.workspace)
             and (not self.refused or record.event == REFUSED)
         )
+
+    def _names(self, value: str) -> bool:
+        """Return whether an id is the wanted one, or a path that leads through it: an artifact's has its run's id."""
+        return f"/{self.identifier}/" in f"/{value}/"
 
 
 def read(logs: Iterable[Path]) -> list[Record]:

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from delivery.audit import command
 from delivery.audit.command import audit
+from delivery.audit.records import Record, Wanted
+from delivery.local.configuration import PROJECT, REPOSITORY
 from delivery.outcome import CommandError
+from delivery.pulumi.project import stack_document
 from mlflow_runtime.logs import JsonFormatter
 from mlflow_runtime.middleware.access.audit import LOGGER
 
@@ -103,6 +107,56 @@ def test_on_azure_the_query_is_printed_as_a_command(stack: Path, capsys: pytest.
     printed = capsys.readouterr().out
     assert printed.startswith("az monitor log-analytics query ")
     assert "pulumi stack output workspace_id -s dev" in printed
+    assert "PodNamespace" not in printed
     assert "--timespan P7D" in printed
     assert f'tostring(line.ids) contains "\\"{RUN}\\""' in printed
     assert 'team == "team-a"' in printed
+
+
+def test_a_cluster_of_another_owner_is_asked_in_its_workspace(
+    stack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/theirs"
+    document = stack_document(REPOSITORY, "dev")
+    document["config"] |= {
+        f"{PROJECT}:compute": "aks",
+        f"{PROJECT}:aks": {"existingCluster": {"namespace": "ml", "workspace": workspace}},
+    }
+    monkeypatch.setattr("delivery.pulumi.project.stack_document", lambda *_: document)
+    options: dict[str, Any] = {"caller": "", "workspace": "", "refused": False, "most": 5, "days": 7}
+    audit("", stack="dev", config_file=stack, as_json=False, **options)
+    printed = capsys.readouterr().out
+    assert 'PodNamespace == "ml"' in printed
+    assert f"workspace show --ids {workspace} " in printed
+
+
+def test_a_cluster_of_the_stack_is_asked_for_its_namespace(
+    stack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = stack_document(REPOSITORY, "dev")
+    document["config"][f"{PROJECT}:compute"] = "aks"
+    monkeypatch.setattr("delivery.pulumi.project.stack_document", lambda *_: document)
+    options: dict[str, Any] = {"caller": "", "workspace": "", "refused": False, "most": 5, "days": 7}
+    audit("", stack="dev", config_file=stack, as_json=False, **options)
+    assert 'PodNamespace == "mlflow-dev"' in capsys.readouterr().out
+
+
+def test_what_a_caller_sent_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    sent = Record(time="t", event="refused", caller="", oid="", workspace="x\x9b2J\x85", route="", status=403)
+    command._show([sent])
+    assert "in x\N{REPLACEMENT CHARACTER}2J\N{REPLACEMENT CHARACTER}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("value", "named"), [(RUN, True), (f"1/{RUN}/artifacts/a.bin", True), (f"{RUN}0", False)])
+def test_a_path_names_the_run_that_it_leads_through(value: str, named: bool) -> None:
+    record = Record(
+        time="t",
+        event="changed",
+        caller="",
+        oid="",
+        workspace="",
+        route="",
+        status=200,
+        ids={"artifact_path": (value,)},
+    )
+    assert Wanted(identifier=RUN).has(record) is named
