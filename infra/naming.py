@@ -44,6 +44,11 @@ def identity_names() -> dict[Role, str]:
     return {role: identity_name(role) for role in Role}
 
 
+def namespace(stack: str) -> str:
+    """The namespace of a stack in a cluster: as it is no name that others see, it has no suffix."""
+    return f"mlflow-{stack}"
+
+
 def unique_suffix(subscription_id: str, stack: str, generation: str = "") -> str:
     """The end of the stack's globally unique names: five characters of a-z and 0-9, a letter first.
 
@@ -151,7 +156,7 @@ class Names:
     @property
     def namespace(self) -> str:
         """The namespace in a cluster, 1 to 63 characters."""
-        return self._base
+        return namespace(self.stack)
 
     @property
     def gateway_host(self) -> str:
@@ -221,7 +226,7 @@ class Names:
 
     @property
     def _base(self) -> str:
-        return f"mlflow-{self.stack}"
+        return namespace(self.stack)
 
 
 def _compact(stack: str) -> str:

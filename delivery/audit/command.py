@@ -58,7 +58,7 @@ def _on_azure(stack: str, wanted: Wanted, most: int, days: int) -> int:
     from components.azure.log_table import CONTAINER_APPS_CONSOLE, container_log_v2
     from delivery.audit import query
     from delivery.pulumi.project import own_values, stack_document
-    from infra.naming import Names, unique_suffix
+    from infra.naming import namespace
     from infra.settings.profiles import ComputeKind
 
     refuse(stack)
@@ -67,10 +67,7 @@ def _on_azure(stack: str, wanted: Wanted, most: int, days: int) -> int:
     existing = (values.get("aks") or {}).get("existingCluster") or {} if in_cluster else {}
     logs = CONTAINER_APPS_CONSOLE
     if in_cluster:
-        # No namespace has the suffix of global names, which only the subscription tells.
-        logs = container_log_v2(
-            existing.get("namespace") or Names(stack=stack, suffix=unique_suffix("", stack)).namespace
-        )
+        logs = container_log_v2(existing.get("namespace") or namespace(stack))
     say(query.command(query.query(logs, wanted, most), stack, days, workspace=existing.get("workspace")))
     return ExitCode.DONE
 
