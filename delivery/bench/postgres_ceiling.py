@@ -58,16 +58,17 @@ def ceiling(setup: Setup, store: Postgres, folder: Path, *, connections: int, se
 
 def script(statement: str, experiment: int) -> str:
     """The statement for pgbench: one metric at a step of its own, of a run by chance."""
-    values = {
-        "$1": f"('{data.run(experiment, '')}' || :run)",
-        "$2": "ARRAY['ceiling']::text[]",
-        "$3": "ARRAY[0.5]::float8[]",
-        "$4": "ARRAY[:step]::bigint[]",
-        "$5": "ARRAY[:step]::bigint[]",
-        "$6": "ARRAY[false]::boolean[]",
-        "$7": "ARRAY[true]::boolean[]",
-    }
-    filled = re.sub(r"\$[1-7]", lambda found: values[found[0]], " ".join(statement.split()))
+    values = (
+        "'default'",
+        f"('{data.run(experiment, '')}' || :run)",
+        "ARRAY['ceiling']::text[]",
+        "ARRAY[0.5]::float8[]",
+        "ARRAY[:step]::bigint[]",
+        "ARRAY[:step]::bigint[]",
+        "ARRAY[false]::boolean[]",
+        "ARRAY[true]::boolean[]",
+    )
+    filled = re.sub(r"\$([0-9]+)", lambda found: values[int(found[1]) - 1], " ".join(statement.split()))
     return f"\\set run random(0, {RUNS - 1})\n\\set step random(1, 2000000000)\n{filled};\n"
 
 

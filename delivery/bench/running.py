@@ -94,7 +94,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
             prepared = _prepared(plan, ready, say)
             loaded = time.monotonic()
             measured, left_out = _measured(tool, plan, ready, prepared, loaded, say)
-            itself = _postgres(plan, up, ready.get(OURS[2]), folder, say)
+            itself, unasked = _postgres(plan, up, ready.get(OURS[2]), folder, say)
             carried, unlimited = _carried(tool, plan, up, loaded, say) if plan.scaling_seconds else ([], [])
             after = grown(up.postgres)
     return Outcome(
@@ -105,7 +105,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         grown=after,
         measurements=measured,
         carried=carried,
-        left_out=[*left_out, *unlimited],
+        left_out=[*left_out, *unasked, *unlimited],
         seconds=time.monotonic() - began,
     )
 
@@ -141,16 +141,19 @@ def _measured(
 
 def _postgres(
     plan: Plan, up: Platform, setup: Setup | None, folder: Path, say: Callable[[str], None]
-) -> list[PostgresCeiling]:
-    """What the database itself does, on one connection and on those of two replicas' hot paths."""
+) -> tuple[list[PostgresCeiling], list[str]]:
+    """What the database itself does, on one connection and on those of two replicas' hot paths, or why it is left out."""
     if setup is None or not any(load.scenario == "logging" for load in plan.loads):
-        return []
+        return [], []
     say("PostgreSQL without services before it")
-    both = 2 * Limits().hot_path_connections
-    return [
-        postgres_ceiling.ceiling(setup, up.postgres, folder, connections=number, seconds=round(CEILING_SECONDS))
-        for number in (1, both)
-    ]
+    both, seconds = 2 * Limits().hot_path_connections, round(CEILING_SECONDS)
+    try:
+        return [
+            postgres_ceiling.ceiling(setup, up.postgres, folder, connections=number, seconds=seconds)
+            for number in (1, both)
+        ], []
+    except CommandError as error:
+        return [], [f"PostgreSQL without services ({error})"]
 
 
 def rounds(plan: Plan) -> Iterator[tuple[Load, int]]:

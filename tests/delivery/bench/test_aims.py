@@ -13,6 +13,7 @@ from delivery.bench.postgres_ceiling import PostgresCeiling, parsed, script
 from delivery.bench.results import Measurement
 from delivery.bench.scaling import Carried, Step
 from delivery.outcome import CommandError
+from mlflow_runtime.hotpath.statements import LOG_METRICS
 from tests.delivery.bench.measured import ONE, outcome
 
 CALLS = (*HOT, "create", "update")
@@ -112,12 +113,15 @@ def test_the_tables_have_the_aims_and_the_part_of_what_postgres_does() -> None:
 
 
 def test_pgbench_sends_the_statement_with_a_run_and_a_step_by_chance() -> None:
-    text = script("INSERT\n  SELECT $1, unnest($2, $3, $4, $5, $6, $7)", 7)
-    assert text.splitlines()[0] == "\\set run random(0, 199)"
-    assert text.splitlines()[-1] == (
-        "INSERT SELECT ('d7x' || :run), unnest(ARRAY['ceiling']::text[], ARRAY[0.5]::float8[], ARRAY[:step]::bigint[], "
-        "ARRAY[:step]::bigint[], ARRAY[false]::boolean[], ARRAY[true]::boolean[]);"
-    )
+    first, _, statement = script(LOG_METRICS.sql, 7).splitlines()
+    assert first == "\\set run random(0, 199)"
+    assert "run_uuid = ('d7x' || :run)" in statement
+    assert "workspace = 'default'" in statement
+    assert (
+        "unnest(ARRAY['ceiling']::text[], ARRAY[0.5]::float8[], ARRAY[:step]::bigint[], ARRAY[:step]::bigint[], "
+        "ARRAY[false]::boolean[], ARRAY[true]::boolean[]) AS metric"
+    ) in statement
+    assert "$" not in statement
 
 
 def test_the_report_of_pgbench_is_read() -> None:
