@@ -142,7 +142,7 @@ def _measured(
 def _postgres(
     plan: Plan, up: Platform, setup: Setup | None, folder: Path, say: Callable[[str], None]
 ) -> tuple[list[PostgresCeiling], list[str]]:
-    """What the database itself does, on one connection and on those of two replicas' hot paths, or why it is left out."""
+    """What the database itself does, on one connection and on two replicas' of hot paths, or why it is left out."""
     if setup is None or not any(load.scenario == "logging" for load in plan.loads):
         return [], []
     say("PostgreSQL without services before it")
