@@ -182,8 +182,26 @@ def test_who_signs_in_by_a_code_is_remembered_until_the_logout(
     assert (options["authentication_record"].username, options["disable_automatic_authentication"]) == ("anna", True)
     assert options["cache_persistence_options"].allow_unencrypted_storage
     assert isinstance(credentials.choose({**env, **GITHUB}), ClientAssertionCredential)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    tokens = tmp_path / ".IdentityService" / "mlflow-entra.nocae"
+    tokens.parent.mkdir()
+    tokens.write_text("a refresh token")
     assert command.main(["logout"]) == 0
+    assert not tokens.exists()
+    assert capsys.readouterr().out == ""
     assert isinstance(credentials.choose(env), DefaultAzureCredential)
+
+
+def test_a_logout_says_what_stays_in_the_keyring(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logins, "DeviceCodeCredential", lambda **options: Device(options))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("MLFLOW_ENTRA_CLIENT_ID", CLIENT)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert command.main(["login"]) == 0
+    assert command.main(["logout"]) == 0
+    assert "remove the entries mlflow-entra.cae and mlflow-entra.nocae" in capsys.readouterr().out
 
 
 def test_a_machine_without_a_keyring_says_what_to_do(

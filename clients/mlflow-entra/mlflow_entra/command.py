@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     command = given.command
     if command == "logout":
-        logins.file(os.environ).unlink(missing_ok=True)
+        if left := logins.logout(os.environ):
+            print(left)
         return 0
     try:
         if command == "login":
@@ -59,7 +60,8 @@ def claims(token: str) -> dict[str, Any]:
 def shown(found: dict[str, Any]) -> str:
     """Return name, object id, tenant and roles as lines."""
     name = found.get("preferred_username") or found.get("name") or f"application {found.get('azp')}"
-    roles = ", ".join(found.get("roles", ())) or "none: ask whoever runs the platform for one"
+    none = "none in the token: those of your groups count where the platform goes by groups; else ask for one"
+    roles = ", ".join(found.get("roles", ())) or none
     return f"name    {name}\nid      {found.get('oid')}\ntenant  {found.get('tid')}\nroles   {roles}"
 
 

@@ -56,5 +56,23 @@ def remembered(env: Mapping[str, str]) -> Any:
     )
 
 
+def logout(env: Mapping[str, str]) -> str:
+    """Forget who signed in, and remove the file with tokens. Return what is left to do, empty if nothing is."""
+    try:
+        in_keyring = not json.loads(file(env).read_text())["unencrypted"]
+    except (OSError, ValueError, KeyError, TypeError):
+        in_keyring = False
+    file(env).unlink(missing_ok=True)
+    # Where azure-identity keeps them: azure/identity/_persistent_cache.py. On Windows the file itself is encrypted.
+    folder = Path(env["LOCALAPPDATA"]) if "LOCALAPPDATA" in env else Path.home()
+    for suffix in (".cae", ".nocae"):
+        (folder / ".IdentityService" / f"{_CACHE}{suffix}").unlink(missing_ok=True)
+    if in_keyring and "LOCALAPPDATA" not in env:
+        return (
+            f"Its tokens are still in this machine's keyring: remove the entries {_CACHE}.cae and {_CACHE}.nocae there."
+        )
+    return ""
+
+
 def _cache(*, unencrypted: bool) -> TokenCachePersistenceOptions:
     return TokenCachePersistenceOptions(name=_CACHE, allow_unencrypted_storage=unencrypted)
