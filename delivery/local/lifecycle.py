@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from components.compute.local.containers import find_image, remove_all
@@ -51,8 +52,9 @@ def up(stack: LocalStack, *, image: str | None, access: AccessMode | None, smoke
         elif image and chosen:
             say(f"From image {chosen.identifier}: MLflow {chosen.mlflow}, revision {chosen.revision}")
             _show(pulumi, "config", "set", "--path", "local.image", image, *_config(stack))
-        stack = _with_access(pulumi, stack, access)
-        _follow(pulumi, "Bringing it up", "up", "--yes", "--suppress-permalink=true", *_config(stack))
+        with _put_back_on_failure(stack.config_file):
+            stack = _with_access(pulumi, stack, access)
+            _follow(pulumi, "Bringing it up", "up", "--yes", "--suppress-permalink=true", *_config(stack))
     step(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
         step(f"Checking {stack.url} with the smoke program")
@@ -67,16 +69,27 @@ def up(stack: LocalStack, *, image: str | None, access: AccessMode | None, smoke
     return ExitCode.DONE
 
 
+@contextmanager
+def _put_back_on_failure(file: Path) -> Iterator[None]:
+    """Write a file as it was if the block raises: a mode that is refused leaves the teams that somebody wrote."""
+    before = file.read_bytes()
+    try:
+        yield
+    except BaseException:
+        file.write_bytes(before)
+        raise
+
+
 def _with_access(pulumi: Engine, stack: LocalStack, access: AccessMode | None) -> LocalStack:
     """Write the mode of access control into the stack's file, and teams for it or none, and return the stack."""
     if access is None:
         return stack
     config = _config(stack)
-    _show(pulumi, "config", "set", "--path", "access.mode", access, *config)
     if access is AccessMode.NONE:
-        for key in ("teams", "shares"):
+        for key in ("access", "teams", "shares"):
             _show(pulumi, "config", "rm", key, *config)
-    elif not stack.teams:
+    _show(pulumi, "config", "set", "--path", "access.mode", access, *config)
+    if access is AccessMode.ENTRA and not stack.teams:
         for index, team in enumerate(TEAMS):
             _show(pulumi, "config", "set", "--path", f"teams[{index}]", team, *config)
     return LocalStack.read(stack.config_file)

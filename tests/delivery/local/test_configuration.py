@@ -10,7 +10,10 @@ import pytest
 import yaml
 
 from delivery.cli import run
+from delivery.local import lifecycle
 from delivery.local.configuration import REPOSITORY, LocalStack
+from delivery.pulumi.engine import EngineError
+from infra.settings.access import AccessMode
 from infra.settings.local import LocalSettings
 from infra.settings.model import SettingsError, parse
 from tests.support.command_line import mlflow_platform
@@ -89,3 +92,23 @@ def test_the_local_commands_start_without_the_engines_library() -> None:
     program = "import sys; import delivery.local.command; print('pulumi' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_mode_that_is_refused_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, f"{{stateDirectory: {tmp_path / 'state'}}}")
+    path.write_text(path.read_text() + "  mlflow-platform:access: {mode: entra}\n  mlflow-platform:teams: [team-x]\n")
+    before = path.read_bytes()
+
+    def show(_: object, *words: str) -> None:
+        path.write_text(path.read_text().replace("[team-x]", "[]"))
+
+    def refuse(*_: object) -> None:
+        assert path.read_bytes() != before
+        raise EngineError("prepare: team-x has data")
+
+    monkeypatch.setattr(lifecycle, "_show", show)
+    monkeypatch.setattr(lifecycle, "_follow", refuse)
+    monkeypatch.setattr(lifecycle, "select", lambda *_: None)
+    with pytest.raises(EngineError, match="team-x has data"):
+        lifecycle.up(LocalStack.read(path), image=None, access=AccessMode.NONE, smoke_too=False)
+    assert path.read_bytes() == before
