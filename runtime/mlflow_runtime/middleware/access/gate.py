@@ -64,8 +64,9 @@ class Gate:
             await _refuse(known, None, scope, receive, send)
             return
         caller = known.caller
-        own = account.answer(scope["method"], scope["path"], caller) if caller.roles else None
-        if own is not None and caller.oid not in self._access.blocked:
+        known_here = caller.roles and caller.oid not in self._access.blocked
+        own = account.answer(scope["method"], scope["path"], caller, self._access.workspaces) if known_here else None
+        if own is not None:
             await JSONResponse(own, headers={"Cache-Control": "no-store"})(scope, receive, send)
             return
         # Not before: the work for a route is not for everybody who sends a path.

@@ -34,6 +34,15 @@ def values_of(claims: Mapping[str, Any], groups: Mapping[str, tuple[str, ...]]) 
     return [role for group in _texts(claims.get("groups")) for role in groups.get(group, ())]
 
 
+def has_too_many_groups(claims: Mapping[str, Any]) -> bool:
+    """Whether Entra left the groups out, as it does above 200 (Microsoft Learn, "Configure group claims ...").
+
+    A token says so in either of two ways, by the flow that it came by.
+    """
+    elsewhere = claims.get("_claim_names")
+    return "groups" not in claims and ("hasgroups" in claims or (isinstance(elsewhere, dict) and "groups" in elsewhere))
+
+
 def roles_of(values: Iterable[str], workspaces: Iterable[str]) -> Mapping[str, Role]:
     """Return the highest role in each of `workspaces` that `values` name. Values that mean nothing here count for none.
 

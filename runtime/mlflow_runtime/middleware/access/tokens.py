@@ -14,7 +14,7 @@ from anyio import CapacityLimiter, to_thread
 from jwt import PyJWK
 
 from mlflow_runtime.middleware.access.keys import Keys
-from mlflow_runtime.middleware.access.roles import Role, roles_of, shared_with, values_of
+from mlflow_runtime.middleware.access.roles import Role, has_too_many_groups, roles_of, shared_with, values_of
 from mlflow_runtime.middleware.access.settings import Access
 
 ALGORITHM: Final = "RS256"
@@ -119,6 +119,8 @@ def verified(token: str, key: PyJWK, access: Access) -> Caller:
     oid, application = claims["oid"], claims["azp"]
     if not isinstance(oid, str) or not isinstance(application, str):
         raise TokenRefusedError("names nobody")
+    if access.groups and has_too_many_groups(claims):
+        raise TokenRefusedError("names no group, since its holder is in more than Entra writes into one; use app roles")
     own = roles_of(values_of(claims, access.groups), access.workspaces)
     shared = shared_with(own, access.shares)
     return Caller(

@@ -79,7 +79,11 @@ class Person:
         tokens = Tokens(ACCESS, Keys(key_set))
 
         async def mlflow(asked: Any, receive: Any, send: Any) -> None:
-            await HTMLResponse("<html><head></head>MLflow</html>")(asked, receive, send)
+            # As Flask answers for a file.
+            headers = {"etag": '"of the file"', "last-modified": "Sun, 29 Nov 2026 00:00:00 GMT"}
+            kept = any(name == b"if-none-match" for name, _ in asked["headers"])
+            page = HTMLResponse("<html><head></head>MLflow</html>", 304 if kept else 200, headers)
+            await page(asked, receive, send)
 
         gate = Gate(PageScript(mlflow), ACCESS, tokens, lambda method, path: f"{method} {path}")
         app = SignIn(gate, ACCESS, tokens, [HOST, "localhost:5500"], self.entra.redeem)
@@ -151,6 +155,31 @@ def test_signing_in_works_whichever_replica_answers() -> None:
     assert person.open("/access/sign-out", "POST", OWN).status == 200
     assert person.kept == {}
     assert person.open("/").status == 401
+
+
+@pytest.mark.parametrize(("role", "everywhere"), [("team-a.Admin", False), ("Platform.Admin", True)])
+def test_the_page_offers_what_concerns_all_teams_to_the_admin_of_all(role: str, everywhere: bool) -> None:
+    person = Person(Entra(roles=(role,)))
+    person.sign_in()
+    current = json.loads(person.open("/ajax-api/2.0/mlflow/users/current", headers=OWN).text)
+    assert current["user"]["is_admin"] is everywhere
+
+
+def test_a_session_that_counts_no_more_leads_to_another_one() -> None:
+    person = Person()
+    for value in cookies.begin(token("team-a.Reader", aud="another"), 600):
+        person._keep(value)
+    page = person.open("/")
+    assert (page.status, 'href="/access/sign-in"' in page.text) == (401, True)
+
+
+def test_a_browser_takes_no_page_without_the_script_for_the_present_one() -> None:
+    person = Person()
+    person.sign_in()
+    asked = {**NAVIGATE, "if-none-match": '"of the file"', "if-modified-since": "Sun, 29 Nov 2026 00:00:00 GMT"}
+    page = person.open("/", headers=asked)
+    assert (page.status, "/access/session.js" in page.text) == (200, True)
+    assert not {"etag", "last-modified"} & {name for name, _ in page.headers}
 
 
 def test_a_token_of_many_groups_is_kept_in_pieces() -> None:

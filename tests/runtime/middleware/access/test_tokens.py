@@ -169,6 +169,15 @@ def test_a_member_reads_what_is_shared_and_no_more() -> None:
     assert caller("Platform.Admin").shared == frozenset()
 
 
+@pytest.mark.parametrize("claim", [{"hasgroups": True}, {"_claim_names": {"groups": "src1"}}])
+def test_who_is_in_too_many_groups_reads_that(claim: dict[str, Any]) -> None:
+    sent = token("team-a.Admin", **claim)
+    assert caller(sent).roles == {"team-a": Role.ADMIN}
+    by_groups = Tokens(replace(ACCESS, groups={"g-1": ("team-b.Registrar",)}), Entra().keys())
+    with pytest.raises(TokenRefusedError, match="in more than Entra writes into one; use app roles"):
+        asyncio.run(by_groups.caller(sent))
+
+
 def test_groups_stand_for_roles_where_they_are_mapped() -> None:
     access = replace(ACCESS, groups={"g-1": ("team-b.Registrar",)})
     sent = token("team-a.Admin", groups=["g-1", "g-2"])

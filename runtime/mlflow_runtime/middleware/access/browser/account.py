@@ -6,30 +6,34 @@ mlflow/server/auth/__init__.py, version 3.17.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from mlflow_runtime.middleware.access.roles import Role
 from mlflow_runtime.middleware.access.tokens import Caller
 
 
-def answer(method: str, path: str, caller: Caller) -> Mapping[str, Any] | None:
-    """Return the JSON for a request about its own caller, None for any other request."""
+def answer(method: str, path: str, caller: Caller, workspaces: Collection[str]) -> Mapping[str, Any] | None:
+    """Return the JSON for a request about its own caller, None for any other request.
+
+    MLflow's page offers what concerns all `workspaces` to whoever is Admin in each of them.
+    """
     twin = f"/api/{path.removeprefix('/ajax-api/')}" if path.startswith("/ajax-api/") else path
     made = _ANSWERS.get(twin) if method == "GET" else None
-    return None if made is None else made(caller)
+    is_admin = all(caller.roles.get(workspace) is Role.ADMIN for workspace in workspaces)
+    return None if made is None else made(caller, is_admin)
 
 
-def _user(caller: Caller) -> Mapping[str, Any]:
-    user = {"id": 0, "username": caller.name, "is_admin": _is_admin(caller)}
+def _user(caller: Caller, is_admin: bool) -> Mapping[str, Any]:
+    user = {"id": 0, "username": caller.name, "is_admin": is_admin}
     return {"user": user, "is_basic_auth": False}
 
 
-def _permissions(caller: Caller) -> Mapping[str, Any]:
-    return {"is_admin": _is_admin(caller), "permissions": []}
+def _permissions(_: Caller, is_admin: bool) -> Mapping[str, Any]:
+    return {"is_admin": is_admin, "permissions": []}
 
 
-def _roles(caller: Caller) -> Mapping[str, Any]:
+def _roles(caller: Caller, _: bool) -> Mapping[str, Any]:
     return {
         "roles": [
             {"id": number, "name": role.title, "workspace": workspace, "description": "", "permissions": []}
@@ -38,11 +42,7 @@ def _roles(caller: Caller) -> Mapping[str, Any]:
     }
 
 
-def _is_admin(caller: Caller) -> bool:
-    return all(role is Role.ADMIN for role in caller.roles.values())
-
-
-_ANSWERS: Final[Mapping[str, Callable[[Caller], Mapping[str, Any]]]] = {
+_ANSWERS: Final[Mapping[str, Callable[[Caller, bool], Mapping[str, Any]]]] = {
     "/api/2.0/mlflow/users/current": _user,
     "/api/3.0/mlflow/users/current/permissions": _permissions,
     "/api/3.0/mlflow/users/roles/list": _roles,

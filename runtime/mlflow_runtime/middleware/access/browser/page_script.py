@@ -7,6 +7,8 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# The page differs from the file: a browser that kept the file would be told that it still has it.
+_OF_THE_FILE: Final = (b"if-none-match", b"if-modified-since", b"if-range", b"range")
 _TAG: Final = b'<script src="/access/session.js" defer></script></head>'
 
 
@@ -20,6 +22,7 @@ class PageScript:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("GET", "/"):
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "headers": [each for each in scope["headers"] if each[0] not in _OF_THE_FILE]}
         start: Message = {}
         page = bytearray()
 
@@ -33,6 +36,8 @@ class PageScript:
                 return
             body = bytes(page).replace(b"</head>", _TAG, 1)
             headers = MutableHeaders(raw=list(start["headers"]))
+            for name in ("etag", "last-modified", "accept-ranges"):
+                del headers[name]
             if "content-length" in headers:
                 headers["content-length"] = str(len(body))
             await send({**start, "headers": headers.raw})

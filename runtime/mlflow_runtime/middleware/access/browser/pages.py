@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 from starlette.responses import HTMLResponse, Response
@@ -100,7 +101,9 @@ def signing_in(status: int, headers: Mapping[str, str]) -> Response:
 def refused(status: int, message: str, *, signed_in: bool) -> Response:
     """Say why a page is not shown, and offer the way on."""
     title = "Not available at present" if status >= 500 else "No access"
-    again = '<p><a class="button" href="/">Try again</a></p>'
+    # Who has a session that counts no more needs another one, not the same page again.
+    way, words = (SIGN_IN, "Sign in again") if status == HTTPStatus.UNAUTHORIZED else ("/", "Try again")
+    again = f'<p><a class="button" href="{way}">{words}</a></p>'
     return answer(title, message, status=status, more=_sign_out_form() if signed_in else again)
 
 
