@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Engine, text
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 from mlflow_runtime.prepare.errors import PrepareError
 
+# Of what has a time of its deletion, such as a webhook, MLflow keeps the row for good.
 _TABLES = text(
-    "SELECT table_name FROM information_schema.columns"
-    " WHERE table_schema = 'public' AND column_name = 'workspace' ORDER BY 1"
+    "SELECT table_name, bool_or(column_name = 'deleted_timestamp') FROM information_schema.columns"
+    " WHERE table_schema = 'public' GROUP BY 1 HAVING bool_or(column_name = 'workspace') ORDER BY 1"
 )
 
 
@@ -24,8 +25,9 @@ def refuse_left_out(databases: Iterable[Engine], teams: Sequence[str]) -> None:
     found: dict[str, dict[str, int]] = {}
     for database in databases:
         with database.connect() as connection:
-            for table in connection.execute(_TABLES).scalars().all():
-                for workspace, rows in _counted(connection, table, (DEFAULT_WORKSPACE, *teams)):
+            for table, keeps_deleted in connection.execute(_TABLES).all():
+                there = "deleted_timestamp IS NULL" if keeps_deleted else "true"
+                for workspace, rows in _counted(connection, table, there, (DEFAULT_WORKSPACE, *teams)):
                     found.setdefault(workspace, {})[table] = rows
     if found:
         raise PrepareError(_left_out(found), _remedy(sorted({*teams, *found})))
@@ -38,9 +40,10 @@ def ensure(tracking: Engine, teams: Sequence[str]) -> list[str]:
         return [team for team in teams if connection.execute(insert, {"name": team}).rowcount]
 
 
-def _counted(connection: Connection, table: str, known: Sequence[str]) -> Sequence[tuple[str, int]]:
+def _counted(connection: Connection, table: str, there: str, known: Sequence[str]) -> Sequence[tuple[str, int]]:
     name = connection.dialect.identifier_preparer.quote(table)
-    query = text(f"SELECT workspace, count(*) FROM {name} WHERE workspace <> ALL(:known) GROUP BY 1")  # noqa: S608
+    where = f"WHERE workspace <> ALL(:known) AND {there}"
+    query = text(f"SELECT workspace, count(*) FROM {name} {where} GROUP BY 1")  # noqa: S608
     return [(workspace, rows) for workspace, rows in connection.execute(query, {"known": list(known)})]
 
 

@@ -260,3 +260,15 @@ def test_teams_get_a_workspace_and_none_with_data_is_left_out(
     log.clear()
     prepare(teams, key_vault.client)
     assert "teams: present" in log.text
+
+
+def test_what_mlflow_keeps_of_a_deleted_thing_keeps_no_team(clone: Callable[[], Pair], key_vault: KeyVault) -> None:
+    pair = clone()
+    prepare(replace(pair.settings(), teams=("team-a",)), key_vault.client)
+    columns = "(workspace, webhook_id, name, url, status, secret, creation_timestamp, last_updated_timestamp)"
+    insert = "VALUES ('team-a', 'w', 'hook', 'https://example.com', 'ACTIVE', 's', 1, 1)"
+    pair.as_admin(pair.registry, f"INSERT INTO webhooks {columns} {insert}")
+    with pytest.raises(StepFailed, match="team-a has 1 webhooks"):
+        prepare(pair.settings(), key_vault.client)
+    pair.as_admin(pair.registry, "UPDATE webhooks SET deleted_timestamp = 2")
+    prepare(pair.settings(), key_vault.client)
