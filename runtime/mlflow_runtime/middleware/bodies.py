@@ -110,10 +110,11 @@ class Share:
         budget.used += size
         budget.most = max(budget.most, budget.used)
 
-    def give_back(self) -> None:
-        """Return all of it."""
-        self._budget.used -= self._taken
-        self._taken = 0
+    def give_back(self, *, but: int = 0) -> None:
+        """Return all of it but so many bytes."""
+        kept = min(self._taken, but)
+        self._budget.used -= self._taken - kept
+        self._taken = kept
 
 
 Weigh = Callable[[bytes], int]
@@ -173,7 +174,7 @@ class Bodies:
             else:
                 if names:
                     _say_length(scope, size)
-                await self._app(scope, _received(parts, receive), _giving_back(share, send))
+                await self._app(scope, _received(parts, receive), _giving_back(share, size, send))
                 return
         await answer(scope, body.rest, send)
 
@@ -255,15 +256,17 @@ def _say_length(scope: Scope, size: int) -> None:
     scope["headers"] = headers.raw
 
 
-def _giving_back(share: Share, send: Send) -> Send:
-    """Give a share back when its answer begins, however slowly a client reads it.
+def _giving_back(share: Share, size: int, send: Send) -> Send:
+    """Return most of the share of a body of `size` bytes when its answer begins.
 
-    What MLflow made of the body is gone by then; of the body itself one copy stays, and no long answer has a long one.
+    The objects that MLflow made of the body are gone by then. The body or an answer that repeats it stays until a slow
+    client has read it: MLflow's refusal of a value quotes all of it.
     """
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            share.give_back()
+            length = int(Headers(raw=message["headers"]).get("content-length", "0"))
+            share.give_back(but=max(size, length))
         await send(message)
 
     return sent

@@ -206,25 +206,36 @@ def test_what_the_application_finds_out_about_an_unpacked_request_is_seen_outsid
     assert scope["path_params"] == {"trace_id": "t"}
 
 
-def test_a_client_that_reads_slowly_holds_no_memory_of_bodies() -> None:
-    async def read_slowly() -> None:
-        budget, slow = Budget(LIMIT), Slow()
-        slow.may.set()
-        reads, held = asyncio.Event(), list[int]()
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [(0, MIB), (2 * MIB, 2 * MIB), (5 * MIB, 3 * MIB), (None, MIB)],
+    ids=["short", "echo", "more", "-"],
+)
+def test_a_client_that_reads_slowly_holds_the_memory_of_its_body_or_answer(answer: int | None, kept: int) -> None:
+    """MLflow's refusal of a value repeats it. No answer counts for more than its body did."""
 
-        async def send(message: Message) -> None:
+    async def read_slowly() -> None:
+        budget, reads, held = Budget(LIMIT), asyncio.Event(), list[int]()
+
+        async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive())["more_body"]:
+                pass
+            length = [] if answer is None else [(b"content-length", str(answer).encode())]
+            await send({"type": "http.response.start", "status": 400, "headers": length})
+            await send({"type": "http.response.body", "body": b" " * (answer or 0)})
+
+        async def send(_message: Message) -> None:
             held.append(budget.used)
             await reads.wait()
 
         client = body(MIB)
         scope = {"type": "http", "method": "POST", "path": LOG_BATCH, "headers": client.headers}
-        answering = asyncio.create_task(Bodies(slow, lambda _: LIMIT, budget)(scope, client.coming.get, send))
+        answering = asyncio.create_task(Bodies(echo, lambda _: LIMIT, budget)(scope, client.coming.get, send))
         while not held:
             await asyncio.sleep(0)
-        assert (held, slow.sizes) == ([0], [MIB])
         reads.set()
         await answering
-        assert budget.used == 0
+        assert (held, budget.used) == ([kept, kept], 0)
 
     asyncio.run(read_slowly())
 
