@@ -20,6 +20,7 @@ _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADER: Final = HEADER.lower().encode()
 
 _current: ContextVar[str | None] = ContextVar("request_id", default=None)
+_request: ContextVar[object | None] = ContextVar("request", default=None)
 
 
 def current() -> str | None:
@@ -27,9 +28,15 @@ def current() -> str | None:
     return _current.get()
 
 
+def request() -> object | None:
+    """An object of the request's own, or None outside of one: clients choose ids, and may choose one twice."""
+    return _request.get()
+
+
 def begin(scope: Scope) -> str:
     """Take over a request's id, from here on `current`. A missing or malformed one is replaced by a new one."""
     sent = next((value for name, value in scope["headers"] if name == _HEADER), b"").decode("latin-1")
     found = sent if _WELL_FORMED.fullmatch(sent) else str(uuid.uuid4())
     _current.set(found)
+    _request.set(object())
     return found

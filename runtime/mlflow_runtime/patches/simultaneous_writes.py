@@ -129,14 +129,13 @@ class _Retries(threading.local):
 
     left = 0
     foreign_keys = 0
-    request: str | None = None
+    request: object | None = None
     depth = 0
 
     @contextlib.contextmanager
     def of_the_request(self) -> Iterator[None]:
         """Continue with those of the present request. Outside of one, each outermost method has its own."""
-        request = request_id.current()
-        # By identity: clients choose ids, and may choose one twice.
+        request = request_id.request()
         if self.depth == 0 and (request is None or request is not self.request):
             self.left, self.foreign_keys, self.request = _ATTEMPTS - 1, 1, request
         self.depth += 1

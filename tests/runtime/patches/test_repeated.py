@@ -125,8 +125,10 @@ def test_methods_that_call_each_other_share_their_attempts() -> None:
 
 
 def test_the_methods_of_a_request_share_their_attempts() -> None:
+    """Not with another request, whose client has chosen the same id."""
+
     def request() -> int:
-        request_id.begin({"headers": [(b"x-request-id", b"the same")]})
+        assert request_id.begin({"headers": [(b"x-request-id", b"a")]}) == "a"
         stores = [Store(STALE, 6), Store(STALE, 99)]
         again(stores[0].change, twice=False)()
         with pytest.raises(MlflowException):
