@@ -54,6 +54,7 @@ from mlflow_runtime.hotpath.statements import (
     GET_RUN,
     LOG_METRICS,
     LOG_PARAMS,
+    MOST_ROWS,
     SET_TAGS,
     UPDATE_RUN,
     Statement,
@@ -192,7 +193,10 @@ def create_run(given: Mapping[str, Any]) -> Sequence[Call]:
     if not _EXPERIMENT.fullmatch(experiment_id):
         raise NotPlain
     user_id, run_name = _string(given, "user_id"), _string(given, "run_name")
-    pairs = [_pair(_only(each, _PAIR)) for each in _list(given, "tags")]
+    given_tags = _list(given, "tags")
+    if len(given_tags) > MOST_ROWS:  # as long an answer would hold up the event loop
+        raise NotPlain
+    pairs = [_pair(_only(each, _PAIR)) for each in given_tags]
     tags = dict(pairs)
     named = tags.get(MLFLOW_RUN_NAME)
     if len(tags) < len(pairs) or (run_name and named and run_name != named):
@@ -259,7 +263,8 @@ def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
         name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage, *arrays = found
         columns = iter([array or [] for array in arrays])
         metrics, params, tags = _rows(columns, 5), _rows(columns, 2), _rows(columns, 2)
-        datasets, model_inputs, model_outputs = _rows(columns, 9), _rows(columns, 1), _rows(columns, 2)
+        datasets, dataset_tags = _rows(columns, 7), _rows(columns, 3)
+        model_inputs, model_outputs = _rows(columns, 1), _rows(columns, 2)
         try:
             info = RunInfo(
                 run_id=run_id,
@@ -281,7 +286,7 @@ def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
                 tags=[RunTag(key, value) for key, value in tags],
             )
             inputs = RunInputs(
-                dataset_inputs=_dataset_inputs(datasets),
+                dataset_inputs=_dataset_inputs(datasets, dataset_tags),
                 model_inputs=[LoggedModelInput(model_id) for (model_id,) in model_inputs],
             )
             outputs = RunOutputs([LoggedModelOutput(model_id, step) for model_id, step in model_outputs])
@@ -297,14 +302,10 @@ def _rows(columns: Iterator[Sequence[Any]], width: int) -> Sequence[tuple[Any, .
     return list(zip(*itertools.islice(columns, width), strict=True))
 
 
-def _dataset_inputs(rows: Sequence[tuple[Any, ...]]) -> list[DatasetInput]:
-    """One for each dataset, whose rows differ in their tags."""
-    found: dict[str, DatasetInput] = {}
-    for dataset_uuid, *described, tag, value in rows:
-        if dataset_uuid not in found:
-            found[dataset_uuid] = DatasetInput(Dataset(*described), [])
-        if tag is not None:
-            found[dataset_uuid].tags.append(InputTag(tag, value))
+def _dataset_inputs(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, str, str]]) -> list[DatasetInput]:
+    found = {dataset_uuid: DatasetInput(Dataset(*described), []) for dataset_uuid, *described in rows}
+    for dataset_uuid, name, value in tags:
+        found[dataset_uuid].tags.append(InputTag(name, value))
     return list(found.values())
 
 

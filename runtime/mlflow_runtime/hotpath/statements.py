@@ -145,28 +145,34 @@ WITH updated AS (
 SELECT EXISTS (SELECT FROM updated), {_REVISION}, updated.* FROM (VALUES (1)) AS always LEFT JOIN updated ON true""",  # noqa: S608
 )
 
-_MOST_ROWS: Final = 200
+MOST_ROWS: Final = 200
+"""Of one kind of a run's rows, such as its tags."""
+
 _MOST_BYTES: Final = 1 << 16
-"""Of the rows of one kind, and of what describes a dataset. A run that has more is MLflow's: to make its answer would
-hold up the event loop."""
+"""Of the text of one kind. A run that has more of either is MLflow's: its answer would hold up the event loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """What a run has many of: where its rows are found, and their columns, each of which becomes an array."""
+    """What a run has many of: where its rows are found, and their columns, each of which becomes an array. Those of
+    `text` may be long.
+    """
 
     name: str
     columns: tuple[str, ...]
     found: str
-    fit: str = "true"
+    text: tuple[str, ...] = ()
 
     @property
     def join(self) -> str:
-        arrays = ", ".join(f"array_agg({column}) FILTER (WHERE fits) AS {column}" for column in self.columns)
+        # A text that is too long alone is not even read: one may have 16 MB.
+        fits = f"FILTER (WHERE size <= {_MOST_BYTES})"
+        arrays = ", ".join(f"array_agg({column}) {fits} AS {column}" for column in self.columns)
+        size = " + ".join(["0", *(f"coalesce(octet_length({column}), 0)" for column in self.text)])
         return f"""
 CROSS JOIN LATERAL (
-        SELECT {arrays}, count(*) <= {_MOST_ROWS} AND coalesce(bool_and(fits), true) AS few
-        FROM (SELECT *, {self.fit} AS fits FROM {self.found} LIMIT {_MOST_ROWS + 1}) AS each
+        SELECT {arrays}, count(*) <= {MOST_ROWS} AND coalesce(sum(size), 0) <= {_MOST_BYTES} AS few
+        FROM (SELECT *, {size} AS size FROM {self.found} LIMIT {MOST_ROWS + 1}) AS each
     ) AS {self.name}"""  # noqa: S608
 
     @property
@@ -174,25 +180,41 @@ CROSS JOIN LATERAL (
         return ", ".join(f"{self.name}.{column}" for column in self.columns)
 
 
+_DATASETS: Final = "destination_type = 'RUN' AND destination_id = found.run_uuid"
 # `to_mlflow_entity` of a run's own tables, and `_get_run_inputs`, `_get_model_inputs` and `_get_model_outputs`.
 _OF_A_RUN: Final = (
     _Rows(
         name="metric",
         columns=("key", "value", "timestamp", "step", "is_nan"),
         found="latest_metrics WHERE run_uuid = found.run_uuid",
+        text=("key",),
     ),
-    _Rows(name="param", columns=("key", "value"), found="params WHERE run_uuid = found.run_uuid"),
-    _Rows(name="tag", columns=("key", "value"), found="tags WHERE run_uuid = found.run_uuid"),
+    _Rows(
+        name="param",
+        columns=("key", "value"),
+        found="params WHERE run_uuid = found.run_uuid",
+        text=("key", "value"),
+    ),
+    _Rows(
+        name="tag",
+        columns=("key", "value"),
+        found="tags WHERE run_uuid = found.run_uuid",
+        text=("key", "value"),
+    ),
     _Rows(
         name="dataset",
         columns=(
             *("dataset_uuid", "name", "digest", "dataset_source_type", "dataset_source"),
-            *("dataset_schema", "dataset_profile", "tag", "value"),
+            *("dataset_schema", "dataset_profile"),
         ),
-        found="inputs JOIN datasets ON source_id = dataset_uuid"
-        " LEFT JOIN (SELECT input_uuid, name AS tag, value FROM input_tags) AS tags USING (input_uuid)"
-        " WHERE destination_type = 'RUN' AND destination_id = found.run_uuid",
-        fit=f"octet_length(concat(dataset_source, dataset_schema, dataset_profile)) <= {_MOST_BYTES}",
+        found=f"inputs JOIN datasets ON source_id = dataset_uuid WHERE {_DATASETS}",
+        text=("name", "dataset_source", "dataset_schema", "dataset_profile"),
+    ),
+    _Rows(
+        name="dataset_tag",
+        columns=("source_id", "name", "value"),
+        found=f"inputs JOIN input_tags USING (input_uuid) WHERE {_DATASETS}",
+        text=("name", "value"),
     ),
     _Rows(
         name="model_input",
@@ -218,10 +240,12 @@ WITH found AS (
         FROM runs WHERE run_uuid = $2 AND {_KNOWN} AND {_OWN_RUN} AND name <> ''
     )
 SELECT
-    found.run_uuid IS NOT NULL AND {" AND ".join(f"{rows.name}.few" for rows in _OF_A_RUN)}, {_REVISION},
-    found.name, found.experiment_id, found.user_id, found.status, found.start_time, found.end_time, found.artifact_uri,
-    found.lifecycle_stage, {", ".join(rows.arrays for rows in _OF_A_RUN)}
-FROM (VALUES (1)) AS always LEFT JOIN found ON true {"".join(rows.join for rows in _OF_A_RUN)}""",  # noqa: S608
+    found.run_uuid IS NOT NULL, {_REVISION}, found.name, found.experiment_id, found.user_id, found.status,
+    found.start_time, found.end_time, found.artifact_uri, found.lifecycle_stage,
+    {", ".join(rows.arrays for rows in _OF_A_RUN)}
+FROM (VALUES (1)) AS always LEFT JOIN (
+    found {"".join(rows.join for rows in _OF_A_RUN)}
+) ON {" AND ".join(f"{rows.name}.few" for rows in _OF_A_RUN)}""",  # noqa: S608
 )
 
 ALL: Final[Mapping[str, Statement]] = {

@@ -110,12 +110,12 @@ def _plain(*, without: str) -> Seed:
     return Code(layer.HotPath, "_is_plain", looks)
 
 
-def _of_first_rows(rows: Sequence[tuple[Any, ...]]) -> Any:
-    return _dataset_inputs(list({row[0]: row for row in reversed(rows)}.values()))
+def _of_first_tags(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, str, str]]) -> Any:
+    return _dataset_inputs(rows, list({tag[0]: tag for tag in reversed(tags)}.values()))
 
 
-def _for_each_row(rows: Sequence[tuple[Any, ...]]) -> Any:
-    return [found for row in rows for found in _dataset_inputs([row])]
+def _of_any_dataset(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, str, str]]) -> Any:
+    return _dataset_inputs(rows, [(row[0], name, value) for row in rows for _, name, value in tags])
 
 
 _dataset_inputs: Final = requests._dataset_inputs
@@ -162,14 +162,14 @@ FAULTS: Mapping[str, Seed] = {
         CREATE_RUN, "AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'", ""
     ),
     "a question does not see NaN": Sql(GET_RUN, "array_agg(is_nan)", "array_agg(false)"),
-    "a question sees the first tag of a dataset only": Code(requests, "_dataset_inputs", _of_first_rows),
-    "a question takes each tag for a dataset": Code(requests, "_dataset_inputs", _for_each_row),
+    "a question sees the first tag of a dataset only": Code(requests, "_dataset_inputs", _of_first_tags),
+    "a question takes each tag for one of every dataset": Code(requests, "_dataset_inputs", _of_any_dataset),
     "a question sees datasets of any run": Sql(GET_RUN, "destination_id = found.run_uuid", "true"),
     "a question takes inputs for outputs": Sql(GET_RUN, "'RUN_OUTPUT'", "'RUN_INPUT'"),
     "a question forgets the step of a model": Sql(
         GET_RUN,
-        "array_agg(step) FILTER (WHERE fits) AS step, count(*) <= 200",
-        "array_agg(0) FILTER (WHERE fits) AS step, count(*) <= 200",
+        "array_agg(step) FILTER (WHERE size <= 65536) AS step, count(*) <= 200",
+        "array_agg(0) FILTER (WHERE size <= 65536) AS step, count(*) <= 200",
     ),
     "a question for a deleted run shows it as active": Sql(
         GET_RUN, "artifact_uri, lifecycle_stage\n", "artifact_uri, 'active' AS lifecycle_stage\n"

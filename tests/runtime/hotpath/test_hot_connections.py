@@ -21,8 +21,9 @@ from mlflow_runtime.azure import identity
 from mlflow_runtime.hotpath import connections
 from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool
 from mlflow_runtime.hotpath.layer import HotPath
-from mlflow_runtime.hotpath.statements import ALL, SET_TAGS, UPDATE_RUN
+from mlflow_runtime.hotpath.statements import ALL, GET_RUN, SET_TAGS, UPDATE_RUN
 from mlflow_runtime.metrics import REGISTRY
+from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 from tests.runtime.hotpath.asking import V2, Answer, Request, ask_inside
 from tests.runtime.hotpath.comparing import Sides
 
@@ -121,6 +122,39 @@ def test_a_server_that_says_nothing_is_given_up(sides: Sides, monkeypatch: pytes
             assert not connection.is_idle
 
     sides.runner.run(asyncio.wait_for(wait(), 30))
+
+
+def rows(count: int, size: int) -> list[dict[str, str]]:
+    return [{"key": f"k{number}", "value": "v" * size} for number in range(count)]
+
+
+TEXT = "s" * 33_000
+LONG: dict[str, Sequence[tuple[str, dict[str, Any]]]] = {
+    "parameters": [("log-batch", {"params": rows(11, 6000)})],
+    "rows": [("log-batch", {"tags": [{"key": f"{part}-{key}", "value": ""} for key in range(100)]}) for part in "ab"],
+    "tags": [("log-batch", {"tags": rows(9, 8000)})],
+    "texts of datasets": [
+        ("log-inputs", {"datasets": [{"dataset": {"name": name, "digest": "1", "source_type": "s", "source": TEXT}}]})
+        for name in "ab"
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", sorted(LONG))
+def test_a_run_whose_answer_would_be_long_is_mlflows_and_nothing_of_it_is_read(sides: Sides, kind: str) -> None:
+    run_id, app = sides.run(), hot_path(sides)
+    question = Request(path=f"{V2}/runs/get?run_id={run_id}", method="GET", headers=())
+    assert ask(sides, app, question).status == 200
+    for call, fields in LONG[kind]:
+        assert sides.reference.ask(post(call, run_id=run_id, **fields)).status == 200
+    assert ask(sides, app, question).body == MLFLOW
+
+    async def found() -> Any:
+        async with app._pool.connection() as connection:
+            return await connection.run(GET_RUN.execute, (DEFAULT_WORKSPACE, run_id))
+
+    done, _, *read = sides.runner.run(found())
+    assert (done, set(read)) == (False, {None})
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_runtime.hotpath import layer, requests
+from mlflow_runtime.hotpath.statements import MOST_ROWS
 
 VALUES: tuple[Any, ...] = (None, True, 0, -1, 1 << 70, 1.5, 1e308, "", "x", "\x00", "\ud800", [], [[]], {}, {"key": {}})
 METRIC = {"key": "m", "value": 1.0, "timestamp": 1, "step": 0}
@@ -46,6 +47,16 @@ def test_a_body_of_any_shape_is_read_or_left_to_mlflow(path: str) -> None:
     for body in (*VALUES, *changed(BODIES[path])):
         with contextlib.suppress(requests.NotPlain):
             requests.calls(read, requests.of_body(json.dumps(body).encode()))
+
+
+def test_a_run_with_more_tags_than_an_answer_may_have_is_mlflows_to_create() -> None:
+    def create(tags: int) -> object:
+        given = [{"key": f"k{number}", "value": "v"} for number in range(tags)]
+        return requests.calls(requests.create_run, {"experiment_id": "1", "tags": given})
+
+    assert create(MOST_ROWS)
+    with pytest.raises(requests.NotPlain):
+        create(MOST_ROWS + 1)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, b"[]"], ids=len)
