@@ -185,7 +185,9 @@ class Pool:
     """At most `size` connections to a database, opened when they are needed and then kept open."""
 
     def __init__(self, url: URL, size: int) -> None:
-        self._url = url.update_query_dict({"options": f"-c statement_timeout={1000 * STATEMENT_SECONDS}"})
+        # Of an option that comes twice PostgreSQL takes the last value.
+        options = (*url.normalized_query.get("options", ()), f"-c statement_timeout={1000 * STATEMENT_SECONDS}")
+        self._url = url.update_query_dict({"options": " ".join(options)})
         self._tokens = Tokens()
         self._kept: list[Connection] = []
         self._places = asyncio.Semaphore(size)

@@ -80,11 +80,13 @@ def test_a_statement_that_is_prepared_no_longer_turns_it_off(sides: Sides, caplo
 def test_a_statement_that_waits_for_a_lock_ends_and_its_request_is_mlflows(
     sides: Sides, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def timeout() -> Any:
-        async with hot_path(sides)._pool.connection() as connection:
-            return await connection.run("SHOW statement_timeout")
+    url = sides.url.update_query_dict({"options": "-c work_mem=5MB -c statement_timeout=1"})
 
-    assert sides.runner.run(timeout()) == (f"{connections.STATEMENT_SECONDS}s",)
+    async def options() -> Any:
+        async with Pool(url, 1).connection() as connection:
+            return await connection.run("SELECT current_setting('work_mem'), current_setting('statement_timeout')")
+
+    assert sides.runner.run(options()) == ("5MB", f"{connections.STATEMENT_SECONDS}s")
     monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.1)
     app, run_id = hot_path(sides), sides.run()
     with sides.rows.cursor() as cursor:
