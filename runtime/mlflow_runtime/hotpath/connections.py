@@ -60,7 +60,9 @@ class Unfit(Exception):  # noqa: N818
 
 
 class Lost(Exception):  # noqa: N818
-    """The connection was lost after something was sent: nobody knows whether it was done."""
+    """The connection was lost after something was sent: nobody knows whether it was done, or in a transaction nothing
+    was before its COMMIT.
+    """
 
 
 class Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,20 +152,29 @@ class HotPath:
             return None  # nothing was written
 
     async def _done(self, connection: Connection, wanted: Sequence[Call], workspace: str) -> Sequence[Any] | None:
-        """What the last call found, once all are done and committed; None where none of them is."""
+        """What the last call found, once all are done and committed; None where none of them is.
+
+        Raises Lost only where one may be committed all the same.
+        """
         if not wanted:
             return None
         together = len(wanted) > 1 or any(call.is_partial for call in wanted)
         begin, found = "BEGIN; " if together else "", list[Any]()
         for call in wanted:
-            row = await connection.run(begin + call.statement.execute, (workspace, *call.values))
+            try:
+                row = await connection.run(begin + call.statement.execute, (workspace, *call.values))
+            except Lost:
+                if together or call.only_reads:
+                    return None
+                raise
             begin = ""
             done, revision, *found = row or (False, None)
             if revision not in REVISIONS:
                 self._turn_off(f"the schema is at revision {revision!r}")
             if not done:
                 if together:
-                    await connection.run("ROLLBACK")
+                    with contextlib.suppress(Lost, Refused):  # without its answer the connection is closed
+                        await connection.run("ROLLBACK")
                 return None
         if together:
             await connection.run("COMMIT")

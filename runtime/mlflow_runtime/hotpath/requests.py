@@ -97,6 +97,11 @@ class Call:
         """Whether it may do a part of what is asked for, which must not stay: several parameters, one of them taken."""
         return self.statement is LOG_PARAMS and len(self.values[1]) > 1
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether it writes nothing."""
+        return self.statement is GET_RUN
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:

@@ -182,38 +182,56 @@ async def cutting(host: str, port: int) -> AsyncIterator[tuple[int, asyncio.Even
         yield server.sockets[0].getsockname()[1], cut
 
 
-@pytest.mark.parametrize("call", sorted(("create", "log-batch")))
-def test_what_was_done_and_whose_answer_is_lost_is_not_done_again(sides: Sides, call: str) -> None:
+async def answer_without_that_of(sides: Sides, statement: str, request: Request) -> Answer:
+    """Send a request to a hot path that loses its connection in place of the answer to a statement."""
+    assert sides.url.host is not None
+    assert sides.url.port is not None
+    first, usual = post("set-tag", run_id=sides.run(), key="a", value="b"), Connection.run
+    async with cutting(sides.url.host, sides.url.port) as (port, cut):
+        app = HotPath(PlainTextResponse(MLFLOW), sides.url.set(port=port), 1)
+
+        async def run(self: Connection, sent: str, values: Sequence[Any] = ()) -> Any:
+            if statement in sent:
+                cut.set()
+            return await usual(self, sent, values)
+
+        await ask_inside(app, first)  # opens the connection
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Connection, "run", run)
+            return await ask_inside(app, request)
+
+
+def batch(run_id: str, value: str) -> Request:
+    """A transaction, whose COMMIT is answered last."""
+    return post("log-batch", run_id=run_id, params=[{"key": key, "value": value} for key in "ab"])
+
+
+@pytest.mark.parametrize(("call", "statement"), [("create", "create_run"), ("log-batch", "COMMIT")])
+def test_what_was_done_and_whose_answer_is_lost_is_not_done_again(sides: Sides, call: str, statement: str) -> None:
     run_id, name = sides.run(), f"lost-{uuid.uuid4()}"
     request = {
         "create": post("create", experiment_id=sides.experiment, run_name=name),
-        # A transaction, whose COMMIT is answered last.
-        "log-batch": post("log-batch", run_id=run_id, params=[{"key": key, "value": name} for key in "ab"]),
+        "log-batch": batch(run_id, name),
     }[call]
-
-    async def lose() -> Answer:
-        assert sides.url.host is not None
-        assert sides.url.port is not None
-        async with cutting(sides.url.host, sides.url.port) as (port, cut):
-            app = HotPath(PlainTextResponse(MLFLOW), sides.url.set(port=port), 1)
-            usual = Connection.run
-
-            async def run(self: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
-                if "create_run" in statement or statement == "COMMIT":
-                    cut.set()
-                return await usual(self, statement, values)
-
-            with pytest.MonkeyPatch.context() as patched:
-                patched.setattr(Connection, "run", run)
-                await ask_inside(app, post("set-tag", run_id=run_id, key="a", value="b"))  # opens the connection
-                return await ask_inside(app, request)
-
-    answer = sides.runner.run(asyncio.wait_for(lose(), 30))
+    answer = sides.runner.run(asyncio.wait_for(answer_without_that_of(sides, statement, request), 30))
     assert (answer.status, json.loads(answer.body)["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
     with sides.rows.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM runs WHERE name = %s", (name,))
         assert cursor.fetchone() == (int(call == "create"),)
     assert len(sides.rows_of("params", run_id)) == (2 if call == "log-batch" else 0)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "ROLLBACK", "get_run"])
+def test_what_cannot_have_been_committed_is_mlflows(sides: Sides, statement: str) -> None:
+    run_id = sides.run()
+    request = batch(run_id, "1")
+    if statement == "ROLLBACK":  # of a batch with a parameter that differs
+        assert sides.reference.ask(post("log-parameter", run_id=run_id, key="a", value="other")).status == 200
+    if statement == "get_run":
+        request = Request(path=f"{V2}/runs/get?run_id={run_id}", method="GET", headers=())
+    answer = sides.runner.run(asyncio.wait_for(answer_without_that_of(sides, statement, request), 30))
+    assert answer.body == MLFLOW
+    assert len(sides.rows_of("params", run_id)) == int(statement == "ROLLBACK")
 
 
 def test_a_token_that_does_not_come_is_asked_for_once_and_nothing_waits_for_it(
