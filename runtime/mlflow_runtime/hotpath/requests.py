@@ -405,9 +405,12 @@ def _text(given: Mapping[str, Any], name: str) -> str:
 
 
 def _string(given: Mapping[str, Any], name: str) -> str:
-    """A text that may be empty, as it is where it is missing. Raises ValueError for half a character."""
+    """A text that may be empty, as it is where it is missing. Raises ValueError for half a character.
+
+    PostgreSQL stores no NUL, which would be found out after a batch's first statement.
+    """
     value = given.get(name, "")
-    if type(value) is not str:
+    if type(value) is not str or "\0" in value:
         raise NotPlain
     value.encode()
     return value

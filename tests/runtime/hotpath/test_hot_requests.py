@@ -59,6 +59,13 @@ def test_a_run_with_more_tags_than_an_answer_may_have_is_mlflows_to_create() -> 
         create(MOST_ROWS + 1)
 
 
+@pytest.mark.parametrize("name", ["key", "value"])
+def test_a_text_with_a_nul_is_left_to_mlflow_before_anything_is_sent(name: str) -> None:
+    given = {"run_id": "r" * 32, "params": [PAIR], "tags": [{**PAIR, name: "a\0"}]}
+    with pytest.raises(requests.NotPlain):
+        requests.calls(requests.log_batch, given)
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, b"[]"], ids=len)
 def test_a_body_that_is_no_object_is_left_to_mlflow(raw: bytes) -> None:
     with pytest.raises(requests.NotPlain):
