@@ -193,6 +193,7 @@ class Pool:
         self._tokens = Tokens()
         self._kept: list[Connection] = []
         self._places = asyncio.Semaphore(size)
+        self._keeps = True
         self._paused_until = 0.0
         self._reachable = True
 
@@ -205,12 +206,18 @@ class Pool:
             try:
                 yield found
             finally:
-                if found.is_idle:
+                if self._keeps and found.is_idle:
                     self._kept.append(found)
                 else:
                     found.close()
         finally:
             self._places.release()
+
+    def close(self) -> None:
+        """Close the connections that wait, and each that is in use when its block ends."""
+        self._keeps = False
+        while self._kept:
+            self._kept.pop().close()
 
     async def _place(self) -> None:
         if not self._places.locked():  # without a timer, as nearly always

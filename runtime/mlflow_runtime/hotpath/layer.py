@@ -183,6 +183,7 @@ class HotPath:
     def _turn_off(self, reason: str) -> None:
         if self._on:
             self._on = False
+            self._pool.close()
             metrics.ON.set(0)
             _log.warning("the hot path is off, MLflow answers every request: %s", reason)
 

@@ -64,16 +64,20 @@ def test_tables_that_are_not_those_of_the_statements_turn_it_off(
 
 
 def test_a_statement_that_is_prepared_no_longer_turns_it_off(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:
-    app, tag = hot_path(sides), post("set-tag", run_id=sides.run(), key="a", value="b")
+    """And it keeps no connection that nothing uses any more."""
+    app, tag = hot_path(sides, connections=2), post("set-tag", run_id=sides.run(), key="a", value="b")
     assert ask(sides, app, tag).body == b"{}"
 
     async def forget() -> None:
         async with app._pool.connection() as connection:
+            async with app._pool.connection():
+                pass
             await connection.run(f"DEALLOCATE {SET_TAGS.name}")
 
     sides.runner.run(forget())
     assert ask(sides, app, tag).body == MLFLOW
     assert not is_on()
+    assert app._pool._kept == []
     assert 'prepared statement "set_tags" does not exist' in caplog.text
 
 
