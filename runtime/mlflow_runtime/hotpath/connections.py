@@ -41,6 +41,8 @@ PLACE_SECONDS: Final = 5.0
 # tables, columns and rights; a prepared statement that is gone, or whose row is of other types than it was.
 _OF_THE_TABLES: Final = "42"
 _NOT_PREPARED: Final = frozenset({"26000", "0A000"})
+# The classes of what it says of the values that a client sent: data, and integrity constraints.
+_OF_THE_VALUES: Final = ("22", "23")
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +54,14 @@ class NotConnected(Exception):  # noqa: N818 - it names what happened
 
 
 class Refused(Exception):  # noqa: N818
-    """The server refused a statement, and so wrote nothing of it, nor of the transaction that it was in."""
+    """The server refused a statement, and so wrote nothing of it, nor of the transaction that it was in.
+
+    `for_values` says that it is the client's mistake.
+    """
+
+    def __init__(self, reason: str, *, for_values: bool) -> None:
+        super().__init__(reason)
+        self.for_values = for_values
 
 
 class Unfit(Exception):  # noqa: N818
@@ -119,7 +128,9 @@ class Connection:
             # A server that ends a connection gives it a code too.
             if self._raw.closed or not error.pgcode:
                 raise Lost(first_line(error)) from error
-            raise (Unfit if _is_unfit(error) else Refused)(first_line(error)) from error
+            if _is_unfit(error):
+                raise Unfit(first_line(error)) from error
+            raise Refused(first_line(error), for_values=error.pgcode.startswith(_OF_THE_VALUES)) from error
 
     async def _sent(self, statement: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
         with self._raw.cursor() as cursor:

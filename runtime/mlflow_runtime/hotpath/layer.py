@@ -137,7 +137,8 @@ class HotPath:
             self._turn_off(f"the database does not take its statements, {error}")
             return None
         except Refused as error:
-            _log.warning("the database refused a statement of the hot path, MLflow answers: %s", error)
+            level = logging.INFO if error.for_values else logging.WARNING
+            _log.log(level, "the database refused a statement of the hot path, MLflow answers: %s", error)
             return None
         except (NotConnected, ValueError):
             return None  # nothing was sent

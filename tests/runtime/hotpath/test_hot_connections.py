@@ -47,6 +47,10 @@ def is_on() -> bool:
     return b"mlflow_hot_path_on 1.0" in generate_latest(REGISTRY)
 
 
+def refusals(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [line for line in caplog.records if "the database refused a statement" in line.getMessage()]
+
+
 def test_tables_that_are_not_those_of_the_statements_turn_it_off(
     sides: Sides, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,9 +104,19 @@ def test_a_statement_that_waits_for_a_lock_ends_and_its_request_is_mlflows(
             assert ask(sides, app, post("update", run_id=run_id, status="FINISHED")).body == MLFLOW
         finally:
             cursor.execute("ROLLBACK")
-    assert "the database refused a statement of the hot path, MLflow answers: canceling statement" in caplog.text
+    (refused,) = refusals(caplog)
+    assert refused.levelno == logging.WARNING
+    assert refused.getMessage().endswith("MLflow answers: canceling statement due to statement timeout")
     assert is_on()
     assert ask(sides, app, post("update", run_id=run_id, status="FINISHED")).status == 200
+
+
+def test_a_value_that_does_not_fit_is_no_warning(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:
+    request = post("create", experiment_id=sides.experiment, user_id="u" * 257)
+    with caplog.at_level(logging.INFO):
+        assert ask(sides, hot_path(sides), request).body == MLFLOW
+    (refused,) = refusals(caplog)
+    assert (refused.levelno, "value too long" in refused.getMessage()) == (logging.INFO, True)
 
 
 def test_a_request_that_gets_no_connection_in_time_is_mlflows(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
