@@ -207,6 +207,7 @@ class Pool:
         self._keeps = True
         self._paused_until = 0.0
         self._reachable = True
+        self._probing = False
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -246,8 +247,10 @@ class Pool:
             if kept.is_idle:
                 return kept
             kept.close()
-        if time.monotonic() < self._paused_until:
+        if time.monotonic() < self._paused_until or self._probing:
             raise NotConnected("the server did not take the last connection")
+        # Of a server that says nothing one request waits to find out whether it is back, and the others are MLflow's.
+        probes = self._probing = not self._reachable
         try:
             opened = await Connection.open(self._url, self._tokens)
         except NotConnected as error:
@@ -256,6 +259,9 @@ class Pool:
                 _log.warning("the hot path gets no connection, MLflow answers meanwhile: %s", error)
             self._reachable = False
             raise
+        finally:
+            if probes:
+                self._probing = False
         self._reachable = True
         return opened
 

@@ -131,6 +131,38 @@ def test_a_request_that_gets_no_connection_in_time_is_mlflows(sides: Sides, monk
     assert ask(sides, app, tag).body == b"{}"
 
 
+def test_one_request_at_most_waits_for_a_server_that_was_away(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "PAUSE_SECONDS", 0)
+    pool, waiting = Pool(sides.url, 4), list[asyncio.Future[Connection]]()
+    usual = sides.runner.run(Connection.open(sides.url, connections.Tokens()))
+
+    async def open_later(*_: Any) -> Connection:
+        waiting.append(asyncio.get_running_loop().create_future())
+        return await waiting[-1]
+
+    async def get() -> bool:
+        try:
+            async with pool.connection():
+                return True
+        except NotConnected:
+            return False
+
+    async def three(*, comes: bool) -> tuple[int, list[bool]]:
+        """How many of three requests at once wait for the server, and which of them get a connection."""
+        waiting.clear()
+        asked = [asyncio.create_task(get()) for _ in range(3)]
+        await asyncio.sleep(0)
+        for each in waiting:
+            each.set_result(usual) if comes else each.set_exception(NotConnected("no answer"))
+        return len(waiting), await asyncio.gather(*asked)
+
+    monkeypatch.setattr(Connection, "open", open_later)
+    assert sides.runner.run(three(comes=False)) == (3, [False] * 3)
+    assert sides.runner.run(three(comes=False)) == (1, [False] * 3)
+    assert sides.runner.run(three(comes=True)) == (1, [True, False, False])
+    pool.close()
+
+
 def test_a_server_that_says_nothing_is_given_up(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Pool(sides.url, 1)
 
