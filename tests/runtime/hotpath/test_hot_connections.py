@@ -163,6 +163,36 @@ def test_one_request_at_most_waits_for_a_server_that_was_away(sides: Sides, monk
     pool.close()
 
 
+def test_a_request_that_is_given_up_leaves_its_place_and_no_connection(sides: Sides) -> None:
+    app, run_id = hot_path(sides), sides.run()
+    update, usual = post("update", run_id=run_id, status="FINISHED"), Connection.run
+
+    async def give_up() -> Answer:
+        sent = asyncio.Event()
+
+        async def run(self: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+            sent.set()
+            return await usual(self, statement, values)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Connection, "run", run)
+            asking = asyncio.create_task(ask_inside(app, update))
+            await sent.wait()
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        assert app._pool._kept == []
+        return await ask_inside(app, post("set-tag", run_id=run_id, key="a", value="b"))
+
+    with sides.rows.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT FROM runs WHERE run_uuid = %s FOR NO KEY UPDATE", (run_id,))
+        try:
+            assert sides.runner.run(asyncio.wait_for(give_up(), 30)).body == b"{}"
+        finally:
+            cursor.execute("ROLLBACK")
+
+
 def test_a_server_that_says_nothing_is_given_up(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Pool(sides.url, 1)
 
