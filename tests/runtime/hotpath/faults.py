@@ -120,6 +120,13 @@ def _of_any_dataset(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, s
 
 _dataset_inputs: Final = requests._dataset_inputs
 
+
+def _with_tags_reversed(tags: Sequence[Any], **more: Any) -> Any:
+    return _RunData(tags=list(reversed(tags)), **more)
+
+
+_RunData: Final = requests.RunData
+
 _NEWER = "(excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)"
 
 FAULTS: Mapping[str, Seed] = {
@@ -157,6 +164,7 @@ FAULTS: Mapping[str, Seed] = {
     "deleted runs are updated": Sql(UPDATE_RUN, "lifecycle_stage = 'active'", "true"),
     "an update forgets what it does not name": Sql(UPDATE_RUN, "coalesce($4, end_time)", "$4"),
     "deleted experiments take runs": Sql(CREATE_RUN, "lifecycle_stage = 'active'", "true"),
+    "a new run is answered with its tags in another order": Code(requests, "RunData", _with_tags_reversed),
     "a new run has no tag with its name": Sql(CREATE_RUN, "unnest($7, $8)", "unnest($7[2:], $8[2:])"),
     "artifacts of any experiment are in its own folder": Sql(
         CREATE_RUN, "AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'", ""

@@ -10,7 +10,11 @@ from tests.runtime.hotpath.faults import FAULTS
 
 # `python -m tests.benchmarks.hot_path` compares many more sequences, and seeds every fault.
 SEQUENCES = 12
-SEEDED = ("deleted runs take metrics", "the last metric of a batch becomes the latest")
+SEEDED = (
+    "a new run is answered with its tags in another order",
+    "deleted runs take metrics",
+    "the last metric of a batch becomes the latest",
+)
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES))
