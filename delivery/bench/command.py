@@ -29,8 +29,9 @@ def bench(
 ) -> int:
     """Load MLflow and this platform side by side, and compare them.
 
-    What the servers acknowledged is compared with what they stored. Everything runs on 127.0.0.1, in a folder and on
-    ports of its own, and is removed at the end and on Ctrl-C. It fails if anything was lost or stored twice.
+    What the servers acknowledged and what they stored is counted; values are not compared. Everything runs on
+    127.0.0.1, in a folder and on ports of its own, and is removed at the end and on Ctrl-C. It fails if anything was
+    lost or stored twice.
 
     Example: mlflow-platform bench --quick
     """

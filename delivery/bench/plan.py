@@ -110,6 +110,18 @@ SCENARIOS: Final = {
 }
 """What each scenario is, by its name."""
 
+MOST_STORED: Final = {
+    "logging": 50,
+    "bursty": 1,
+    "batch": 1000,
+    "reads": 0,
+    "registry": 0,
+    "artifacts": 2**20,
+    "traces": 1,
+}
+"""The most that one request of a scenario stores, in what is counted: rows of a run, traces, bytes of a file. A large
+file is the plan's."""
+
 READING: Final = ("reads", "registry")
 """The scenarios that read what was there before."""
 

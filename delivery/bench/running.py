@@ -16,7 +16,7 @@ from components.mlflow.limits import Limits
 from delivery.bench import data, machine, ours, postgres_ceiling, processes, quota, scaling, stock
 from delivery.bench.ceiling import Ceiling, ceilings
 from delivery.bench.grown import Grown, grown
-from delivery.bench.measure import NOTHING, Prepared, Tool, measure
+from delivery.bench.measure import MEGABYTE, NOTHING, Prepared, Tool, measure
 from delivery.bench.ours import Platform
 from delivery.bench.plan import (
     LABELS,
@@ -76,8 +76,9 @@ class Outcome:
 
     @property
     def unasked(self) -> int:
-        """How much was stored that no request without an answer could have stored: something was done twice."""
-        return sum(one.unasked for one in self.measurements if one.errors == 0)
+        """How much was stored beyond what the failed requests could have stored: something was done twice."""
+        most = {**MOST_STORED, "large": self.plan.large_mib * MEGABYTE}
+        return sum(max(0, one.unasked - one.errors * most[one.scenario]) for one in self.measurements)
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
