@@ -20,6 +20,7 @@ from delivery.bench.measure import MEGABYTE, NOTHING, Prepared, Tool, measure
 from delivery.bench.ours import Platform
 from delivery.bench.plan import (
     LABELS,
+    MOST_STORED,
     OURS,
     OURS_COLD,
     OURS_DIRECT,
