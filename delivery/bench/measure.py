@@ -95,6 +95,7 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
         round=number,
         seconds=noted.seconds,
         milliseconds={call: found.milliseconds for call, found in noted.calls.items()},
+        outside=sum(call.outside for call in noted.calls.values()),
         errors=noted.errors,
         kinds=kinds(noted),
         acknowledged=back.acknowledged,

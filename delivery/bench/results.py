@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 class Measurement:
     """One setup under one load in one round.
 
-    `milliseconds` has the accepted answers of each call. Times in seconds; memory in MiB, of the setup's processes
+    `milliseconds` has the accepted answers of each call within the time, `outside` counts those before and after it, by
+    which the database grew as well. Times in seconds; memory in MiB, of the setup's processes
     without the database; processors are seconds of work a second. `tool_cpu` is the load tool's own, `gateway_cpu` a
     part of `cpu`. The database grew by `growth` bytes, with `runs` runs.
     """
@@ -23,6 +24,7 @@ class Measurement:
     round: int
     seconds: float
     milliseconds: Mapping[str, Sequence[float]]
+    outside: int
     errors: int
     acknowledged: int
     lost: int
@@ -66,6 +68,7 @@ class Summary:
     fastest_rate: float
     latency: Latency
     calls: Mapping[str, Latency]
+    outside: int
     errors: int
     acknowledged: int
     lost: int
@@ -117,6 +120,7 @@ def _summary(rounds: Sequence[Measurement]) -> Summary:
         fastest_rate=max(rates),
         latency=latency(value for values in calls.values() for value in values),
         calls={name: latency(values) for name, values in calls.items()},
+        outside=sum(one.outside for one in rounds),
         errors=sum(one.errors for one in rounds),
         acknowledged=sum(one.acknowledged for one in rounds),
         lost=sum(one.lost for one in rounds),

@@ -15,6 +15,7 @@ ONE = Measurement(
     round=0,
     seconds=2,
     milliseconds={"create": [10.0], "log-metric": [1.0, 2.0, 3.0]},
+    outside=1,
     errors=0,
     acknowledged=4,
     lost=0,
