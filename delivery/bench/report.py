@@ -24,7 +24,8 @@ LIMITED_PICTURE: Final = "limited-replicas.svg"
 
 _NONE: Final = "-"
 _PGBENCH: Final = (
-    "The statement by which the hot path logs a metric, sent by pgbench. No service before this database does more."
+    "The statement by which the hot path logs a single metric, sent by pgbench without HTTP. The aims compare it with "
+    "requests of all kinds, some of which store more."
 )
 _LIMITED: Final = (
     f"Each replica is held to {CORES:g} of a processor by the kernel; the gateway and PostgreSQL are not. Concurrent "
@@ -136,7 +137,7 @@ def _aims(outcome: Outcome) -> list[Aim]:
 
 
 def share(outcome: Outcome) -> float | None:
-    """Which part of the statements a second that PostgreSQL itself carries out come through two replicas."""
+    """Requests a second through two replicas, by the single metrics a second that PostgreSQL itself logs."""
     most = max(outcome.postgres, key=lambda one: one.connections, default=None)
     rates = [
         one.rate
