@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
+from mlflow.entities import RunData
 
 from mlflow_runtime.hotpath import connections, layer, requests
 from mlflow_runtime.hotpath.statements import (
@@ -122,10 +123,8 @@ _dataset_inputs: Final = requests._dataset_inputs
 
 
 def _with_tags_reversed(tags: Sequence[Any], **more: Any) -> Any:
-    return _RunData(tags=list(reversed(tags)), **more)
+    return RunData(tags=list(reversed(tags)), **more)
 
-
-_RunData: Final = requests.RunData
 
 _NEWER = "(excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)"
 
