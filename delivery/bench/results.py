@@ -13,9 +13,9 @@ class Measurement:
     """One setup under one load in one round.
 
     `milliseconds` has the accepted answers of each call within the time, `outside` counts those before and after it, by
-    which the database grew as well. Times in seconds; memory in MiB, of the setup's processes
-    without the database; processors are seconds of work a second. `tool_cpu` is the load tool's own, `gateway_cpu` a
-    part of `cpu`. The database grew by `growth` bytes, with `runs` runs.
+    which the database grew as well. Times in seconds; memory in MiB, of the setup's processes without the database;
+    processors are seconds of work a second. `tool_cpu` is the load tool's own, `gateway_cpu` a part of `cpu`. The
+    database grew by `growth` bytes, with `runs` runs.
     """
 
     scenario: str

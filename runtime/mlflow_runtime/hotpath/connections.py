@@ -69,8 +69,8 @@ class Unfit(Exception):  # noqa: N818
 
 
 class Lost(Exception):  # noqa: N818
-    """The connection was lost after something was sent: nobody knows whether it was done, or in a transaction nothing
-    was before its COMMIT.
+    """The connection was lost after something was sent: nobody knows whether it was done. In a transaction nothing was
+    done before its COMMIT.
     """
 
 

@@ -181,6 +181,7 @@ CROSS JOIN LATERAL (
 
 
 _DATASETS: Final = "destination_type = 'RUN' AND destination_id = found.run_uuid"
+
 # `to_mlflow_entity` of a run's own tables, and `_get_run_inputs`, `_get_model_inputs` and `_get_model_outputs`.
 _OF_A_RUN: Final = (
     _Rows(
