@@ -23,6 +23,7 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
+from pulumi.output import Unknown
 
 from components.azure.arm import Arm, ArmError, default_token
 from components.compute.dynamic import Provider
@@ -222,7 +223,9 @@ class ClusterAccessProvider(Provider):
         return UpdateResult(self._reached(news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        replaces = [key for key in ("clusterId", "issuer") if olds.get(key) != news.get(key)]
+        # A preview of an update of the cluster does not know its issuer; a cluster that is recreated has no id then.
+        compared = ["clusterId"] if isinstance(news.get("issuer"), Unknown) else ["clusterId", "issuer"]
+        replaces = [key for key in compared if olds.get(key) != news.get(key)]
         changes = bool(replaces) or any(olds.get(key) != news.get(key) for key in ("namespace", "ranges"))
         # Ranges that are about to change may be why the cluster is out of reach until then.
         if not replaces and olds.get("ranges") == news.get("ranges"):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pulumi.output import Unknown
 
 from components.azure import cluster_access
 from components.azure.arm import Answer, Arm, ArmError
@@ -214,6 +215,19 @@ def test_a_preview_asks_the_cluster_and_a_recreated_one_is_another(
     moved = provider.diff(CLUSTER, {**olds, "ranges": ["20.1.2.3/32"]}, {**STATE, "ranges": ["20.1.2.4/32"]})
     assert (moved.changes, moved.replaces) == (True, [])
     assert len(asked) == 1
+
+
+def test_an_issuer_that_a_preview_does_not_know_is_no_other_cluster(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preview of an update knows the inputs of the cluster alone, and an id where the cluster stays."""
+    monkeypatch.setattr(Reach, "wait", lambda *_: None)
+    olds = {**STATE, "server": server.at.server, "authority": server.at.authority}
+    provider = ClusterAccessProvider()
+    updated = provider.diff(CLUSTER, olds, {**STATE, "issuer": Unknown()})
+    assert (updated.changes, updated.replaces) == (False, [])
+    replaced = provider.diff(CLUSTER, olds, {**STATE, "clusterId": Unknown(), "issuer": Unknown()})
+    assert (replaced.changes, replaced.replaces) == (True, ["clusterId"])
 
 
 @pytest.mark.parametrize("said", ["rotated", "the same", "forbidden"])

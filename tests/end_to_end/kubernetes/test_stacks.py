@@ -132,6 +132,14 @@ def lives(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
     cloud.management.cluster_token = plane.tokens["deploy"]
     assert done(product.up()).keys() == TOUCHED.keys()
 
+    # An update of the cluster itself replaces neither it nor the way in.
+    product.configure(tags={"owner": "another-team"})
+    previewed = steps(product.preview("--json"))
+    assert previewed["aks-blue-cluster"] == "update"
+    assert not {"access-blue", "cluster-blue"} & previewed.keys()
+    assert set(previewed.values()) == {"update"}
+    must(product.up())
+
     plane.kubectl("set", "env", "deployment/tracking", "-n", namespace, "MLFLOW_RUNTIME_MAX_IN_FLIGHT=9")
     drifted = product.refresh("--expect-no-changes", "--diff")
     assert drifted.code == NO_CHANGES_EXPECTED, drifted.text
