@@ -59,6 +59,7 @@ def test_the_command_line_takes_what_is_there_to_be_pasted() -> None:
         "mlflow-platform preview prod --form jsn",
         "mlflow-platform image push --to",
         "mlflow-platform image squash a",
+        "mlflow-platform up dev",
     ],
 )
 def test_what_the_command_line_refuses_is_found(command: str) -> None:

@@ -11,7 +11,7 @@ import ast
 import importlib.util
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby, takewhile
 from pathlib import Path
@@ -21,6 +21,7 @@ import yaml
 from typer.exceptions import TyperException
 
 from delivery.cli import COMMANDS, PROGRAM, LazyCommand
+from delivery.preview.command import LOCAL
 
 REPOSITORY: Final = Path(__file__).parents[2]
 _FENCE: Final = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -63,10 +64,18 @@ def refusal(command: str) -> str | None:
         while True:
             context = read.make_context(read.name, list(rest), parent=context)
             if not hasattr(read, "commands"):
-                return None
+                lacking = _lacking(words[0], context.params)
+                return f"{command}: {lacking}" if lacking else None
             _, read, rest = read.resolve_command(context, rest)
     except TyperException as error:
         return f"{command}: {error}"
+
+
+def _lacking(name: str, given: Mapping[str, Any]) -> str | None:
+    """What a command asks for by itself, since it depends on another word."""
+    if name == "up" and given["stack"] != LOCAL and given["approved"] is None:
+        return "a stack on Azure needs --approved PLAN"
+    return None
 
 
 def problem(command: str) -> str | None:
@@ -93,11 +102,26 @@ def _words(command: str) -> list[str]:
 
 
 def _of_shell(block: str) -> Iterator[str]:
-    for line in block.replace("\\\n", " ").splitlines():
+    for line in _whole(block.replace("\\\n", " ").splitlines()):
         code = line.partition(" #")[0]
         # What a substitution runs is a command too.
         yield from (inner.strip() for inner in _SUBSTITUTION.findall(code))
         yield from _parts(_SUBSTITUTION.sub("value", code))
+
+
+def _whole(lines: Sequence[str]) -> Iterator[str]:
+    """Each line with those that its quotation goes on in."""
+    begun = ""
+    for line in lines:
+        begun = f"{begun}\n{line}" if begun else line
+        try:
+            shlex.split(begun, comments=True)
+        except ValueError:
+            continue
+        yield begun
+        begun = ""
+    if begun:
+        yield begun
 
 
 def _spans(text: str) -> Iterator[str]:
