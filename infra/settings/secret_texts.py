@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 HIDDEN: Final = "[hidden]"
@@ -15,24 +15,33 @@ _TOKEN: Final = re.compile(
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?)|\w{3}8Q~[\w.~-]{30,}"
     r"|(?<=AccountKey=)[^;\s'\"]+|(?<=SharedAccessKey=)[^;\s'\"]+|(?<=sig=)[\w%+/=-]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY"
 )
+# What is before a password, and the password: up to the last @ of an address, but not up to that of a digest. Behind a
+# host is its port and no password; a login without a scheme is told from a name with a version by the host's path. The
+# bounds keep a text of many beginnings from taking long.
 _PASSWORD: Final = re.compile(
-    r"(?<=:)[^\s:/@'\"]+(?=@(?!sha256:))|(?<=[Pp]assword=)[^;&\s'\"]+|(?<=[Pp]wd=)[^;&\s'\"]+"
+    r"(://[^/\s:@'\"]{0,200}:)(?!\d{1,5}/)[^\s'\"]{1,1000}(?=@(?!sha\d+:))"
+    r"|((?<![\w./:+-])[\w.+-]+:)[^\s/:'\"]+(?=@[\w-]+(?:\.[\w-]+)+[/:])"
+    r"|((?:[Pp]assword|[Pp]wd)=)['\"]?[^;&\s'\"]+"
 )
-_WITH_PASSWORD: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@|(?:[Pp]assword|[Pp]wd)=[^;&\s]+")
 _NAME: Final = re.compile(
     r"(?i)(?:password|passwd|secret|token|credentials?|private[._ -]?key|(?:api|access|account|storage)[._ -]?key"
     r"|connection[._ -]?string)$"
 )
 
 
-def hidden(text: str) -> str:
-    """Return a text without the passwords and tokens in it."""
-    return _PASSWORD.sub(HIDDEN, _TOKEN.sub(HIDDEN, text))
+def hidden(text: str, mark: Callable[[str], str] = lambda _: HIDDEN) -> str:
+    """Return a text without the passwords and tokens in it; `mark` says what is in the place of each."""
+
+    def without(found: re.Match[str]) -> str:
+        before = found[found.lastindex or 0]
+        return f"{before}{mark(found[0].removeprefix(before))}"
+
+    return _PASSWORD.sub(without, _TOKEN.sub(lambda found: mark(found[0]), text))
 
 
 def is_secret(text: str) -> bool:
     """Whether a text contains a token, an address with a password, or a password of a connection."""
-    return _TOKEN.search(text) is not None or _WITH_PASSWORD.search(text) is not None
+    return _TOKEN.search(text) is not None or _PASSWORD.search(text) is not None
 
 
 def names_secret(key: str) -> bool:
