@@ -18,7 +18,7 @@ from delivery.preview import releases
 from delivery.preview.plan import Plan, PlanError, read
 from delivery.preview.releases import Releases
 from delivery.preview.report import Beside, Source
-from delivery.preview.text import masked
+from delivery.preview.text import masked, numbered
 
 VERSION: Final = 1
 PRINTED: Final = "preview"
@@ -45,7 +45,7 @@ def save(
     """
     document = {"version": VERSION, "stack": stack, "source": asdict(source), PRINTED: printed, "error": error}
     # Of the plan every byte counts, and the program refuses secrets in it; on Azure there may be any.
-    document |= {"drift": masked(drift), "releases": moves}
+    document |= {"drift": masked(drift, numbered()), "releases": moves}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,13 +67,22 @@ def value(of: Any) -> Part:
     return Code(shown(of))
 
 
-def masked(of: Any) -> Any:
-    """A value of a document without the secrets in it, by their form and by the names of keys."""
+def masked(of: Any, mark: Callable[[str], str] = lambda _: _MASK) -> Any:
+    """A value of a document without the secrets in it, by their form and by the names of keys.
+
+    `mark` says what is in the place of each.
+    """
     if isinstance(of, Mapping):
-        return {key: _MASK if _is_secret(str(key), one) else masked(one) for key, one in of.items()}
+        return {key: mark(one) if _is_secret(str(key), one) else masked(one, mark) for key, one in of.items()}
     if isinstance(of, list):
-        return [masked(one) for one in of]
-    return secret_texts.hidden(of) if isinstance(of, str) else of
+        return [masked(one, mark) for one in of]
+    return secret_texts.hidden(of, mark) if isinstance(of, str) else of
+
+
+def numbered() -> Callable[[str], str]:
+    """Return a mark for `masked` by which what differs still does: a secret has the same number wherever it is."""
+    numbers: dict[str, int] = {}
+    return lambda secret: f"[secret {numbers.setdefault(secret, len(numbers) + 1)}]"
 
 
 def _is_secret(key: str, of: Any) -> bool:

@@ -113,6 +113,27 @@ def test_a_plan_hands_it_over_as_data(tmp_path: Path) -> None:
     assert load(file)[2] is None
 
 
+def test_a_file_without_secrets_still_shows_that_one_has_changed(tmp_path: Path) -> None:
+    was, now = (
+        {"url": f"https://u:{word}@h", "clientSecret": word, "callback": "https://u:third@h"} for word in ("one", "two")
+    )
+    save(
+        tmp_path / "prod.json",
+        STACK,
+        CHANGE,
+        "",
+        Source(),
+        {"refresh": preview(step("update", APP, "tracking", was, now))},
+    )
+    assert not any(word in (tmp_path / "prod.json").read_text() for word in ("u:one", "u:two", '"two"', "third"))
+    found = load(tmp_path / "prod.json")[2]
+    assert found is not None
+    assert [plain(line) for line in found.lines] == [
+        "tracking clientSecret: [secret] → [secret]; url: https://u:[secret 1]@h → https://u:[secret 3]@h "
+        "(this change is of it too)"
+    ]
+
+
 @pytest.mark.parametrize(
     "drift",
     [
