@@ -86,7 +86,7 @@ def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirme
     """Make resources on Azure what the program says, and nothing else. Raises CommandError for one without drift."""
     found = check(engine, stack)
     targets = [_urn(found, name) for name in resources]
-    _refuse_unapplied(engine, stack)
+    _refuse_unapplied(engine, stack, targets)
     arguments = [part for urn in targets for part in ("--target", urn)]
     if engine.show("preview", "--refresh", "--diff", *arguments) != 0:
         raise CommandError("--revert: the engine could not plan it; its message is above. Nothing was changed.")
@@ -100,18 +100,20 @@ def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirme
     return engine.show("up", "--refresh", "--yes", "--skip-preview", *arguments)
 
 
-def _refuse_unapplied(engine: Engine, stack: str) -> None:
+def _refuse_unapplied(engine: Engine, stack: str, targets: Sequence[str]) -> None:
     """Refuse a checkout whose program makes resources that are not there: the engine has no outputs of these then.
 
-    A setting that keeps what Azure has changes a resource alone, and is no such thing.
+    Nor may it change a target (`targets` are urns), which would be applied with the revert. A setting that keeps what
+    Azure has changes another resource alone, and is no obstacle.
     """
     plan = computed(engine.run("preview", *FLAGS), stack)
-    made = sorted({step.name for step in plan.of(Op.CREATE, Op.REPLACE, Op.DELETE)})
-    if made:
-        more = f" and {len(made) - 3} more" if len(made) > 3 else ""
+    changed = [step for step in plan.of(Op.UPDATE) if step.urn in targets]
+    unapplied = sorted({step.name for step in (*plan.of(Op.CREATE, Op.REPLACE, Op.DELETE), *changed)})
+    if unapplied:
+        more = f" and {len(unapplied) - 3} more" if len(unapplied) > 3 else ""
         raise CommandError(
-            f"--revert: this checkout makes or removes {', '.join(made[:3])}{more}, which is not applied to {stack} "
-            "yet. Nothing was changed. Check out the commit that is, which `pulumi stack history` names, or apply this "
+            f"--revert: this checkout makes, changes or removes {', '.join(unapplied[:3])}{more}, which is not "
+            f"applied to {stack} yet. Nothing was changed. Check out the commit that is, which `pulumi stack history` names, or apply this "
             f"one. Run: mlflow-platform preview {stack}"
         )
 

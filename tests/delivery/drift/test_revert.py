@@ -40,8 +40,14 @@ def reverted(monkeypatch: pytest.MonkeyPatch, *steps: Any) -> Planned:
 
 
 def test_what_is_not_applied_yet_is_no_revert(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CommandError, match=r"this checkout makes or removes apps, which is not applied to prod yet"):
+    with pytest.raises(CommandError, match=r"this checkout makes, changes or removes apps, which is not applied to prod yet"):
         reverted(monkeypatch, same(ACCOUNT, "store"), step("create", "app:ContainerApp", "apps", None, {}))
+
+
+def test_a_change_of_the_resource_itself_is_not_applied_by_a_revert(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = step("update", ACCOUNT, "store", {"tags": {"a": "1"}}, {"tags": {"a": "1"}, "sku": "Premium"})
+    with pytest.raises(CommandError, match=r"this checkout makes, changes or removes store, which is not applied to"):
+        reverted(monkeypatch, own)
 
 
 def test_a_setting_that_keeps_something_else_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
