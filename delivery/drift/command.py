@@ -113,8 +113,8 @@ def _refuse_unapplied(engine: Engine, stack: str, targets: Sequence[str]) -> Non
         more = f" and {len(unapplied) - 3} more" if len(unapplied) > 3 else ""
         raise CommandError(
             f"--revert: this checkout makes, changes or removes {', '.join(unapplied[:3])}{more}, which is not "
-            f"applied to {stack} yet. Nothing was changed. Check out the commit that is, which `pulumi stack history` names, or apply this "
-            f"one. Run: mlflow-platform preview {stack}"
+            f"applied to {stack} yet. Nothing was changed. Check out the commit that is, which `pulumi stack history` "
+            f"names, or apply this one. Run: mlflow-platform preview {stack}"
         )
 
 
