@@ -415,10 +415,20 @@ def _existing_cluster_reaches_the_data(
         example = "/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NAME"
         remedy = problems.set("network.clientNetworks[0]", example)
         problems.note("network.clientNetworks", [], allowed, remedy)
-    for key, given in (("nodeRange", existing.node_range), ("gatewayAddress", existing.gateway_address)):
-        if ipaddress.IPv4Network(given).overlaps(network):
-            allowed = f"addresses outside of network.cidr, {network}, as peered networks share none"
-            problems.note(f"{field}.{key}", given, allowed, problems.remove(field))
+    theirs = {"nodeRange": existing.node_range, "gatewayAddress": existing.gateway_address}
+    ranges = {key: ipaddress.IPv4Network(given) for key, given in theirs.items()}
+    for key in (key for key, taken in ranges.items() if taken.overlaps(network)):
+        allowed = f"addresses outside of network.cidr, {network}, as peered networks share none"
+        # To remove it would create a cluster.
+        other = _apart(network, [*ranges.values()])
+        command = f" by `{problems.set('network.cidr', other)}`" if other else ", network.cidr"
+        problems.note(f"{field}.{key}", theirs[key], allowed, f"correct it, or give the stack another network{command}")
+
+
+def _apart(network: ipaddress.IPv4Network, taken: Sequence[ipaddress.IPv4Network]) -> ipaddress.IPv4Network | None:
+    """Return a private range of a network's size that shares no address with it or with those taken, if one is left."""
+    of_size = (ipaddress.IPv4Network((f"10.{second}.0.0", network.prefixlen), strict=False) for second in range(256))
+    return next((each for each in of_size if not any(each.overlaps(other) for other in (network, *taken))), None)
 
 
 def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:

@@ -118,3 +118,19 @@ def test_a_cluster_whose_nodes_could_not_reach_the_data_is_refused(changes: dict
     with pytest.raises(SettingsError) as refused:
         parse(configuration("dev", **given), "dev")
     assert refused.value.problems[0].field.startswith(field)
+
+
+def test_addresses_of_a_cluster_in_the_stack_s_own_network_are_solved_by_another_network() -> None:
+    """To remove the cluster of another owner would create one."""
+    given = {"cidr": "10.0.0.0/24", "clientNetworks": [PEER]}
+    existing = {**ANOTHER_OWNERS, "nodeRange": "10.0.0.0/23", "gatewayAddress": "10.0.0.9"}
+    with pytest.raises(SettingsError) as refused:
+        parse(configuration("dev", compute="aks", aks={"existingCluster": existing}, network=given), "dev")
+    assert {problem.remedy for problem in refused.value.problems} == {
+        "correct it, or give the stack another network by `pulumi config set --path network.cidr 10.1.0.0/24 -s dev`"
+    }
+    apart = {**given, "cidr": "10.1.0.0/24"}
+    parse(configuration("dev", compute="aks", aks={"existingCluster": existing}, network=apart), "dev")
+    existing = {**existing, "nodeRange": "10.0.0.0/8"}
+    with pytest.raises(SettingsError, match=r"correct it, or give the stack another network, network\.cidr"):
+        parse(configuration("dev", compute="aks", aks={"existingCluster": existing}, network=given), "dev")
