@@ -92,9 +92,9 @@ def disk(plan: Plan) -> Iterator[Found]:
                     Code("database.storageGib"),
                     f" {wanted}. A server that is there keeps its ",
                 ),
-                f"disk of {size:g} GiB, which grows by itself as it fills. A disk never shrinks.",
+                f"disk, {size:g} GiB as of the last refresh, which grows by itself as it fills. A disk never shrinks.",
             ],
-            remedy=_enlarge(step.new, wanted),
+            remedy=f"{_enlarge(step.new, wanted)} && pulumi refresh --yes -s {plan.stack}",
             urn=step.urn,
         )
 

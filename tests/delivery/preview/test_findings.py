@@ -526,7 +526,11 @@ def test_a_larger_disk_in_the_file_than_the_server_has_is_said_to_have_no_effect
     assert (found.verdict is Verdict.DECIDE) is (wanted == 256)
     if wanted == 256:
         assert said(found, Subject.WAY_BACK)[0].startswith("Not applied: database.storageGib 256. A server that is")
-        assert found.reasons[0].remedy == "az postgres flexible-server update -n psql -g rg --storage-size 256"
+        assert "as of the last refresh" in said(found, Subject.WAY_BACK)[0]
+        # Without the refresh the state, and so the next report, would not know of it.
+        assert found.reasons[0].remedy == (
+            "az postgres flexible-server update -n psql -g rg --storage-size 256 && pulumi refresh --yes -s prod"
+        )
 
 
 def test_each_setting_that_the_services_get_otherwise_is_a_row() -> None:
