@@ -18,6 +18,7 @@ from components.compute.dynamic import Provider
 
 API_VERSION = "2025-09-01"
 _ENGINES = ("cilium", "azure", "calico")
+_FAILED = ("Failed", "Canceled")
 
 
 class ExistingClusterError(RuntimeError):
@@ -27,9 +28,7 @@ class ExistingClusterError(RuntimeError):
 def lacks(cluster: Mapping[str, Any], networks: Sequence[str]) -> list[str]:
     """Return what a cluster, as Azure answers it, lacks. `networks` resolve the stack's private names."""
     properties = cluster.get("properties") or {}
-    found = []
-    if properties.get("provisioningState") != "Succeeded" or _at(properties, "powerState", "code") == "Stopped":
-        found.append("it is not running: az aks start")
+    found = [said] if (said := _not_ready(properties)) else []
     if not (_at(properties, "oidcIssuerProfile", "enabled") and _at(properties, "oidcIssuerProfile", "issuerURL")):
         found.append("an OIDC issuer: az aks update --enable-oidc-issuer")
     if not _at(properties, "securityProfile", "workloadIdentity", "enabled"):
@@ -41,6 +40,18 @@ def lacks(cluster: Mapping[str, Any], networks: Sequence[str]) -> list[str]:
     if not _kubelet(properties):
         found.append("an identity that pulls images: az aks update --enable-managed-identity")
     return [*found, *_out_of_networks(properties, networks)]
+
+
+def _not_ready(properties: Mapping[str, Any]) -> str:
+    """What keeps a cluster from running pods now; its last change says nothing of whether it runs."""
+    state = str(properties.get("provisioningState"))
+    if _at(properties, "powerState", "code") == "Stopped":
+        return "running nodes: az aks start"
+    if state == "Succeeded":
+        return ""
+    if state in _FAILED:
+        return f"a change that succeeded, the last one is {state}: az aks show"
+    return f"the end of its change, {state}: wait for it"
 
 
 def _out_of_networks(properties: Mapping[str, Any], networks: Sequence[str]) -> list[str]:

@@ -42,7 +42,9 @@ def test_a_cluster_that_offers_all_of_it_lacks_nothing(engine: str) -> None:
     ("changes", "says"),
     [
         ({"powerState": {"code": "Stopped"}}, "az aks start"),
-        ({"provisioningState": "Failed"}, "it is not running"),
+        ({"powerState": {"code": "Stopped"}, "provisioningState": "Stopping"}, "az aks start"),
+        ({"provisioningState": "Upgrading"}, "the end of its change, Upgrading: wait for it"),
+        ({"provisioningState": "Failed"}, "a change that succeeded, the last one is Failed: az aks show"),
         ({"oidcIssuerProfile": {"enabled": False}}, "--enable-oidc-issuer"),
         ({"securityProfile": {}}, "--enable-workload-identity"),
         ({"networkProfile": {"networkPolicy": "none"}}, "--network-policy cilium"),
