@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TextIO, cast
 
 # What an agent obeys: Azure Pipelines, "Logging commands", anywhere in a line; GitHub Docs, "Workflow commands", at its
-# beginning.
+# beginning; a carriage return ends a line too.
 _OF_PIPELINES: Final = re.compile(r"##(?=\[|vso\[)", re.IGNORECASE)
-_OF_WORKFLOWS: Final = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
+_OF_WORKFLOWS: Final = re.compile(r"((?:^|\r)[^\S\n]*):(?=:)", re.MULTILINE)
 
 
 class Unheard:

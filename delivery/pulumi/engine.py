@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any, Final, TextIO, TypeVar
 
 from delivery.outcome import CommandError
 from delivery.pulumi.installation import REPOSITORY, users_environment
+from delivery.terminal import Unheard, say
 
 Ended = TypeVar("Ended")
 Child = TypeVar("Child", subprocess.Popen[str], subprocess.Popen[bytes])
@@ -84,7 +86,12 @@ class Engine:
         self.must("cancel", "--yes")
 
     def show(self, *arguments: str, stream: TextIO | None = None) -> int:
-        """Run a command on this terminal, or with its output to a stream; return its exit code."""
+        """Run a command on this terminal, or with its output to a stream; return its exit code.
+
+        In a workflow or pipeline its lines are passed on, so that the agent obeys none of them.
+        """
+        if stream is None and isinstance(sys.stdout, Unheard):
+            return self.pass_on(*arguments, line=lambda one: say(one.removesuffix("\n")))
 
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
@@ -94,11 +101,16 @@ class Engine:
         return _to_its_end(start, subprocess.Popen[bytes].wait)
 
     def pass_on(self, *arguments: str, line: Callable[[str], None]) -> int:
-        """Run a command, pass on each line of its output as it comes, and return its exit code."""
+        """Run a command, pass on each line that it prints as it comes, errors too, and return its exit code."""
 
         def start() -> subprocess.Popen[str]:
             return subprocess.Popen(
-                self._command(arguments), cwd=self.folder, env=dict(self.environment), stdout=subprocess.PIPE, text=True
+                self._command(arguments),
+                cwd=self.folder,
+                env=dict(self.environment),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
 
         def wait(child: subprocess.Popen[str]) -> int:

@@ -43,6 +43,12 @@ def test_no_text_is_a_command_of_the_agent(text: str, heard: str, of: str, monke
     assert out.getvalue() == f"{heard}\n" * 3
 
 
+def test_no_text_behind_a_carriage_return_is_a_command_of_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = guarded({"GITHUB_ACTIONS": "true"}, monkeypatch)
+    say("first\r::error::a\r\n ::error::b")
+    assert out.getvalue() == "first\r: :error::a\r\n : :error::b\n"
+
+
 def test_a_command_of_the_product_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     out = guarded({"TF_BUILD": "True"}, monkeypatch)
     command("##vso[task.setvariable variable=plan]0")

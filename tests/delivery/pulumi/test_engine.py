@@ -13,6 +13,7 @@ import pytest
 from delivery.outcome import ExitCode
 from delivery.pulumi.engine import Engine, EngineError, Result
 from delivery.pulumi.installation import REPOSITORY, file_backend, shell, state_file
+from delivery.terminal import guard
 
 _STUB = """#!/bin/sh
 trap 'echo interrupted >> ended; exit 0' INT
@@ -59,8 +60,20 @@ def test_a_command_on_the_terminal_gives_its_exit_code(engine: Engine, capfd: py
 def test_the_lines_of_a_command_are_passed_on_as_they_come(engine: Engine) -> None:
     lines: list[str] = []
     assert engine.pass_on("echo", line=lines.append) == 0
-    assert lines == [f"{engine.folder}\n", "--stack dev --non-interactive\n"]
+    assert lines == [f"{engine.folder}\n", "--stack dev --non-interactive\n", "aside\n"]
     assert engine.pass_on("fail", line=lines.append) == 255
+
+
+def test_no_line_of_the_engine_is_a_command_of_the_agent(
+    engine: Engine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    guard({"TF_BUILD": "True"})
+    assert engine.show("echo", "##vso[task.complete]") == 0
+    printed = capfd.readouterr()
+    assert "# #vso[task.complete]" in printed.out
+    assert "##vso" not in printed.out + printed.err
 
 
 def test_the_events_of_a_command_are_passed_on_whole_and_its_output_is_kept(engine: Engine) -> None:
