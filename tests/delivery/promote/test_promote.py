@@ -307,6 +307,14 @@ def test_a_text_with_a_secret_is_refused_and_not_shown(
     assert not any(word in error for word in ("of-the-job", "eyJ", "ghp_"))
 
 
+def test_a_password_that_is_a_word_refuses_no_text_with_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "dev")
+    assert cli.run(["promote", "dev", "staging", "--accepts", "preview"]) == ExitCode.USAGE
+    assert "--accepts: got preview" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("image", ["{digest: 'sha256:../../x'}", "{digest: latest}", "[1]", "none"])
 def test_a_file_whose_release_is_none_is_refused(checkout: Path, image: str) -> None:
     file = checkout / "stacks" / "Pulumi.dev.yaml"
