@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.azure.existing_cluster import ExistingCluster
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
 from components.azure.roles import AzureRole, assign, only_these_grants
 from components.mlflow.roles import Role
@@ -123,7 +124,7 @@ def admit_workflows(base: Foundation, github: GithubSettings, place: Place) -> d
 def grants_of_the_platform(
     identities: Mapping[Role, Identity],
     of_services: Sequence[Grant] | None = None,
-    more: Sequence[tuple[Identity, AzureRole]] = (),
+    more: Sequence[tuple[Identity | ExistingCluster, AzureRole]] = (),
 ) -> pulumi.Output[str]:
     """Return the condition that admits what any stack's file can ask for: no switch in it needs an administrator.
 
@@ -134,7 +135,10 @@ def grants_of_the_platform(
     recreated identity needs an administrator again: deploy cannot change its own rights.
     """
     wanted = grants(clients_reach_blob=True) if of_services is None else of_services
-    given = [*((identities[grant.holder], grant.role) for grant in wanted), *more]
+    own: list[tuple[Identity | ExistingCluster, AzureRole]] = [
+        (identities[grant.holder], grant.role) for grant in wanted
+    ]
+    given = [*own, *more]
     ids = pulumi.Output.all(*(identity.principal_id for identity, _ in given))
 
     def condition(known: Sequence[str]) -> str:

@@ -113,6 +113,7 @@ class Aks:
             issuer=cluster.issuer,
             pulls=cluster,
             key="existing",
+            grants=((cluster, AzureRole.ACR_PULL),),
             # Those in its cluster are its owner's to give.
             deploy_roles=(),
             preview_roles=(),
@@ -157,7 +158,7 @@ class Aks:
 class ClusterPlace:
     """A cluster, its `name` and `issuer`, and what `pulls` images to its nodes.
 
-    `key` tells the resources in it from those in another one, `grants` are the roles of its own identities.
+    `key` tells the resources in it from those in another one, `grants` are the roles that an `up` gives its identities.
     """
 
     base: Foundation
@@ -168,7 +169,7 @@ class ClusterPlace:
     issuer: pulumi.Output[str]
     pulls: Identity | ExistingCluster
     key: str
-    grants: Sequence[tuple[Identity, AzureRole]] = ()
+    grants: Sequence[tuple[Identity | ExistingCluster, AzureRole]] = ()
     # Contributor signs in to the cluster too.
     deploy_roles: Sequence[AzureRole] = (AzureRole.AKS_CLUSTER_ADMIN,)
     preview_roles: Sequence[AzureRole] = (AzureRole.AKS_CLUSTER_USER, AzureRole.AKS_READER)

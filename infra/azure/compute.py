@@ -48,7 +48,7 @@ class Place(Protocol):
         ...
 
     @property
-    def grants(self) -> Sequence[tuple[Identity, AzureRole]]:
+    def grants(self) -> Sequence[tuple[Identity | ExistingCluster, AzureRole]]:
         """The roles that an `up` grants identities of the place, beside those of the services."""
         ...
 

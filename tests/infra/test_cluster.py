@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from components.azure.roles import AzureRole
 from infra.settings.model import SettingsError, parse
 from infra.settings.profiles import ComputeKind
 from tests.support.recorder import Graph
@@ -75,6 +77,13 @@ def test_of_a_cluster_of_another_owner_nothing_is_created_or_changed() -> None:
     scopes += [found.inputs(name).get("resourceUri") for name in names]
     assert not [scope for scope in scopes if HUB in str(scope)]
     assert found.inputs("existing")["networks"] == [PEER]
+
+
+def test_a_workflow_may_let_its_nodes_pull_from_the_registry_of_the_stack() -> None:
+    found = in_a_cluster_of_another_owner("prod")
+    nodes = found.inputs("identity-cluster-nodes-images")["principalId"]
+    condition = found.inputs("identity-deploy-rbac-administrator")["condition"]
+    assert re.search(rf"{AzureRole.ACR_PULL.value}\}} AND @\w+\[[^]]*PrincipalId\][^}}]*{nodes}", condition)
 
 
 def test_its_pods_reach_the_data_and_its_lines_are_watched_where_they_arrive() -> None:
