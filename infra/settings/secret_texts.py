@@ -16,7 +16,7 @@ _TOKEN: Final = re.compile(
     r"|(?<=AccountKey=)[^;\s'\"]+|(?<=SharedAccessKey=)[^;\s'\"]+|(?<=sig=)[\w%+/=-]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY"
 )
 # What is before a password, and the password: up to the last @ of an address, but not up to that of a digest. Behind a
-# host is its port and no password; a login without a scheme is told from a name with a version by the host's path. The
+# host is its port and no password; a login without a scheme differs from a name with a version by the host's path. The
 # bounds keep a text of many beginnings from taking long.
 _PASSWORD: Final = re.compile(
     r"(://[^/\s:@'\"]{0,200}:)(?!\d{1,5}/)[^\s'\"]{1,1000}(?=@(?!sha\d+:))"
