@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,6 +40,10 @@ RESERVED_TAGS = ("owner", "cost-center", "data-classification", "environment", "
 _MOST_EXTRA_TAGS = 8
 _MOST_RANGES = 4000
 _RESERVED_BEGINNINGS = ("azure", "microsoft", "windows")
+_OF_OWN_CLUSTER = (
+    *("kubernetesVersion", "generation", "nodeSize", "minNodes", "maxNodes", "systemNodes"),
+    *("uptimeSla", "authorizedRanges", "administrators"),
+)
 _ENVIRONMENT = re.compile(r"[!-~]([ -~]*[!-~])?")
 _github = FederatedSubject.github_environment
 
@@ -356,28 +359,10 @@ def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:
 def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes: Mapping[Role, Size]) -> None:
     chosen = azure.aks
     if chosen.existing_cluster is not None:
+        _existing_cluster_is_its_owners(problems)
         _existing_cluster_reaches_the_data(problems, azure, chosen.existing_cluster)
-    problems.built(
-        "network.cidr",
-        azure.network.cidr,
-        problems.reset("network.cidr"),
-        lambda: plan(azure.network.cidr, AKS_SUBNETS),
-    )
-    most = _most_nodes(chosen.system_nodes) if chosen.existing_cluster is None else sys.maxsize
-    if chosen.min_nodes > chosen.max_nodes:
-        fits = chosen.min_nodes <= most
-        remedy = problems.set("aks.maxNodes", chosen.min_nodes) if fits else problems.remove("aks.minNodes")
-        problems.note("aks.minNodes", chosen.min_nodes, f"at most maxNodes, {chosen.max_nodes}", remedy)
-    if chosen.max_nodes > most:
-        allowed = f"at most {most}, which have addresses in the nodes' subnet, a third more in an upgrade"
-        problems.note("aks.maxNodes", chosen.max_nodes, allowed, problems.set("aks.maxNodes", most))
-    for role, size in sizes.items():
-        problems.built(
-            role.value,
-            f"{size.cpu:g} cores, {size.memory_mib} MiB",
-            problems.reset(*(f"{role}.{key}" for key in ("cpu", "memoryMib"))),
-            partial(NodePool(name="any", vm_size=chosen.node_size).check_pod, cpu=size.cpu, memory_mib=size.memory_mib),
-        )
+    else:
+        _own_cluster_holds_the_services(problems, azure, sizes)
     if chosen.certificate is not None and any(chosen.certificate in named for named in SECRETS.values()):
         field = "aks.certificate"
         allowed = (
@@ -395,6 +380,31 @@ def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes:
         problems.note("bootstrappedBy", azure.bootstrapped_by, allowed, problems.set("compute", "container_apps"))
 
 
+def _own_cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes: Mapping[Role, Size]) -> None:
+    chosen = azure.aks
+    problems.built(
+        "network.cidr",
+        azure.network.cidr,
+        problems.reset("network.cidr"),
+        lambda: plan(azure.network.cidr, AKS_SUBNETS),
+    )
+    most = _most_nodes(chosen.system_nodes)
+    if chosen.min_nodes > chosen.max_nodes:
+        fits = chosen.min_nodes <= most
+        remedy = problems.set("aks.maxNodes", chosen.min_nodes) if fits else problems.remove("aks.minNodes")
+        problems.note("aks.minNodes", chosen.min_nodes, f"at most maxNodes, {chosen.max_nodes}", remedy)
+    if chosen.max_nodes > most:
+        allowed = f"at most {most}, which have addresses in the nodes' subnet, a third more in an upgrade"
+        problems.note("aks.maxNodes", chosen.max_nodes, allowed, problems.set("aks.maxNodes", most))
+    for role, size in sizes.items():
+        problems.built(
+            role.value,
+            f"{size.cpu:g} cores, {size.memory_mib} MiB",
+            problems.reset(*(f"{role}.{key}" for key in ("cpu", "memoryMib"))),
+            partial(NodePool(name="any", vm_size=chosen.node_size).check_pod, cpu=size.cpu, memory_mib=size.memory_mib),
+        )
+
+
 def _most_nodes(system_nodes: int) -> int:
     """Return how many nodes for the services the subnet holds beside those of the system, which may be one more.
 
@@ -403,6 +413,14 @@ def _most_nodes(system_nodes: int) -> int:
     addresses = (1 << (32 - AKS_SUBNETS[SubnetRole.AKS_NODES])) - 5
     of_system = math.ceil((system_nodes + 1) * 4 / 3) if system_nodes else 0
     return (addresses - of_system) * 3 // 4
+
+
+def _existing_cluster_is_its_owners(problems: Problems) -> None:
+    """Record what a stack cannot choose of a cluster that it does not create."""
+    for field in (f"aks.{key}" for key in _OF_OWN_CLUSTER):
+        if problems.given(field):
+            allowed = "no such setting beside aks.existingCluster, whose owner decides on it"
+            problems.note(field, "given", allowed, problems.remove(field))
 
 
 def _existing_cluster_reaches_the_data(

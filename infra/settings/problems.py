@@ -104,12 +104,21 @@ class Problems:
 
         Fields that the stack's file does not contain are left out, unless it contains none of them.
         """
-        given = [field for field in fields if self._contains(field)] or fields
+        given = [field for field in fields if self.given(field)] or fields
         return " && ".join(self.remove(field) for field in given)
 
     def rename(self, name: str) -> str:
         """Return the command that gives the stack another name."""
         return self._command("stack", "rename", name)
+
+    def given(self, field: str) -> bool:
+        """Whether the stack's file contains a field."""
+        found: Any = self._values
+        for part in field.split("."):
+            if not isinstance(found, Mapping) or part not in found:
+                return False
+            found = found[part]
+        return True
 
     def finish(self) -> None:
         """Raise SettingsError if there is any problem."""
@@ -122,14 +131,6 @@ class Problems:
 
     def _command(self, *words: str) -> str:
         return shlex.join(["pulumi", *words, "-s", self._stack])
-
-    def _contains(self, field: str) -> bool:
-        found: Any = self._values
-        for part in field.split("."):
-            if not isinstance(found, Mapping) or part not in found:
-                return False
-            found = found[part]
-        return True
 
 
 def _last_items_first(found: Sequence[Problem]) -> list[Problem]:

@@ -143,3 +143,21 @@ def test_addresses_of_a_cluster_in_the_stack_s_own_network_are_solved_by_another
     existing = {**existing, "nodeRange": "10.0.0.0/8"}
     with pytest.raises(SettingsError, match=r"correct it, or give the stack another network, network\.cidr"):
         parse(configuration("dev", compute="aks", aks={"existingCluster": existing}, network=given), "dev")
+
+
+def test_what_only_a_cluster_of_the_stack_s_own_has_is_refused_beside_another_owner_s_and_else_not_asked_for() -> None:
+    own = {"kubernetesVersion": "1.36", "systemNodes": 1, "administrators": [], "nodeSize": "Standard_D2ads_v5"}
+    network = {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]}
+    with pytest.raises(SettingsError) as refused:
+        parse(
+            configuration("dev", compute="aks", aks={**own, "existingCluster": ANOTHER_OWNERS}, network=network), "dev"
+        )
+    assert {problem.field: problem.remedy for problem in refused.value.problems} == {
+        f"aks.{key}": f"pulumi config rm --path aks.{key} -s dev" for key in own
+    }
+    # Three cores fit no node of the least size, and eight are what its owner's nodes may have.
+    large = {"cpu": 3, "memoryMib": 6144}
+    given = {"compute": "aks", "network": network, "tracking": large}
+    parse(configuration("dev", aks={"existingCluster": ANOTHER_OWNERS}, **given), "dev")
+    with pytest.raises(SettingsError, match="which a Standard_D2ads_v5 has room for"):
+        parse(configuration("dev", **given), "dev")
