@@ -56,7 +56,7 @@ def refusal(
         if has_nodes(name):
             return (
                 f"Cluster {cluster}, node pool {name}: got no such pool; expected it, since AKS deletes its nodes "
-                f"without draining them. Set it back, or first take its nodes away. {beside}"
+                f"without draining them. Set it back. {beside}"
             )
     return ""
 

@@ -29,7 +29,7 @@ from components.mlflow.topology import GatewayTls, Topology
 from infra.azure.data import Data
 from infra.azure.foundation import ZONES, Foundation
 from infra.naming import Names
-from infra.settings.aks import MADE_CERTIFICATE, Generation
+from infra.settings.aks import MADE_CERTIFICATE, AksSettings, Generation
 from infra.settings.azure import AzureSettings
 
 # Azure keeps the first four addresses of a subnet.
@@ -313,7 +313,7 @@ def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: I
         ),
         system=system,
         workloads=workloads,
-        beside=_beside(base.names.stack, chosen.generation),
+        beside=_beside(base.names.stack, chosen),
         private=not chosen.authorized_ranges,
         authorized_ranges=chosen.authorized_ranges,
         nat_gateway=azure.network.fixed_outbound_address,
@@ -323,6 +323,11 @@ def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: I
     )
 
 
-def _beside(stack: str, generation: Generation) -> str:
-    other = next(each for each in Generation if each is not generation)
-    return f"Or have another cluster beside this one. Run: pulumi config set --path aks.generation {other} -s {stack}"
+def _beside(stack: str, chosen: AksSettings) -> str:
+    other = next(each for each in Generation if each is not chosen.generation)
+    size = NodePool(name=_SYSTEM).vm_size
+    # The pool of a cluster without nodes for the system would become theirs.
+    why = "" if chosen.node_size == size else f"aks.systemNodes above 0 has pool {_SYSTEM} of nodes of size {size}. "
+    return (
+        f"{why}Or have another cluster beside this one. Run: pulumi config set --path aks.generation {other} -s {stack}"
+    )

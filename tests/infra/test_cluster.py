@@ -145,6 +145,15 @@ def test_addresses_of_a_cluster_in_the_stack_s_own_network_are_solved_by_another
         parse(configuration("dev", compute="aks", aks={"existingCluster": existing}, network=given), "dev")
 
 
+@pytest.mark.parametrize(("size", "named"), [("Standard_D2ads_v5", False), ("Standard_D4ads_v5", True)])
+def test_a_refusal_of_nodes_for_the_system_names_the_setting_where_their_size_is_another(
+    size: str, named: bool
+) -> None:
+    """The pool that the cluster was created with would get the size of the system's."""
+    found = graph("dev", compute="aks", aks={"nodeSize": size, "systemNodes": 1})
+    assert ("aks.systemNodes" in found.inputs("aks-blue-pools")["beside"]) is named
+
+
 def test_what_only_a_cluster_of_the_stack_s_own_has_is_refused_beside_another_owner_s_and_else_not_asked_for() -> None:
     own = {"kubernetesVersion": "1.36", "systemNodes": 1, "administrators": [], "nodeSize": "Standard_D2ads_v5"}
     network = {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]}

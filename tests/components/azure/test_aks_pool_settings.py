@@ -56,7 +56,12 @@ def test_only_the_settings_change_and_the_autoscaler_s_count_stays_where_it_may(
             "node pool system: got nodes of size Standard_D4ads_v5; expected Standard_D2ads_v5",
         ),
         ([pool(availabilityZones=["1", "2"])], True, "node pool system: got nodes in zones 1, 2; expected none"),
-        ([], True, "node pool system: got no such pool; expected it"),
+        (
+            [],
+            True,
+            "node pool system: got no such pool; expected it, since AKS deletes its nodes without draining them. Set it "
+            f"back. {BESIDE}",
+        ),
         ([], False, ""),
     ],
 )
