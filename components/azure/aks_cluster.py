@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -148,63 +150,61 @@ class AksCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: AksClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlflow:azure:AksCluster", name, {}, opts)
         rights = self._rights(name, args)
-        cluster = aks.ManagedCluster(
-            f"{name}-cluster",
-            resource_name_=args.cluster_name,
-            location=args.location,
-            resource_group_name=args.resource_group_name,
-            tags=args.tags,
+        arguments: dict[str, Any] = {
+            "resource_name_": args.cluster_name,
+            "location": args.location,
+            "resource_group_name": args.resource_group_name,
+            "tags": args.tags,
             # Not Automatic: it enforces safeguards of its own and cannot be stopped.
-            sku=aks.ManagedClusterSKUArgs(
+            "sku": aks.ManagedClusterSKUArgs(
                 name=aks.ManagedClusterSKUName.BASE,
                 tier=aks.ManagedClusterSKUTier.STANDARD if args.uptime_sla else aks.ManagedClusterSKUTier.FREE,
             ),
-            kubernetes_version=args.kubernetes_version,
-            dns_prefix=args.cluster_name,
-            node_resource_group=f"rg-{args.cluster_name}-nodes",
+            "kubernetes_version": args.kubernetes_version,
+            "dns_prefix": args.cluster_name,
+            "node_resource_group": f"rg-{args.cluster_name}-nodes",
             # What is changed by hand in the nodes' group is undone or breaks the next upgrade.
-            node_resource_group_profile=aks.ManagedClusterNodeResourceGroupProfileArgs(
+            "node_resource_group_profile": aks.ManagedClusterNodeResourceGroupProfileArgs(
                 restriction_level=aks.RestrictionLevel.READ_ONLY
             ),
-            identity=aks.ManagedClusterIdentityArgs(
+            "identity": aks.ManagedClusterIdentityArgs(
                 type=aks.ResourceIdentityType.USER_ASSIGNED,
                 user_assigned_identities=[args.identities.control_plane_id],
             ),
-            identity_profile={
+            "identity_profile": {
                 "kubeletidentity": aks.UserAssignedIdentityArgs(
                     resource_id=args.identities.kubelet_id,
                     client_id=args.identities.kubelet_client_id,
                     object_id=args.identities.kubelet_principal_id,
                 )
             },
-            enable_rbac=True,
-            disable_local_accounts=True,
-            aad_profile=aks.ManagedClusterAADProfileArgs(
+            "enable_rbac": True,
+            "disable_local_accounts": True,
+            "aad_profile": aks.ManagedClusterAADProfileArgs(
                 managed=True,
                 enable_azure_rbac=True,
                 tenant_id=args.tenant_id,
                 admin_group_object_ids=list(args.administrators) or None,
             ),
-            oidc_issuer_profile=aks.ManagedClusterOIDCIssuerProfileArgs(enabled=True),
-            security_profile=aks.ManagedClusterSecurityProfileArgs(
+            "oidc_issuer_profile": aks.ManagedClusterOIDCIssuerProfileArgs(enabled=True),
+            "security_profile": aks.ManagedClusterSecurityProfileArgs(
                 workload_identity=aks.ManagedClusterSecurityProfileWorkloadIdentityArgs(enabled=True),
                 image_cleaner=aks.ManagedClusterSecurityProfileImageCleanerArgs(
                     enabled=True, interval_hours=_CLEANING_HOURS
                 ),
             ),
-            api_server_access_profile=_api_server(args),
-            network_profile=_network(args),
-            agent_pool_profiles=[_system_pool(args)],
-            auto_upgrade_profile=aks.ManagedClusterAutoUpgradeProfileArgs(
+            "api_server_access_profile": _api_server(args),
+            "network_profile": _network(args),
+            "auto_upgrade_profile": aks.ManagedClusterAutoUpgradeProfileArgs(
                 upgrade_channel=aks.UpgradeChannel.PATCH, node_os_upgrade_channel=aks.NodeOSUpgradeChannel.NODE_IMAGE
             ),
             # No volume is mounted: drivers would be privileged pods on every node for nothing.
-            storage_profile=aks.ManagedClusterStorageProfileArgs(
+            "storage_profile": aks.ManagedClusterStorageProfileArgs(
                 disk_csi_driver=aks.ManagedClusterStorageProfileDiskCSIDriverArgs(enabled=False),
                 file_csi_driver=aks.ManagedClusterStorageProfileFileCSIDriverArgs(enabled=False),
                 snapshot_controller=aks.ManagedClusterStorageProfileSnapshotControllerArgs(enabled=False),
             ),
-            addon_profiles={
+            "addon_profiles": {
                 "azurepolicy": aks.ManagedClusterAddonProfileArgs(enabled=True),
                 # The agent that `ContainerInsights` tells what to collect; without Entra it would need a shared key.
                 "omsagent": aks.ManagedClusterAddonProfileArgs(
@@ -213,9 +213,14 @@ class AksCluster(pulumi.ComponentResource):
                 ),
             },
             # The Free tier has no cost analysis.
-            metrics_profile=aks.ManagedClusterMetricsProfileArgs(
+            "metrics_profile": aks.ManagedClusterMetricsProfileArgs(
                 cost_analysis=aks.ManagedClusterCostAnalysisArgs(enabled=args.uptime_sla)
             ),
+        }
+        cluster = aks.ManagedCluster(
+            f"{name}-cluster",
+            **arguments,
+            agent_pool_profiles=[_system_pool(args)],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
@@ -226,7 +231,7 @@ class AksCluster(pulumi.ComponentResource):
             ),
         )
         pools = [_workload_pool(name, pool, cluster, args, self) for pool in args.workloads]
-        settled = _settings(name, cluster, args, self, after=pools)
+        settled = _settings(name, cluster.id, _fingerprint(arguments), args, self, after=pools)
         _maintain(name, cluster, args, self, after=[settled])
         diagnostics.send(
             f"{name}-logs",
@@ -335,9 +340,19 @@ def _taints(args: AksClusterArgs) -> list[str]:
     return ["CriticalAddonsOnly=true:NoSchedule"] if args.workloads else []
 
 
+def _fingerprint(arguments: Mapping[str, Any]) -> pulumi.Output[str]:
+    """What an update of the cluster changes, in short."""
+
+    def digest(known: Mapping[str, Any]) -> str:
+        return hashlib.sha256(json.dumps(known, sort_keys=True, default=vars).encode()).hexdigest()[:16]
+
+    return pulumi.Output.from_input(arguments).apply(digest)
+
+
 def _settings(
     name: str,
-    cluster: aks.ManagedCluster,
+    cluster_id: pulumi.Output[str],
+    cluster: pulumi.Output[str],
     args: AksClusterArgs,
     parent: pulumi.Resource,
     *,
@@ -347,14 +362,8 @@ def _settings(
     taints = {args.system.name: _taints(args)}
     return PoolSettings(
         f"{name}-pools",
-        cluster_id=cluster.id,
-        cluster={
-            "version": args.kubernetes_version,
-            "authorizedRanges": list(args.authorized_ranges),
-            "administrators": list(args.administrators),
-            "uptimeSla": args.uptime_sla,
-            "tags": dict(args.tags),
-        },
+        cluster_id=cluster_id,
+        cluster=cluster,
         pools=[
             {
                 "name": pool.name,

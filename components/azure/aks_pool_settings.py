@@ -152,9 +152,10 @@ def _words(value: Any) -> str:
 class PoolSettings(Resource, name="PoolSettings", module="aks"):
     """The pools of a living cluster as they are to be.
 
-    `cluster` is what an update of the cluster itself changes, `beside` says how to get another cluster beside it.
+    `cluster` is a fingerprint of what an update of the cluster itself changes, `beside` says how to get another cluster
+    beside it.
 
-        PoolSettings("aks-pools", cluster_id=cluster.id, cluster={"version": "1.36"}, pools=[
+        PoolSettings("aks-pools", cluster_id=cluster.id, cluster="1.36", pools=[
             {"name": "system", "minCount": 2, "maxCount": 3, "vmSize": "Standard_D2ads_v5"},
         ], beside="Give it another name.", opts=ResourceOptions(depends_on=pools))
     """
@@ -164,14 +165,14 @@ class PoolSettings(Resource, name="PoolSettings", module="aks"):
         name: str,
         *,
         cluster_id: pulumi.Input[str],
-        cluster: Mapping[str, Any],
+        cluster: pulumi.Input[str],
         pools: Sequence[Pool],
         beside: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
             "clusterId": cluster_id,
-            "cluster": dict(cluster),
+            "cluster": cluster,
             "pools": [dict(pool) for pool in pools],
             "beside": beside,
         }

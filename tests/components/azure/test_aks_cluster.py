@@ -184,3 +184,17 @@ def test_a_pool_that_could_not_be_is_refused(changes: Mapping[str, Any], says: s
 def test_a_window_that_would_end_on_another_day_is_refused(hour: int) -> None:
     with pytest.raises(ValueError, match="expected 0 to 20"):
         Maintenance(hour=hour)
+
+
+def test_every_argument_of_the_cluster_but_its_first_pool_has_the_pools_looked_at_again() -> None:
+    """An update of the cluster sends its pools as they were at its creation."""
+
+    def known(**changes: Any) -> Any:
+        return record(lambda: _cluster("aks", **changes), preview=False).inputs("aks-pools")["cluster"]
+
+    assert known() == known() == known(system=NodePool(name="system", maximum=9))
+    different = [
+        *(known(nat_gateway=True), known(kubernetes_version="1.35"), known(tags={"owner": "b"})),
+        known(administrators=["20000000-0000-0000-0000-000000000001"]),
+    ]
+    assert len({known(), *different}) == 5

@@ -59,8 +59,8 @@ def test_only_the_settings_change_and_the_autoscaler_s_count_stays_where_it_may(
         (
             [],
             True,
-            "node pool system: got no such pool; expected it, since AKS deletes its nodes without draining them. Set it "
-            f"back. {BESIDE}",
+            "node pool system: got no such pool; expected it, since AKS deletes its nodes without draining them. "
+            f"Set it back. {BESIDE}",
         ),
         ([], False, ""),
     ],
