@@ -1,4 +1,4 @@
-"""The workflows: what actionlint and zizmor do not see, and that each rule here finds the fault that it is for."""
+"""The workflows: what zizmor does not see, and that each rule here finds the fault that it is for."""
 
 from __future__ import annotations
 
