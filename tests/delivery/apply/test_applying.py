@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,37 @@ def test_another_setting_is_named_with_both_values(stack: Stack, refused: Callab
 def test_a_fingerprint_alone_stops_it_as_well(stack: Stack, refused: Callable[..., Run]) -> None:
     run = refused(f"{int(json.loads(Path(stack.saved(stack.preview())).read_text())['plan'], 16) ^ 1:016x}")
     assert (run.document["reason"], run.document["differences"]) == ("the plan changed after its approval", [])
+
+
+EDITED: Mapping[str, Callable[[dict[str, Any]], object]] = {
+    "another stack": lambda found: found.update(stack="prod"),
+    "another version": lambda found: found.update(version=2),
+    "no plan": lambda found: found.pop("plan"),
+    "a short plan": lambda found: found.update(plan=found["plan"][:8]),
+    "an edited plan": lambda found: found.update(plan=f"{found['plan'][:15]}x"),
+    "a list as the plan": lambda found: found.update(plan=[found["plan"]]),
+    "a report that was cut": lambda found: found.pop("parts"),
+    "parts as a text": lambda found: found.update(parts="all"),
+    "no source": lambda found: found.pop("source"),
+    "computed offline": lambda found: found["source"].update(offline=True),
+}
+
+
+def test_an_edited_approval_stops_it(approved: Path, refused: Callable[..., Run], tmp_path: Path) -> None:
+    """Beside the other plans of this module: whatever a person or a comment has made of the approval."""
+    whole = approved.read_text()
+    plan = json.loads(whole)["plan"]
+    file = tmp_path / "approved.json"
+    for name, edit in EDITED.items():
+        document = json.loads(whole)
+        edit(document)
+        file.write_text(json.dumps(document))
+        assert refused(str(file)).code == ExitCode.USAGE, name
+    for text in (whole[:-1], "", "[]", f"`{plan}`"):
+        file.write_text(text)
+        assert refused(str(file)).code == ExitCode.USAGE, text
+    for given in (plan[:-1], f"{plan}0", plan.upper() + "G", f"{plan}\n", f"dev {plan}", str(tmp_path / "none.json")):
+        assert refused(given).code == ExitCode.USAGE, given
 
 
 def test_other_code_stops_it(stack: Stack, refused: Callable[..., Run]) -> None:
