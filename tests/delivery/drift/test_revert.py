@@ -40,7 +40,8 @@ def reverted(monkeypatch: pytest.MonkeyPatch, *steps: Any) -> Planned:
 
 
 def test_what_is_not_applied_yet_is_no_revert(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CommandError, match=r"this checkout makes, changes or removes apps, which is not applied to prod yet"):
+    said = "this checkout makes, changes or removes apps, which is not applied to prod yet"
+    with pytest.raises(CommandError, match=said):
         reverted(monkeypatch, same(ACCOUNT, "store"), step("create", "app:ContainerApp", "apps", None, {}))
 
 
