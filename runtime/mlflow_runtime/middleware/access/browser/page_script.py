@@ -7,7 +7,7 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# The page differs from the file: a browser that kept the file would be told that it still has it.
+# The page differs from the file: to a browser that kept the file MLflow would answer 304, and it would show that.
 _OF_THE_FILE: Final = (b"if-none-match", b"if-modified-since", b"if-range", b"range")
 _TAG: Final = b'<script src="/access/session.js" defer></script></head>'
 
