@@ -194,15 +194,36 @@ def test_what_an_interrupted_update_left_stops_it(
     assert "got 1 interrupted operation (updating group)" in run.error
     assert run.error.endswith("Run: mlflow-platform recover dev")
 
+    lock = locked_elsewhere(stack)
+    locked = refused()
+    lock.unlink()
+    assert "created by a@elsewhere (pid 1)" in locked.error
+    assert locked.error.endswith("Run: mlflow-platform recover dev")
+
+
+def locked_elsewhere(stack: Stack) -> Path:
+    """The lock of an update on another machine, as its engine writes it."""
     locks = stack.product.folder / "state" / ".pulumi" / "locks" / "organization" / stack.product.project / STACK
     lock = locks / "1.json"
     lock.write_text(
         json.dumps({"pid": 1, "username": "a", "hostname": "elsewhere", "timestamp": "2026-11-29T01:00:00Z"})
     )
-    locked = refused()
+    return lock
+
+
+def test_a_preview_beside_an_update_takes_no_lock_and_writes_nothing(stack: Stack) -> None:
+    """The engine lets it read the state that the update has written so far, so it must not disturb the update."""
+
+    def kept() -> dict[Path, bytes]:
+        files = (path for path in (stack.product.folder / "state").rglob("*") if path.is_file())
+        return {path: path.read_bytes() for path in files} | {Path(): json.dumps(stack.writes).encode()}
+
+    lock = locked_elsewhere(stack)
+    before = kept()
+    assert lock in before
+    assert stack.preview().plan
+    assert kept() == before
     lock.unlink()
-    assert "created by a@elsewhere (pid 1)" in locked.error
-    assert locked.error.endswith("Run: mlflow-platform recover dev")
 
 
 def test_drift_that_a_check_finds_stops_it(refused: Callable[..., Run]) -> None:
