@@ -57,7 +57,7 @@ MORE: Mapping[str, Case] = {
     "1a": Case(change={"image": {"digest": "sha256:abc"}}, message="image.digest: 'sha256:abc' is not allowed"),
     "1b": Case(change={"image": {"source": "https://ghcr.io/example/mlflow"}}, message=_WRONG_SOURCE),
     "1c": Case(change={"image": {"source": "ghcr.io/example/mlflow:latest"}}, message=_WRONG_SOURCE),
-    "1d": Case(change={"image": {"source": "user:pass@ghcr.io/example/mlflow"}}, message=_WRONG_SOURCE),
+    "1d": Case(change={"image": {"source": "user:pass@ghcr.io/example/mlflow"}}, message="image.source: '[secret]'"),
     "5c": Case(change={"network": {"clientRanges": ["::/0"]}}, message="network.clientRanges[0]: '::/0'"),
     "5d": Case(change={"network": {"clientRanges": ["8.8.8.8"]}}, unseen=_TEAM),
     "8a": Case(change={"database": {"backupDays": 36}}, message="a whole number from 7 to 35"),
