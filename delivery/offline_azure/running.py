@@ -9,6 +9,7 @@ from typing import Final
 
 from delivery.pulumi.engine import Engine, EngineError, Result
 from delivery.pulumi.installation import REPOSITORY, file_backend
+from tools.kubernetes import programs
 
 __all__ = ["NO_CHANGES_EXPECTED", "REPOSITORY", "WRITTEN_ONCE", "Result", "engine", "engine_environment", "must"]
 
@@ -29,9 +30,13 @@ def engine_environment(folder: Path, provider_port: int) -> dict[str, str]:
     """The variables by which `pulumi` keeps everything in the folder and takes the provider on the port for Azure's."""
     (folder / "state").mkdir(exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OF_USER)}
+    found = file_backend(home=folder / "home", state=folder / "state")
+    # Offline the engine fetches no provider: a stack on AKS is previewed with the one that was built here.
+    if (kubernetes := programs.provider()) is not None:
+        found["PATH"] += f"{os.pathsep}{kubernetes}"
     return {
         **inherited,
-        **file_backend(home=folder / "home", state=folder / "state"),
+        **found,
         "PULUMI_ERROR_OUTPUT_STRING": "1",
         "PULUMI_DEBUG_PROVIDERS": f"azure-native:{provider_port}",
         "NO_PROXY": "127.0.0.1,localhost",

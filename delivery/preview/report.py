@@ -200,6 +200,11 @@ def _cut(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
+# Offline the engine fetches no provider, and that of Azure is a stand-in: one for Kubernetes is built.
+_KUBERNETES: Final = "no resource plugin 'pulumi-resource-kubernetes'"
+_BUILT_HERE: Final = "make kubernetes-programs"
+
+
 def _not_planned(plan: Plan, source: Source) -> Report:
     problems = [problem for error in plan.errors for problem in _problems(error)]
     refused = [
@@ -218,6 +223,7 @@ def _not_planned(plan: Plan, source: Source) -> Report:
             verdict=Verdict.NOT_COMPUTED,
             headline="the engine could not compute it",
             phrase=[Code(error)],
+            remedy=_BUILT_HERE if _KUBERNETES in error else "",
         )
         for error in plan.errors[:1]
     ]

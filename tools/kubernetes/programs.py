@@ -105,6 +105,12 @@ def cached() -> Programs:
     )
 
 
+def provider() -> Path | None:
+    """The folder of the engine's provider for Kubernetes; None if it is not in the cache."""
+    directory = _builds()["provider"].directory
+    return directory if cache.is_whole(directory) else None
+
+
 def missing() -> list[str]:
     """What the cache does not have whole, by its name in this module's description."""
     folders = {name: build.directory for name, build in _builds().items()}

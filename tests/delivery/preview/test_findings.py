@@ -390,6 +390,14 @@ def test_what_the_engine_could_not_compute_is_no_verdict_of_ours() -> None:
     found = of(errors=["the stack is currently locked by 1 lock(s)"])
     assert found.verdict is Verdict.NOT_COMPUTED
     assert "currently locked" in plain(found.reasons[0].phrase)
+    assert found.reasons[0].remedy == ""
+
+
+def test_a_provider_that_is_not_there_offline_is_built() -> None:
+    """The engine's own words, of a preview of a stack on AKS."""
+    said = "no resource plugin 'pulumi-resource-kubernetes' found in the workspace at version v4.34.2 or on your $PATH"
+    found = of(errors=[said])
+    assert (found.verdict, found.reasons[0].remedy) == (Verdict.NOT_COMPUTED, "make kubernetes-programs")
 
 
 @pytest.mark.parametrize(
