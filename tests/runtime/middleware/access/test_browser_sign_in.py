@@ -25,7 +25,7 @@ from mlflow_runtime.middleware.access.gate import Gate
 from mlflow_runtime.middleware.access.keys import Keys
 from mlflow_runtime.middleware.access.tokens import Tokens
 from tests.support.asgi import scope
-from tests.support.entra_tokens import ACCESS, TENANT, key_set, token
+from tests.support.entra_tokens import ACCESS, ANNA, TENANT, key_set, token
 
 HOST = "mlflow.example.com"
 CODE = "the-code"
@@ -163,6 +163,19 @@ def test_the_page_offers_what_concerns_all_teams_to_the_admin_of_all(role: str, 
     person.sign_in()
     current = json.loads(person.open("/ajax-api/2.0/mlflow/users/current", headers=OWN).text)
     assert current["user"]["is_admin"] is everywhere
+
+
+@pytest.mark.parametrize(("oid", "status"), [(ANNA, 303), ("99999999-0000-0000-0000-000000000009", 403)])
+def test_an_open_page_goes_on_under_the_same_name_alone(oid: str, status: int) -> None:
+    person = Person()
+    person.sign_in()
+    before = cookies.session(person.kept)
+    person.entra = Entra(changes={"oid": oid, "exp": 2**33})
+    assert person.sign_in("/access/done").status == status
+    assert (cookies.session(person.kept) != before) is (status == 303)
+    # Whoever begins anew, on a page of its own, may be somebody else.
+    person.entra = Entra(changes={"oid": oid})
+    assert person.sign_in().status == 303
 
 
 def test_a_session_that_counts_no_more_leads_to_another_one() -> None:

@@ -24,6 +24,8 @@ SECONDS: Final = 600
 
 CALLBACK: Final = "/access/callback"
 OWN: Final = "/access"
+DONE: Final = f"{OWN}/done"
+"""Where a sign-in ends that an open page asked for, to go on with its work."""
 
 _LONGEST_PATH: Final = 1500
 _LONGEST_COOKIE: Final = 4096
@@ -56,7 +58,7 @@ def started(path: str) -> Flow:
 def own_path(path: str) -> str:
     """Return a path of this host to return to; `/` in place of what may lead elsewhere, or back into a sign-in."""
     own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and path.isascii()
-    under_way = path.startswith(OWN) and path != f"{OWN}/done"
+    under_way = path.startswith(OWN) and path != DONE
     return path if own and not under_way and len(path) <= _LONGEST_PATH else "/"
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+import jwt
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -52,7 +53,7 @@ class SignIn:
                 return await self._finish(request)
             case "POST", pages.SIGN_OUT:
                 return self._end(request)
-            case "GET", "/access/done":
+            case "GET", flow.DONE:
                 return pages.done("You can close this window.")
             case "GET", flow.OWN:
                 return await self._account(request)
@@ -95,6 +96,11 @@ class SignIn:
             )
             await self._tokens.refuse_foreign_id_token(granted.id_token, found.nonce)
             caller = await self._tokens.caller(granted.access_token)
+            before = _owner(cookies.session(cookies.read(request.headers.get("cookie", ""))))
+            if found.path == flow.DONE and before not in (None, caller.oid):
+                # The open page would go on with one person's work under another one's name.
+                text = "Entra signed somebody else in. Close this window, and sign out of the page first."
+                return pages.failed(403, "Another person", text)
             kept = [*cookies.begin(granted.access_token, int(caller.expires_at - time.time()))]
         except CodeRefusedError as refused:
             return pages.failed(400, "Sign-in not finished", f"Entra did not take the answer: {refused}")
@@ -139,3 +145,11 @@ class SignIn:
             return pages.failed(401, "Not signed in", "This browser has no session, or it has ended.")
         except NoKeysError as error:
             return pages.failed(503, "Sign-in not available at present", str(error))
+
+
+def _owner(token: str) -> str | None:
+    """Return the object id in a session's token, which was judged when the session began and may have ended."""
+    try:
+        return str(jwt.decode(token, options={"verify_signature": False})["oid"])
+    except (jwt.InvalidTokenError, KeyError):
+        return None
