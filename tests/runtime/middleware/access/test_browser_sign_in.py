@@ -173,7 +173,7 @@ def test_an_open_page_goes_on_under_the_same_name_alone(oid: str, status: int) -
     person.entra = Entra(changes={"oid": oid, "exp": 2**33})
     assert person.sign_in("/access/done").status == status
     assert (cookies.session(person.kept) != before) is (status == 303)
-    # Whoever begins anew, on a page of its own, may be somebody else.
+    # Whoever begins on a page of its own may be somebody else.
     person.entra = Entra(changes={"oid": oid})
     assert person.sign_in().status == 303
 
