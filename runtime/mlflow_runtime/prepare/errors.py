@@ -1,6 +1,8 @@
-"""The one exception that a step of prepare raises for a condition it understands."""
+"""The one exception that a step of prepare raises for a condition it understands, and what locks ask for."""
 
 from __future__ import annotations
+
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 
 class PrepareError(Exception):
@@ -12,3 +14,10 @@ class PrepareError(Exception):
     def __init__(self, found: str, remedy: str) -> None:
         super().__init__(found)
         self.remedy = remedy
+
+
+def remedy_of_lock(error: Exception) -> str | None:
+    """Return what to do about a table that another session keeps; None for an error of another cause."""
+    if isinstance(getattr(error, "orig", None), LockNotAvailable | DeadlockDetected):
+        return "end the session that holds the table (pg_stat_activity shows it), or wait for it"
+    return None

@@ -14,12 +14,11 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Regi
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
 from mlflow.store.tracking.dbmodels.models import SqlExperiment
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
-from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import URL, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlflow_runtime.database.revisions import image_revisions
-from mlflow_runtime.prepare.errors import PrepareError
+from mlflow_runtime.prepare.errors import PrepareError, remedy_of_lock
 from mlflow_runtime.reasons import first_line
 from mlflow_runtime.schema import declaration, history
 from mlflow_runtime.schema.comparison import served_on
@@ -147,9 +146,9 @@ def _upgrade(target: Engine, standing: Standing) -> None:
 
 
 def _remedy(error: SQLAlchemyError) -> str:
-    if isinstance(getattr(error, "orig", None), LockNotAvailable | DeadlockDetected):
-        return "end the session that holds the table (pg_stat_activity shows it), or wait for it"
-    return "remove the cause: something in the database that MLflow's migrations did not make, or a full disk"
+    return remedy_of_lock(error) or (
+        "remove the cause: something in the database that MLflow's migrations did not make, or a full disk"
+    )
 
 
 def _declare(target: Engine) -> None:

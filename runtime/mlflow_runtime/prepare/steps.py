@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from mlflow_runtime.prepare import databases, grants, lock, principals, restore_points, schema, teams, vault
 from mlflow_runtime.prepare.connection import database_url, engine, wait_until_reachable
-from mlflow_runtime.prepare.errors import PrepareError
+from mlflow_runtime.prepare.errors import PrepareError, remedy_of_lock
 from mlflow_runtime.prepare.privileges import ACCESS, Access, Store
 from mlflow_runtime.prepare.settings import Settings
 from mlflow_runtime.reasons import first_line
@@ -135,7 +135,7 @@ class _Run:
         state = "old replicas keep serving; what the steps before this one did stays and is not repeated"
         for name, revision in self._migrated.items():
             state += f"; already migrated: {name}{_what_older_replicas_do(revision)}"
-        remedy = error.remedy if isinstance(error, PrepareError) else "remove the cause"
+        remedy = error.remedy if isinstance(error, PrepareError) else remedy_of_lock(error) or "remove the cause"
         return f"{first_line(error)}\n  state: {state}\n  next: {remedy}; then run the job again, it is safe to repeat"
 
 

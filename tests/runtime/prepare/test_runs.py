@@ -168,7 +168,7 @@ def test_killed_in_the_middle_of_a_migration_it_changed_nothing_and_the_next_run
     blocker = pair.server.connect(pair.tracking, "postgres")
     blocker.autocommit = False
     with blocker.cursor() as cursor:
-        cursor.execute("LOCK TABLE jobs")
+        cursor.execute("LOCK TABLE jobs IN EXCLUSIVE MODE")  # others may read
     process = pair.process()
     waiting = (
         "SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -208,9 +208,8 @@ def test_a_failure_after_a_migration_says_which_database_is_migrated(
 ) -> None:
     pair = clone()
     older = step_back(pair, pair.tracking)
-    pair.as_admin(
-        pair.tracking, "INSERT INTO experiments (name, lifecycle_stage, workspace) VALUES ('x', 'active', 'other')"
-    )
+    pair.as_admin(pair.tracking, "DELETE FROM experiments")
+    pair.as_admin(pair.tracking, "ALTER TABLE experiments ADD CHECK (name <> 'Default')")
     with pytest.raises(StepFailed) as failure:
         prepare(pair.settings(), key_vault.client)
     assert "step 'default rows'" in str(failure.value)

@@ -166,8 +166,9 @@ def test_a_failed_migration_is_undone_and_reported_and_leaves_the_old_replicas_s
     assert probe(pair, HEAD)() is None
 
 
+@pytest.mark.parametrize("mode", ["EXCLUSIVE", "ACCESS EXCLUSIVE"], ids=["others may read", "nobody may read"])
 def test_a_table_that_stays_locked_ends_the_migration_with_who_to_look_for(
-    clone: Callable[[], Pair], key_vault: KeyVault, monkeypatch: pytest.MonkeyPatch
+    mode: str, clone: Callable[[], Pair], key_vault: KeyVault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = clone()
     older = step_back(pair, pair.tracking)
@@ -175,7 +176,7 @@ def test_a_table_that_stays_locked_ends_the_migration_with_who_to_look_for(
     blocker = pair.server.connect(pair.tracking, "postgres")
     blocker.autocommit = False
     with blocker.cursor() as cursor:
-        cursor.execute("LOCK TABLE jobs")
+        cursor.execute(f"LOCK TABLE jobs IN {mode} MODE")
     with pytest.raises(StepFailed, match=r"lock timeout(.|\n)*end the session that holds the table"):
         prepare(pair.settings(), key_vault.client)
     blocker.close()
