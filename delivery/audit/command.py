@@ -32,7 +32,9 @@ def audit(
     config_file: ConfigFile = CONFIG_FILE,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> int:
-    """Show who changed what, and who was refused: the record of a stack with access control.
+    """Show who changed what, and who was refused.
+
+    It is the record of a stack with access control.
 
     Locally it is read from the services' logs. On Azure the query is printed, as a command for whoever may read the
     stack's logs.

@@ -117,7 +117,9 @@ def env(config_file: ConfigFile = CONFIG_FILE) -> int:
 
 
 def token(config_file: ConfigFile = CONFIG_FILE) -> int:
-    """Print a token of the local stack's pipeline, for MLFLOW_TRACKING_TOKEN, curl and other programs.
+    """Print a token of the local stack's pipeline.
+
+    It is for MLFLOW_TRACKING_TOKEN, curl and other programs.
 
     It lives for an hour. On Azure `mlflow-entra token` prints one.
 
