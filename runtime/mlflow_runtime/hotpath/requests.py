@@ -68,6 +68,8 @@ _UPDATE: Final = _RUN | {"status", "end_time"}
 _STATUSES: Final = frozenset(RunStatus._STRING_TO_STATUS)
 # As MLflow writes them: it stores another form of the same number too, and answers with the form that it was given.
 _EXPERIMENT: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+# What `update_run` and `get_run` answer first, in the order of `_run_info`.
+_RUN_COLUMNS: Final = 8
 _BATCH: Final = frozenset({"run_id", "metrics", "params", "tags"})
 # JSON has no numbers for them; protobuf's JSON has these words.
 _WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -243,21 +245,26 @@ def update_run(given: Mapping[str, Any]) -> Sequence[Call]:
         raise NotPlain
 
     def answer(found: Sequence[Any]) -> bytes:
-        name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage = found
-        info = RunInfo(
-            run_id=run_id,
-            run_name=name,
-            experiment_id=str(experiment_id),
-            user_id=user_id,
-            status=status,
-            start_time=start_time,
-            end_time=end_time,
-            lifecycle_stage=lifecycle_stage,
-            artifact_uri=artifact_uri,
-        )
+        info = _run_info(run_id, found)
         return _json(UpdateRun.Response(run_info=info.to_proto()))
 
     return [Call(statement=UPDATE_RUN, values=(run_id, status, end_time), answer=answer)]
+
+
+def _run_info(run_id: str, found: Sequence[Any]) -> RunInfo:
+    """Return a run's own columns as MLflow's entity."""
+    name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage = found
+    return RunInfo(
+        run_id=run_id,
+        run_name=name,
+        experiment_id=str(experiment_id),
+        user_id=user_id,
+        status=status,
+        start_time=start_time,
+        end_time=end_time,
+        lifecycle_stage=lifecycle_stage,
+        artifact_uri=artifact_uri,
+    )
 
 
 def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
@@ -265,23 +272,12 @@ def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
     run_id = given["run_id"]
 
     def answer(found: Sequence[Any]) -> bytes:
-        name, experiment_id, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage, *arrays = found
-        columns = iter([array or [] for array in arrays])
+        columns = iter([array or [] for array in found[_RUN_COLUMNS:]])
         metrics, params, tags = _rows(columns, 5), _rows(columns, 2), _rows(columns, 2)
         datasets, dataset_tags = _rows(columns, 7), _rows(columns, 3)
         model_inputs, model_outputs = _rows(columns, 1), _rows(columns, 2)
         try:
-            info = RunInfo(
-                run_id=run_id,
-                run_name=name,
-                experiment_id=str(experiment_id),
-                user_id=user_id,
-                status=status,
-                start_time=start_time,
-                end_time=end_time,
-                lifecycle_stage=lifecycle_stage,
-                artifact_uri=artifact_uri,
-            )
+            info = _run_info(run_id, found[:_RUN_COLUMNS])
             data = RunData(
                 metrics=[
                     entities.Metric(key, math.nan if is_nan else value, timestamp, step)
