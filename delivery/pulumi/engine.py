@@ -229,11 +229,13 @@ class _HeldSignals:
 
     def release(self) -> None:
         """Put the handlers back and run those of the signals that came."""
-        (handlers, self._handlers), (came, self._came) = (self._handlers, {}), (self._came, [])
-        for number, handler in handlers.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        for number in came:
-            handlers[number](number, None)
+        # Only now does no further signal come here.
+        while self._came:
+            number = self._came.pop(0)
+            self._handlers[number](number, None)
+        self._handlers.clear()
 
     def __exit__(self, *raised: object) -> None:
         self.release()

@@ -121,6 +121,21 @@ def test_what_ends_this_process_while_the_engine_starts_ends_the_engine_too(engi
     assert (engine.folder / "ended").read_text() == "interrupted\n"
 
 
+def test_a_signal_that_comes_while_the_handlers_are_put_back_ends_the_engine_too(engine: Engine) -> None:
+    running = _started(
+        engine,
+        "import os, time; put = signal.signal; waiting = engine.folder / 'waiting'; sent = []",
+        "def late(number, handler):",
+        "    while handler is signal.default_int_handler and not sent:",
+        "        if waiting.exists(): sent.append(os.kill(os.getpid(), signal.SIGTERM))",
+        "    return put(number, handler)",
+        "signal.signal = late",
+        "engine.show('wait')",
+    )
+    assert running.wait(timeout=60) == ExitCode.TERMINATED
+    assert (engine.folder / "ended").read_text() == "interrupted\n"
+
+
 def _started(engine: Engine, *lines: str) -> subprocess.Popen[bytes]:
     """A process that handles signals as the command line does, and runs `lines` with `engine`."""
     program = [
