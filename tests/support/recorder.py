@@ -17,11 +17,12 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec
+from unittest import mock
 
 import pulumi
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
-from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.proto import resource_pb2, source_pb2
 
 from delivery.offline_azure import computed_outputs
 from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT
@@ -181,8 +182,10 @@ def record(
         finally:
             loop.close()
 
-    # Pulumi keeps what belongs to a run in context variables.
-    contextvars.copy_context().run(run)
+    # No graph holds the lines of the program that registered it, and they take a quarter of a recording.
+    with mock.patch("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace):
+        # Pulumi keeps what belongs to a run in context variables.
+        contextvars.copy_context().run(run)
     graph = Graph(monitor.requests, monitor.outputs)
     repeated = sorted({name for name in graph.names if graph.names.count(name) > 1})
     if repeated and not shared_names:

@@ -20,17 +20,23 @@ from tests.support.plane import ARTIFACTS, Plane
 WELL_KNOWN_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
+@pytest.fixture(scope="module")
+def started(shared_plane: Plane, azurite: Path) -> Plane:
+    shared_plane.start_azure()
+    shared_plane.start_azurite(azurite)
+    return shared_plane
+
+
 @pytest.fixture
-def running(plane: Plane, azurite: Path, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    plane.start_azure()
-    plane.start_azurite(azurite)
-    for name, value in plane.environment(ARTIFACTS).items():
+def running(started: Plane, monkeypatch: pytest.MonkeyPatch) -> Plane:
+    """A running plane, in the environment of artifacts. A test that ends Azurite starts it again."""
+    for name, value in started.environment(ARTIFACTS).items():
         monkeypatch.setenv(name, value)
-    return plane
+    return started
 
 
 @contextlib.contextmanager
-def _container(plane: Plane, name: str = "artifacts") -> Iterator[ContainerClient]:
+def _container(plane: Plane, name: str) -> Iterator[ContainerClient]:
     credential = ManagedIdentityCredential(client_id=ARTIFACTS.client_id)
     url = program.container_url(plane.blob_port, name)
     ensure_container(url, credential)
@@ -40,7 +46,7 @@ def _container(plane: Plane, name: str = "artifacts") -> Iterator[ContainerClien
 
 def test_blobs_are_written_and_read_with_a_token(running: Plane) -> None:
     content = os.urandom(9 * 1024 * 1024)
-    with _container(running) as client:
+    with _container(running, "written") as client:
         client.upload_blob("folder/one", content, max_concurrency=4)
         assert client.download_blob("folder/one").readall() == content
         assert [blob.name for blob in client.list_blobs()] == ["folder/one"]
@@ -76,14 +82,14 @@ def test_neither_the_well_known_key_nor_nobody_is_let_in(running: Plane) -> None
         ):
             list(client.list_containers())
         assert caught.value.status_code in (400, 401, 403)
-    with _container(running) as client:
+    with _container(running, "refused-keys") as client:
         assert list(client.list_blobs()) == []
 
 
 def test_every_acknowledged_change_survives_a_kill(running: Plane, azurite: Path) -> None:
     acknowledged: dict[str, bytes] = {}
     deleted: set[str] = set()
-    with _container(running) as client:
+    with _container(running, "survives") as client:
         for index in range(5):
             client.upload_blob(f"deleted-{index}", b"x")
         enough = threading.Event()
@@ -116,7 +122,7 @@ def test_every_acknowledged_change_survives_a_kill(running: Plane, azurite: Path
 
 
 def test_blocks_of_an_upload_under_way_survive_a_kill(running: Plane, azurite: Path) -> None:
-    with _container(running) as client:
+    with _container(running, "blocks") as client:
         blob = client.get_blob_client("in-blocks")
         blob.stage_block("YQ==", b"first ")
         running.programs[-1].kill()
@@ -127,12 +133,12 @@ def test_blocks_of_an_upload_under_way_survive_a_kill(running: Plane, azurite: P
 
 
 def test_it_stops_cleanly_and_keeps_its_data(running: Plane, azurite: Path) -> None:
-    with _container(running) as client:
+    with _container(running, "kept") as client:
         client.upload_blob("kept", b"content")
         client.close()
     assert running.programs[-1].stop(signal.SIGTERM) == 0
     running.start_azurite(azurite)
-    with _container(running) as client:
+    with _container(running, "kept") as client:
         assert client.download_blob("kept").readall() == b"content"
 
 
