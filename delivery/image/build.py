@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ from tools.steps import Report, ToolError, output, run
 
 REPOSITORY = "localhost/mlflow-runtime"
 BILL_OF_MATERIALS = "/usr/share/sbom/mlflow-runtime.cdx.json"
+BUILD = "build"
 _LAYOUT = "layout"
 _DOCUMENT = "image.json"
 _SBOM = "sbom.cdx.json"
@@ -46,8 +48,9 @@ class Source:
 def build(target: Path, *, base_reference: str | None, report: Report) -> dict[str, Any]:
     """Build into the folder `target` and return its document. What is there already from the same inputs stays.
 
-    `target` then holds `layout` (the image), `sbom.cdx.json` and `image.json` (the document). Raises `ToolError`, also
-    for a folder with other files: a build replaces the whole folder.
+    `target` then holds `layout` (the image), `sbom.cdx.json` and `image.json` (the document). `build` in the document
+    is another text for each build, by which a copy of a build is known for one. Raises `ToolError`, also for a folder
+    with other files: a build replaces the whole folder.
     """
     _refuse_foreign(target)
     base_name = base.given(base_reference) if base_reference else base.made(report)
@@ -61,7 +64,7 @@ def build(target: Path, *, base_reference: str | None, report: Report) -> dict[s
             [*_contents(folder), context.CONTAINERFILE.read_bytes(), base_name, repr(source), str(CONTRACT)]
         )
         found = _document(target)
-        if found.get("inputs") == inputs and _is_stored(buildah, found["id"]):
+        if found.get("inputs") == inputs and found.get(BUILD) and _is_stored(buildah, found["id"]):
             return found
         with cache.lock(cache.root() / "image-build.lock", report), _leftovers_removed(buildah):
             identifier = _build(buildah, Path(scratch), folder, base_name, source, report)
@@ -74,7 +77,7 @@ def build(target: Path, *, base_reference: str | None, report: Report) -> dict[s
             remedy=_REMEDY,
         )
         (staged / _SBOM).write_bytes(layout.content(staged / _LAYOUT, BILL_OF_MATERIALS))
-        document = describe(staged) | {"inputs": inputs}
+        document = describe(staged) | {"inputs": inputs, BUILD: secrets.token_hex(16)}
         (staged / _DOCUMENT).write_text(json.dumps(document, indent=2) + "\n")
         if target.exists():
             shutil.rmtree(target)
@@ -113,6 +116,11 @@ def describe(folder: Path) -> dict[str, Any]:
         },
         "dropped": context.dropped(),
     }
+
+
+def number(target: Path) -> str:
+    """What the build in a folder is known by; empty where its document is not there or names none."""
+    return str(_document(target).get(BUILD, ""))
 
 
 def source_of(checkout: Path, environ: Mapping[str, str]) -> Source:

@@ -221,8 +221,20 @@ def _refuse_secrets(texts: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def _builds(files: list[Path]) -> list[Build]:
-    """Each file once: a build does not vouch for itself."""
-    return [build(file) for file in dict.fromkeys(file.resolve() for file in files)]
+    """Each file once, and no copy: a build does not vouch for itself. Raises ReleaseError."""
+    found: dict[str, Path] = {}
+    builds = []
+    for file in dict.fromkeys(file.resolve() for file in files):
+        one = build(file)
+        if one.number in found:
+            raise ReleaseError(
+                f"--image: got {found[one.number]} and {file}, which are of one build; expected the documents of two. "
+                "Build on another machine, and give its .local/image/image.json. Run: mlflow-platform image build"
+            )
+        if one.number:
+            found[one.number] = file
+        builds.append(one)
+    return builds
 
 
 def _is_image(text: str) -> bool:

@@ -207,10 +207,12 @@ def _labels(builds: Sequence[Build], digest: str) -> Mapping[str, str] | None:
 def _builds(builds: Sequence[Build], digest: str) -> int | None:
     """How many of the given builds have the digest, 0 where one of the same commit has another.
 
-    None if they are too few: builds of other commits say nothing.
+    None if they are too few: builds of other commits say nothing, and neither do images without a build's number, such
+    as a registry's.
     """
     commits = {one.labels.get(REVISION_LABEL) for one in builds if one.digest == digest}
     of_commit = [one for one in builds if one.labels.get(REVISION_LABEL) in commits]
-    if len(of_commit) < _FEWEST_BUILDS:
-        return None
-    return len(of_commit) if all(one.digest == digest for one in of_commit) else 0
+    if any(one.digest != digest for one in of_commit):
+        return 0
+    numbers = {one.number for one in of_commit if one.number}
+    return len(numbers) if len(numbers) >= _FEWEST_BUILDS else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.mlflow import runtime_contract
+from delivery.image.build import BUILD
 from delivery.promote import lines
 from mlflow_runtime.schema import history
 from mlflow_runtime.schema.versions import LABEL as MLFLOW_LABEL
@@ -81,10 +82,14 @@ def of(values: Mapping[str, Any]) -> Release | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """What a build says of its image: the document that `make image` prints, as `.local/image/image.json`."""
+    """What a build says of its image: the document that `make image` prints, as `.local/image/image.json`.
+
+    `number` is another text for each build; empty for an image that a registry has, of which nobody says who built it.
+    """
 
     digest: str
     labels: Mapping[str, str]
+    number: str = ""
 
     @property
     def release(self) -> Release:
@@ -110,6 +115,7 @@ def build(file: Path) -> Build:
     try:
         document = json.loads(file.read_text())
         digest, labels = str(document["digest"]), dict(document["labels"])
+        number = str(document.get(BUILD, ""))
         if not _DIGEST.fullmatch(digest):
             raise ValueError(digest)
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -117,4 +123,4 @@ def build(file: Path) -> Build:
             f"{file}: got no document of an image ({type(error).__name__}); expected what `make image JSON=1` prints, "
             "as in .local/image/image.json"
         ) from error
-    return Build(digest=digest, labels={str(key): str(value) for key, value in labels.items()})
+    return Build(digest=digest, labels={str(key): str(value) for key, value in labels.items()}, number=number)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import secrets
 import subprocess
 import tarfile
 import urllib.error
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 import pytest
 
+from delivery.image.build import BUILD
 from delivery.image.programs import find
 from delivery.promote.release import REVISION_LABEL
 from tests.support.plane import REPOSITORY
@@ -46,7 +48,7 @@ def build(folder: Path, *, revision: str = COMMIT, package: str = "1", **labels:
             member.size = len(bill)
             archive.addfile(member, io.BytesIO(bill))
         layer = buffer.getvalue()
-    config = {
+    config: dict[str, Any] = {
         "architecture": "amd64",
         "os": "linux",
         "config": {"Labels": {REVISION_LABEL: revision, **labels}},
@@ -60,6 +62,8 @@ def build(folder: Path, *, revision: str = COMMIT, package: str = "1", **labels:
     entry = blob("manifest.v1+json", json.dumps(manifest).encode())
     (folder / "layout" / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     (folder / "layout" / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    document = {"digest": entry["digest"], "labels": config["config"]["Labels"], BUILD: secrets.token_hex(16)}
+    (folder / "image.json").write_text(json.dumps(document))
     return str(entry["digest"])
 
 

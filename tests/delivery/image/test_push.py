@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -64,6 +65,16 @@ def test_builds_that_differ_are_not_pushed(host: str, tmp_path: Path, capfd: pyt
         command.push([tmp_path / "first", tmp_path / "second"], to=f"{host}/apart")
     assert "package pkg:pypi/alpha: 1 or 2" in capfd.readouterr().out
     assert registry.look_up(Place.named(f"{host}/apart"), digest) is None
+
+
+def test_a_copy_of_a_build_is_no_second_one(tmp_path: Path) -> None:
+    build(tmp_path / "first")
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    with pytest.raises(CommandError, match=r"first and .*copy, which are one build; .*Run: mlflow-platform image build"):
+        command.push([tmp_path / "first", tmp_path / "copy"], to="127.0.0.1:9/mlflow")
+    (tmp_path / "copy" / "image.json").unlink()
+    with pytest.raises(CommandError, match=r"copy, whose image\.json names no build"):
+        command.push([tmp_path / "first", tmp_path / "copy"], to="127.0.0.1:9/mlflow")
 
 
 def test_a_commit_has_one_image(host: str, tmp_path: Path) -> None:

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from components.mlflow import runtime_contract
+from delivery import cli
+from delivery.image.build import BUILD
+from delivery.outcome import ExitCode
 from delivery.promote import history, release
+from delivery.promote.command import asked
 from delivery.promote.evidence import environ_backend, gathered
 from delivery.promote.gates import Unknown
 from delivery.promote.publishing import compare_address
@@ -101,9 +105,10 @@ def test_what_is_no_document_of_an_image_is_refused(tmp_path: Path, content: str
 
 
 def test_builds_vouch_for_each_other(tmp_path: Path) -> None:
-    one, other = Build(digest=DIGEST, labels=LABELS), Build(digest=f"sha256:{'b' * 64}", labels=LABELS)
+    one, again = (Build(digest=DIGEST, labels=LABELS, number=number) for number in ("1", "2"))
+    other = replace(one, digest=f"sha256:{'b' * 64}", number="3")
     found = {
-        number: gathered(tmp_path, "p", builds) for number, builds in enumerate([[], [one], [one, one], [one, other]])
+        number: gathered(tmp_path, "p", builds) for number, builds in enumerate([[], [one], [one, again], [one, other]])
     }
     assert isinstance(found[0].labels(DIGEST), Unknown)
     assert found[1].labels(DIGEST) == LABELS
@@ -111,8 +116,24 @@ def test_builds_vouch_for_each_other(tmp_path: Path) -> None:
     assert (found[2].builds(one.release), found[3].builds(one.release)) == (2, 0)
     # Newer images say nothing of an older one, as on a schedule.
     newer = replace(other, labels={**LABELS, release.REVISION_LABEL: "f" * 40})
-    assert gathered(tmp_path, "p", [one, newer, one]).builds(one.release) == 2
-    assert isinstance(gathered(tmp_path, "p", [newer, newer]).builds(one.release), Unknown)
+    assert gathered(tmp_path, "p", [one, newer, again]).builds(one.release) == 2
+    assert isinstance(gathered(tmp_path, "p", [newer, replace(newer, number="4")]).builds(one.release), Unknown)
+    # A build does not vouch for itself, and neither does an image of which nobody says who built it.
+    unnamed = replace(one, number="")
+    for builds in ([one, one], [one, unnamed], [unnamed, unnamed]):
+        assert isinstance(gathered(tmp_path, "p", builds).builds(one.release), Unknown)
+
+
+def test_a_copied_document_is_no_second_build(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name, number in (("image", "1"), ("copy", "1"), ("second", "2")):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"digest": DIGEST, "labels": LABELS, BUILD: number}))
+    image, copy, second = (tmp_path / f"{name}.json" for name in ("image", "copy", "second"))
+    assert cli.run(["promote", "dev", "staging", "--image", str(image), "--image", str(copy)]) == ExitCode.USAGE
+    said = capfd.readouterr().err
+    assert f"--image: got {image} and {copy}, which are of one build; expected the documents of two." in said
+    assert "Run: mlflow-platform image build" in said
+    _, builds = asked(["dev", "staging"], [], [], [image, second, image], rollback=False, emergency="")
+    assert [one.number for one in builds] == ["1", "2"]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_the_engines_own_history_and_preview_decide(
     for name, value in file_backend(home=tmp_path / "home", state=tmp_path / "state").items():
         monkeypatch.setenv(name, value)
     (tmp_path / "state").mkdir()
-    builds = [Build(digest=wanted.digest, labels=labels(wanted))] * 2
+    builds = [Build(digest=wanted.digest, labels=labels(wanted), number=number) for number in ("1", "2")]
 
     before = gates(checkout, builds, capfd)
     unknown = {name for name, state in before.items() if state == "not checked"}
