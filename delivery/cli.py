@@ -7,16 +7,19 @@ once.
 from __future__ import annotations
 
 import importlib
+import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 
 from delivery.federation import signed_in
-from delivery.outcome import EXIT_CODES, CommandError, ExitCode
+from delivery.outcome import EXIT_CODES, CommandError, ExitCode, error_document
 from delivery.terminal import guard, interactive, say
 
 PROGRAM: Final = "mlflow-platform"
@@ -107,7 +110,7 @@ class LazyCommand(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """The group of all commands. An error that a user can fix is one line on stderr."""
+    """The group of all commands."""
 
     def __init__(self, **attributes: Any) -> None:
         commands = {name: LazyCommand(name, target, summary) for name, (target, summary) in COMMANDS.items()}
@@ -117,9 +120,6 @@ class Commands(TyperGroup):
         """Run the command; its return value is its exit code."""
         try:
             raise typer.Exit(int(super().invoke(ctx) or ExitCode.DONE))
-        except CommandError as error:
-            say(str(error), sys.stderr)
-            raise typer.Exit(error.code) from error
         except KeyboardInterrupt:
             say("Interrupted.", sys.stderr)
             raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -150,12 +150,36 @@ def root() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; return its exit code."""
+    """Run one command line; return its exit code. An error that a user can fix is one line on stderr.
+
+    A program that asked for a document gets one on stdout, for wrong usage too.
+    """
     try:
-        typer.main.get_command(app).main(list(arguments), prog_name=PROGRAM)
+        command, standalone = typer.main.get_command(app), not asks_for_document(arguments)
+        code = command.main(list(arguments), prog_name=PROGRAM, standalone_mode=standalone)
+    except CommandError as error:
+        return failed(error, arguments)
+    except TyperException as error:
+        return failed(CommandError(error.format_message(), error.exit_code), arguments)
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else ExitCode.FAILED
-    return ExitCode.DONE
+        code = ended.code
+    return code if isinstance(code, int) else ExitCode.FAILED
+
+
+def failed(error: CommandError, arguments: Sequence[str]) -> int:
+    """Say why a command line failed; return its exit code."""
+    if asks_for_document(arguments):
+        named = [word for word in arguments if word in COMMANDS][:1]
+        found = error_document(str(error), error.code, otherwise=" ".join([PROGRAM, *named, "--help"]))
+        say(json.dumps({**error.document, **found}, indent=2))
+    say(str(error), sys.stderr)
+    return error.code
+
+
+def asks_for_document(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for a document on stdout, whatever else is wrong with it."""
+    own = [*arguments][: arguments.index("--")] if "--" in arguments else arguments
+    return not {"--json", "--form=json"}.isdisjoint(own) or ("--form", "json") in pairwise(own)
 
 
 def main() -> None:
@@ -169,8 +193,7 @@ def main() -> None:
         with signed_in():
             code = run(sys.argv[1:])
     except CommandError as error:
-        say(str(error), sys.stderr)
-        code = error.code
+        code = failed(error, sys.argv[1:])
     sys.exit(code)
 
 

@@ -1,11 +1,11 @@
-"""How a command ends: its exit code, and the one line that says why."""
+"""How a command ends: its exit code, and why, in one line for a person or as a document for a program."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 
 class ExitCode(IntEnum):
@@ -25,11 +25,24 @@ EXIT_CODES: Final = (
 
 
 class CommandError(RuntimeError):
-    """A command cannot go on. The message goes to stderr as it is; `code` is the exit code."""
+    """A command cannot go on. The message goes to stderr as it is; `code` is the exit code.
+
+    `document` is what the command says beside it to a program.
+    """
 
     def __init__(self, message: str, code: int = ExitCode.FAILED) -> None:
         super().__init__(message)
         self.code = int(code)
+        self.document: Mapping[str, Any] = {}
+
+
+_RUN: Final = "Run: "
+
+
+def error_document(message: str, code: int, *, otherwise: str) -> dict[str, Any]:
+    """Return an error for a program. `remedy` is the command that the message ends with, or `otherwise`."""
+    _, found, command = message.rpartition(_RUN)
+    return {"error": {"code": int(code), "message": message, "remedy": command.splitlines()[0] if found else otherwise}}
 
 
 @contextmanager

@@ -92,7 +92,10 @@ def up(
 
 
 def run(engine: Engine, approved: str, form: Form, *, smoke: bool, url: str, drift: DriftCheck | None = None) -> int:
-    """Apply an approved plan and write how it ended to stdout; return the exit code. Raises CommandError."""
+    """Apply an approved plan and write how it ended to stdout; return the exit code.
+
+    Raises CommandError, with its document.
+    """
     # A document goes to stdout alone.
     notices = sys.stdout if form is Form.TERMINAL else sys.stderr
     wanted = approval.read(approved, engine.stack)
@@ -105,8 +108,7 @@ def run(engine: Engine, approved: str, form: Form, *, smoke: bool, url: str, dri
     try:
         found = apply(request, follow, lambda line: say(f"{engine.stack}: {line}", notices))
     except CommandError as error:
-        if form is Form.JSON:
-            say(json.dumps(report.stopped(engine.stack, wanted, str(error)), indent=2))
+        error.document = report.stopped(engine.stack, wanted, str(error))
         raise
     match form:
         case Form.JSON:

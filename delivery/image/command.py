@@ -141,7 +141,7 @@ def _refuse_copies(builds: list[Path]) -> None:
         number = builder.number(folder)
         if not number:
             raise CommandError(
-                f"image push: got {folder}, whose image.json names no build; expected what `image build` wrote. {remedy}",
+                f"image push: got {folder}, whose image.json names no build; expected a build. {remedy}",
                 ExitCode.USAGE,
             )
         if number in known:

@@ -128,6 +128,8 @@ def show(
     file gets it: a stack must not be missing in a pull request. Else it raises CommandError.
     """
     written = written or Written()
+    if written.form is Form.JSON and written.save is None:
+        refuse(stack, repository)
     try:
         return _shown(stack, written, repository, offline=offline, against=against, diff=diff, drift=drift)
     except CommandError as error:

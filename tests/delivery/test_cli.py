@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -93,6 +94,51 @@ def test_each_end_has_its_code_and_at_most_one_line(
     assert run_of(raised, monkeypatch) == code
     printed = capsys.readouterr()
     assert (printed.out, printed.err.strip()) == ("", said)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_wrong_usage_of_each_command_is_a_document_for_a_program(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([name, "--json", "--no-such-option"]) == ExitCode.USAGE
+    error = error_in(capsys)
+    assert error["code"] == ExitCode.USAGE
+    assert error["message"].startswith("No such option: --")
+    assert error["remedy"] == f"mlflow-platform {name} --help"
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "remedy"),
+    [
+        ("--json", "No such option: --json", "mlflow-platform --help"),
+        ("stat --json", "No such command 'stat'. Did you mean 'status'?", "mlflow-platform --help"),
+        ("preview --json", "Missing argument 'STACK'.", "mlflow-platform preview --help"),
+        ("preview nope --json", "stack 'nope' has no file stacks/Pulumi.nope.yaml", "mlflow-platform preview --help"),
+        ("preview nope --form json", "stack 'nope' has no file", "mlflow-platform preview --help"),
+        ("preview prod --json --against x", "--against: got 'x' without", "mlflow-platform preview prod --offline "),
+        ("up nope --form=json", "stack 'nope' has no file", "mlflow-platform up --help"),
+        ("up dev --json", "--approved: got nothing", "mlflow-platform preview dev"),
+        ("drift nope --json", "stack 'nope' has no file", "mlflow-platform drift --help"),
+        ("cost nope --json", "nope cannot be read:", "mlflow-platform cost --help"),
+        ("doctor nope --json", "stack 'nope' has no file", "mlflow-platform doctor --help"),
+        ("promote dev --json", "promote: got dev; expected FROM TO", "mlflow-platform promote --help"),
+        ("status --json --config-file none.yaml", "--config-file: none.yaml is not a file", "mlflow-platform status -"),
+    ],
+)
+def test_a_program_gets_the_message_and_the_next_command(
+    line: str, message: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(line.split()) == ExitCode.USAGE
+    error = error_in(capsys)
+    assert error["message"].startswith(message)
+    assert error["remedy"].startswith(remedy)
+
+
+def error_in(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The error in the document on stdout; a person reads the same on stderr."""
+    printed = capsys.readouterr()
+    error: dict[str, Any] = json.loads(printed.out)["error"]
+    assert {*error} == {"code", "message", "remedy"}
+    assert printed.err == f"{error['message']}\n"
+    return error
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

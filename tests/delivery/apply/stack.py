@@ -91,13 +91,13 @@ class Stack:
 
 def up(engine: Engine, approved: str, *, url: str = "", smoke: bool = True, drift: DriftCheck | None = None) -> Run:
     out = io.StringIO()
-    error, code = "", -1
+    error, code, stopped = "", -1, {}
     try:
         with contextlib.redirect_stdout(out):
             code = command.run(engine, approved, command.Form.JSON, smoke=smoke, url=url, drift=drift)
     except CommandError as raised:
-        error, code = str(raised), raised.code
-    return Run(code, json.loads(out.getvalue() or "{}"), error)
+        error, code, stopped = str(raised), raised.code, dict(raised.document)
+    return Run(code, json.loads(out.getvalue() or "{}") or stopped, error)
 
 
 @contextlib.contextmanager

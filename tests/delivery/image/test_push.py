@@ -70,7 +70,7 @@ def test_builds_that_differ_are_not_pushed(host: str, tmp_path: Path, capfd: pyt
 def test_a_copy_of_a_build_is_no_second_one(tmp_path: Path) -> None:
     build(tmp_path / "first")
     shutil.copytree(tmp_path / "first", tmp_path / "copy")
-    with pytest.raises(CommandError, match=r"first and .*copy, which are one build; .*Run: mlflow-platform image build"):
+    with pytest.raises(CommandError, match=r"first and .*copy, which are one build; .*Run: mlflow-platform image"):
         command.push([tmp_path / "first", tmp_path / "copy"], to="127.0.0.1:9/mlflow")
     (tmp_path / "copy" / "image.json").unlink()
     with pytest.raises(CommandError, match=r"copy, whose image\.json names no build"):
