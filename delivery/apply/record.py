@@ -41,7 +41,9 @@ class Smoke:
 class Record:
     """What an `up` was asked to apply, and the person or workflow that asked: a plan, by its fingerprint, of a commit.
 
-    `image` is the digest that the stack's file names, `engine` the engine's version.
+    `image` is the digest that the stack's file names, `engine` the engine's version. A revert of drift applies no plan:
+    `reverted` names the resources that are again what `commit` says, `before` is the commit that was applied last, and
+    `reason` whatever its person says.
     """
 
     stack: str
@@ -50,10 +52,20 @@ class Record:
     image: str
     engine: str
     who: str
+    reverted: str = ""
+    before: str = ""
+    reason: str = ""
 
     def message(self) -> str:
         """Return it as the message of an update."""
-        return json.dumps({_KEY: VERSION, **asdict(self)})
+        return json.dumps({_KEY: VERSION, **self.document()}, ensure_ascii=False)
+
+    def document(self) -> dict[str, str]:
+        """Return what a program reads of it: what only a revert has is there for a revert alone."""
+        return {key: value for key, value in asdict(self).items() if value or key not in _OF_A_REVERT}
+
+
+_OF_A_REVERT: Final = frozenset({"reverted", "before", "reason"})
 
 
 @dataclass(frozen=True, kw_only=True)

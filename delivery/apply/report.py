@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, Final, TextIO
 
 from delivery.apply.applying import Ended, Refused
@@ -46,7 +45,7 @@ def document(approved: Approval, found: Refused | Ended) -> dict[str, Any]:
         return {**common, "differences": differences, "cause": plain(found.cause) or None, "preview": preview(now)}
     smoke = {"result": found.smoke.result.value, "reason": found.smoke.reason or None}
     after = {"notReached": list(found.unreached), "interrupted": found.interrupted}
-    return {**common, "record": asdict(found.record), "smoke": smoke, **after, "preview": preview(now)}
+    return {**common, "record": found.record.document(), "smoke": smoke, **after, "preview": preview(now)}
 
 
 def stopped(stack: str, approved: Approval, reason: str) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from delivery.apply import record
+from delivery.apply.applying import whoever
+from delivery.apply.record import Record
 from delivery.drift.activity import with_callers
 from delivery.drift.check import check
 from delivery.drift.lines import Drift
@@ -19,11 +22,13 @@ from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview.command import LOCAL, computed, refuse
 from delivery.preview.plan import FLAGS, Op
-from delivery.pulumi.engine import Engine, users_engine
+from delivery.pulumi.engine import Engine, users_engine, version
 from delivery.pulumi.installation import REPOSITORY
 from delivery.pulumi.project import own_values, project_name, stack_document
+from delivery.repository import GitError, Repository
 from delivery.terminal import confirmed as asked
 from delivery.terminal import say
+from infra.settings import secret_texts
 
 
 def drift(
@@ -38,6 +43,9 @@ def drift(
         list[str] | None,
         typer.Option(metavar="RESOURCE", help="Make this resource on Azure what the program says; may be repeated."),
     ] = None,
+    reason: Annotated[
+        str, typer.Option(metavar="REASON", help="With --revert: why. It is in the stack's history, with who did it.")
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="With --revert: do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
     save: Annotated[
@@ -63,7 +71,7 @@ def drift(
                 f"Run: mlflow-platform drift {names[0]} --revert {revert[0]}",
                 ExitCode.USAGE,
             )
-        return bring_back(users_engine(names[0]), names[0], revert, confirmed=yes)
+        return bring_back(users_engine(names[0]), names[0], revert, reason=reason, confirmed=yes)
     return show(names, again=again, as_json=as_json, save=save)
 
 
@@ -82,8 +90,20 @@ def show(names: Sequence[str], *, again: float, as_json: bool, save: Path | None
     return ExitCode.FAILED if any(one.lines for one, _ in found) else ExitCode.DONE
 
 
-def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirmed: bool) -> int:
-    """Make resources on Azure what the program says, and nothing else. Raises CommandError for one without drift."""
+def bring_back(
+    engine: Engine, stack: str, resources: Sequence[str], *, reason: str = "", confirmed: bool = False
+) -> int:
+    """Make resources on Azure what the program says, and nothing else. Raises CommandError for one without drift.
+
+    The stack's history then has who did it, from which commit to which, and the reason: it is no plan that somebody
+    approved.
+    """
+    if secret_texts.is_secret(reason):
+        raise CommandError(
+            "--reason: got a text with a secret; expected plain words, since they are in the stack's history. Nothing "
+            "was changed. Revoke the secret; then the same again without it.",
+            ExitCode.USAGE,
+        )
     found = check(engine, stack)
     targets = [_urn(found, name) for name in resources]
     _refuse_unapplied(engine, stack, targets)
@@ -97,7 +117,31 @@ def bring_back(engine: Engine, stack: str, resources: Sequence[str], *, confirme
         if not asked(question):
             say("Nothing was changed.")
             return ExitCode.FAILED
-    return engine.show("up", "--refresh", "--yes", "--skip-preview", *arguments)
+    message = _record(engine, stack, resources, reason).message()
+    return engine.show("up", "--refresh", "--yes", "--skip-preview", "--message", message, *arguments)
+
+
+def _record(engine: Engine, stack: str, resources: Sequence[str], reason: str) -> Record:
+    last = record.last(engine)
+    return Record(
+        stack=stack,
+        plan="",
+        commit=_commit(Repository(engine.folder)),
+        image=last.record.image if last else "",
+        engine=version(engine),
+        who=whoever(engine.environment),
+        reverted=", ".join(resources),
+        before=last.record.commit if last else "",
+        reason=" ".join(reason.split()),
+    )
+
+
+def _commit(repository: Repository) -> str:
+    """What is checked out, with `-changed` where files differ from it; empty outside of a repository."""
+    try:
+        return repository.resolved("HEAD") + ("-changed" if repository.changed() else "")
+    except GitError:
+        return ""
 
 
 def _refuse_unapplied(engine: Engine, stack: str, targets: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,9 @@ def promote(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Back to the release before, by the file's history.")
     ] = False,
+    reason: Annotated[
+        str, typer.Option(metavar="REASON", help="With --rollback: why. It is in the commit, with both releases.")
+    ] = "",
     next_stages: Annotated[
         bool,
         typer.Option("--next", help="Every stack that is behind the one before it, if it passes every gate."),
@@ -107,7 +111,7 @@ def promote(
     )
     stacks = stacks or []
     if next_stages:
-        if stacks or travels or accepts or rollback or emergency:
+        if stacks or travels or accepts or rollback or emergency or reason:
             raise CommandError(
                 "--next: got what a person decides for one stack; expected --image at most. "
                 "Run: mlflow-platform promote --next --dry-run",
@@ -116,7 +120,9 @@ def promote(
         with reported(ReleaseError, code=ExitCode.USAGE):
             builds = _builds(image or [])
         return run_next(way, builds)
-    request, builds = asked(stacks, travels or [], accepts or [], image or [], rollback=rollback, emergency=emergency)
+    request, builds = asked(
+        stacks, travels or [], accepts or [], image or [], rollback=rollback, emergency=emergency, reason=reason
+    )
     return run(request, builds, way)
 
 
@@ -145,9 +151,10 @@ def asked(
     *,
     rollback: bool,
     emergency: str,
+    reason: str = "",
 ) -> tuple[Request, list[Build]]:
     """Return the request and the documents of builds. Raises CommandError for arguments that do not go together."""
-    _refuse_secrets([*stacks, *travels, *accepts, emergency], os.environ)
+    _refuse_secrets([*stacks, *travels, *accepts, emergency, reason], os.environ)
     wanted = "TO" if rollback else _STACKS
     if len(stacks) != len(wanted.split()):
         raise CommandError(
@@ -159,6 +166,12 @@ def asked(
         raise CommandError(
             "--rollback: got --with or --emergency too; expected neither, since settings stay and nothing soaks. "
             f"Run: mlflow-platform promote {stacks[0]} --rollback",
+            ExitCode.USAGE,
+        )
+    if reason and not rollback:
+        raise CommandError(
+            "--reason: got it without --rollback; expected both, since an emergency has a reason of its own. Run: "
+            f"mlflow-platform promote {stacks[-1]} --rollback --reason {shlex.quote(reason)}",
             ExitCode.USAGE,
         )
     if emergency and not emergency.strip():
@@ -194,6 +207,7 @@ def asked(
         travels=travels,
         accepts=accepts,
         emergency=emergency,
+        reason=reason,
     )
     return request, builds
 

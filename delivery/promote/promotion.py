@@ -23,7 +23,7 @@ _OWN: Final = frozenset({"profile", release.IMAGE})
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a person asks for. `source` is a stack, or empty with a build or for a rollback."""
+    """What a person asks for. `source` is a stack, or empty with a build or for a rollback, which may have a reason."""
 
     target: str
     source: str = ""
@@ -32,6 +32,7 @@ class Request:
     travels: Sequence[str] = ()
     accepts: Sequence[str] = ()
     emergency: str = ""
+    reason: str = ""
 
     @property
     def change(self) -> Change:
@@ -78,6 +79,7 @@ def propose(request: Request, files: Files, evidence: Evidence, *, now: datetime
         travels={key: (at(target.values, key, None), value) for key, value in travels.items()},
         differences=_differences(source.values, values) if source else {},
         emergency=request.emergency,
+        reason=request.reason,
         read={one.path: one.content for one in (target, source) if one is not None},
     )
 

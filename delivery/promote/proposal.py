@@ -48,7 +48,7 @@ class Proposal:
     `source` names where the release comes from: a stack, a document of an image, or the history of the file. `travels`
     has settings that come along, `differences` those by which the two stacks differ beside their profiles, as written
     in each file. `commits` are None where git does not have them. `report` says what a preview of the target shows,
-    `read` has the files that it is made from.
+    `read` has the files that it is made from. `reason` is a rollback's, in words of whoever asked for it.
     """
 
     change: Change
@@ -67,6 +67,7 @@ class Proposal:
     travels: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     differences: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     emergency: str = ""
+    reason: str = ""
     read: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
@@ -89,12 +90,24 @@ class Proposal:
 
     @property
     def message(self) -> str:
-        """The message of the commit: what nobody checked, and what somebody took on, are trailers."""
+        """The message of the commit: from which release to which, the gates, and what somebody took on, as trailers.
+
+        Who and when are the commit's own.
+        """
         said = "; ".join(f"{one.gate} {one.state.value}" for one in self.outcomes)
-        trailers = [f"{RELEASE}: {self.release.digest}", f"Release-From: {_line(self.source)}", f"{GATES}: {said}"]
-        trailers += [f"Accepts: {word}" for word in self.accepted]
-        trailers += [f"Emergency: {_line(self.emergency)}"] if self.emergency else []
-        return "\n".join([self.title, "", *trailers]) + "\n"
+        before = self.previous
+        trailers = [
+            (RELEASE, self.release.digest),
+            ("Built-From", self.release.commit),
+            ("Release-From", _line(self.source)),
+            ("Release-Before", before.digest if before else ""),
+            ("Before-Built-From", before.commit if before else ""),
+            (GATES, said),
+            *(("Accepts", word) for word in self.accepted),
+            ("Emergency", _line(self.emergency) if self.emergency else ""),
+            ("Reason", _line(self.reason) if self.reason else ""),
+        ]
+        return "\n".join([self.title, "", *(f"{name}: {text}" for name, text in trailers if text)]) + "\n"
 
     @property
     def accepted(self) -> list[str]:
@@ -134,6 +147,7 @@ def document(proposal: Proposal) -> dict[str, Any]:
         "passed": not proposal.stopped,
         "accepted": proposal.accepted,
         "emergency": proposal.emergency,
+        "reason": proposal.reason,
         "preview": plain(proposal.report),
         "commits": None
         if proposal.commits is None
@@ -163,6 +177,9 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     if proposal.emergency:
         reason = rendered([Code(proposal.emergency)])
         yield f"> [!CAUTION]\n> **Emergency.** Smoke, soak time and alerts were skipped: {reason}"
+        yield ""
+    if proposal.reason:
+        yield f"**Why:** {rendered([Code(proposal.reason)])}"
         yield ""
     if proposal.stopped:
         ids = ", ".join(f"`{one.gate}`" for one in proposal.stopped)

@@ -3,39 +3,58 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from delivery.apply.record import Record, parse
 from delivery.drift import command
 from delivery.drift.lines import drift
 from delivery.outcome import CommandError
 from delivery.preview.plan import read
 from delivery.pulumi.engine import Engine, Result
+from delivery.pulumi.installation import REPOSITORY
 from tests.support.previews import STACK, preview, same, step
 
 ACCOUNT = "storage:StorageAccount"
 
 
-class Planned:
-    """An engine whose preview is this one."""
+NOW = "b" * 40
+BEFORE = Record(stack=STACK, plan="p", commit="a" * 40, image="sha256:1", engine="3.274.1", who="a@b")
 
-    def __init__(self, document: Any) -> None:
-        self.document, self.shown = document, list[str]()
+
+@dataclass(frozen=True)
+class Planned:
+    """An engine whose preview is this one, and whose last update has the record BEFORE."""
+
+    document: Any
+    folder: Path = REPOSITORY
+    environment: Mapping[str, str] = field(default_factory=lambda: {"GITHUB_ACTOR": "ada"})
+    options: tuple[str, ...] = ()
+    shown: list[tuple[str, ...]] = field(default_factory=list)
 
     def run(self, *_: str) -> Result:
         return Result(code=0, out=json.dumps(self.document), text="")
 
-    def show(self, name: str, *_: str) -> int:
-        self.shown.append(name)
+    def must(self, *arguments: str) -> Result:
+        updates = [{"kind": "update", "result": "succeeded", "message": BEFORE.message(), "startTime": "ten"}]
+        answers = {"stack history": json.dumps(updates), "stack tag": "{}", "version": "v3.274.1\n"}
+        return Result(code=0, out=answers[" ".join(arguments[:2])], text="")
+
+    def show(self, *arguments: str) -> int:
+        self.shown.append(arguments)
         return 0
 
 
 def reverted(monkeypatch: pytest.MonkeyPatch, *steps: Any) -> Planned:
     differs = step("update", ACCOUNT, "store", {"tags": {"a": "1"}}, {"tags": {"a": "2"}})
     monkeypatch.setattr(command, "check", lambda *_: drift(read(preview(differs))))
+    monkeypatch.setattr(command, "_commit", lambda _: NOW)
     engine = Planned(preview(*steps))
-    command.bring_back(cast(Engine, engine), STACK, ["store"], confirmed=True)
+    command.bring_back(cast(Engine, engine), STACK, ["store"], reason="Mallory's\nmistake", confirmed=True)
     return engine
 
 
@@ -53,4 +72,20 @@ def test_a_change_of_the_resource_itself_is_not_applied_by_a_revert(monkeypatch:
 
 def test_a_setting_that_keeps_something_else_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     other = step("update", ACCOUNT, "other", {"a": 1}, {"a": 2})
-    assert reverted(monkeypatch, same(ACCOUNT, "store"), other).shown == ["preview", "up"]
+    shown = reverted(monkeypatch, same(ACCOUNT, "store"), other).shown
+    assert [name for name, *_ in shown] == ["preview", "up"]
+
+
+def test_a_revert_is_in_the_history_with_who_from_what_to_what_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, up = reverted(monkeypatch, same(ACCOUNT, "store")).shown
+    made = parse(up[up.index("--message") + 1])
+    assert made == replace(
+        BEFORE, plan="", commit=NOW, who="ada", reverted="store", before=BEFORE.commit, reason="Mallory's mistake"
+    )
+
+
+def test_a_reason_with_a_secret_changes_nothing() -> None:
+    engine = Planned(preview())
+    with pytest.raises(CommandError, match="--reason: got a text with a secret"):
+        command.bring_back(cast(Engine, engine), STACK, ["store"], reason=f"ghp_{'0' * 36}", confirmed=True)
+    assert engine.shown == []

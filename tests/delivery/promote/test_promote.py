@@ -20,7 +20,9 @@ from delivery.promote.command import Way
 from delivery.promote.gates import Unknown
 from delivery.promote.promotion import Request
 from delivery.promote.proposal import MOST_COMMITS
-from delivery.promote.release import Build
+from delivery.promote.release import Build, Release
+from delivery.promote.stack_files import Files
+from delivery.repository import Repository
 from tests.delivery.promote import promoting
 from tests.delivery.promote.promoting import a_release, committed, evidence, git, set_release
 
@@ -60,6 +62,7 @@ def test_a_promotion_is_a_branch_with_the_releases_lines_and_nothing_else(
         "Ada: Promote aaaaaaaaaaaa, MLflow 3.17.2 to staging",
         "",
         f"Release: sha256:{'a' * 64}",
+        f"Built-From: {promoting.read_release(checkout, 'dev').commit}",
         "Release-From: dev",
         "Gates: applied passed; clean passed; pending passed; smoke passed; soak passed; alerts passed; drift passed; "
         "label passed; ancestry passed; provenance passed; registry passed; schema passed; guardrails passed; "
@@ -274,6 +277,7 @@ def test_an_image_goes_to_the_first_stack(checkout: Path) -> None:
         (["dev", "staging", "--rollback"], "got dev staging --rollback; expected TO"),
         (["prod", "--rollback", "--emergency", "x"], "Run: mlflow-platform promote prod --rollback"),
         (["dev", "staging", "--emergency", " "], "--emergency: got no reason"),
+        (["dev", "prod", "--reason", "a b"], "Run: mlflow-platform promote prod --rollback --reason 'a b'"),
         (["dev", "staging", "--accepts", "preview"], "--accepts: got preview; expected one of alerts, ancestry"),
         (["image.json", "dev"], "image.json: got no document of an image"),
         (["ghcr.io/x/y:latest", "dev"], "got ghcr.io/x/y:latest; expected a stack, or an image by its digest"),
@@ -389,8 +393,13 @@ class TestRollback:
             set_release(checkout, "prod", a_release(checkout, digit))
         return checkout
 
-    def back(self, checkout: Path, **more: Any) -> int:
-        return promote(checkout, Request(target="prod", rollback=True), **more)
+    def back(self, checkout: Path, *, reason: str = "") -> int:
+        return promote(checkout, Request(target="prod", rollback=True, reason=reason))
+
+    def of(self, checkout: Path, digit: str) -> Release:
+        """The release with a digest of this digit, as prod's file had it."""
+        every = Files(repository=Repository(checkout), commit="HEAD").releases("prod")
+        return next(one for one in every if one.short[0] == digit)
 
     def now(self, checkout: Path) -> str:
         """Merge what was pushed, and return the digit of the release that prod then has."""
@@ -401,8 +410,21 @@ class TestRollback:
         return promoting.read_release(checkout, "prod").short[0]
 
     def test_it_is_the_release_before_each_time(self, released: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        assert self.back(released) == ExitCode.DONE
+        assert self.back(released, reason="Logins fail\nAccepts: all @ada") == ExitCode.DONE
         text = capfd.readouterr().out
+        assert "**Why:** `Logins fail Accepts: all @ada`" in text
+        git(released, "fetch", "--quiet", "origin", f"rollback/prod/{'b' * 12}")
+        now, before = (self.of(released, digit) for digit in "bc")
+        message = git(released, "log", "-1", "--format=%an: %B", "FETCH_HEAD").splitlines()
+        assert message[0] == f"Ada: Roll prod back to {now.short}, MLflow {now.mlflow}"
+        assert [line for line in message[2:] if not line.startswith("Gates: ")] == [
+            f"Release: {now.digest}",
+            f"Built-From: {now.commit}",
+            "Release-From: its history",
+            f"Release-Before: {before.digest}",
+            f"Before-Built-From: {before.commit}",
+            "Reason: Logins fail Accepts: all @ada",
+        ]
         assert "### `prod`: `cccccccccccc` → back to `bbbbbbbbbbbb` from `its history`" in text
         assert "<b>It goes back over 1 commit</b>" in text
         assert self.now(released) == "b"

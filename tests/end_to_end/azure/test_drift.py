@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from components.azure.arm import Arm
+from delivery.apply import record
 from delivery.drift.activity import API_VERSION, with_callers
 from delivery.drift.check import check
 from delivery.drift.command import bring_back
@@ -242,7 +244,10 @@ def test_what_differs_is_found_and_each_line_has_both_ways_out(living: Callable[
     reverted = ["store-account", "store-lock", "network-container-apps-rules"]
     with pytest.raises(CommandError, match="'vault' of staging does not differ on Azure; expected one of: "):
         bring_back(engine, STACK, ["vault"], confirmed=True)
-    assert bring_back(engine, STACK, reverted, confirmed=True) == ExitCode.DONE
+    assert bring_back(engine, STACK, reverted, reason="opened by hand", confirmed=True) == ExitCode.DONE
+    noted = record.parse(json.loads(must(engine.run("stack", "history", "--json")).out)[0]["message"])
+    assert noted is not None
+    assert (noted.reverted, noted.reason) == (", ".join(reverted), "opened by hand")
     assert names(check(engine, STACK)) == differ.keys() - set(reverted)
 
     # What was to be kept needs no update any more; the rest goes back by the next one.
