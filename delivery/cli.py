@@ -76,7 +76,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "reference": (
         "delivery.reference.command:reference",
-        "Write what of docs/ comes from the program: alerts, capacity, configuration, costs, guardrails, stacks.",
+        "Write what of docs/ comes from the program: alerts, capacity, configuration, costs, rights, rules, stacks.",
     ),
     "offline-azure": (
         "delivery.offline_azure.command:offline_azure",

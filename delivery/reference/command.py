@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from delivery.outcome import CommandError, ExitCode
-from delivery.reference import alerts, capacity, compute, configuration, guardrails, stacks
+from delivery.reference import alerts, capacity, compute, configuration, guardrails, stacks, workflows
 from delivery.terminal import say
 
 DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
@@ -19,13 +19,14 @@ DOCUMENTS: Final[Mapping[Path, Callable[[], str]]] = {
     configuration.DOCUMENT: configuration.render,
     guardrails.DOCUMENT: guardrails.render,
     stacks.DOCUMENT: stacks.render,
+    workflows.DOCUMENT: workflows.render,
 }
 
 
 def reference(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
 ) -> int:
-    """Write what of docs/ comes from the program: alerts, capacity, configuration, costs, guardrails, stacks.
+    """Write what of docs/ comes from the program: alerts, capacity, configuration, costs, rights, rules, stacks.
 
     Example: mlflow-platform reference --check
     """
