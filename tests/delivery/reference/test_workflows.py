@@ -13,6 +13,7 @@ from delivery.reference.workflows import ANY, PULL_REQUEST, Rights, rights, sour
 FILES = sources()
 PREVIEW, DEPLOY, PIPELINE = ".github/workflows/preview.yml", ".github/workflows/deploy-stack.yml", "azure-pipelines.yml"
 SIGNS_IN = "id-token: write"
+GRANTED = "    permissions:\n      contents: read\n"
 
 
 def writing(rows: Sequence[Rights]) -> list[str]:
@@ -24,7 +25,7 @@ def writing(rows: Sequence[Rights]) -> list[str]:
         and (
             any(right == "yes" or right.endswith(("write", "write-all")) for right in {*one.token} - {SIGNS_IN})
             or (SIGNS_IN in one.token and one.identity != "preview")
-            or not one.identity.endswith(("", "preview")[bool(one.identity)])
+            or (one.identity and not one.identity.endswith("preview"))
             or one.secrets
             or (one.environment and not one.environment.endswith("-preview"))
         )
@@ -64,12 +65,7 @@ def test_a_job_with_the_code_of_a_pull_request_writes_nothing() -> None:
 
 WRITING = [
     (PREVIEW, "      id-token: write\n", "      id-token: write\n      checks: write\n", "preview: plan"),
-    (
-        PREVIEW,
-        "    permissions:\n      contents: read\n      id-token",
-        "    permissions: write-all\n    x:\n      y",
-        "plan",
-    ),
+    (PREVIEW, f"{GRANTED}      id-token: write\n", "    permissions: write-all\n", "preview: plan"),
     (PREVIEW, "          ref: ${{ github.event.pull_request.base.sha }}\n", "", "preview: report"),
     (PREVIEW, "ref: ${{ github.event.pull_request.base.sha }}", "ref: main", ""),
     (PREVIEW, "vars.PREVIEW_CLIENT_ID", "vars.DEPLOY_CLIENT_ID", "preview: plan"),
