@@ -11,10 +11,10 @@ import typer
 
 from delivery.audit import records
 from delivery.audit.records import Record, Wanted
-from delivery.local.configuration import CONFIG_FILE, PROJECT, REPOSITORY
+from delivery.local.configuration import CONFIG_FILE, REPOSITORY
 from delivery.local.options import ConfigFile
 from delivery.local.options import read as read_local
-from delivery.outcome import CommandError, ExitCode
+from delivery.outcome import CommandError, ExitCode, reported
 from delivery.preview.command import LOCAL, refuse
 from delivery.terminal import say
 
@@ -59,18 +59,21 @@ def audit(
 def _on_azure(stack: str, wanted: Wanted, most: int, days: int) -> int:
     from components.azure.log_table import CONTAINER_APPS_CONSOLE, container_log_v2
     from delivery.audit import query
-    from delivery.pulumi.project import own_values, stack_document
+    from delivery.doctor.facts import settings_of
+    from delivery.pulumi.project import stack_document
     from infra.naming import namespace
+    from infra.settings.problems import SettingsError
     from infra.settings.profiles import ComputeKind
 
     refuse(stack)
-    values = own_values(stack_document(REPOSITORY, stack), PROJECT)
-    in_cluster = values.get("compute") == ComputeKind.AKS
-    existing = (values.get("aks") or {}).get("existingCluster") or {} if in_cluster else {}
-    logs = CONTAINER_APPS_CONSOLE
-    if in_cluster:
-        logs = container_log_v2(existing.get("namespace") or namespace(stack))
-    say(query.command(query.query(logs, wanted, most), stack, days, workspace=existing.get("workspace")))
+    with reported(SettingsError):
+        settings = settings_of(stack_document(REPOSITORY, stack), stack)
+    logs, workspace = CONTAINER_APPS_CONSOLE, None
+    if settings.azure is not None and settings.compute is ComputeKind.AKS:
+        existing = settings.azure.aks.existing_cluster
+        logs = container_log_v2(settings.azure.aks.namespace(namespace(stack)))
+        workspace = existing.workspace if existing else None
+    say(query.command(query.query(logs, wanted, most), stack, days, workspace=workspace))
     return ExitCode.DONE
 
 

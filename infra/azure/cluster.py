@@ -50,12 +50,6 @@ def gateway_tls(azure: AzureSettings) -> GatewayTls:
     return GatewayTls(secret=named or MADE_CERTIFICATE, made=named is None)
 
 
-def namespace(azure: AzureSettings, names: Names) -> str:
-    """Return the namespace of a stack."""
-    existing = azure.aks.existing_cluster
-    return existing.namespace if existing and existing.namespace else names.namespace
-
-
 def place(
     azure: AzureSettings,
     names: Names,
@@ -68,7 +62,7 @@ def place(
     subnets = plan(azure.network.cidr, CONTAINER_APPS_SUBNETS).subnets
     existing = azure.aks.existing_cluster
     return Place(
-        namespace=namespace(azure, names),
+        namespace=azure.aks.namespace(names.namespace),
         image=image,
         tenant_id=tenant_id,
         database=str(subnets[SubnetRole.POSTGRES]),
@@ -90,13 +84,13 @@ class Aks:
         return CONTAINER_APPS_SUBNETS if azure.aks.existing_cluster else AKS_SUBNETS
 
     def logs(self, azure: AzureSettings, names: Names) -> LogTable:
-        return container_log_v2(namespace(azure, names))
+        return container_log_v2(azure.aks.namespace(names.namespace))
 
     def cluster(self, azure: AzureSettings, names: Names) -> Cluster:
         # Nodes of another owner's are not the stack's to count.
         of_stack = [] if azure.aks.existing_cluster else pools(azure)
         growing = {pool.name: pool.maximum for pool in of_stack if pool.maximum > pool.minimum}
-        return Cluster(namespace=namespace(azure, names), most_nodes=growing)
+        return Cluster(namespace=azure.aks.namespace(names.namespace), most_nodes=growing)
 
     def create_place(self, base: Foundation, azure: AzureSettings) -> ClusterPlace:
         existing = azure.aks.existing_cluster

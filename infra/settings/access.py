@@ -21,7 +21,7 @@ _NAME_WORDS = (
     "names of 2 to 63 lower-case letters, digits and inner hyphens, as in team-a; not "
     f"{', '.join((*RESERVED_WORKSPACES, DEFAULT_WORKSPACE))}"
 )
-# pydantic's expressions know no look-ahead: that of the reserved names is in consistency.
+# pydantic's expressions know no look-ahead: that of the reserved names is in access_rules.
 _ROLE = rf"{_NAME}\.(?:{'|'.join(ROLES)})|{PLATFORM_ADMIN.replace('.', '[.]')}"
 _ROLE_WORDS = f"WORKSPACE.{'|'.join(ROLES)} or {PLATFORM_ADMIN}"
 

@@ -162,3 +162,7 @@ class AksSettings(Section):
         default=None,
     )
     existing_cluster: ExistingClusterSettings | None = None
+
+    def namespace(self, own: str) -> str:
+        """Return the stack's namespace: `own`, unless it has another one in another owner's cluster."""
+        return (self.existing_cluster and self.existing_cluster.namespace) or own

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from components.azure.aks_node_pool import NodePool
 from components.azure.artifact_store_args import Redundancy
 from components.azure.identity import FederatedSubject
-from components.azure.network_plan import AKS_SUBNETS, SubnetRole, plan
 from components.azure.postgres_size import HighAvailability
 from components.compute.container_apps import rendering
-from components.mlflow.access import DEFAULT_WORKSPACE, PLATFORM_ADMIN, RESERVED_WORKSPACES
 from components.mlflow.roles import Role
 from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
 from infra.naming import Names
-from infra.rights import SECRETS
-from infra.settings import ports, regions, secret_texts
-from infra.settings.access import EXAMPLE_ID, AccessMode
-from infra.settings.aks import ExistingClusterSettings
-from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings, TagSettings
+from infra.settings import access_rules, cluster_rules, ports, regions, secret_texts
+from infra.settings.azure import AzureSettings, GithubSettings, ImageSettings, TagSettings
 from infra.settings.ports import LocalPort
 from infra.settings.problems import Problems, path
 from infra.settings.profiles import ComputeKind, ProfileName
@@ -40,10 +33,6 @@ RESERVED_TAGS = ("owner", "cost-center", "data-classification", "environment", "
 _MOST_EXTRA_TAGS = 8
 _MOST_RANGES = 4000
 _RESERVED_BEGINNINGS = ("azure", "microsoft", "windows")
-_OF_OWN_CLUSTER = (
-    *("kubernetesVersion", "generation", "nodeSize", "minNodes", "maxNodes", "systemNodes"),
-    *("uptimeSla", "authorizedRanges", "administrators"),
-)
 _ENVIRONMENT = re.compile(r"[!-~]([ -~]*[!-~])?")
 _github = FederatedSubject.github_environment
 
@@ -54,7 +43,7 @@ def check(problems: Problems, settings: Settings) -> None:
     _compute_fits_the_profile(problems, settings.profile, settings.compute)
     if settings.compute is ComputeKind.CONTAINER_APPS:
         _sizes_of_container_apps(problems, settings.sizes)
-    _access_is_whole(problems, settings)
+    access_rules.check(problems, settings)
     azure = settings.azure
     if azure is None:
         _replicas_have_ports(problems, settings.sizes)
@@ -76,7 +65,7 @@ def check(problems: Problems, settings: Settings) -> None:
     _client_networks_have_names(problems, azure)
     _client_ranges_are_apart(problems, azure)
     if settings.compute is ComputeKind.AKS:
-        _cluster_holds_the_services(problems, azure, settings.sizes)
+        cluster_rules.check(problems, azure, settings.sizes)
 
 
 def refuse_secrets(problems: Problems, values: Mapping[str, Any], secrets: Sequence[str]) -> None:
@@ -131,78 +120,6 @@ def _replicas_have_ports(problems: Problems, sizes: Mapping[Role, Size]) -> None
             field = f"{role}.minReplicas"
             remedy = problems.set(field, min(max(replicas, 1), most))
             problems.note(field, replicas, f"1 to {most} with compute local", remedy)
-
-
-def _access_is_whole(problems: Problems, settings: Settings) -> None:
-    """Record what is missing of access control, and what decides nothing."""
-    access, teams = settings.access, settings.teams
-    ids = {"access.tenantId": access.tenant_id, "access.clientId": access.client_id}
-    if access.mode is AccessMode.NONE:
-        given: dict[str, object] = {
-            **ids,
-            "access.groups": access.groups,
-            "access.blocked": access.blocked,
-            "access.contact": access.contact,
-            "teams": teams,
-            "shares": settings.shares,
-        }
-        for field, value in given.items():
-            if value:
-                problems.note(field, value, "only with access.mode entra", problems.remove(field))
-        return
-    for field, identifier in ids.items():
-        if settings.azure is None and identifier is not None:
-            allowed = "only on Azure, as a stack on one machine has an Entra of its own"
-            problems.note(field, identifier, allowed, problems.remove(field))
-        if settings.azure is not None and identifier is None:
-            allowed = "a GUID with access.mode entra, that of docs/access.md#the-registration"
-            problems.note(field, identifier, allowed, problems.set(field, EXAMPLE_ID))
-    _each_fits(problems, "teams", teams, _not_the_platforms_own)
-    _each_fits(problems, "access.blocked", access.blocked)
-    known = (DEFAULT_WORKSPACE, *teams)
-    _shares_name_teams(problems, settings.shares, known)
-    _groups_name_teams(problems, access.groups, known)
-
-
-def _not_the_platforms_own(team: str) -> str | None:
-    own = (DEFAULT_WORKSPACE, *RESERVED_WORKSPACES)
-    return f"another name, as {team} is the platform's own" if team in own else None
-
-
-def _shares_name_teams(problems: Problems, shares: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
-    for team, readers in shares.items():
-        field = path("shares", team)
-        if team not in known:
-            problems.note(field, list(readers), f"one of {', '.join(known)} as the team", problems.remove(field))
-            continue
-        others = [each for each in known if each != team]
-        allowed = f"other teams of the stack: {', '.join(others) or 'there are none'}"
-        _each_fits(problems, field, readers, partial(_unless_in, others, allowed))
-
-
-def _unless_in(known: Sequence[str], allowed: str, value: str) -> str | None:
-    return None if value in known else allowed
-
-
-def _groups_name_teams(problems: Problems, groups: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
-    allowed = f"roles in the workspaces {', '.join(known)}"
-    for group, roles in groups.items():
-        _each_fits(problems, path("access", "groups", group), roles, partial(_role_in, known, allowed))
-
-
-def _role_in(known: Sequence[str], allowed: str, role: str) -> str | None:
-    return None if role == PLATFORM_ADMIN else _unless_in(known, allowed, role.rpartition(".")[0])
-
-
-def _each_fits(
-    problems: Problems, field: str, values: Sequence[str], allowed: Callable[[str], str | None] = lambda _: None
-) -> None:
-    """Record each item of a list that an earlier one equals, or for which `allowed` has words."""
-    for index, value in enumerate(values):
-        words = "each of them once" if value in values[:index] else allowed(value)
-        if words is not None:
-            item = f"{field}[{index}]"
-            problems.note(item, value, words, problems.remove(item))
 
 
 def _release_is_whole(problems: Problems, image: ImageSettings) -> None:
@@ -354,99 +271,6 @@ def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:
     if deploy.lower() == preview.lower():
         allowed = "another environment than deployEnvironment, since a preview must not hold the rights of a deployment"
         problems.note("github.previewEnvironment", preview, allowed, environments)
-
-
-def _cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes: Mapping[Role, Size]) -> None:
-    chosen = azure.aks
-    if chosen.existing_cluster is not None:
-        _existing_cluster_is_its_owners(problems)
-        _existing_cluster_reaches_the_data(problems, azure, chosen.existing_cluster)
-    else:
-        _own_cluster_holds_the_services(problems, azure, sizes)
-    if chosen.certificate is not None and any(chosen.certificate in named for named in SECRETS.values()):
-        field = "aks.certificate"
-        allowed = (
-            "the name of a certificate: this is a secret of the services, and the gateway may read its certificate"
-        )
-        problems.note(field, chosen.certificate, allowed, problems.remove(field))
-    if azure.exposure is Exposure.PUBLIC:
-        allowed = "internal with compute aks, whose load balancer has an address of the network alone"
-        problems.note("ingress", str(azure.exposure), allowed, problems.remove("ingress"))
-    if azure.bootstrapped_by is not None:
-        allowed = (
-            "no bootstrapped stack with compute aks: a cluster's issuer is known when it is there, and deploy may not "
-            "let its pods act as identities of another group"
-        )
-        problems.note("bootstrappedBy", azure.bootstrapped_by, allowed, problems.set("compute", "container_apps"))
-
-
-def _own_cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes: Mapping[Role, Size]) -> None:
-    chosen = azure.aks
-    problems.built(
-        "network.cidr",
-        azure.network.cidr,
-        problems.reset("network.cidr"),
-        lambda: plan(azure.network.cidr, AKS_SUBNETS),
-    )
-    most = _most_nodes(chosen.system_nodes)
-    if chosen.min_nodes > chosen.max_nodes:
-        fits = chosen.min_nodes <= most
-        remedy = problems.set("aks.maxNodes", chosen.min_nodes) if fits else problems.remove("aks.minNodes")
-        problems.note("aks.minNodes", chosen.min_nodes, f"at most maxNodes, {chosen.max_nodes}", remedy)
-    if chosen.max_nodes > most:
-        allowed = f"at most {most}, which have addresses in the nodes' subnet, a third more in an upgrade"
-        problems.note("aks.maxNodes", chosen.max_nodes, allowed, problems.set("aks.maxNodes", most))
-    for role, size in sizes.items():
-        problems.built(
-            role.value,
-            f"{size.cpu:g} cores, {size.memory_mib} MiB",
-            problems.reset(*(f"{role}.{key}" for key in ("cpu", "memoryMib"))),
-            partial(NodePool(name="any", vm_size=chosen.node_size).check_pod, cpu=size.cpu, memory_mib=size.memory_mib),
-        )
-
-
-def _most_nodes(system_nodes: int) -> int:
-    """Return how many nodes for the services the subnet holds beside those of the system, which may be one more.
-
-    Azure keeps five addresses of a subnet, and an upgrade adds a third of the nodes of each pool.
-    """
-    addresses = (1 << (32 - AKS_SUBNETS[SubnetRole.AKS_NODES])) - 5
-    of_system = math.ceil((system_nodes + 1) * 4 / 3) if system_nodes else 0
-    return (addresses - of_system) * 3 // 4
-
-
-def _existing_cluster_is_its_owners(problems: Problems) -> None:
-    """Record what a stack cannot choose of a cluster that it does not create."""
-    for field in (f"aks.{key}" for key in _OF_OWN_CLUSTER):
-        if problems.given(field):
-            allowed = "no such setting beside aks.existingCluster, whose owner decides on it"
-            problems.note(field, "given", allowed, problems.remove(field))
-
-
-def _existing_cluster_reaches_the_data(
-    problems: Problems, azure: AzureSettings, existing: ExistingClusterSettings
-) -> None:
-    """Record what keeps the nodes of another owner's cluster from the data: no peer, or addresses of the stack."""
-    field, network = "aks.existingCluster", ipaddress.IPv4Network(azure.network.cidr)
-    if not azure.network.client_networks:
-        allowed = "the network of aks.existingCluster, which is peered and resolves the private names"
-        example = "/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NAME"
-        remedy = problems.set("network.clientNetworks[0]", example)
-        problems.note("network.clientNetworks", [], allowed, remedy)
-    theirs = {"nodeRange": existing.node_range, "gatewayAddress": existing.gateway_address}
-    ranges = {key: ipaddress.IPv4Network(given) for key, given in theirs.items()}
-    for key in (key for key, taken in ranges.items() if taken.overlaps(network)):
-        allowed = f"addresses outside of network.cidr, {network}, as peered networks share none"
-        # To remove it would create a cluster.
-        other = _apart(network, [*ranges.values()])
-        command = f" by `{problems.set('network.cidr', other)}`" if other else ", network.cidr"
-        problems.note(f"{field}.{key}", theirs[key], allowed, f"correct it, or give the stack another network{command}")
-
-
-def _apart(network: ipaddress.IPv4Network, taken: Sequence[ipaddress.IPv4Network]) -> ipaddress.IPv4Network | None:
-    """Return a private range of a network's size that shares no address with it or with those taken, if one is left."""
-    of_size = (ipaddress.IPv4Network((f"10.{second}.0.0", network.prefixlen), strict=False) for second in range(256))
-    return next((each for each in of_size if not any(each.overlaps(other) for other in (network, *taken))), None)
 
 
 def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:

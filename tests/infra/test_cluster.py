@@ -8,10 +8,9 @@ import re
 import pytest
 
 from components.azure.roles import AzureRole
-from infra.settings.model import SettingsError, parse
 from infra.settings.profiles import ComputeKind
 from tests.support.recorder import Graph
-from tests.support.stacks import STACKS, configuration, graph
+from tests.support.stacks import ANOTHER_OWNERS, HUB, PEER, STACKS, configuration, graph
 
 QUERY_RULE = "azure-native:monitor:ScheduledQueryRule"
 
@@ -48,18 +47,6 @@ def test_its_alerts_and_its_workbook_read_the_tables_of_the_cluster(in_cluster: 
 def test_a_stack_on_container_apps_has_none_of_it() -> None:
     names = graph("dev").names
     assert not [name for name in names if "insights" in name or name == "monitoring-no-ready-pod"]
-
-
-HUB = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-platform/providers"
-ANOTHER_OWNERS = {
-    "id": f"{HUB}/Microsoft.ContainerService/managedClusters/aks-platform",
-    "namespace": "team-mlflow",
-    "nodeRange": "10.8.0.0/22",
-    "gatewaySubnet": "snet-ingress",
-    "gatewayAddress": "10.8.4.10",
-    "workspace": f"{HUB}/Microsoft.OperationalInsights/workspaces/log-platform",
-}
-PEER = f"{HUB}/Microsoft.Network/virtualNetworks/vnet-platform"
 
 
 def in_a_cluster_of_another_owner(stack: str) -> Graph:
@@ -105,46 +92,6 @@ def test_its_pods_reach_the_data_and_its_lines_are_watched_where_they_arrive() -
     assert "monitoring-nodes-at-maximum" not in found.names
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"network": {"cidr": "10.40.0.0/24"}}, "network.clientNetworks"),
-        (
-            {"aks": {"existingCluster": {**ANOTHER_OWNERS, "nodeRange": "10.40.0.0/22"}}},
-            "aks.existingCluster.nodeRange",
-        ),
-        ({"aks": {"existingCluster": {**ANOTHER_OWNERS, "gatewayAddress": "10.300.0.1"}}}, "aks.existingCluster"),
-        ({"aks": {"existingCluster": {**ANOTHER_OWNERS, "id": "aks-platform"}}}, "aks.existingCluster.id"),
-    ],
-)
-def test_a_cluster_whose_nodes_could_not_reach_the_data_is_refused(changes: dict[str, object], field: str) -> None:
-    given = {
-        "compute": "aks",
-        "aks": {"existingCluster": ANOTHER_OWNERS},
-        "network": {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]},
-        **changes,
-    }
-    with pytest.raises(SettingsError) as refused:
-        parse(configuration("dev", **given), "dev")
-    assert refused.value.problems[0].field.startswith(field)
-
-
-def test_addresses_of_a_cluster_in_the_stack_s_own_network_are_solved_by_another_network() -> None:
-    """To remove the cluster of another owner would create one."""
-    given = {"cidr": "10.0.0.0/24", "clientNetworks": [PEER]}
-    existing = {**ANOTHER_OWNERS, "nodeRange": "10.0.0.0/23", "gatewayAddress": "10.0.0.9"}
-    with pytest.raises(SettingsError) as refused:
-        parse(configuration("dev", compute="aks", aks={"existingCluster": existing}, network=given), "dev")
-    assert {problem.remedy for problem in refused.value.problems} == {
-        "correct it, or give the stack another network by `pulumi config set --path network.cidr 10.1.0.0/24 -s dev`"
-    }
-    apart = {**given, "cidr": "10.1.0.0/24"}
-    parse(configuration("dev", compute="aks", aks={"existingCluster": existing}, network=apart), "dev")
-    existing = {**existing, "nodeRange": "10.0.0.0/8"}
-    with pytest.raises(SettingsError, match=r"correct it, or give the stack another network, network\.cidr"):
-        parse(configuration("dev", compute="aks", aks={"existingCluster": existing}, network=given), "dev")
-
-
 @pytest.mark.parametrize(("size", "named"), [("Standard_D2ads_v5", False), ("Standard_D4ads_v5", True)])
 def test_a_refusal_of_nodes_for_the_system_names_the_setting_where_their_size_is_another(
     size: str, named: bool
@@ -152,21 +99,3 @@ def test_a_refusal_of_nodes_for_the_system_names_the_setting_where_their_size_is
     """The pool that the cluster was created with would get the size of the system's."""
     found = graph("dev", compute="aks", aks={"nodeSize": size, "systemNodes": 1})
     assert ("aks.systemNodes" in found.inputs("aks-blue-pools")["beside"]) is named
-
-
-def test_what_only_a_cluster_of_the_stack_s_own_has_is_refused_beside_another_owner_s_and_else_not_asked_for() -> None:
-    own = {"kubernetesVersion": "1.36", "systemNodes": 1, "administrators": [], "nodeSize": "Standard_D2ads_v5"}
-    network = {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]}
-    with pytest.raises(SettingsError) as refused:
-        parse(
-            configuration("dev", compute="aks", aks={**own, "existingCluster": ANOTHER_OWNERS}, network=network), "dev"
-        )
-    assert {problem.field: problem.remedy for problem in refused.value.problems} == {
-        f"aks.{key}": f"pulumi config rm --path aks.{key} -s dev" for key in own
-    }
-    # Three cores fit no node of the least size, and eight are what its owner's nodes may have.
-    large = {"cpu": 3, "memoryMib": 6144}
-    given = {"compute": "aks", "network": network, "tracking": large}
-    parse(configuration("dev", aks={"existingCluster": ANOTHER_OWNERS}, **given), "dev")
-    with pytest.raises(SettingsError, match="which a Standard_D2ads_v5 has room for"):
-        parse(configuration("dev", **given), "dev")

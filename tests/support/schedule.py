@@ -78,6 +78,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/test_federation.py": False,
     "tests/delivery/recover/test_parts.py": False,
     "tests/delivery/reference/test_alerts.py": False,
+    "tests/delivery/reference/test_workflows.py": False,
     "tests/delivery/smoke/test_smoke_parts.py": False,
     "tests/end_to_end/fuzz": False,
     "tests/end_to_end/local/test_leaks.py": False,

@@ -94,3 +94,15 @@ def _recorded(stack: str, preview: bool, values: str) -> Graph:
         project=PROJECT,
         stack=stack,
     )
+
+
+HUB = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-platform/providers"
+ANOTHER_OWNERS = {
+    "id": f"{HUB}/Microsoft.ContainerService/managedClusters/aks-platform",
+    "namespace": "team-mlflow",
+    "nodeRange": "10.8.0.0/22",
+    "gatewaySubnet": "snet-ingress",
+    "gatewayAddress": "10.8.4.10",
+    "workspace": f"{HUB}/Microsoft.OperationalInsights/workspaces/log-platform",
+}
+PEER = f"{HUB}/Microsoft.Network/virtualNetworks/vnet-platform"

@@ -18,6 +18,7 @@ from delivery.outcome import CommandError
 from delivery.pulumi.project import stack_document
 from mlflow_runtime.logs import JsonFormatter
 from mlflow_runtime.middleware.access.audit import LOGGER
+from tests.support.stacks import ANOTHER_OWNERS, PEER
 
 RUN = "2f7c1d0e4b3a4c5d8e9f0a1b2c3d4e5f"
 
@@ -116,18 +117,18 @@ def test_on_azure_the_query_is_printed_as_a_command(stack: Path, capsys: pytest.
 def test_a_cluster_of_another_owner_is_asked_in_its_workspace(
     stack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/theirs"
     document = stack_document(REPOSITORY, "dev")
     document["config"] |= {
         f"{PROJECT}:compute": "aks",
-        f"{PROJECT}:aks": {"existingCluster": {"namespace": "ml", "workspace": workspace}},
+        f"{PROJECT}:aks": {"existingCluster": ANOTHER_OWNERS},
+        f"{PROJECT}:network": {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]},
     }
     monkeypatch.setattr("delivery.pulumi.project.stack_document", lambda *_: document)
     options: dict[str, Any] = {"caller": "", "workspace": "", "refused": False, "most": 5, "days": 7}
     audit("", stack="dev", config_file=stack, as_json=False, **options)
     printed = capsys.readouterr().out
-    assert 'PodNamespace == "ml"' in printed
-    assert f"workspace show --ids {workspace} " in printed
+    assert 'PodNamespace == "team-mlflow"' in printed
+    assert f"workspace show --ids {ANOTHER_OWNERS['workspace']} " in printed
 
 
 def test_a_cluster_of_the_stack_is_asked_for_its_namespace(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from infra.rights import SECRETS
 from infra.settings import load, secret_texts
 from infra.settings.model import SettingsError, parse
 from infra.settings.problems import Problem, path
@@ -44,23 +43,6 @@ def test_tags_that_azure_refuses_or_that_hide_something_are_refused(extra: Mappi
 def test_an_owner_with_invisible_letters_is_refused() -> None:
     (found,) = refused("dev", tags=tags(owner="team\u202e"))
     assert (found.field, found.remedy) == ("tags.owner", "pulumi config set --path tags.owner team -s dev")
-
-
-@pytest.mark.parametrize("secret", sorted({secret for named in SECRETS.values() for secret in named}))
-def test_the_gateway_gets_no_secret_of_the_services_as_its_certificate(secret: str) -> None:
-    (found,) = refused("dev", compute="aks", aks={"certificate": secret})
-    assert (found.field, found.remedy) == ("aks.certificate", "pulumi config rm --path aks.certificate -s dev")
-
-
-@pytest.mark.parametrize(
-    ("system", "most"),
-    # Of 59 addresses: 44 nodes and 15 of an upgrade; beside six of the system and two more 38 and 13.
-    [(0, 44), (5, 38)],
-)
-def test_no_more_nodes_than_the_subnet_has_addresses_for(system: int, most: int) -> None:
-    (found,) = refused("dev", compute="aks", aks={"systemNodes": system, "maxNodes": most + 1})
-    assert (found.field, found.remedy) == ("aks.maxNodes", f"pulumi config set --path aks.maxNodes {most} -s dev")
-    assert parse(configuration("dev", compute="aks", aks={"systemNodes": system, "maxNodes": most}), "dev")
 
 
 @pytest.mark.parametrize("token", TOKENS)
