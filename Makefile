@@ -78,6 +78,9 @@ fuzz: toolchain ## Send wrong requests to a local stack of its own and compare w
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m tests.end_to_end.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
 
+# What it would ask other programs, such as a machine's shellcheck, it asks nowhere: a finding is one on every machine.
+ACTIONLINT := -no-color -shellcheck= -pyflakes=
+
 # On a busy machine mypy's workers may not start within its three seconds, which it ends with 2: then it works alone.
 lint: venv ## Check style, types, English, the Containerfile and the workflows
 	@$(PYTHON) tools/venv.py --dev > /dev/null
@@ -86,6 +89,7 @@ lint: venv ## Check style, types, English, the Containerfile and the workflows
 	@$(VENV) -m mypy --num-workers 2 . || { [ $$? -eq 2 ] && $(VENV) -m mypy .; }
 	@.venv/bin/hadolint runtime/Containerfile
 	@.venv/bin/zizmor --offline --quiet .github/workflows
+	@$$($(PYTHON) tools/actionlint/program.py) $(ACTIONLINT)
 	@$(VENV) tools/words.py
 
 format: venv ## Rewrite the sources in the project's style
