@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,22 @@ def test_the_command_line_takes_what_is_there_to_be_pasted() -> None:
     ]
     assert len([one for one in pasted if one.startswith("mlflow-platform")]) > 30
     assert [why for one in pasted if (why := refusal(one))] == []
+
+
+def test_who_follows_the_readme_finds_every_program_of_its_commands(tmp_path: Path) -> None:
+    (tmp_path / "python3").symlink_to(getattr(sys, "_base_executable", sys.executable))
+    path = next(line for line in (REPOSITORY / "README.md").read_text().splitlines() if line.startswith("export PATH="))
+    done = subprocess.run(
+        ["/bin/sh", "-ec", f"{path}\ncommand -v mlflow-platform\ncommand -v pulumi"],
+        cwd=REPOSITORY,
+        env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [Path(line).name for line in done.stdout.splitlines()] == ["mlflow-platform", "pulumi"]
 
 
 @pytest.mark.parametrize(
