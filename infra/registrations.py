@@ -32,11 +32,15 @@ _OF_COMPUTE = {
 }
 
 
-def providers(compute: ComputeKind) -> Sequence[str]:
-    """Return the resource providers of a stack with this kind of compute, in alphabetical order."""
-    return sorted(f"Microsoft.{name}" for name in (*_EVERYWHERE, *_OF_COMPUTE[compute]))
+def providers(compute: ComputeKind, *, existing_cluster: bool = False) -> Sequence[str]:
+    """Return the resource providers of a stack with this kind of compute, in alphabetical order.
+
+    `existing_cluster`: the cluster is another owner's, who has registered what its creation takes.
+    """
+    of_compute = () if existing_cluster else _OF_COMPUTE[compute]
+    return sorted(f"Microsoft.{name}" for name in (*_EVERYWHERE, *of_compute))
 
 
-def features(compute: ComputeKind) -> Sequence[str]:
+def features(compute: ComputeKind, *, existing_cluster: bool = False) -> Sequence[str]:
     """Return the features, each as PROVIDER/NAME."""
-    return ("Microsoft.Compute/EncryptionAtHost",) if compute is ComputeKind.AKS else ()
+    return ("Microsoft.Compute/EncryptionAtHost",) if compute is ComputeKind.AKS and not existing_cluster else ()

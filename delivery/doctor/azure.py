@@ -115,6 +115,7 @@ def ask(
         lambda: get(f"/providers/Microsoft.DBforPostgreSQL/locations/{place}/capabilities?api-version=2024-08-01")
     )
     names = Names(stack=stack, suffix=unique_suffix(subscription, stack, settings.name_generation))
+    elsewhere = compute is ComputeKind.AKS and settings.aks.existing_cluster is not None
     return Azure(
         first=first,
         location=place,
@@ -122,9 +123,11 @@ def ask(
         tenant=tenant,
         home=_of(about, lambda found: str(found.get("tenantId", ""))),
         enabled=_of(about, lambda found: str(found.get("state", ""))),
-        providers=_had(lambda: _providers(get, registrations.providers(compute))),
-        features=_had(lambda: _features(get, registrations.features(compute))),
-        environments=_had(lambda: _environments(get, place)),
+        providers=_had(lambda: _providers(get, registrations.providers(compute, existing_cluster=elsewhere))),
+        features=_had(lambda: _features(get, registrations.features(compute, existing_cluster=elsewhere))),
+        environments=_had(lambda: _environments(get, place))
+        if compute is ComputeKind.CONTAINER_APPS
+        else Missing("a stack in a cluster has none"),
         cores=_had(lambda: _cores(get, place)) if first else {},
         sizes=_of(offers, _sizes),
         zones=_of(offers, lambda found: any(_enabled(one.get("zoneRedundantHaSupported")) for one in _listed(found))),

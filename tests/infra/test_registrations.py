@@ -11,6 +11,8 @@ from delivery.azure_types import paths
 from delivery.azure_types.type_tokens import versionless
 from infra.registrations import features, providers
 from infra.settings.profiles import ComputeKind
+from tests.infra.test_cluster import in_a_cluster_of_another_owner
+from tests.support.recorder import Graph
 from tests.support.stacks import graph
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "azure.md").read_text()
@@ -23,16 +25,25 @@ UNSEEN = {
 BY_ITSELF = {"Microsoft.Authorization", "Microsoft.Resources"}
 
 
-@pytest.mark.parametrize("compute", KINDS)
-def test_what_the_program_uses_is_registered_and_nothing_else(compute: ComputeKind) -> None:
-    found = graph("prod", compute=compute.value)
-    used = set()
+def used(found: Graph) -> set[str]:
+    namespaces = set()
     for name in found.names:
         if found.is_custom(name) and found.type(name).startswith("azure-native:"):
             path = paths.path(versionless(found.type(name)))
             assert path is not None
-            used |= set(re.findall(r"Microsoft\.\w+", path))
-    assert used - BY_ITSELF == set(providers(compute)) - UNSEEN[compute]
+            namespaces |= set(re.findall(r"Microsoft\.\w+", path))
+    return namespaces - BY_ITSELF
+
+
+@pytest.mark.parametrize("compute", KINDS)
+def test_what_the_program_uses_is_registered_and_nothing_else(compute: ComputeKind) -> None:
+    assert used(graph("prod", compute=compute.value)) == set(providers(compute)) - UNSEEN[compute]
+
+
+def test_what_only_the_creation_of_a_cluster_takes_is_not_asked_for_beside_another_owner_s() -> None:
+    needed = set(providers(ComputeKind.AKS, existing_cluster=True))
+    assert used(in_a_cluster_of_another_owner("prod")) == needed - UNSEEN[ComputeKind.AKS]
+    assert features(ComputeKind.AKS, existing_cluster=True) == ()
 
 
 def test_the_docs_register_each() -> None:

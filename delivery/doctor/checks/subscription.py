@@ -122,7 +122,8 @@ def names(facts: Facts) -> Finding:
 
 def rights(facts: Facts) -> Finding:
     azure = known(facts.azure)
-    wanted = ["Microsoft.App/containerApps/write"]
+    # Of every stack, whatever runs its services.
+    wanted = ["Microsoft.DBforPostgreSQL/flexibleServers/write"]
     if azure.first:
         wanted += [
             "Microsoft.Resources/subscriptions/resourceGroups/write",

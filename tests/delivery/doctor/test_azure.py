@@ -16,10 +16,13 @@ from delivery.doctor.facts import settings_of
 from delivery.doctor.missing import Missing
 from infra.registrations import providers
 from infra.settings.azure import AzureSettings
+from infra.settings.model import parse
 from infra.settings.profiles import ComputeKind
 from tests.delivery.doctor.test_checks import FILE
+from tests.infra.test_cluster import ANOTHER_OWNERS, PEER
 from tests.support.arm_server import ArmServer
 from tests.support.json_server import Answer
+from tests.support.stacks import configuration
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000cafe"
 ROOT = f"/subscriptions/{SUBSCRIPTION}"
@@ -110,6 +113,20 @@ def test_a_cluster_needs_other_providers_and_a_feature(arm: Arm, settings: Azure
     found = ask(arm, "staging", settings, ComputeKind.AKS, subscription=SUBSCRIPTION, tenant="tenant", first=False)
     assert found.providers == dict.fromkeys(providers(ComputeKind.AKS), "Registered")
     assert found.features == {"Microsoft.Compute/EncryptionAtHost": "Pending"}
+    assert isinstance(found.environments, Missing)
+
+
+def test_beside_a_cluster_of_another_owner_nothing_of_its_creation_is_asked_for(
+    management: Management, arm: Arm
+) -> None:
+    network = {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]}
+    given = {"compute": "aks", "aks": {"existingCluster": ANOTHER_OWNERS}, "network": network}
+    chosen = parse(configuration("staging", **given), "staging").azure
+    assert chosen is not None
+    ask(arm, "staging", chosen, ComputeKind.AKS, subscription=SUBSCRIPTION, tenant="tenant", first=False)
+    assert [one for one in management.calls if "Microsoft.Comp" in one or "Microsoft.Container" in one] == [
+        f"GET {ROOT}/providers/Microsoft.ContainerRegistry"
+    ]
 
 
 def test_a_name_that_is_taken_and_one_of_a_deleted_vault(
