@@ -33,7 +33,8 @@ _LOGS = ("kube-audit-admin", "guard", "cluster-autoscaler", "cloud-controller-ma
 class ClusterIdentities:
     """Two user-assigned identities: one that the control plane acts as, one with which nodes pull images.
 
-    Nodes need AcrPull on the registry, and nothing else; the identities of pods pull nothing.
+    Nodes need AcrPull on the registry, and nothing else; the identities of pods pull nothing. `runs_nodes`, plain: who
+    created the identities has let the control plane run nodes with the second one.
     """
 
     control_plane_id: pulumi.Input[str]
@@ -41,6 +42,7 @@ class ClusterIdentities:
     kubelet_id: pulumi.Input[str]
     kubelet_client_id: pulumi.Input[str]
     kubelet_principal_id: pulumi.Input[str]
+    runs_nodes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,8 +256,9 @@ class AksCluster(pulumi.ComponentResource):
             "nodes": (args.node_subnet_id, AzureRole.NETWORK_CONTRIBUTOR),
             "api": (args.api_subnet_id, AzureRole.NETWORK_CONTRIBUTOR),
             "ingress": (args.ingress_subnet_id, AzureRole.NETWORK_CONTRIBUTOR),
-            "kubelet": (args.identities.kubelet_id, AzureRole.MANAGED_IDENTITY_OPERATOR),
         }
+        if not args.identities.runs_nodes:
+            scopes["kubelet"] = (args.identities.kubelet_id, AzureRole.MANAGED_IDENTITY_OPERATOR)
         return [
             assign(
                 f"{name}-control-plane-{key}",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.azure.existing_cluster import ExistingCluster
 from components.azure.identity import FederatedSubject, Identity, IdentityArgs
 from components.azure.roles import AzureRole, assign, only_these_grants
 from components.mlflow.roles import Role
@@ -98,7 +97,8 @@ def admit_workflows(base: Foundation, github: GithubSettings, place: Place) -> d
     docs/azure.md.
     """
     of_services = grants(clients_reach_blob=True, certificate=_certificate(place))
-    admitted = grants_of_the_platform(base.identities, of_services, place.grants)
+    of_cluster = [(identity.principal_id, role) for identity, role in place.grants]
+    admitted = grants_of_the_platform(base.identities, of_services, of_cluster)
     deploy = _workflow(base, "deploy", github.repository, github.deploy_environment)
     preview = _workflow(base, "preview", github.repository, github.preview_environment)
     for holder, name, role, condition in (
@@ -124,22 +124,22 @@ def admit_workflows(base: Foundation, github: GithubSettings, place: Place) -> d
 def grants_of_the_platform(
     identities: Mapping[Role, Identity],
     of_services: Sequence[Grant] | None = None,
-    more: Sequence[tuple[Identity | ExistingCluster, AzureRole]] = (),
+    more: Sequence[tuple[pulumi.Input[str], AzureRole]] = (),
 ) -> pulumi.Output[str]:
     """Return the condition that admits what any stack's file can ask for: no switch in it needs an administrator.
 
     `of_services` are all that the services may need (default: those of Container Apps), `more` what other identities
-    do.
+    do, each by its principal's id.
 
     It names principals, which Azure chooses when it creates the identities. So who creates them writes it, and a new or
     recreated identity needs an administrator again: deploy cannot change its own rights.
     """
     wanted = grants(clients_reach_blob=True) if of_services is None else of_services
-    own: list[tuple[Identity | ExistingCluster, AzureRole]] = [
-        (identities[grant.holder], grant.role) for grant in wanted
+    own: list[tuple[pulumi.Input[str], AzureRole]] = [
+        (identities[grant.holder].principal_id, grant.role) for grant in wanted
     ]
     given = [*own, *more]
-    ids = pulumi.Output.all(*(identity.principal_id for identity, _ in given))
+    ids = pulumi.Output.all(*(principal for principal, _ in given))
 
     def condition(known: Sequence[str]) -> str:
         roles: dict[str, list[AzureRole]] = {}

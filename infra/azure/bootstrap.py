@@ -7,7 +7,7 @@ anything: so deploy runs services as them and can neither federate them nor itse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -20,10 +20,11 @@ from components.azure.monitoring import Monitoring, MonitoringArgs
 from components.azure.roles import AzureRole, assign
 from components.azure.state_store import StateStore, StateStoreArgs
 from components.mlflow.roles import Role
-from infra.azure.access import grants_of_the_platform
+from infra.azure.access import Grant, grants, grants_of_the_platform
 from infra.naming import Names, unique_suffix
 from infra.settings import regions
-from infra.settings.bootstrap import BOOTSTRAP, Bootstrap, subjects
+from infra.settings.aks import MADE_CERTIFICATE, Generation
+from infra.settings.bootstrap import BOOTSTRAP, OWN_CLUSTER, Bootstrap, subjects
 from infra.tags import written
 
 _BUILD, _PROMOTE = "build", "promote"
@@ -171,7 +172,8 @@ def _serve(base: _Base, stack: str, promote: Identity | None) -> dict[str, pulum
     deploy = _identity(base, names, "deploy", subjects(base.chosen.file.bootstrap, stack))
     preview = _identity(base, names, "preview", subjects(base.chosen.file.bootstrap, f"{stack}-preview"))
     state = base.state.container_ids[names.state]
-    condition = grants_of_the_platform(services)
+    cluster = _in_cluster(base, stack, group=group, apart=apart, services=services)
+    condition = grants_of_the_platform(services, cluster.of_services, cluster.of_nodes)
     _grant(
         base,
         deploy,
@@ -185,6 +187,7 @@ def _serve(base: _Base, stack: str, promote: Identity | None) -> dict[str, pulum
             _Right(word="key", scope=key.id, role=AzureRole.KEY_VAULT_CRYPTO_USER),
             # An import needs `read` on the source, which AcrPull lacks (Azure/acr issue 237).
             _Right(word="images", scope=base.images.id, role=AzureRole.READER),
+            *cluster.deploys,
         ],
     )
     reads = [
@@ -192,12 +195,81 @@ def _serve(base: _Base, stack: str, promote: Identity | None) -> dict[str, pulum
         _Right(word="identities", scope=apart.id, role=AzureRole.READER),
         _Right(word="state", scope=state, role=AzureRole.STORAGE_BLOB_DATA_READER),
         _Right(word="key", scope=key.id, role=AzureRole.KEY_VAULT_CRYPTO_USER),
+        *cluster.reads,
     ]
     _grant(base, preview, f"{stack}-preview", reads)
     if promote is not None:
         # A promotion compares two stacks.
         _grant(base, promote, f"promote-{stack}", reads)
     return {f"{stack}_deploy_client_id": deploy.client_id, f"{stack}_preview_client_id": preview.client_id}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _InCluster:
+    """What a stack's cluster adds: to what its deploy may grant, services and nodes, and to who may what.
+
+    A stack outside of a cluster adds nothing.
+    """
+
+    of_services: Sequence[Grant] | None = None
+    of_nodes: Sequence[tuple[pulumi.Input[str], AzureRole]] = ()
+    deploys: Sequence[_Right] = ()
+    reads: Sequence[_Right] = ()
+
+
+def _in_cluster(
+    base: _Base,
+    stack: str,
+    *,
+    group: resources.ResourceGroup,
+    apart: resources.ResourceGroup,
+    services: Mapping[Role, Identity],
+) -> _InCluster:
+    """Create the identities of a stack's own cluster. Return what any cluster of a stack takes.
+
+    A cluster's issuer is known when the cluster is there, so deploy federates the services' identities itself: those
+    alone, neither a cluster's nor a workflow's.
+    """
+    nodes = base.chosen.file.bootstrap.clusters.get(stack)
+    if nodes is None:
+        return _InCluster()
+    of_services = grants(clients_reach_blob=True, certificate=MADE_CERTIFICATE)
+    federates = [
+        _Right(word=role.value, scope=identity.id, role=AzureRole.IDENTITY_FEDERATION_CONTRIBUTOR)
+        for role, identity in services.items()
+    ]
+    if nodes != OWN_CLUSTER:
+        return _InCluster(of_services=of_services, of_nodes=[(nodes, AzureRole.ACR_PULL)], deploys=federates)
+    runs = _of_cluster(base, stack, apart, "nodes")
+    controls = [_of_cluster(base, stack, apart, "control", generation) for generation in Generation]
+    for control, generation in zip(controls, Generation, strict=True):
+        operates = _Right(word="nodes", scope=runs.id, role=AzureRole.MANAGED_IDENTITY_OPERATOR)
+        _grant(base, control, f"{stack}-cluster-control-{generation}", [operates])
+    return _InCluster(
+        of_services=of_services,
+        of_nodes=[
+            (runs.principal_id, AzureRole.ACR_PULL),
+            *((control.principal_id, AzureRole.NETWORK_CONTRIBUTOR) for control in controls),
+        ],
+        deploys=[*federates, _Right(word="group", scope=group.id, role=AzureRole.AKS_CLUSTER_ADMIN)],
+        reads=[
+            _Right(word="group", scope=group.id, role=role)
+            for role in (AzureRole.AKS_CLUSTER_USER, AzureRole.AKS_READER)
+        ],
+    )
+
+
+def _of_cluster(base: _Base, stack: str, apart: resources.ResourceGroup, *purpose: str) -> Identity:
+    names = Names(stack=stack, suffix=base.names.suffix)
+    return Identity(
+        "-".join([stack, "cluster", *purpose]),
+        IdentityArgs(
+            identity_name=names.cluster_identity(*purpose),
+            location=base.chosen.file.location,
+            resource_group_name=apart.name,
+            tags=written(stack, stack, base.chosen.file.tags),
+        ),
+    )
 
 
 def _administrators(base: _Base, stack: str, key: keyvault.Key) -> None:

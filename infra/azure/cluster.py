@@ -115,9 +115,9 @@ class Aks:
 
     def _create_cluster(self, base: Foundation, azure: AzureSettings) -> ClusterPlace:
         # Of both: deploy may then grant the other one its roles, too, without an administrator.
-        controls = [_identity(base, "control", generation) for generation in Generation]
+        controls = [_identity(base, azure, "control", generation) for generation in Generation]
         control = controls[[*Generation].index(azure.aks.generation)]
-        nodes = _identity(base, "nodes")
+        nodes = _identity(base, azure, "nodes")
         cluster = AksCluster(f"aks-{azure.aks.generation}", _cluster(base, azure, control, nodes))
         ContainerInsights(
             f"insights-{azure.aks.generation}",
@@ -254,14 +254,17 @@ def _address(azure: AzureSettings) -> str:
     return str(ingress[_ADDRESS[azure.aks.generation]])
 
 
-def _identity(base: Foundation, *purpose: str) -> Identity:
+def _identity(base: Foundation, azure: AzureSettings, *purpose: str) -> Identity:
+    bootstrapped = azure.bootstrapped_by is not None
     return Identity(
         "-".join(["identity-cluster", *purpose]),
         IdentityArgs(
             identity_name=base.names.cluster_identity(*purpose),
             location=base.location,
-            resource_group_name=base.group,
+            resource_group_name=base.names.identity_group if bootstrapped else base.group,
             tags=base.tags,
+            exists=bootstrapped,
+            subscription_id=base.subscription_id,
         ),
     )
 
@@ -304,6 +307,7 @@ def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: I
             kubelet_id=nodes.id,
             kubelet_client_id=nodes.client_id,
             kubelet_principal_id=nodes.principal_id,
+            runs_nodes=azure.bootstrapped_by is not None,
         ),
         system=system,
         workloads=workloads,

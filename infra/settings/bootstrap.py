@@ -19,6 +19,8 @@ from infra.settings.reading import read
 
 BOOTSTRAP = "bootstrap"
 """The profile of the stack."""
+OWN_CLUSTER = "own"
+"""What `bootstrap.clusters` has for a stack with a cluster of its own."""
 _REPOSITORY = r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+"
 _GUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _DEVOPS_NAME = r"[^/*\s][^/*]{0,63}"
@@ -48,6 +50,13 @@ class BootstrapSettings(Section):
         example="dev",
         default=("dev", "staging", "prod"),
         min_length=1,
+    )
+    clusters: Mapping[StackName, Annotated[str, Field(pattern=rf"^(?:{OWN_CLUSTER}|{_GUID})$")]] = described(
+        "Those of the stacks that have compute aks: own for a cluster of the stack's own, or the object id of the "
+        "identity with which the nodes of another owner's cluster pull images",
+        "names of stacks, each with own or a GUID, as `az aks show --name NAME --resource-group GROUP --query "
+        "identityProfile.kubeletidentity.objectId` prints it",
+        default={},
     )
     administrators: str = text(
         "Object id of the Entra group that may read and write the state of every stack, to run this one",
@@ -112,6 +121,9 @@ def _check(problems: Problems, found: Bootstrap) -> None:
     if found.stack in wanted.stacks or len(set(wanted.stacks)) < len(wanted.stacks):
         allowed = f"names without {found.stack}, each once"
         problems.note("bootstrap.stacks", list(wanted.stacks), allowed, problems.remove("bootstrap.stacks"))
+    for name in sorted(wanted.clusters.keys() - {*wanted.stacks}):
+        field = path("bootstrap", "clusters", name)
+        problems.note(field, wanted.clusters[name], "stacks of bootstrap.stacks", problems.remove(field))
     for index, name in enumerate((found.stack, *wanted.stacks)):
         field = f"bootstrap.stacks[{index - 1}]" if index else "stack"
         remedy = problems.set(field, "dev") if index else problems.rename(BOOTSTRAP)

@@ -39,12 +39,6 @@ def check(problems: Problems, azure: AzureSettings, sizes: Mapping[Role, Size]) 
     if azure.exposure is Exposure.PUBLIC:
         allowed = "internal with compute aks, whose load balancer has an address of the network alone"
         problems.note("ingress", str(azure.exposure), allowed, problems.remove("ingress"))
-    if azure.bootstrapped_by is not None:
-        allowed = (
-            "no bootstrapped stack with compute aks: a cluster's issuer is known when it is there, and deploy may not "
-            "let its pods act as identities of another group"
-        )
-        problems.note("bootstrappedBy", azure.bootstrapped_by, allowed, problems.set("compute", "container_apps"))
 
 
 def _own_cluster_holds_the_services(problems: Problems, azure: AzureSettings, sizes: Mapping[Role, Size]) -> None:

@@ -12,6 +12,7 @@ from components.azure.roles import AzureRole
 from components.mlflow.roles import Role
 from infra.settings import bootstrap
 from infra.settings.problems import SettingsError
+from tests.infra.test_cluster import ANOTHER_OWNERS, PEER
 from tests.support import arm
 from tests.support.conditions import DELETE, WRITE, Condition
 from tests.support.effective import STRANGER
@@ -76,6 +77,63 @@ def test_everybody_has_the_least_rights_and_no_more() -> None:
         ("promote", AzureRole.ACR_PULL, "images-registry"),
     }
     assert rights(graph("bootstrap")) == own.union(*(of_stack(stack) for stack in SERVED))
+
+
+NODES = "00000000-0000-0000-0000-00000000000d"
+"""The identity of the nodes of another owner's cluster."""
+
+
+def in_clusters() -> Graph:
+    """Of the stacks prod has a cluster of its own, staging one of another owner, dev none."""
+    values = configuration("bootstrap")["bootstrap"]
+    return graph("bootstrap", bootstrap={**values, "clusters": {"prod": "own", "staging": NODES}})
+
+
+def federates(stack: str) -> set[tuple[str, AzureRole, str]]:
+    return {(f"{stack}-deploy", AzureRole.IDENTITY_FEDERATION_CONTRIBUTOR, f"{stack}-{role}-identity") for role in Role}
+
+
+def test_a_stack_in_a_cluster_takes_what_docs_say_and_no_more() -> None:
+    """As docs/azure.md has it."""
+    looks = (AzureRole.AKS_CLUSTER_USER, AzureRole.AKS_READER)
+    runs = {
+        (f"prod-cluster-control-{generation}", AzureRole.MANAGED_IDENTITY_OPERATOR, "prod-cluster-nodes-identity")
+        for generation in ("blue", "green")
+    }
+    own = {
+        ("prod-deploy", AzureRole.AKS_CLUSTER_ADMIN, "prod-group"),
+        *((who, role, "prod-group") for who in ("prod-preview", "promote") for role in looks),
+    }
+    assert rights(in_clusters()) - rights(graph("bootstrap")) == runs | own | federates("prod") | federates("staging")
+
+
+def test_deploy_of_a_stack_in_a_cluster_grants_what_an_up_there_does_and_nothing_else() -> None:
+    recorded = in_clusters()
+    assert grantable(recorded, "dev") == grantable(graph("bootstrap"), "dev")
+    for stack, given in (("prod", {}), ("staging", {"existingCluster": ANOTHER_OWNERS})):
+        network = {**configuration(stack).get("network", {}), **({"clientNetworks": [PEER]} if given else {})}
+        values: dict[str, Any] = {
+            "compute": "aks",
+            "aks": given,
+            "network": network,
+            "bootstrappedBy": "bootstrap",
+            "github": {},
+        }
+        made = graph(stack, **values)
+        condition = Condition(recorded.inputs(f"{stack}-deploy-group-rbac-administrator")["condition"])
+        holders = {identifier: name for name, identifier in principals(made).items()}
+        known = principals(recorded)
+        for each in (made.inputs(name) for name in made.of_type(ASSIGNMENT)):
+            name = holders.get(each["principalId"], "another owner's nodes").removeprefix("identity-")
+            principal = known.get(f"{stack}-{name}", NODES)
+            assert condition.allows(WRITE, role=each["roleDefinitionId"][-36:], principal=principal), name
+        assert made.of_type(GROUP) + made.of_type(IDENTITY) == []
+        # Its pods sign in by an issuer that is known when the cluster is.
+        assert {made.inputs(name)["resourceGroupName"] for name in made.of_type(CREDENTIAL)} == {
+            f"rg-identities-mlflow-{stack}"
+        }
+        administers = [role for role in AzureRole if condition.allows(WRITE, role=role.value, principal=STRANGER)]
+        assert administers == []
 
 
 def grantable(recorded: Graph, stack: str) -> set[tuple[AzureRole, str]]:
@@ -180,6 +238,8 @@ def test_a_stack_that_is_bootstrapped_makes_neither_group_nor_identity() -> None
 
 
 WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "a cluster of nobody": ({"clusters": {"test": "own"}}, "allowed: stacks of bootstrap.stacks"),
+    "a cluster without its nodes": ({"clusters": {"dev": "theirs"}}, "bootstrap.clusters.dev: 'theirs' is not allowed"),
     "no stack": ({"stacks": []}, "bootstrap.stacks: [] is not allowed"),
     "itself": ({"stacks": ["bootstrap"]}, "allowed: names without bootstrap, each once"),
     "twice": ({"stacks": ["dev", "dev"]}, "each once"),

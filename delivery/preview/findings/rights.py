@@ -23,6 +23,7 @@ MAY: Final[Mapping[AzureRole, str]] = {
     AzureRole.AKS_CLUSTER_USER: "sign in to Kubernetes",
     AzureRole.AKS_READER: "read everything in Kubernetes but secrets",
     AzureRole.CONTRIBUTOR: "change every resource",
+    AzureRole.IDENTITY_FEDERATION_CONTRIBUTOR: "let others act as identities",
     AzureRole.KEY_VAULT_CRYPTO_USER: "encrypt and decrypt with keys",
     AzureRole.KEY_VAULT_SECRETS_OFFICER: "read, write and delete every secret",
     AzureRole.KEY_VAULT_SECRETS_USER: "read secrets",
@@ -43,6 +44,7 @@ _INCLUDES: Final[Mapping[AzureRole, frozenset[AzureRole]]] = {
     AzureRole.CONTRIBUTOR: frozenset(
         (
             AzureRole.AKS_CLUSTER_USER,
+            AzureRole.IDENTITY_FEDERATION_CONTRIBUTOR,
             AzureRole.MANAGED_IDENTITY_OPERATOR,
             AzureRole.NETWORK_CONTRIBUTOR,
             AzureRole.READER,

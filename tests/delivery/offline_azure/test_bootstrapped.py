@@ -13,8 +13,9 @@ from tests.support.stacks import graph
 def test_all_that_such_a_stack_looks_up_is_there(tmp_path: Path) -> None:
     azure = Azure(tmp_path / "azure.json")
     provide(azure, "dev", "westeurope")
-    recorded = graph("dev", bootstrappedBy="bootstrap")
-    looked_up = {str(recorded.outputs(f"identity-{role}")["id"]).lower() for role in Role}
+    recorded = graph("dev", bootstrappedBy="bootstrap", compute="aks")
+    of_cluster = ["cluster-nodes", "cluster-control-blue", "cluster-control-green"]
+    looked_up = {str(recorded.outputs(f"identity-{each}")["id"]).lower() for each in (*Role, *of_cluster)}
     groups = {f"/subscriptions/{key.split('/')[2]}/resourcegroups/rg-mlflow-dev" for key in looked_up}
     assert looked_up | groups <= azure.resources.keys()
-    assert len(azure.resources) == len(Role) + 2
+    assert len(azure.resources) == len(looked_up) + 2

@@ -187,7 +187,6 @@ def test_what_the_file_gives_wins() -> None:
             {"compute": "aks", "ingress": "public"},
             "ingress: 'public' is not allowed; allowed: internal with compute aks",
         ),
-        ({"compute": "aks", "bootstrappedBy": "bootstrap"}, "no bootstrapped stack with compute aks"),
     ],
 )
 def test_a_problem_says_what_is_allowed(values: dict[str, Any], expected: str) -> None:
