@@ -19,6 +19,7 @@ RECORDED: Final[Mapping[int, str]] = {
     2: "b26921709ff26c82",
     3: "0ea850bbf19cc076",
     4: "a3c827a4c87b1277",
+    5: "0dd63c4a20f108ac",
 }
 """Each contract with the fingerprint of its variables. Another set of variables is a new line, never a changed one."""
 

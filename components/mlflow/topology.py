@@ -139,6 +139,7 @@ class Topology:
             "MAX_IN_FLIGHT": str(self.limits.max_in_flight),
             "METRICS_SECONDS": str(self.limits.metrics_seconds),
             "MEMORY_MIB": str(self.sizes[role].memory_mib),
+            "SPOOL_MIB": str(self.sizes[role].spool_mib),
         }
         if role in WITH_DATABASES:
             env["KEY_VAULT_URL"] = self.data.key_vault_url

@@ -19,7 +19,7 @@ IDENTITY = {
 PORT = "5000"
 
 _PRINCIPAL = "22222222-2222-2222-2222-222222222222"
-_SIZE = Size(cpu=0.5, memory_mib=512, spool_mib=0, scale=Scale(minimum=1, maximum=2))
+_SIZE = Size(cpu=0.5, memory_mib=512, spool_mib=512, scale=Scale(minimum=1, maximum=2))
 
 TOPOLOGY = Topology(
     sizes=dict.fromkeys(Role, _SIZE),

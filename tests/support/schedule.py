@@ -88,6 +88,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/runtime/artifacts/test_byte_range.py": False,
     "tests/runtime/artifacts/test_memory.py": False,
     "tests/runtime/artifacts/test_names.py": False,
+    "tests/runtime/artifacts/test_spool.py": False,
     "tests/runtime/artifacts/test_upload.py": False,
     "tests/runtime/azure/test_blob_address.py": False,
     "tests/runtime/azure/test_certificates.py": False,

@@ -31,7 +31,9 @@ _AUDIENCE = "api://AzureADTokenExchange"
 _TOKEN_SECONDS = 3600
 
 _USER = 10001  # of the image
-_LEAST_SPOOL_MIB = 64  # HOME and TMPDIR of the image, whose root is read only
+# HOME of the image, whose root is read only, and what a program writes beside artifacts. A service refuses what its
+# spool has no room for; a pod above the volume's limit is ended by its node.
+_BESIDE_SPOOL_MIB = 64
 _LOGS_MIB = 256
 # Azure's load balancer asks a node every five seconds, and takes it out after two answers without a ready pod.
 _BALANCER_SECONDS = 20
@@ -161,7 +163,7 @@ def _pod_of_service(spec: ServiceSpec, place: Place) -> dict[str, Any]:
 
 
 def _pod(spec: ServiceSpec | JobSpec, spool_mib: int) -> dict[str, Any]:
-    spool = {"sizeLimit": mebibytes(max(spool_mib, _LEAST_SPOOL_MIB))}
+    spool = {"sizeLimit": mebibytes(spool_mib + _BESIDE_SPOOL_MIB)}
     volumes: list[dict[str, Any]] = [{"name": "spool", "emptyDir": spool}]
     if Destination.SIGN_IN in spec.calls:
         token = {"path": _TOKEN_FILE, "audience": _AUDIENCE, "expirationSeconds": _TOKEN_SECONDS}
@@ -201,7 +203,7 @@ def _container(
         "command": [COMMAND],
         "args": [str(spec.role)],
         "env": _environment({**place.environment, **spec.env, **own, **signed_in, "TMPDIR": SPOOL_PATH}),
-        "resources": _resources(spec.cpu, spec.memory_mib, max(spool_mib, _LEAST_SPOOL_MIB) + _LOGS_MIB),
+        "resources": _resources(spec.cpu, spec.memory_mib, spool_mib + _BESIDE_SPOOL_MIB + _LOGS_MIB),
         "volumeMounts": mounts,
         # The end of the log is in the pod's status, and so in the error of an `up`.
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -46,7 +46,7 @@ class LocalCompute:
     """Runs specs as processes on 127.0.0.1; replica N of a service listens on the service's port + N - 1.
 
     It runs `scale.minimum` replicas and adds none by load. Only containers are held to the cpu and memory of their
-    spec, and nothing to its spool.
+    spec; to its spool a service keeps by itself.
     """
 
     def __init__(self, args: LocalComputeArgs) -> None:

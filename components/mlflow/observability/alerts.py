@@ -111,7 +111,8 @@ def spool_disk(logs: LogTable) -> QueryRule:
         title="MLflow: a replica's spool disk is full",
         severity=2,
         lines=f'{logs.source} | where {logs.text} has "No space left on device"',
-        what_to_do="Give the service more cores: its disk grows with them. /get-artifact passes through it.",
+        what_to_do="Raise the service's spoolMib; in Container Apps the most of it grows with the cores. Data and "
+        "attachments of traces pass through it.",
     )
 
 

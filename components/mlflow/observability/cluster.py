@@ -169,7 +169,7 @@ def pods_restarting(cluster: Cluster) -> QueryRule:
 
 
 def pods_evicted(cluster: Cluster) -> QueryRule:
-    """Return the alert on pods that a node has thrown out. A full spool disk is one cause: the node ends the pod."""
+    """Return the alert on pods that a node has thrown out, such as one that wrote to its disk beside its spool."""
     return QueryRule(
         name="pods-evicted",
         title="MLflow: a node threw a pod out",

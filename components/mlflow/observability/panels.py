@@ -264,7 +264,8 @@ SPOOL_USED = Panel(
         title="MLflow: a replica's spool disk is more than 85 % full",
         severity=2,
         above=85,
-        what_to_do="Give the service more cores: its disk grows with them. /get-artifact passes through it.",
+        what_to_do="Raise the service's spoolMib; in Container Apps the most of it grows with the cores. Data and "
+        "attachments of traces pass through it.",
     ),
 )
 MEMORY = Panel(

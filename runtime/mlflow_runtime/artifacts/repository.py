@@ -42,7 +42,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
 
 from mlflow_runtime import environment
-from mlflow_runtime.artifacts import direct, names
+from mlflow_runtime.artifacts import direct, names, spool
 from mlflow_runtime.artifacts import parts as of_service
 from mlflow_runtime.azure import identity
 from mlflow_runtime.azure.blob_address import BlobAddress
@@ -186,8 +186,13 @@ class BlobArtifactRepository(AzureBlobArtifactRepository):  # type: ignore[misc]
 
     @_clear
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
+        """As MLflow's, with room for the whole file before its first byte."""
+        container, _, root, _ = self.parse_wasbs_uri(self.artifact_uri)
+        name = posixpath.join(root, names.blob_name(remote_file_path))
         try:
-            super()._download_file(names.blob_name(remote_file_path), local_path)
+            found = self.client.get_container_client(container).download_blob(name)
+            with spool.room(found.size), Path(local_path).open("wb") as file:
+                found.readinto(file)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise MlflowException(os.strerror(errno.ENOSPC), error_code=RESOURCE_EXHAUSTED) from error

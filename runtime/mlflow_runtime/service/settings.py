@@ -72,7 +72,7 @@ class Settings:
     `public_hosts` are the Host headers that are served, `public_origins` the web origins that may call besides these
     hosts' own. `grace_seconds` are for a stop: `drain_seconds` of them to send callers away, the rest for the requests
     in flight, of which there are at most `max_in_flight`: it rejects more. `metrics_seconds` lie between two lines
-    of metrics in the log. `access` is None without access control.
+    of metrics in the log. `spool_mib` is all that files in TMPDIR may take. `access` is None without access control.
     """
 
     role: ServiceRole
@@ -87,6 +87,7 @@ class Settings:
     drain_seconds: int
     max_in_flight: int
     metrics_seconds: int
+    spool_mib: int
     bodies: BodyLimits | None
     artifacts: Artifacts | None
     access: Access | None
@@ -111,6 +112,7 @@ def read(role: ServiceRole, env: Mapping[str, str]) -> Settings:
         drain_seconds=environment.drain_seconds(reader, grace),
         max_in_flight=reader.get("MAX_IN_FLIGHT", number(1)),
         metrics_seconds=reader.get("METRICS_SECONDS", number(1)),
+        spool_mib=reader.get("SPOOL_MIB", number(0)),
         bodies=_bodies(reader) if with_data else None,
         artifacts=_artifacts(reader) if role is ServiceRole.ARTIFACTS else None,
         access=access,

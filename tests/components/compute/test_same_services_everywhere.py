@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).parents[3]
 ROLES = (*BACKENDS, Role.GATEWAY)
 # Where services are called by no name of their own.
 OWN_MACHINE = LocalCompute(LocalComputeArgs(root=Path(), command=[], image="", environment={}, identity_headers=Path()))
+SPOOL = "MLFLOW_RUNTIME_SPOOL_MIB"
 # What a backend decides: where a replica is, and how long it sends callers away, which depends on who else is there.
 PLATFORM = {"PORT", "TMPDIR", "MLFLOW_RUNTIME_DRAIN_SECONDS"}
 TOPOLOGY = Topology(
@@ -54,7 +55,7 @@ class Parent(pulumi.ComponentResource):
         super().__init__("test:test:Parent", "parent")
 
 
-def local(folder: Path) -> LocalCompute:
+def local(folder: Path, *, contained: bool = False) -> LocalCompute:
     return LocalCompute(
         LocalComputeArgs(
             root=folder,
@@ -62,6 +63,7 @@ def local(folder: Path) -> LocalCompute:
             image="sha256:0",
             environment={},
             identity_headers=folder,
+            contained=contained,
         )
     )
 
@@ -72,8 +74,8 @@ def registered(backend: Compute, role: Role) -> Graph:
         if role is Role.PREPARE:
             backend.run_job(TOPOLOGY.prepare(), parent=parent)
         else:
-            # The spec names where services are, which differs by backend: all get one backend's.
-            spec = TOPOLOGY.gateway(container_apps()) if role is Role.GATEWAY else TOPOLOGY.service(role, OWN_MACHINE)
+            # The spec names where services are, which differs by backend: only of the gateway it is the backend's own.
+            spec = TOPOLOGY.gateway(backend) if role is Role.GATEWAY else TOPOLOGY.service(role, OWN_MACHINE)
             backend.run_service(spec, parent=parent)
 
     return record(program, preview=False, computed=COMPUTED)
@@ -138,12 +140,17 @@ def test_a_gateway_takes_its_upstreams_from_the_backend() -> None:
     )
 
 
+def service(role: Role) -> ServiceSpec:
+    """A service as the addresses of one machine make it."""
+    return TOPOLOGY.gateway(OWN_MACHINE) if role is Role.GATEWAY else TOPOLOGY.service(role, OWN_MACHINE)
+
+
 def pod(role: Role) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a Deployment or Job runs for a role: the pod and its one container."""
     if role is Role.PREPARE:
         objects = job_objects(TOPOLOGY.prepare(), place())
     else:
-        objects = service_objects(TOPOLOGY.service(role, OWN_MACHINE), place())
+        objects = service_objects(service(role), place())
     spec = objects["run" if role is Role.PREPARE else "pods"]["spec"]["template"]["spec"]
     (only,) = spec["containers"]
     return spec, only
@@ -181,6 +188,31 @@ def test_a_pod_is_asked_and_ended_as_a_container_app_is(role: Role) -> None:
         assert patience[0] == patience[1]
         assert ours["timeoutSeconds"] == theirs["timeoutSeconds"]
     assert spec["terminationGracePeriodSeconds"] == app["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("role", [*BACKENDS, Role.GATEWAY, Role.PREPARE])
+def test_identity_and_limits_are_the_spec_s_on_all_three(role: Role, tmp_path: Path) -> None:
+    spec = TOPOLOGY.prepare() if role is Role.PREPARE else service(role)
+    process, app = rendered(local(tmp_path, contained=True), role), rendered(container_apps(), role)
+    pod_spec, inside = pod(role)
+    (contained,) = app["template"]["containers"]
+    limits = inside["resources"]["limits"]
+    assert process["limits"] == {"cpu": spec.cpu, "memory_mib": spec.memory_mib}
+    assert contained["resources"] == {"cpu": spec.cpu, "memory": f"{spec.memory_mib / 1024:g}Gi"}
+    assert (limits["cpu"], limits["memory"]) == (f"{spec.cpu * 1000:g}m", f"{spec.memory_mib / 1024:g}Gi")
+    # Who has the pods' account as a subject, who the apps' identity, and who the file of a process.
+    assert pod_spec["serviceAccountName"] == role.value
+    (assigned,) = app["identity"]["userAssignedIdentities"]
+    assert assigned.endswith(f"/{role}")
+    assert process["identity_header"] == str(tmp_path / spec.identity.name)
+    if isinstance(spec, ServiceSpec):
+        # The service keeps to it by itself; where a volume has a size there is room beside it.
+        given = {role: environment(each) for role, each in (("app", contained), ("pod", inside))}
+        spools = {each.get(SPOOL) for each in (process["env"], *given.values())}
+        assert spools == {spec.env.get(SPOOL)}
+        volume = next(each["emptyDir"]["sizeLimit"] for each in pod_spec["volumes"] if each["name"] == "spool")
+        assert int(volume.removesuffix("Mi")) > spec.spool_mib
+        assert int(limits["ephemeral-storage"].removesuffix("Mi")) > int(volume.removesuffix("Mi"))
 
 
 class Cluster(pulumi.ProviderResource):

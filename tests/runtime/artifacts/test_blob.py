@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
@@ -14,6 +13,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
 
 from mlflow_runtime.artifacts import repository as blob
+from mlflow_runtime.artifacts import spool
 from mlflow_runtime.artifacts.repository import BlobArtifactRepository, clear_errors
 from tests.support.services import BY_ROLE, Platform
 
@@ -88,15 +88,32 @@ def test_another_container_is_refused() -> None:
             get_artifact_repository(foreign)
 
 
-def test_a_full_disk_under_an_attachment_is_507(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+class Store:
+    """A store whose one blob has one byte."""
 
-    monkeypatch.setattr(AzureBlobArtifactRepository, "_download_file", full)
+    size = 1
+
+    def get_container_client(self, _container: str) -> Store:
+        return self
+
+    def download_blob(self, _name: str) -> Store:
+        return self
+
+    def readinto(self, file: IO[bytes]) -> None:
+        file.write(b"x")
+
+
+def test_a_full_disk_under_an_attachment_is_507(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv(spool.VARIABLE, "0")
+    store: Any = Store()
+    attached, repository = "11111111-1111-4111-8111-111111111111", BlobArtifactRepository(WASBS, client=store)
     with pytest.raises(MlflowException, match="larger spool disk") as raised:
-        BlobArtifactRepository(WASBS).download_trace_attachment_to_file(
-            "11111111-1111-4111-8111-111111111111", tmp_path / "attached"
-        )
+        repository.download_trace_attachment_to_file(attached, tmp_path / "attached")
     assert raised.value.get_http_status_code() == 507
     assert raised.value.error_code == "RESOURCE_EXHAUSTED"
     assert "No space left on device" in str(raised.value)
+    assert not (tmp_path / "attached").exists()
+    monkeypatch.setenv(spool.VARIABLE, "1")
+    repository.download_trace_attachment_to_file(attached, tmp_path / "attached")
+    assert (tmp_path / "attached").read_bytes() == b"x"
