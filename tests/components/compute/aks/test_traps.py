@@ -71,6 +71,10 @@ TRAPS: Mapping[str, tuple[str, str]] = {
         "components/azure/test_identity.py",
         "test_max_takes_each_environment_and_writes_one_after_the_other",
     ),
+    "Entra takes no token as an assertion that was exchanged for another": (
+        "runtime/middleware/access/test_browser_sign_in.py",
+        "test_a_pod_proves_itself_by_its_account_and_not_by_a_token_that_was_exchanged_for_it",
+    ),
     "the audit log of every read is most of the bill": (_AZURE, "test_the_log_of_every_read_is_not_paid_for"),
     "an alert on a service that is gone is silent": (
         _ALERTS,
@@ -79,6 +83,10 @@ TRAPS: Mapping[str, tuple[str, str]] = {
     "a full spool disk writes no line, and the pod is evicted": (
         _OF_CLUSTER,
         "test_an_alert_fires_in_its_fault_and_not_in_what_only_looks_like_it",
+    ),
+    "a spool that is fuller than its volume may be ends the pod": (
+        "runtime/artifacts/test_spool.py",
+        "test_a_file_has_its_room_before_its_first_byte",
     ),
     "a line above 16 KiB is split": (_ALERTS, "test_no_line_of_metrics_is_split_on_its_way_from_a_cluster"),
     "a version of its own sets a pool back": (_AZURE, "test_pools_follow_the_clusters_version_and_size_themselves"),

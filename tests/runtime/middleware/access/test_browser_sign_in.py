@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -16,7 +17,7 @@ import pytest
 from starlette.responses import HTMLResponse
 from starlette.types import Message
 
-from mlflow_runtime.middleware.access.browser import cookies, flow, pages
+from mlflow_runtime.middleware.access.browser import cookies, exchange, flow, pages
 from mlflow_runtime.middleware.access.browser.exchange import AwayError, CodeRefusedError, Granted
 from mlflow_runtime.middleware.access.browser.flow import Flow
 from mlflow_runtime.middleware.access.browser.page_script import PageScript
@@ -370,3 +371,26 @@ def test_an_address_of_this_machine_needs_no_https() -> None:
     assert flow.redirect_uri("127.0.0.1:5500") == "http://127.0.0.1:5500/access/callback"
     assert flow.redirect_uri("[::1]:5500") == "http://[::1]:5500/access/callback"
     assert flow.redirect_uri(HOST) == f"https://{HOST}/access/callback"
+
+
+def test_a_pod_proves_itself_by_its_account_and_not_by_a_token_that_was_exchanged_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entra refuses the other one: AADSTS700222."""
+    file = tmp_path / "token"
+    file.write_text("of the account\n")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
+    asked: list[Mapping[str, str]] = []
+
+    def posted(_: str, form: Mapping[str, str]) -> Mapping[str, str]:
+        asked.append(form)
+        return {"access_token": "a", "id_token": "b"}
+
+    monkeypatch.setattr(exchange, "_posted", posted)
+    redeem = exchange.with_entra(ACCESS)
+    begun = flow.started("/")
+    assert redeem("code", begun, "https://h/access/callback").access_token == "a"
+    assert asked[0]["client_assertion"] == "of the account"
+    file.unlink()
+    with pytest.raises(AwayError, match="no token"):
+        redeem("code", begun, "https://h/access/callback")

@@ -1,6 +1,7 @@
-"""Redeems the code of a sign-in at Entra, with this service's managed identity in place of a client secret.
+"""Redeems the code of a sign-in at Entra, with this service's identity in place of a client secret.
 
-Source: Microsoft Learn, "Configure an application to trust a managed identity".
+Sources: Microsoft Learn, "Configure an application to trust a managed identity", "Microsoft Entra authentication and
+authorization error codes" (AADSTS700222).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import certifi
 from azure.core.exceptions import AzureError
 
+from mlflow_runtime import environment
 from mlflow_runtime.azure import identity
 from mlflow_runtime.middleware.access.browser import flow as flows
 from mlflow_runtime.middleware.access.browser.flow import Flow
@@ -27,6 +30,7 @@ from mlflow_runtime.reasons import first_line
 
 _EXCHANGE: Final = "api://AzureADTokenExchange/.default"
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_POD_TOKEN: Final = environment.variable("AZURE_FEDERATED_TOKEN_FILE")
 _TIMEOUT_SECONDS: Final = 10
 _LARGEST: Final = 1 << 20
 
@@ -55,10 +59,6 @@ def with_entra(access: Access) -> Redeem:
     """Return what redeems codes of the application of `access`."""
 
     def redeem(code: str, flow: Flow, redirect: str) -> Granted:
-        try:
-            assertion = identity.current().get_token(_EXCHANGE).token
-        except AzureError as error:
-            raise AwayError(f"the managed identity has no token: {first_line(error)}") from error
         form = {
             "client_id": access.client_id,
             "grant_type": "authorization_code",
@@ -67,7 +67,7 @@ def with_entra(access: Access) -> Redeem:
             "redirect_uri": redirect,
             "scope": flows.scope(access),
             "client_assertion_type": _ASSERTION,
-            "client_assertion": assertion,
+            "client_assertion": _assertion(),
         }
         answer = _posted(f"{access.authority}/{access.tenant_id}/oauth2/v2.0/token", form)
         try:
@@ -76,6 +76,20 @@ def with_entra(access: Access) -> Redeem:
             raise AwayError(f"Entra's answer has no {error}") from error
 
     return redeem
+
+
+def _assertion() -> str:
+    """Return the managed identity's token, or in a pod the one of its service account.
+
+    There the managed identity's own token was exchanged for that one, and Entra takes no exchanged token as an
+    assertion.
+    """
+    try:
+        if file := os.environ.get(_POD_TOKEN):
+            return Path(file).read_text().strip()
+        return identity.current().get_token(_EXCHANGE).token
+    except (AzureError, OSError) as error:
+        raise AwayError(f"the managed identity has no token: {first_line(error)}") from error
 
 
 def _posted(url: str, form: dict[str, str]) -> Any:
