@@ -10,7 +10,7 @@ import enum
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pulumi.runtime.rpc import UNKNOWN as UNKNOWN
@@ -166,7 +166,7 @@ def read(document: object) -> Plan:
         raise PlanError(f"the preview leaves out what stays; give the output of `pulumi preview {' '.join(FLAGS)}`.")
     return Plan(
         stack=_stack(raw),
-        steps=tuple(sorted(_steps(raw), key=lambda step: step.urn)),
+        steps=tuple(sorted(_settled([*_steps(raw)]), key=lambda step: step.urn)),
         errors=errors,
         config=_texts(document.get("config")),
         config_before=_texts(document.get(CONFIG_BEFORE)),
@@ -189,6 +189,40 @@ def _steps(raw: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
         by_urn.setdefault(str(step["urn"]), {})[str(step["op"])] = step
     for urn, ops in by_urn.items():
         yield from (made for op, step in _ops(ops) if (made := _step(urn, op, step)))
+
+
+def _settled(steps: Sequence[Step]) -> Sequence[Step]:
+    """Return the steps without replacements for what nobody knows yet although it stays.
+
+    Of a resource that is updated in place the provider previews inputs, name and location: all that Azure computed of
+    it is unknown, and whatever takes that for good previews as replaced, as each role assignment after a change of an
+    identity's tags (pulumi-azure-native, provider.go, `Update`). Azure computes it once.
+    """
+    known = {step.urn: step for step in steps if step.op is not Op.PENDING}
+    while staying := [step for step in known.values() if _waits_for_what_stays(step, known)]:
+        known |= {step.urn: _staying(step) for step in staying}
+    return [step if step.op is Op.PENDING else known[step.urn] for step in steps]
+
+
+def _waits_for_what_stays(step: Step, known: Mapping[str, Step]) -> bool:
+    if step.op is not Op.REPLACE or step.after is None or step.before is None:
+        return False
+    keys = step.because or ("",)
+    sources = [[known[urn] for urn in step.after.depends_on.get(key, ()) if urn in known] for key in keys]
+    in_place = all(found and all(_in_place(each) for each in found) for found in sources)
+    return in_place and all(is_unknown(step.new.get(key)) for key in step.because)
+
+
+def _in_place(step: Step) -> bool:
+    return step.op in (Op.SAME, Op.UPDATE) and step.type.startswith("azure-native:")
+
+
+def _staying(step: Step) -> Step:
+    """The step with the values that it has where it waits for them."""
+    inputs = {**step.new, **{key: step.old[key] for key in step.because if key in step.old}}
+    paths = tuple(each for each in step.paths if re.split(r"[.\[]", each)[0] not in step.because)
+    op = Op.SAME if inputs == step.old else Op.UPDATE
+    return replace(step, op=op, after=replace(step.state, inputs=inputs), because=(), paths=paths)
 
 
 def _step(urn: str, op: Op, step: Mapping[str, Any]) -> Step | None:

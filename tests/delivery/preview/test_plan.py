@@ -170,3 +170,48 @@ def test_one_more_item_of_a_list_is_one_difference() -> None:
 )
 def test_differences_are_as_deep_as_possible(before: Any, after: Any, expected: list[Any]) -> None:
     assert [(one.path, one.before, one.after) for one in between(before, after)] == expected
+
+
+IDENTITY, RIGHT = "managedidentity:UserAssignedIdentity", "authorization:RoleAssignment"
+
+
+def tagged(op: str, *, scope: str = "/registry") -> dict[str, Any]:
+    """An identity whose tags change, with a right of it, as azure-native previews both."""
+    before = {"principalId": "1", "roleAssignmentName": "2", "scope": "/registry"}
+    after = {"principalId": UNKNOWN, "roleAssignmentName": UNKNOWN, "scope": scope}
+    source = [urn(IDENTITY, "tracking")]
+    why = ["principalId", "roleAssignmentName", *(["scope"] if scope != "/registry" else [])]
+    taken = {"principalId": source, "roleAssignmentName": source}
+    return preview(
+        step(op, IDENTITY, "tracking", {"tags": 1}, {"tags": 2}, reasons=["location"] if op == "replace" else []),
+        step("replace", RIGHT, "pulls", before, after, reasons=why, depends_on=taken),
+    )
+
+
+def test_what_azure_computed_stays_where_its_resource_is_updated_in_place() -> None:
+    """A right of it is no replacement, which under a lock would be a refusal."""
+    found = {one.name: one for one in read(tagged("update")).steps}
+    assert (found["tracking"].op, found["pulls"].op) == (Op.UPDATE, Op.SAME)
+    assert found["pulls"].new == found["pulls"].old
+
+
+def test_what_is_replaced_is_another_one_for_what_takes_a_value_of_it() -> None:
+    assert {one.name: one.op for one in read(tagged("replace")).steps}["pulls"] is Op.REPLACE
+    assert {one.name: one.op for one in read(tagged("update", scope="/vault")).steps}["pulls"] is Op.REPLACE
+
+
+def test_what_takes_a_value_of_what_stays_stays_too() -> None:
+    zone, record = "privatedns:PrivateZone", "privatedns:PrivateRecordSet"
+    environment, named = "app:ManagedEnvironment", {"privateZoneName": UNKNOWN}
+    document = preview(
+        step("update", environment, "apps", {"tags": 1}, {"tags": 2}),
+        *(
+            step(
+                *("replace", kind, name, {"privateZoneName": "a"}, named),
+                reasons=["privateZoneName"],
+                depends_on={"privateZoneName": [urn(*source)]},
+            )
+            for kind, name, source in ((zone, "zone", (environment, "apps")), (record, "any", (zone, "zone")))
+        ),
+    )
+    assert {one.name: one.op for one in read(document).steps} == {"apps": Op.UPDATE, "zone": Op.SAME, "any": Op.SAME}
