@@ -34,7 +34,7 @@ def audit(
 ) -> int:
     """Show who changed what, and who was refused.
 
-    It is the record of a stack with access control.
+    It is the record of a stack with access control, and has the sign-ins and sign-outs of browsers too.
 
     Locally it is read from the services' logs. On Azure the query is printed, as a command for whoever may read the
     stack's logs.

@@ -228,7 +228,7 @@ def _changes(logs: LogTable) -> Section:
         alerts=[burst],
         panels=(
             Panel(
-                title="Changes and refusals",
+                title="Changes, refusals and sign-ins",
                 query=f"{record} | summarize requests = count() by {_OVER_TIME}, event",
                 form=Form.CHART,
             ),
@@ -241,6 +241,11 @@ def _changes(logs: LogTable) -> Section:
                 title="Who was refused",
                 query=f"{burst.lines} | summarize requests = count(),"
                 " latest = max(TimeGenerated) by caller, oid, team, reason | sort by requests desc",
+            ),
+            Panel(
+                title="Who signed in by a browser",
+                query=f'{record} | where event == "signed-in" | summarize sign_ins = count(),'
+                " latest = max(TimeGenerated) by caller, oid | sort by sign_ins desc",
             ),
         ),
     )

@@ -74,9 +74,10 @@ class Teams:
         return cls(platform, entra, {service.role: service for service in started}, env, port)
 
     @contextmanager
-    def gateway(self, folder: Path) -> Iterator[str]:
-        """A gateway before the services; its address."""
+    def gateway(self, folder: Path, *replicas: Service) -> Iterator[str]:
+        """A gateway before the services, and before more replicas of tracking; its address."""
         addresses = {role: f"127.0.0.1:{service.port}" for role, service in self.services.items()}
+        addresses["tracking"] += "".join(f",127.0.0.1:{replica.port}" for replica in replicas)
         host = f"127.0.0.1:{self.gateway_port}"
         with running.gateway(folder, addresses, port=self.gateway_port, hosts=[host]):
             yield f"http://{host}"

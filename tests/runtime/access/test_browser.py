@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from mlflow_runtime.middleware.access.browser import cookies
+from mlflow_runtime.middleware.access.browser import cookies, pages
 from mlflow_runtime.middleware.access.roles import Role
 from tests.runtime.access.teams import ANNA, NOBODY, Member, Teams
 from tests.support.browser import VIEW_MILLISECONDS, Browser, browser, chromium
+from tests.support.services import Service, eventually
 
 pytestmark = pytest.mark.skipif(
     chromium() is None, reason="no `chromium` on PATH: install it (Debian: apt-get install chromium)"
@@ -18,9 +19,15 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def chrome(teams: Teams, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def replica(teams: Teams) -> Service:
+    """A second replica of tracking."""
+    return teams.platform.start("tracking", ready=True, **teams.settings)
+
+
+@pytest.fixture(scope="module")
+def chrome(teams: Teams, replica: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     folder = tmp_path_factory.mktemp("browser")
-    with teams.gateway(folder) as address, browser(address, folder, any_certificate=True) as opened:
+    with teams.gateway(folder, replica) as address, browser(address, folder, any_certificate=True) as opened:
         yield opened
 
 
@@ -49,9 +56,9 @@ def test_a_person_signs_in_works_and_signs_out(teams: Teams, window: Browser) ->
     assert {name for name, each in held.items() if not each["httpOnly"]} <= {cookies.FRESH, "mlflow-request-auth"}
     assert all(each["secure"] and each["sameSite"] == "Lax" for each in held.values() if "access" in each["name"])
 
-    # The session is about to end: the page offers to sign in again beside itself, and stays as it is.
+    # The session has ended: the page offers to sign in again beside itself, and stays as it is.
     page.evaluate("window.stays = true")
-    window.context.clear_cookies(name=cookies.FRESH)
+    window.context.clear_cookies()
     with page.expect_popup(timeout=VIEW_MILLISECONDS) as opened:
         page.get_by_role("button", name="Sign in again").click(timeout=60_000)
     sign_in(opened.value, ANNA.name)
@@ -66,6 +73,18 @@ def test_a_person_signs_in_works_and_signs_out(teams: Teams, window: Browser) ->
     page.goto(window.url)
     sign_in(page, NOBODY.name)
     expect(page.get_by_text("has no role in any workspace")).to_be_visible()
+
+
+def test_tabs_sign_in_at_the_same_time(window: Browser) -> None:
+    asked = [f"{window.url}/version?tab={tab}" for tab in range(2)]
+    tabs = [window.context.new_page() for _ in asked]
+    for page, address in zip(tabs, asked, strict=True):
+        page.goto(address)
+        expect(page.get_by_role("link", name=ANNA.name, exact=True)).to_be_visible()
+    for page, address in zip(tabs, asked, strict=True):
+        sign_in(page, ANNA.name)
+        page.wait_for_url(address)
+    assert not [each for each in window.context.cookies() if each["name"].startswith(cookies.FLOW)]
 
 
 def test_another_site_does_nothing_with_a_session(teams: Teams, window: Browser) -> None:
@@ -84,3 +103,28 @@ def test_another_site_does_nothing_with_a_session(teams: Teams, window: Browser)
     assert statuses == [403, 403]
     member = Member(teams, "team-a", Role.READER)
     assert member.send("/api/2.0/mlflow/experiments/get-by-name?experiment_name=forged").status == 404
+
+
+def test_a_sign_in_goes_on_when_the_replica_that_began_it_is_gone(
+    teams: Teams, replica: Service, window: Browser
+) -> None:
+    def begun() -> list[int]:
+        return [each.log.count(f'"path": "{pages.SIGN_IN}"') for each in (replica, teams.services["tracking"])]
+
+    page = window.context.new_page()
+    asked = f"{window.url}/version?on=another"
+    for _ in range(40):
+        before = begun()
+        counted = sum(before)
+        page.goto(asked)
+        expect(page.get_by_role("link", name=ANNA.name, exact=True)).to_be_visible()
+        # It is written once the answer is on its way.
+        eventually(lambda: sum(begun()) > counted, "a replica's line for the sign-in")  # noqa: B023 - asked at once
+        if begun()[0] > before[0]:
+            break
+    assert begun()[0] > before[0], "the gateway never asked the second replica"
+    replica.program.kill()
+    sign_in(page, ANNA.name)
+    page.wait_for_url(asked)
+    page.reload()
+    expect(page.get_by_text("3.17.2")).to_be_visible()

@@ -1,4 +1,5 @@
-"""The record of changes and refusals: one line of JSON for each, in the service's log, by the logger of this name.
+"""The record of changes, refusals, sign-ins and sign-outs: one line of JSON for each, in the service's log, by the
+logger of this name.
 
 It says who, where and what by ids, and never what was written. The ids of the query are read here; those of the path
 and of a body are the business of the code that reads them, which adds them with `touch_named`.
@@ -74,16 +75,33 @@ def touch_named(name: str, values: Iterable[object]) -> None:
 
 def changed(allowed: Allowed, route: str, scope: Scope, status: int) -> None:
     """Write a request that may have changed something, after it was answered with `status`."""
+    _touch_scope(scope)
     role = allowed.caller.roles.get(allowed.workspace)
-    _write("changed", allowed.caller, allowed.workspace, route, scope, status, role=role.title if role else None)
+    _write("changed", allowed.caller, allowed.workspace, route, status, role=role.title if role else None)
 
 
 def refused(refusal: Refusal, route: str | None, scope: Scope) -> None:
     """Write a request that was refused."""
+    _touch_scope(scope)
     caller, where = refusal.caller, refusal.workspace
     role = caller.roles.get(where) if caller and where else None
     title = role.title if role else None
-    _write("refused", caller, where, route, scope, refusal.failure.status, role=title, reason=refusal.reason)
+    _write("refused", caller, where, route, refusal.failure.status, role=title, reason=refusal.reason)
+
+
+def signed_in(caller: Caller, route: str, status: int) -> None:
+    """Write the beginning of a browser's session."""
+    _write("signed-in", caller, None, route, status)
+
+
+def signed_out(caller: Caller, route: str, status: int) -> None:
+    """Write the end of a browser's session."""
+    _write("signed-out", caller, None, route, status)
+
+
+def sign_in_refused(reason: str, caller: Caller | None, route: str, status: int) -> None:
+    """Write a refused sign-in or sign-out. The query of one has a code, so it is not read for ids."""
+    _write("refused", caller, None, route, status, reason=reason)
 
 
 def _write(
@@ -91,13 +109,11 @@ def _write(
     caller: Caller | None,
     workspace: str | None,
     route: str | None,
-    scope: Scope,
     status: int,
     *,
-    role: str | None,
+    role: str | None = None,
     reason: str | None = None,
 ) -> None:
-    _touch_scope(scope)
     found = _touched.get() or _Touched()
     fields = {
         "caller": caller and caller.name,

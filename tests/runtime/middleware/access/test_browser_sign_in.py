@@ -6,9 +6,10 @@ import asyncio
 import base64
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -17,6 +18,7 @@ import pytest
 from starlette.responses import HTMLResponse
 from starlette.types import Message
 
+from mlflow_runtime.middleware.access import audit
 from mlflow_runtime.middleware.access.browser import cookies, exchange, flow, pages
 from mlflow_runtime.middleware.access.browser.exchange import AwayError, CodeRefusedError, Granted
 from mlflow_runtime.middleware.access.browser.flow import Flow
@@ -26,11 +28,12 @@ from mlflow_runtime.middleware.access.gate import Gate
 from mlflow_runtime.middleware.access.keys import Keys
 from mlflow_runtime.middleware.access.tokens import Tokens
 from tests.support.asgi import scope
-from tests.support.entra_tokens import ACCESS, ANNA, TENANT, key_set, token
+from tests.support.entra_tokens import ACCESS, ANNA, AZURE_CLI, TENANT, key_set, token
 
 HOST = "mlflow.example.com"
 CODE = "the-code"
 GET_RUN = "/api/2.0/mlflow/runs/get"
+BLOCKED = "bbbbbbbb-0000-0000-0000-00000000000b"
 NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site"}
 OWN = {"sec-fetch-mode": "cors", "sec-fetch-site": "same-origin"}
 
@@ -77,7 +80,8 @@ class Person:
     kept: dict[str, str] = field(default_factory=dict)
 
     def open(self, path: str, method: str = "GET", headers: Mapping[str, str] = NAVIGATE, host: str = HOST) -> Answer:
-        tokens = Tokens(ACCESS, Keys(key_set))
+        access = replace(ACCESS, blocked=frozenset({BLOCKED}))
+        tokens = Tokens(access, Keys(key_set))
 
         async def mlflow(asked: Any, receive: Any, send: Any) -> None:
             # As Flask answers for a file.
@@ -86,8 +90,8 @@ class Person:
             page = HTMLResponse("<html><head></head>MLflow</html>", 304 if kept else 200, headers)
             await page(asked, receive, send)
 
-        gate = Gate(PageScript(mlflow), ACCESS, tokens, lambda method, path: f"{method} {path}")
-        app = SignIn(gate, ACCESS, tokens, [HOST, "localhost:5500"], self.entra.redeem)
+        gate = Gate(PageScript(mlflow), access, tokens, lambda method, path: f"{method} {path}")
+        app = SignIn(gate, access, tokens, [HOST, "localhost:5500"], self.entra.redeem)
         target = urlsplit(path)
         cookie = "; ".join(f"{name}={value}" for name, value in self.kept.items())
         sent = {"host": host, **headers, **({"cookie": cookie} if cookie else {})}
@@ -122,6 +126,11 @@ class Person:
             assert ("HttpOnly" in attributes) == (name != cookies.FRESH)
             self.kept[name] = content
 
+    @property
+    def under_way(self) -> list[str]:
+        """The cookies of the sign-ins that were begun and did not end."""
+        return [name for name in self.kept if name.startswith(cookies.FLOW)]
+
     def asked(self, path: str = "/") -> Mapping[str, str]:
         """What Entra is asked when this browser begins to sign in."""
         url = self.open(f"/access/sign-in?{urlencode({'return': path})}").location
@@ -145,7 +154,7 @@ def test_signing_in_works_whichever_replica_answers() -> None:
     assert "client_secret" not in asked
     done = person.back(code=CODE, state=asked["state"])
     assert (done.status, done.location) == (303, "/?workspace=team-a#/experiments/1")
-    assert cookies.FLOW not in person.kept
+    assert person.under_way == []
     page = person.open("/")
     assert (page.status, "/access/session.js" in page.text) == (200, True)
     shown = person.open("/access")
@@ -215,10 +224,11 @@ def test_a_sign_in_returns_to_own_pages_only(path: str) -> None:
     assert Person().sign_in(path).location == "/"
     with_forged_cookie = Person()
     state = with_forged_cookie.asked()["state"]
-    kept = flow.unpacked(with_forged_cookie.kept[cookies.FLOW])
+    (name,) = with_forged_cookie.under_way
+    kept = flow.unpacked(with_forged_cookie.kept[name])
     assert kept is not None
     forged = Flow(state=kept.state, nonce=kept.nonce, verifier=kept.verifier, path=path)
-    with_forged_cookie.kept[cookies.FLOW] = flow.packed(forged)
+    with_forged_cookie.kept[name] = flow.packed(forged)
     assert with_forged_cookie.back(code=CODE, state=state).status == (303 if path == "/" else 400)
 
 
@@ -232,12 +242,108 @@ def test_nobody_is_signed_in_by_another_browsers_answer() -> None:
     assert not cookies.session(victim.kept)
 
 
+def test_tabs_of_a_browser_sign_in_at_the_same_time() -> None:
+    person = Person()
+    states = [person.asked(f"/#/{tab}")["state"] for tab in range(3)]
+    # In whatever order they come back.
+    for tab in (2, 0, 1):
+        done = person.back(code=f"code-{tab}", state=states[tab])
+        assert (done.status, done.location) == (303, f"/#/{tab}")
+    assert person.under_way == []
+    # The same answer once more, and one with the state of another tab, come to nothing.
+    before = dict(person.kept)
+    last = person.asked()["state"]
+    for state in (states[2], states[0], last[:8] + states[0][8:]):
+        assert person.back(code="stolen", state=state).status == 400
+    assert "stolen" not in person.entra.redeemed
+    assert cookies.session(person.kept) == cookies.session(before)
+
+
+def test_a_browser_keeps_few_sign_ins_and_the_latest_of_them() -> None:
+    person = Person()
+    states = [person.asked(f"/{'x' * 1400}")["state"] for _ in range(20)]
+    assert len(person.under_way) == 8
+    assert sum(len(person.kept[name]) for name in person.under_way) < 20 * 1024
+    assert [person.back(code=str(at), state=states[at]).status for at in (0, 11, 12, 19)] == [400, 400, 303, 303]
+    assert len(person.under_way) == 6
+    person.open("/access/sign-out", "POST", OWN)
+    assert person.kept == {}
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (record.getMessage(), getattr(record, "fields", {})) for record in caplog.records if record.name == audit.LOGGER
+    ]
+
+
+WHO = {"caller": "anna@example.com", "oid": ANNA, "application": AZURE_CLI, "ids": {}}
+CALLBACK, SIGN_OUT = "GET /access/callback", "POST /access/sign-out"
+
+
+def test_a_sign_in_and_a_sign_out_are_in_the_record(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    person = Person()
+    state = person.asked()["state"]
+    person.back(code=CODE, state=state, session_id="of-entra")
+    session = cookies.session(person.kept)
+    person.open("/access/sign-out", "POST", NAVIGATE)
+    person.open("/access/sign-out", "POST", OWN)
+    person.open("/access/sign-out", "POST", OWN)
+    assert lines(caplog) == [
+        ("signed-in", {**WHO, "route": CALLBACK, "status": 303}),
+        ("refused", {"route": SIGN_OUT, "ids": {}, "status": 403, "reason": "other-site"}),
+        ("signed-out", {**WHO, "route": SIGN_OUT, "status": 200}),
+    ]
+    written = json.dumps(lines(caplog)) + caplog.text
+    assert not [secret for secret in (CODE, state, session, "of-entra") if secret in written]
+
+
+@pytest.mark.parametrize(
+    ("entra", "answer", "status", "reason", "known"),
+    [
+        (Entra(), {"state": "of another browser", "code": CODE}, 400, "sign-in-not-begun", False),
+        (Entra(), {"error": "access_denied"}, 403, "sign-in-by-entra", False),
+        (Entra(), {"error": "server_error"}, 503, "sign-in-away", False),
+        (Entra(raises=CodeRefusedError("AADSTS70008")), {"code": CODE}, 400, "sign-in-code", False),
+        (Entra(raises=AwayError("Entra does not answer")), {"code": CODE}, 503, "sign-in-away", False),
+        (Entra(changes={"tid": "x"}), {"code": CODE}, 403, "sign-in-token", False),
+        (Entra(nonce="another"), {"code": CODE}, 403, "sign-in-token", False),
+        (Entra(changes={"oid": BLOCKED}), {"code": CODE}, 403, "blocked", True),
+    ],
+)
+def test_a_refused_sign_in_is_in_the_record_with_its_reason(
+    entra: Entra, answer: dict[str, str], status: int, reason: str, known: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    person = Person(entra)
+    assert person.back(**{"state": person.asked()["state"], **answer}).status == status
+    who = {**WHO, "oid": BLOCKED} if known else {"ids": {}}
+    assert lines(caplog) == [("refused", {**who, "route": CALLBACK, "status": status, "reason": reason})]
+    # Entra did not redeem the code if it was away: the same answer may come again.
+    assert len(person.under_way) == (1 if status == 503 or reason == "sign-in-not-begun" else 0)
+    assert not cookies.session(person.kept)
+    assert CODE not in json.dumps(lines(caplog))
+
+
+def test_who_is_blocked_reads_that_and_is_in_the_record(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    person = Person()
+    for value in cookies.begin(token("team-a.Admin", oid=BLOCKED), 600):
+        person._keep(value)
+    page = person.open("/access")
+    assert (page.status, "is blocked on this platform" in page.text, pages.SIGN_OUT in page.text) == (403, True, True)
+    assert "Admin" not in page.text
+    assert lines(caplog) == [
+        ("refused", {**WHO, "oid": BLOCKED, "route": "GET /access", "status": 403, "reason": "blocked"})
+    ]
+
+
 @pytest.mark.parametrize(
     "kept", ["[" * 3000, '{"state": "\\ud800", "nonce": "n", "verifier": "v", "path": "/"}', "x" * 9000]
 )
 def test_a_forged_cookie_of_a_sign_in_is_none(kept: str) -> None:
     person = Person()
-    person.kept[cookies.FLOW] = base64.urlsafe_b64encode(kept.encode()).decode().rstrip("=")
+    person.kept[f"{cookies.FLOW}-s"] = base64.urlsafe_b64encode(kept.encode()).decode().rstrip("=")
     assert person.back(code=CODE, state="s").status == 400
     assert person.entra.redeemed == set()
 
@@ -253,7 +359,8 @@ def test_who_comes_without_an_account_keeps_nobody_waiting() -> None:
     async def all_at_once() -> list[int]:
         app = SignIn(HTMLResponse(""), ACCESS, Tokens(ACCESS, Keys(key_set)), [HOST], redeem)
         begun = flow.started("/")
-        headers = [(b"host", HOST.encode()), (b"cookie", f"{cookies.FLOW}={flow.packed(begun)}".encode())]
+        kept = f"{cookies.FLOW}-{flow.name(begun.state)}={flow.packed(begun)}"
+        headers = [(b"host", HOST.encode()), (b"cookie", kept.encode())]
         asked = scope(flow.CALLBACK, "GET", headers)
         asked["query_string"] = urlencode({"code": CODE, "state": begun.state}).encode()
         slow = [asyncio.create_task(_status(app, asked)) for _ in range(8)]

@@ -27,6 +27,7 @@ OWN: Final = "/access"
 DONE: Final = f"{OWN}/done"
 """Where a sign-in ends that an open page asked for, to go on with its work."""
 
+_NAME_CHARACTERS: Final = 8
 _LONGEST_PATH: Final = 1500
 _LONGEST_COOKIE: Final = 4096
 
@@ -77,6 +78,11 @@ def unpacked(value: str) -> Flow | None:
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return flow if flow.state and flow.verifier and flow.nonce and flow.path == own_path(flow.path) else None
+
+
+def name(state: str) -> str:
+    """Return the part of a state that tells the sign-ins of a browser apart."""
+    return state[:_NAME_CHARACTERS]
 
 
 def matches(flow: Flow, state: str) -> bool:
