@@ -24,7 +24,7 @@ class AccessControl:
     """Tokens of Entra decide who is let in.
 
     They are those of `tenant_id` for the application `client_id`. `teams` are workspaces beside `default`, and `shares`
-    has for a workspace the others whose members read it. Roles come
+    has for a workspace, or a part of one as the runtime names it, the others whose members read it. Roles come
     from the token's app roles, or from its groups if `groups` maps any: group id to roles, such as `team-a.Reader`.
     `blocked` are object ids that are refused whatever their token says, `contact` is the address in refusals, and
     `authority` is Entra's address where it is not that of Azure's public cloud.

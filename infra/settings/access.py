@@ -25,8 +25,13 @@ _NAME_WORDS = (
 _ROLE = rf"{_NAME}\.(?:{'|'.join(ROLES)})|{PLATFORM_ADMIN.replace('.', '[.]')}"
 _ROLE_WORDS = f"WORKSPACE.{'|'.join(ROLES)} or {PLATFORM_ADMIN}"
 
+# As the runtime has them: SHARED_MODEL and SHARED_EXPERIMENT of its middleware/access/settings.py.
+SHARED_MODEL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\*?"
+SHARED_EXPERIMENT = r"[0-9]{1,19}"
+
 Guid = Annotated[str, Field(pattern=f"^{_GUID}$")]
 TeamName = Annotated[str, Field(pattern=f"^{_NAME}$")]
+Share = Annotated[str, Field(pattern=f"^{_NAME}(?:/models/{SHARED_MODEL}|/artifacts/{SHARED_EXPERIMENT})?$")]
 RoleName = Annotated[str, Field(pattern=f"^(?:{_ROLE})$")]
 
 
@@ -89,9 +94,10 @@ class AccessPart(Section):
         example="team-a",
         default=(),
     )
-    shares: Mapping[TeamName, tuple[TeamName, ...]] = described(
-        "Teams whose workspace others read, as one with models for all: the team, and a list of those that have a role "
-        "of Reader in it by any role of their own",
-        "names of teams, each with a list of other teams",
+    shares: Mapping[Share, tuple[TeamName, ...]] = described(
+        "What others read of a team, and a list of the teams whose members do by any role of their own: all of its "
+        "workspace by the team's name, one registered model by TEAM/models/NAME, or those whose names begin so by "
+        "TEAM/models/NAME*, an experiment's artifacts by TEAM/artifacts/ID",
+        "teams, TEAM/models/NAME or TEAM/artifacts/EXPERIMENT-ID, each with a list of other teams",
         default={},
     )

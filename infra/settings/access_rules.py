@@ -51,8 +51,8 @@ def _not_the_platforms_own(team: str) -> str | None:
 
 
 def _shares_name_teams(problems: Problems, shares: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
-    for team, readers in shares.items():
-        field = path("shares", team)
+    for share, readers in shares.items():
+        field, team = path("shares", share), share.partition("/")[0]
         if team not in known:
             problems.note(field, list(readers), f"one of {', '.join(known)} as the team", problems.remove(field))
             continue

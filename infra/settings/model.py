@@ -84,7 +84,7 @@ KEYS: Mapping[str, FieldInfo] = {
 class Settings:
     """All that decides what a stack is. `azure` is None exactly where compute is local.
 
-    `teams` are the workspaces beside `default`, none with access mode none; `shares` says who reads which of them.
+    `teams` are the workspaces beside `default`, none with access mode none; `shares` says who reads what of them.
     `checkout` is the GitHub repository whose workflow runs the program, empty if none does.
     """
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from azure.identity import ClientSecretCredential
 
@@ -14,20 +15,21 @@ from components.emulators import certificates
 from components.emulators.azure.entra.directory import Application, Directory
 from components.emulators.azure.entra.service import Entra
 from components.emulators.azure.entra.signing import SigningKeys
-from components.emulators.azure.http import LOOPBACK, Server
+from components.emulators.azure.http import LOOPBACK, Request, Response, Server
 from components.emulators.azure.tokens import Tokens
 from tests.support.ports import first_of_free_ports
 
 
 @dataclass(frozen=True)
 class Served:
-    """A directory that is served at `origin`; `ca` is what its clients trust."""
+    """A directory that is served at `origin`; `ca` is what its clients trust, `issued` each token and code so far."""
 
     directory: Directory
     origin: str
     ca: Path
     keys: SigningKeys
     identities: Tokens
+    issued: set[str] = field(default_factory=set)
 
     @property
     def authority(self) -> str:
@@ -62,7 +64,14 @@ def serving(state: Path, directory: Directory, lifetime: int = 3600) -> Iterator
     tls = certificates.ensure(state)
     keys, identities = SigningKeys(state / "entra"), Tokens(state, lifetime)
     served = Served(directory, f"https://{LOOPBACK}:{port}", tls.bundle, keys, identities)
-    server = Server(port, Entra(directory, served.origin, keys, identities, lifetime).answer, tls)
+    entra = Entra(directory, served.origin, keys, identities, lifetime)
+
+    def answer(request: Request) -> Response:
+        given = entra.answer(request)
+        served.issued.update(_secrets(given))
+        return given
+
+    server = Server(port, answer, tls)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -70,3 +79,10 @@ def serving(state: Path, directory: Directory, lifetime: int = 3600) -> Iterator
     finally:
         server.stop()
         thread.join(10)
+
+
+def _secrets(given: Response) -> Iterator[str]:
+    """Yield the tokens and the code of an answer."""
+    if isinstance(given.body, dict):
+        yield from (str(given.body[name]) for name in ("access_token", "id_token") if name in given.body)
+    yield from parse_qs(urlsplit((given.headers or {}).get("Location", "")).query).get("code", ())

@@ -22,6 +22,7 @@ from mlflow_runtime.patches import (
     error_answers,
     logged_model_history,
     schema_verification,
+    shared_parts,
     simultaneous_writes,
     span_exports,
     span_trees,
@@ -53,8 +54,11 @@ def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
         workspace_locations.install()
         workspace_ids.install()
         audited_ids.install()
+        shared_parts.install_models()
     # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.
     if settings.artifacts is None:
         artifact_downloads.install()
     else:
+        if settings.access is not None:
+            shared_parts.install_artifacts()
         artifact_routes.install(fastapi_app, Memory.of(settings.artifacts.memory_mib))

@@ -13,6 +13,7 @@ from components.azure.postgres_size import HighAvailability
 from components.mlflow.access import DEFAULT_WORKSPACE, PLATFORM_ADMIN, RESERVED_WORKSPACES, ROLES
 from components.mlflow.runtime_contract import CONTRACT
 from infra.azure.services import topology
+from infra.settings.access import SHARED_EXPERIMENT, SHARED_MODEL
 from infra.settings.azure import AzureSettings, DataClassification
 from infra.settings.consistency import RESERVED_TAGS
 from infra.settings.model import SettingsError, parse
@@ -139,7 +140,11 @@ def test_what_the_file_gives_wins() -> None:
         (entra(groups={GUID: ["team-b.Reader"]}), "allowed: roles in the workspaces default, team-a"),
         ({**ENTRA, "shares": {"team-b": ["team-a"]}}, "allowed: one of default, team-a as the team"),
         ({**ENTRA, "shares": {"team-a": ["team-a"]}}, "allowed: other teams of the stack: default"),
-        ({**ENTRA, "shares": {"team-a": "default"}}, "allowed: names of teams, each with a list of other teams"),
+        ({**ENTRA, "shares": {"team-a": "default"}}, "EXPERIMENT-ID, each with a list of other teams"),
+        ({**ENTRA, "shares": {"team-b/models/churn": ["team-a"]}}, "allowed: one of default, team-a as the team"),
+        ({**ENTRA, "shares": {"team-a/models/churn": ["team-a"]}}, "allowed: other teams of the stack: default"),
+        ({**ENTRA, "shares": {"team-a/models/a*b": ["default"]}}, "TEAM/models/NAME or TEAM/artifacts/EXPERIMENT-ID"),
+        ({**ENTRA, "shares": {"team-a/artifacts/x": ["default"]}}, "TEAM/models/NAME or TEAM/artifacts/EXPERIMENT-ID"),
         ({"shares": {"team-a": ["team-b"]}}, "allowed: only with access.mode entra"),
         (entra(groups={GUID: ["team-a.Owner"]}), "WORKSPACE.Reader|Contributor|Registrar|Admin or Platform.Admin"),
         ({"protect": "maybe"}, "protect: 'maybe' is not allowed; allowed: true, false, auto"),
@@ -233,7 +238,8 @@ def table(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 def test_a_public_gateway_takes_access_control() -> None:
     roles = entra(groups={GUID: ["team-a.Reader", "Platform.Admin"]})
-    found = parse({**LEAST, **roles, "shares": {"team-a": ["default"]}, "ingress": "public"}, "dev")
+    shares = {"team-a": ["default"], "team-a/models/churn-*": ["default"], "team-a/artifacts/12": ["default"]}
+    found = parse({**LEAST, **roles, "shares": shares, "ingress": "public"}, "dev")
     assert (found.teams, found.access.groups) == (("team-a",), {GUID: ("team-a.Reader", "Platform.Admin")})
     public = topology(found, identities={}, data=TOPOLOGY.data, host="mlflow.example.com", clients_reach_blob=False)
     assert public.access is not None
@@ -242,7 +248,7 @@ def test_a_public_gateway_takes_access_control() -> None:
         "ACCESS_TENANT_ID": GUID,
         "ACCESS_CLIENT_ID": GUID,
         "ACCESS_TEAMS": "team-a",
-        "ACCESS_SHARES": "team-a=default",
+        "ACCESS_SHARES": "team-a=default,team-a/models/churn-*=default,team-a/artifacts/12=default",
         "ACCESS_GROUPS": f"{GUID}=team-a.Reader,{GUID}=Platform.Admin",
     }
 
@@ -251,6 +257,7 @@ def test_roles_and_names_are_those_of_the_runtime() -> None:
     assert tuple(role.title for role in runtime_roles.Role) == ROLES
     assert (runtime_roles.PLATFORM_ADMIN, runtime_access.DEFAULT_WORKSPACE) == (PLATFORM_ADMIN, DEFAULT_WORKSPACE)
     assert {*RESERVED_WORKSPACES} == runtime_access.RESERVED
+    assert (SHARED_MODEL, SHARED_EXPERIMENT) == (runtime_access.SHARED_MODEL, runtime_access.SHARED_EXPERIMENT)
 
 
 some = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_size=5), scalars, max_size=2)

@@ -91,7 +91,10 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {
             **_AZURE,
             **{"ingress": "public", "access": {"mode": "entra"}, "teams": ["team-a", "default", "team-a"]},
-            "shares": {"team-b": ["team-a"], "team-a": ["team-a", "default", "default"]},
+            "shares": {
+                "team-b/models/churn": ["team-a"],
+                **{key: ["team-a", "default", "default"] for key in ("team-a", "team-a/models/churn-*")},
+            },
         },
     ),
     "access control that is off": (

@@ -23,6 +23,10 @@ def teams(azurite: Path) -> Iterator[Teams]:
     try:
         port = first_of_free_ports(1)
         with platform(folder, azurite) as made, serving(made.plane.state, directory(port)) as entra:
-            yield Teams.start(made, entra, port)
+            started = Teams.start(made, entra, port)
+            yield started
+            # After every test: whatever was asked in whatever way.
+            assert len(entra.issued) > 0
+            assert started.leaked() == []
     finally:
         shutil.rmtree(folder)

@@ -28,13 +28,16 @@ def application(name: str, *roles: str) -> Application:
 
 MEMBERS = {(team, role): application(f"{team}-{role.title}", f"{team}.{role.title}") for team in TEAMS for role in Role}
 NO_ROLE = application("no-role")
+READS_A_PART = application("reads-a-part", "default.Reader")
+SHARED_EXPERIMENT = 700001
+SHARES = f"team-b/models/shared-*=default,team-b/artifacts/{SHARED_EXPERIMENT}=default"
 EVERYWHERE = application("platform-admin", "Platform.Admin")
 ANNA = Principal(name="anna@example.com", roles=("team-a.Contributor",))
 NOBODY = Principal(name="nobody@example.com")
 DIRECTORY = Directory(
     platform=Platform(federated=(BY_ROLE["tracking"].principal_id,)),
     people=(ANNA, NOBODY),
-    applications=(*MEMBERS.values(), NO_ROLE, EVERYWHERE),
+    applications=(*MEMBERS.values(), NO_ROLE, READS_A_PART, EVERYWHERE),
 )
 
 
@@ -48,7 +51,7 @@ def directory(gateway_port: int) -> Directory:
 class Teams:
     """The services, each asked at its own port, and the Entra that gives the tokens. `settings` are what each has.
 
-    `sent` are the tokens that they were sent.
+    `gateway_logs` are those of the gateways before them.
     """
 
     platform: running.Platform
@@ -56,7 +59,7 @@ class Teams:
     services: Mapping[str, Service]
     settings: Mapping[str, str]
     gateway_port: int
-    sent: set[str] = field(default_factory=set)
+    gateway_logs: list[Path] = field(default_factory=list)
 
     @classmethod
     def start(cls, platform: running.Platform, entra: Served, port: int) -> Teams:
@@ -66,6 +69,7 @@ class Teams:
             "TENANT_ID": DIRECTORY.tenant_id,
             "CLIENT_ID": DIRECTORY.platform.client_id,
             "TEAMS": ",".join(TEAMS),
+            "SHARES": SHARES,
             "CONTACT": "ml-platform@example.com",
         }
         env = {f"MLFLOW_RUNTIME_ACCESS_{name}": value for name, value in settings.items()}
@@ -79,8 +83,16 @@ class Teams:
         addresses = {role: f"127.0.0.1:{service.port}" for role, service in self.services.items()}
         addresses["tracking"] += "".join(f",127.0.0.1:{replica.port}" for replica in replicas)
         host = f"127.0.0.1:{self.gateway_port}"
+        self.gateway_logs.append(folder / "gateway.log")
         with running.gateway(folder, addresses, port=self.gateway_port, hosts=[host]):
             yield f"http://{host}"
+
+    def leaked(self) -> list[str]:
+        """The programs in whose logs a token or a code is that Entra issued, a part of which is enough."""
+        logs = [*self.gateway_logs, *self.platform.plane.folder.rglob("*.log")]
+        secrets = {part for issued in self.entra.issued for part in (issued, issued.rpartition(".")[2])}
+        texts = {log.name: log.read_text(errors="replace") for log in logs}
+        return sorted(name for name, text in texts.items() if any(secret in text for secret in secrets))
 
     def send(
         self,
@@ -96,7 +108,6 @@ class Teams:
         service = self.services[role_of(unquote(urlsplit(path).path))]
         sent = dict(headers or {})
         if token is not None:
-            self.sent.add(token)
             sent["Authorization"] = f"Bearer {token}"
         if workspace is not None:
             sent["X-MLFLOW-WORKSPACE"] = workspace

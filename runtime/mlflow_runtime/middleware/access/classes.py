@@ -175,6 +175,21 @@ _LISTED: Final[Mapping[Class, tuple[str, ...]]] = {
     ),
 }
 
+SHARED_MODEL_ROUTES: Final = frozenset(
+    {
+        "GET /model-versions/get-artifact",
+        *(f"GET {_M2}/registered-models/{name}" for name in ("alias", "get", "get-latest-versions")),
+        f"POST {_M2}/registered-models/get-latest-versions",
+        *(f"GET {_M2}/model-versions/{name}" for name in ("get", "get-download-uri", "search")),
+    }
+)
+"""What reads one registered model by its name, where only models of a workspace are shared."""
+
+SHARED_ARTIFACT_ROUTES: Final = frozenset(
+    {f"GET {_A}/artifacts", f"GET {_A}/artifacts/{{}}", f"GET {_A}/presigned/{{}}"}
+)
+"""What reads artifacts by a path, where only those of an experiment are shared."""
+
 CLASSES: Final[Mapping[str, Class]] = {route: kind for kind, listed in _LISTED.items() for route in listed}
 
 _PARAMETER: Final = re.compile(r"<[^>]+>|{[^}]*}")

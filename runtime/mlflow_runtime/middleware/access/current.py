@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
+from mlflow_runtime.middleware.access.roles import Part
 from mlflow_runtime.middleware.access.tokens import Caller
 
 _caller: ContextVar[Caller | None] = ContextVar("access_caller", default=None)
@@ -15,6 +16,12 @@ _caller: ContextVar[Caller | None] = ContextVar("access_caller", default=None)
 def caller() -> Caller | None:
     """Return the caller of this request, None outside of one: a service's own work."""
     return _caller.get()
+
+
+def part_of(workspace: str | None) -> Part | None:
+    """Return what alone this request's caller reads of a workspace, None where a role decides."""
+    found = _caller.get()
+    return None if found is None or workspace is None else found.parts.get(workspace)
 
 
 def begin(found: Caller) -> None:

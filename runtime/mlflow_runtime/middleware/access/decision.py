@@ -8,8 +8,15 @@ from typing import Final
 from urllib.parse import unquote
 
 from mlflow_runtime.middleware.access import refusals
-from mlflow_runtime.middleware.access.classes import CLASSES, LEAST_ROLE, Class
+from mlflow_runtime.middleware.access.classes import (
+    CLASSES,
+    LEAST_ROLE,
+    SHARED_ARTIFACT_ROUTES,
+    SHARED_MODEL_ROUTES,
+    Class,
+)
 from mlflow_runtime.middleware.access.refusals import Refusal
+from mlflow_runtime.middleware.access.roles import Part
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE, Access
 from mlflow_runtime.middleware.access.tokens import Caller
 
@@ -58,12 +65,30 @@ def decide(access: Access, caller: Caller, asked: Asked) -> Allowed | Refusal:
         own = where if where in caller.roles else min(caller.roles)
         return Allowed(caller=caller, workspace=own, kind=kind)
     if where not in caller.roles:
-        return refusals.not_a_member(access, caller, where)
+        part = caller.parts.get(where)
+        if part is None:
+            return refusals.not_a_member(access, caller, where)
+        if not _is_shared(part, asked, where):
+            return refusals.not_shared(access, caller, where)
+        return Allowed(caller=caller, workspace=where, kind=kind)
     if caller.roles[where] < LEAST_ROLE[kind]:
         return refusals.role_too_low(access, caller, where, kind)
     if not all(inside(path, where) for path in asked.artifacts):
         return refusals.artifact_root(caller, where)
     return Allowed(caller=caller, workspace=where, kind=kind)
+
+
+def _is_shared(part: Part, asked: Asked, workspace: str) -> bool:
+    """Return whether a request may read what is shared. Whether a model is, patches/shared_parts.py looks at its name,
+    which may be in a body; artifacts are looked at there once more.
+    """
+    if asked.route in SHARED_MODEL_ROUTES:
+        return bool(part.models)
+    return (
+        asked.route in SHARED_ARTIFACT_ROUTES
+        and bool(asked.artifacts)
+        and all(inside(path, workspace) and part.has_artifacts(path, workspace) for path in asked.artifacts)
+    )
 
 
 def workspace_of(caller: Caller, header: str) -> str:

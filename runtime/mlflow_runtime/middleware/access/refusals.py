@@ -106,6 +106,18 @@ def not_a_member(access: Access, caller: Caller, workspace: str) -> Refusal:
     return _refusal("not-a-member", 403, "PERMISSION_DENIED", message, caller=caller, workspace=workspace)
 
 
+def not_shared(access: Access, caller: Caller, workspace: str) -> Refusal:
+    """The caller reads some models or artifacts of this workspace, and asks for something else."""
+    part = caller.parts[workspace]
+    artifacts = f" and artifacts of the experiments {', '.join(part.experiments)}" if part.experiments else ""
+    message = (
+        f"{caller.name} has no role in workspace {workspace!r} and reads of it only the registered models "
+        f"{', '.join(part.models) or '(none)'}{artifacts}. Read one of these by its name, or ask {access.contact} for "
+        f"{workspace}.Reader."
+    )
+    return _refusal("not-shared", 403, "PERMISSION_DENIED", message, caller=caller, workspace=workspace)
+
+
 def role_too_low(access: Access, caller: Caller, workspace: str, kind: Class) -> Refusal:
     """The caller's role in the workspace does not do such a thing."""
     least = LEAST_ROLE[kind].title

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
@@ -25,6 +27,30 @@ class Role(IntEnum):
 
 
 _BY_TITLE: Final = {role.title: role for role in Role}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What of a workspace is shared with a caller who has no role in it.
+
+    `models` are names of registered models, or how names begin with `*` behind it. `experiments` are the ids of those
+    whose artifacts are shared.
+    """
+
+    models: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
+
+    def has_model(self, name: str) -> bool:
+        """Return whether a registered model is among those shared."""
+        return any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in self.models)
+
+    def has_artifacts(self, path: str, workspace: str) -> bool:
+        """Return whether a path of artifacts, which leads nowhere upwards, is below a shared experiment's folder.
+
+        By MLflow's rule a path may leave out the folder of its workspace.
+        """
+        found = re.match(rf"(?:workspaces/{re.escape(workspace)}/)?([0-9]+)(?:/|$)", path)
+        return found is not None and found[1] in self.experiments
 
 
 def values_of(claims: Mapping[str, Any], groups: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -66,6 +92,26 @@ def shared_with(own: Mapping[str, Role], shares: Mapping[str, tuple[str, ...]]) 
     What is shared with those is not shared on.
     """
     return frozenset(team for team, readers in shares.items() if team not in own and not own.keys().isdisjoint(readers))
+
+
+def parts_shared_with(
+    own: Mapping[str, Role],
+    models: Mapping[tuple[str, str], tuple[str, ...]],
+    experiments: Mapping[tuple[str, str], tuple[str, ...]],
+) -> Mapping[str, Part]:
+    """Return what is shared of each workspace with who has these roles. Both tell the readers of a team's thing."""
+    found: dict[str, Part] = {}
+    for team in sorted({team for team, _ in (*models, *experiments)} - own.keys()):
+        part = Part(models=_read(own, models, team), experiments=_read(own, experiments, team))
+        if part != Part():
+            found[team] = part
+    return found
+
+
+def _read(own: Mapping[str, Role], shares: Mapping[tuple[str, str], tuple[str, ...]], owner: str) -> tuple[str, ...]:
+    return tuple(
+        thing for (team, thing), readers in shares.items() if team == owner and not own.keys().isdisjoint(readers)
+    )
 
 
 def _texts(claim: Any) -> list[str]:

@@ -19,6 +19,9 @@ DEFAULT_WORKSPACE: Final = "default"
 
 # As MLflow 3.17.2 has them: WorkspaceNameValidator in mlflow/store/workspace/abstract_store.py.
 _WORKSPACE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])")
+# Some of the names that MLflow allows, so that none needs an escape in a list.
+SHARED_MODEL: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\*?"
+SHARED_EXPERIMENT: Final = r"[0-9]{1,19}"
 RESERVED: Final = frozenset({"workspaces", "api", "ajax-api", "static-files"})
 
 
@@ -26,7 +29,8 @@ RESERVED: Final = frozenset({"workspaces", "api", "ajax-api", "static-files"})
 class Access:
     """Who may sign in, and what their roles mean.
 
-    `shares` has for a workspace the others whose members read it.
+    `shares` has for a workspace the others whose members read it. `shared_models` and `shared_artifacts` have the same
+    for a part of it: workspace and registered model, workspace and the experiment whose artifacts are read.
 
     Tokens are those of `tenant_id` for the application `client_id`, signed by the keys of `authority`. `workspaces` are
     the teams, `default` among them. Roles come from the token's app roles, or from its groups if `groups` maps any:
@@ -42,6 +46,8 @@ class Access:
     blocked: frozenset[str]
     contact: str
     shares: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shared_models: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    shared_artifacts: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def issuer(self) -> str:
@@ -61,7 +67,8 @@ def read(reader: Reader) -> Access | None:
     workspaces = (DEFAULT_WORKSPACE, *teams(reader))
     groups = _listed(reader.get("ACCESS_GROUPS", list_of(_group, optional=True)) or ())
     shares = _listed(reader.get("ACCESS_SHARES", list_of(_share, optional=True)) or ())
-    for team in sorted({*shares, *(each for readers in shares.values() for each in readers)} - {*workspaces}):
+    owners = {share.partition("/")[0] for share in shares}
+    for team in sorted((owners | {each for readers in shares.values() for each in readers}) - {*workspaces}):
         reader.refuse(
             variable("ACCESS_SHARES"), f"there is no workspace {team}; name those of {', '.join(workspaces)} alone."
         )
@@ -79,7 +86,9 @@ def read(reader: Reader) -> Access | None:
         workspaces=workspaces,
         groups=groups,
         blocked=frozenset(reader.get("ACCESS_BLOCKED", list_of(_guid, optional=True)) or ()),
-        shares=shares,
+        shares={share: readers for share, readers in shares.items() if "/" not in share},
+        shared_models=_parts(shares, "models"),
+        shared_artifacts=_parts(shares, "artifacts"),
         contact=reader.get("ACCESS_CONTACT", _contact, "the administrators of this platform"),
     )
 
@@ -97,6 +106,12 @@ def _listed(pairs: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
         name, _, value = pair.partition("=")
         found[name] = (*found.get(name, ()), value)
     return found
+
+
+def _parts(shares: Mapping[str, tuple[str, ...]], kind: str) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Return the readers of each thing of a team, of the shares `TEAM/KIND/THING`."""
+    named = ((share.split("/"), readers) for share, readers in shares.items())
+    return {(parts[0], parts[2]): readers for parts, readers in named if parts[1:2] == [kind]}
 
 
 def workspace(text: str) -> str:
@@ -141,10 +156,13 @@ def _group(text: str) -> str:
 
 
 def _share(text: str) -> str:
-    team, _, reader = text.partition("=")
-    if team == reader or not (_WORKSPACE.fullmatch(team) and _WORKSPACE.fullmatch(reader)):
+    share, _, reader = text.partition("=")
+    found = re.fullmatch(rf"({_WORKSPACE.pattern})(?:/models/{SHARED_MODEL}|/artifacts/{SHARED_EXPERIMENT})?", share)
+    if found is None or found[1] == reader or not _WORKSPACE.fullmatch(reader):
         raise ValueError(
-            "must be TEAM=READER, two workspaces, separated by commas, such as models=team-a,models=team-b."
+            "must be TEAM=READER, two workspaces, separated by commas, such as models=team-a,models=team-b; in place "
+            "of TEAM also TEAM/models/NAME, where `*` may end a name of letters, digits, `.`, `_` and `-`, and "
+            "TEAM/artifacts/EXPERIMENT-ID."
         )
     return text
 

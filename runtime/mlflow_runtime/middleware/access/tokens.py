@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
@@ -14,7 +14,15 @@ from anyio import CapacityLimiter, to_thread
 from jwt import PyJWK
 
 from mlflow_runtime.middleware.access.keys import Keys
-from mlflow_runtime.middleware.access.roles import Role, has_too_many_groups, roles_of, shared_with, values_of
+from mlflow_runtime.middleware.access.roles import (
+    Part,
+    Role,
+    has_too_many_groups,
+    parts_shared_with,
+    roles_of,
+    shared_with,
+    values_of,
+)
 from mlflow_runtime.middleware.access.settings import Access
 
 ALGORITHM: Final = "RS256"
@@ -44,7 +52,7 @@ class Caller:
     """Who a token speaks for. `name` is for people to read, `oid` never changes, `application` is who got the token.
 
     `roles` is the role in each workspace where there is one, `shared` those of them that only a share lets the caller
-    read. `expires_at` is in seconds since 1970.
+    read. `parts` is what the caller reads of other workspaces. `expires_at` is in seconds since 1970.
     """
 
     oid: str
@@ -53,6 +61,7 @@ class Caller:
     roles: Mapping[str, Role]
     expires_at: float
     shared: frozenset[str] = frozenset()
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
 
 class Tokens:
@@ -123,6 +132,7 @@ def verified(token: str, key: PyJWK, access: Access) -> Caller:
         raise TokenRefusedError("names no group, since its holder is in more than Entra writes into one; use app roles")
     own = roles_of(values_of(claims, access.groups), access.workspaces)
     shared = shared_with(own, access.shares)
+    parts = parts_shared_with(own, access.shared_models, access.shared_artifacts)
     return Caller(
         oid=oid,
         name=_name(claims) or f"application {application}",
@@ -130,6 +140,7 @@ def verified(token: str, key: PyJWK, access: Access) -> Caller:
         roles={**dict.fromkeys(sorted(shared), Role.READER), **own},
         expires_at=float(claims["exp"]),
         shared=shared,
+        parts={team: part for team, part in parts.items() if team not in shared},
     )
 
 

@@ -6,10 +6,11 @@ decided before, so nothing is left to ask. Nobody makes a workspace by a request
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from mlflow_runtime.middleware.access import current
+from mlflow_runtime.middleware.access.roles import Part
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE, Access
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ def visible(names: Sequence[str]) -> list[str]:
     return [name for name in names if caller is None or name in caller.roles]
 
 
+def _with_parts() -> Mapping[str, Part]:
+    """Return the workspaces of which the present caller reads a part."""
+    caller = current.caller()
+    return {} if caller is None else caller.parts
+
+
 def _provider(names: Sequence[str]) -> Any:
     from mlflow.entities import Workspace
     from mlflow.exceptions import MlflowException
@@ -48,7 +55,7 @@ def _provider(names: Sequence[str]) -> Any:
             return [Workspace(name=name) for name in visible(names)]
 
         def get_workspace(self, workspace_name: str) -> Workspace:
-            if workspace_name not in visible(names):
+            if workspace_name not in (*visible(names), *_with_parts()):
                 raise MlflowException(
                     f"There is no workspace {workspace_name!r} in which you have a role.",
                     error_code=RESOURCE_DOES_NOT_EXIST,

@@ -17,7 +17,8 @@ ENTRA = {
     f"{PREFIX}CLIENT_ID": CLIENT,
     f"{PREFIX}TEAMS": "team-a, team-b",
     f"{PREFIX}GROUPS": f"{ANNA}=team-a.Reader,{ANNA}=team-b.Admin",
-    f"{PREFIX}SHARES": "team-a=team-b,team-a=default",
+    f"{PREFIX}SHARES": "team-a=team-b,team-a=default,team-a/models/churn=team-b,team-a/models/churn=default,"
+    "team-a/models/fraud-*=team-b,team-a/artifacts/12=team-b",
     f"{PREFIX}BLOCKED": ANNA,
 }
 
@@ -30,6 +31,8 @@ def test_every_service_reads_them(role: ServiceRole) -> None:
     assert found.groups == {ANNA: ("team-a.Reader", "team-b.Admin")}
     assert found.blocked == {ANNA}
     assert found.shares == {"team-a": ("team-b", "default")}
+    assert found.shared_models == {("team-a", "churn"): ("team-b", "default"), ("team-a", "fraud-*"): ("team-b",)}
+    assert found.shared_artifacts == {("team-a", "12"): ("team-b",)}
     assert found.issuer == f"https://login.microsoftonline.com/{TENANT}/v2.0"
     assert found.keys_url == f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
 
@@ -50,6 +53,13 @@ def test_every_service_reads_them(role: ServiceRole) -> None:
         ("SHARES", "team-a", "must be TEAM=READER"),
         ("SHARES", "team-a=team-a", "must be TEAM=READER"),
         ("SHARES", "team-a=team-c", "there is no workspace team-c; name those of default, team-a, team-b"),
+        ("SHARES", "team-a/churn=team-b", "in place of TEAM also TEAM/models/NAME"),
+        ("SHARES", "team-a/models/*=team-b", "must be TEAM=READER"),
+        ("SHARES", "team-a/models/a*b=team-b", "must be TEAM=READER"),
+        ("SHARES", "team-a/models/churn=team-a", "must be TEAM=READER"),
+        ("SHARES", "team-a/artifacts/churn=team-b", "TEAM/artifacts/EXPERIMENT-ID"),
+        ("SHARES", "team-c/models/churn=team-a", "there is no workspace team-c; name those of default, team-a, team-b"),
+        ("SHARES", "team-a/artifacts/12=team-c", "there is no workspace team-c; name those of"),
         ("BLOCKED", "anna@example.com", "must be a GUID"),
         ("AUTHORITY", "http://login.microsoftonline.com", "must be the address of Entra's sign-in"),
         ("CONTACT", "a\nb", "must be one printable line"),

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mlflow_runtime.middleware.access import matching
-from mlflow_runtime.middleware.access.classes import CLASSES, LEAST_ROLE, Class, duplicates, route
+from mlflow_runtime.middleware.access.classes import (
+    CLASSES,
+    LEAST_ROLE,
+    SHARED_ARTIFACT_ROUTES,
+    SHARED_MODEL_ROUTES,
+    Class,
+    duplicates,
+    route,
+)
 from mlflow_runtime.middleware.access.decision import Allowed, Asked, decide
-from mlflow_runtime.middleware.access.roles import Role
+from mlflow_runtime.middleware.access.roles import Part, Role
 from mlflow_runtime.middleware.access.tokens import Caller
 from tests.support.access_rules import MAY
 from tests.support.entra_tokens import ACCESS, ANNA, AZURE_CLI
@@ -62,6 +71,19 @@ def test_each_route_admits_who_has_the_role_for_it(running: set[str]) -> None:
             if isinstance(decided, Allowed) != (level in may(CLASSES[name])):
                 wrong.append((name, level, decided))
     assert wrong == []
+
+
+def test_who_reads_a_shared_model_is_admitted_to_what_reads_one(running: set[str]) -> None:
+    everything = Part(models=("churn",), experiments=("12",))
+    admitted: dict[str, set[str]] = {"models": set(), "artifacts": set()}
+    for what, part in (("models", replace(everything, experiments=())), ("artifacts", replace(everything, models=()))):
+        asks = replace(caller("a role elsewhere"), parts={WHERE: part})
+        for name in sorted(running):
+            asked = Asked(method=name.partition(" ")[0], route=name, workspace=WHERE, artifacts=("12/r/a",))
+            if CLASSES[name] is not Class.OPEN and isinstance(decide(ACCESS, asks, asked), Allowed):
+                admitted[what].add(name)
+    assert admitted == {"models": {*SHARED_MODEL_ROUTES}, "artifacts": {*SHARED_ARTIFACT_ROUTES}}
+    assert {CLASSES[name] for name in SHARED_MODEL_ROUTES | SHARED_ARTIFACT_ROUTES} == {Class.READ}
 
 
 def test_a_route_without_a_class_is_refused_to_everybody() -> None:

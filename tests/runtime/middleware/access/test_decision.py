@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlflow_runtime.middleware.access.decision import Allowed, Asked, artifact_paths, decide, inside
 from mlflow_runtime.middleware.access.refusals import Refusal
-from mlflow_runtime.middleware.access.roles import Role
+from mlflow_runtime.middleware.access.roles import Part, Role
 from mlflow_runtime.middleware.access.tokens import Caller
 from tests.support.entra_tokens import ACCESS, ANNA, AZURE_CLI
 
@@ -105,6 +105,41 @@ def test_a_path_out_of_the_workspace_does_not_however_often_it_is_encoded(path: 
     for _ in range(times):
         path = quote(path, safe="").replace(".", "%2E")
     assert not inside(path, "team-a")
+
+
+LIST = "GET /api/2.0/mlflow-artifacts/artifacts"
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "admitted"),
+    [
+        *(((path,), True) for path in ("12", "12/", "12/run/artifacts/a", "workspaces/team-b/12/a%", "12//a")),
+        *(
+            ((path,), False)
+            for path in ("13", "123/a", "1/12", "a", "/12/a", "workspaces/team-b", "workspaces/team-b/")
+        ),
+        *(((path,), False) for path in ("workspaces/team-a/12", "12/../13", "12/%2e%2e/13", "12\\..\\13", "%31%32/a")),
+        ((), False),
+        (("12/a", "13/a"), False),
+    ],
+)
+def test_of_a_shared_experiment_the_artifacts_below_it_are_read(artifacts: tuple[str, ...], *, admitted: bool) -> None:
+    asks = replace(caller(team_a=Role.ADMIN), parts={"team-b": Part(experiments=("12",))})
+    found = decided(asks, LIST, "team-b", *artifacts)
+    assert isinstance(found, Allowed) is admitted
+    if not admitted:
+        assert "experiments 12" in message(found)
+        assert "ask ml-platform@example.com for team-b.Reader" in message(found)
+
+
+def test_who_reads_models_of_a_team_works_in_the_own_one() -> None:
+    asks = replace(caller(team_a=Role.READER), parts={"team-b": Part(models=("churn", "fraud-*"))})
+    assert where(decided(asks, READ)) == "team-a"
+    assert where(decided(asks, "GET /api/2.0/mlflow/model-versions/get", "team-b")) == "team-b"
+    assert "only the registered models churn, fraud-*." in message(decided(asks, READ, "team-b"))
+    assert [Part(models=("churn", "fraud-*")).has_model(name) for name in ("churn", "churn2", "fraud-", "fraud")] == [
+        *(True, False, True, False)
+    ]
 
 
 @given(st.lists(st.sampled_from(["workspaces", "team-a", "team-b", "..", ".", "", "%2e%2e", "%2F", "/", "\\", "x"])))

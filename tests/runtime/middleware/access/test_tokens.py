@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from mlflow_runtime.middleware.access.decision import workspace_of
 from mlflow_runtime.middleware.access.keys import LIFE_SECONDS, PAUSE_SECONDS, Keys, NoKeysError, parsed
-from mlflow_runtime.middleware.access.roles import Role
+from mlflow_runtime.middleware.access.roles import Part, Role
 from mlflow_runtime.middleware.access.settings import AUTHORITY
 from mlflow_runtime.middleware.access.tokens import Caller, TokenRefusedError, Tokens, verified
 from mlflow_runtime.service.health import NotReadyError
@@ -167,6 +167,24 @@ def test_a_member_reads_what_is_shared_and_no_more() -> None:
     assert both.roles == {"team-b": Role.READER, "team-a": Role.REGISTRAR, "default": Role.READER}
     assert caller("team-c.Admin").roles == {}
     assert caller("Platform.Admin").shared == frozenset()
+
+
+def test_a_member_reads_what_is_shared_of_another_team_and_no_more() -> None:
+    access = replace(
+        ACCESS,
+        shares={"default": ("team-b",)},
+        shared_models={("team-a", "churn"): ("team-b",), ("default", "x"): ("team-b",), ("team-b", "y"): ("team-a",)},
+        shared_artifacts={("team-a", "12"): ("team-b", "default"), ("team-b", "7"): ("default",)},
+    )
+
+    def parts(*values: str) -> Mapping[str, Part]:
+        return verified(token(*values), parsed(key_set())[KEY_ID], access).parts
+
+    # By a role of the caller's own: not by the one in default, which is shared too, and which it may read whole.
+    assert parts("team-b.Reader") == {"team-a": Part(models=("churn",), experiments=("12",))}
+    assert parts("team-a.Admin", "team-b.Reader") == {}
+    assert parts("default.Reader") == {"team-a": Part(experiments=("12",)), "team-b": Part(experiments=("7",))}
+    assert parts("Platform.Admin") == {}
 
 
 @pytest.mark.parametrize("claim", [{"hasgroups": True}, {"_claim_names": {"groups": "src1"}}])
