@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from azure.core.credentials import AccessToken
 from azure.identity import ClientSecretCredential
 from mlflow.tracking._tracking_service.utils import _use_tracking_uri
 from mlflow.tracking.request_auth import registry
@@ -66,6 +68,35 @@ def member(teams: Teams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.setenv(name, value)
     with teams.gateway(tmp_path) as address, _use_tracking_uri(address):
         yield found
+
+
+class Renewed:
+    """Azure's credential for a machine whose clock is the test's. It fetches another token each time."""
+
+    def __init__(self, chosen: Any) -> None:
+        self.chosen = chosen
+        self.now = time.time()
+        self.fetched: list[str] = []
+
+    def get_token(self, scope: str) -> AccessToken:
+        self.fetched.append(self.chosen({}).get_token(scope).token)
+        return AccessToken(self.fetched[-1], int(self.now) + 3600)
+
+
+def test_a_run_of_100_minutes_loses_nothing(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed = Renewed(credentials.choose)
+    tokens = credentials.Tokens(renewed, f"{DIRECTORY.platform.client_id}/.default", clock=lambda: renewed.now)
+    provider = EntraAuthProvider()
+    monkeypatch.setattr(provider, "_tokens", tokens)
+    monkeypatch.setattr(registry, "_request_auth_provider_registry", [provider])
+    client = mlflow.MlflowClient()
+    run = client.create_run(client.create_experiment("of-100-minutes")).info
+    for minute in range(100):
+        client.log_metric(run.run_id, "minute", minute, step=minute)
+        renewed.now += 60
+    assert [each.value for each in client.get_metric_history(run.run_id, "minute")] == [*range(100)]
+    # Each was asked for five minutes before the one before it ended.
+    assert len({*renewed.fetched}) == 2
 
 
 def test_a_run_of_a_pipeline_is_tracked_in_its_team(teams: Teams, member: Member) -> None:

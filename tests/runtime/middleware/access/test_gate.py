@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,6 +151,37 @@ def test_the_ai_gateway_takes_the_token_beside_the_providers_key() -> None:
     assert answer(inner, sent, path, "POST")[0] == 200
     assert [headers for headers, _ in inner.seen] == [{"x-mlflow-workspace": "team-a"}]
     assert answer(inner, sent, CREATE_RUN, "POST")[0] == 401
+
+
+def test_a_long_body_is_taken_to_its_end_when_its_token_ends() -> None:
+    now = time.time()
+    taken: list[bytes] = []
+
+    async def keep(asked: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            taken.append(message["body"])
+            if not message["more_body"]:
+                await PlainTextResponse("kept")(asked, receive, send)
+                return
+
+    async def receive() -> Message:
+        nonlocal now
+        # A part comes each half hour.
+        now += 1800
+        return {"type": "http.request", "body": b"part", "more_body": len(taken) < 3}
+
+    statuses: list[int] = []
+
+    async def send(message: Message) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    judged = Gate(keep, ACCESS, Tokens(ACCESS, Keys(key_set), clock=lambda: now), match)
+    headers = [bearer(token("team-a.Contributor"))]
+    for _ in range(2):
+        asyncio.run(judged(scope(CREATE_RUN, "POST", headers), receive, send))
+    # The second one begins with a token that has ended.
+    assert (statuses, taken) == ([200, 401], [b"part"] * 4)
 
 
 def test_a_websocket_is_closed() -> None:
