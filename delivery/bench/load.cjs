@@ -16,7 +16,7 @@ const UI = '/ajax-api/2.0/mlflow'
 const JSON_HEADERS = { 'Content-Type': 'application/json' }
 const GRACE_SECONDS = 5
 
-const acknowledged = { runs: {}, traces: [], artifacts: {} }
+const acknowledged = { runs: {}, values: {}, traces: [], artifacts: {} }
 const calls = {}
 const sum = { sent: 0, answered: 0 }
 let counted = 0
@@ -24,12 +24,17 @@ let deadline = Infinity
 let clients = 0
 let lastAnswer = Date.now()
 let names = 0
+let runs = 0
 
 const count = (number, make) => Array.from({ length: number }, (_, index) => make(index))
 const post = (name, path, body, more = {}) => ({ name, method: 'POST', path, headers: JSON_HEADERS, body, ...more })
 const get = (name, path, more = {}) => ({ name, method: 'GET', path, body: () => undefined, ...more })
 const inRun = body => client => client.run && body(client.run)
-const stored = (client, kind, number) => { acknowledged.runs[client.run][kind] += number }
+// `values` of a run of the sample are noted too: rows that must be found as they are.
+const stored = (client, kind, number, values = []) => {
+  acknowledged.runs[client.run][kind] += number
+  acknowledged.values[client.run]?.[kind]?.push(...values)
+}
 
 // --- calls of a run ---------------------------------------------------------------------------------------------
 
@@ -39,26 +44,31 @@ const create = post('create', `${API}/runs/create`, client => {
 }, {
   accept: (client, body) => {
     client.run = JSON.parse(body).run.info.run_id
-    acknowledged.runs[client.run] ??= { metrics: 0, params: 0, finished: 0 }
+    if (!acknowledged.runs[client.run]) {
+      if (runs++ % job.sample === 0) acknowledged.values[client.run] = { metrics: [], params: [] }
+      acknowledged.runs[client.run] = { metrics: 0, params: 0, finished: 0 }
+    }
     return true
   }
 })
 
 const logMetric = step => post('log-metric', `${API}/runs/log-metric`, inRun(run =>
   `{"run_id":"${run}","key":"loss","value":${1 / (step + 1)},"timestamp":${Date.now()},"step":${step}}`
-), { accept: client => { stored(client, 'metrics', 1); return true } })
+), { accept: client => { stored(client, 'metrics', 1, [['loss', step, 1 / (step + 1)]]); return true } })
 
 const logParameter = index => post('log-parameter', `${API}/runs/log-parameter`, inRun(run =>
   `{"run_id":"${run}","key":"parameter-${index}","value":"${index}"}`
-), { accept: client => { stored(client, 'params', 1); return true } })
+), { accept: client => { stored(client, 'params', 1, [[`parameter-${index}`, `${index}`]]); return true } })
 
 // `number` metrics of ten keys, at steps that no other batch of the run has.
 const logBatch = (number, batch) => {
-  const metrics = JSON.stringify(count(number, index => ({
+  const metrics = count(number, index => ({
     key: `batch-${index % 10}`, value: index / number, timestamp: 1700000000000 + index, step: batch * number + index
-  })))
-  return post('log-batch', `${API}/runs/log-batch`, inRun(run => `{"run_id":"${run}","metrics":${metrics}}`), {
-    accept: client => { stored(client, 'metrics', number); return true }
+  }))
+  const written = JSON.stringify(metrics)
+  const last = metrics.slice(-10).map(({ key, step, value }) => [key, step, value])
+  return post('log-batch', `${API}/runs/log-batch`, inRun(run => `{"run_id":"${run}","metrics":${written}}`), {
+    accept: client => { stored(client, 'metrics', number, last); return true }
   })
 }
 

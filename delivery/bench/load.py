@@ -16,6 +16,8 @@ from delivery.outcome import CommandError
 SCRIPT: Final = Path(__file__).with_name("load.cjs")
 SPANS: Final = 50
 """Spans of one exported trace."""
+SAMPLE: Final = 8
+"""Of so many runs, one has its values compared and not only counted."""
 
 _MARK: Final = bytes(range(0xA0, 0xB0))
 # Node starts, and the last clients end, within these seconds beside the load itself.
@@ -28,7 +30,8 @@ class Job:
 
     `clients` send the calls of `scenario` (a name of load.cjs) to `url` for `seconds`, after `warm` seconds that do not
     count, or each of them `turns` times if that is not 0. A request without an answer after `timeout` seconds has
-    failed. `values` are what the scenario needs: ids of an experiment or a run, sizes.
+    failed. `values` are what the scenario needs: ids of an experiment or a run, sizes. Of one run in `sample`, what was
+    acknowledged is noted value by value.
     """
 
     url: str
@@ -40,6 +43,7 @@ class Job:
     values: Mapping[str, Any] = field(default_factory=dict)
     turns: int = 0
     warm: float = 0
+    sample: int = SAMPLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +61,25 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Values:
+    """What was acknowledged of a run: metrics as key, step and value, parameters as key and value.
+
+    Of a batch it has the last metric of each key.
+    """
+
+    metrics: Sequence[tuple[str, int, float]] = ()
+    params: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Acknowledged:
-    """What the server said that it stored: of each run its metrics, parameters and ends, the traces, the artifacts."""
+    """What the server said that it stored: of each run its metrics, parameters and ends, the traces, the artifacts.
+
+    `values` are of the runs of the sample only.
+    """
 
     runs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    values: Mapping[str, Values] = field(default_factory=dict)
     traces: Sequence[str] = ()
     artifacts: Mapping[str, int] = field(default_factory=dict)
 
@@ -97,6 +116,7 @@ def run(tool: Path, node: Path, job: Job) -> Noted:
         "timeout": job.timeout,
         "turns": job.turns,
         "warm": job.warm,
+        "sample": job.sample,
         "headers": dict(job.headers),
         **job.values,
     }
@@ -126,9 +146,20 @@ def noted(document: Mapping[str, Any]) -> Noted:
         seconds=document["seconds"],
         calls=calls,
         unanswered=document["sent"] - document["answered"],
-        acknowledged=Acknowledged(**document["acknowledged"]),
+        acknowledged=_acknowledged(document["acknowledged"]),
         cpu_seconds=document["cpu"],
     )
+
+
+def _acknowledged(document: Mapping[str, Any]) -> Acknowledged:
+    values = {
+        run: Values(
+            metrics=[(key, step, value) for key, step, value in each["metrics"]],
+            params=[(key, value) for key, value in each["params"]],
+        )
+        for run, each in document["values"].items()
+    }
+    return Acknowledged(**{**document, "values": values})
 
 
 def trace_template(now: float | None = None) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from delivery.bench import load, processes, store
+from delivery.bench import load, processes, store, values
 from delivery.bench.load import Job, Noted
 from delivery.bench.plan import Load
 from delivery.bench.processes import Use
@@ -87,6 +87,8 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
     if noted.acknowledged.artifacts:
         there = replace(there, artifacts=listed(setup, name))
     back = store.compare(noted.acknowledged, there)
+    sample = noted.acknowledged.values
+    number_of_values, altered = values.compared(sample, values.remembered(setup.store, list(sample)))
     at_work = planned.warm + noted.seconds
     return Measurement(
         scenario=planned.scenario,
@@ -101,6 +103,8 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
         acknowledged=back.acknowledged,
         lost=back.lost,
         unasked=back.unasked,
+        values=number_of_values,
+        altered=len(altered),
         runs=len(noted.acknowledged.runs),
         growth=growth,
         memory_mib=after.services.memory_mib,

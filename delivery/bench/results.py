@@ -9,26 +9,26 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One setup under one load in one round.
+class Figures:
+    """What is known of a setup under a load beside its answers' times.
 
-    `milliseconds` has the accepted answers of each call within the time, `outside` counts those before and after it, by
-    which the database grew as well. Times in seconds; memory in MiB, of the setup's processes without the database;
-    processors are seconds of work a second. `tool_cpu` is the load tool's own, `gateway_cpu` a part of `cpu`. The
-    database grew by `growth` bytes, with `runs` runs.
+    `outside` counts accepted answers before the time and after its end, by which the database grew as well. `lost` is
+    what was acknowledged and not stored, `altered` are values of it that are other ones in the database, of `values`
+    that were compared. Memory in MiB, of the setup's processes without the database; processors are seconds of work a
+    second. `tool_cpu` is the load tool's own, `gateway_cpu` a part of `cpu`. The database grew by `growth` bytes, with
+    `runs` runs.
     """
 
     scenario: str
     clients: int
     setup: str
-    round: int
-    seconds: float
-    milliseconds: Mapping[str, Sequence[float]]
     outside: int
     errors: int
     acknowledged: int
     lost: int
     unasked: int
+    values: int
+    altered: int
     runs: int
     growth: int
     memory_mib: float
@@ -36,6 +36,15 @@ class Measurement:
     gateway_cpu: float
     database_cpu: float
     tool_cpu: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(Figures):
+    """One round. `milliseconds` has the accepted answers of each call within the time, which were `seconds`."""
+
+    round: int
+    seconds: float
+    milliseconds: Mapping[str, Sequence[float]]
     kinds: Mapping[str, int] = field(default_factory=dict)
     """Errors by what they were: a status, `unanswered`, `wrong`."""
 
@@ -56,30 +65,15 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
-    """All rounds of a setup under a load: rates are medians of the rounds, percentiles of all answers together."""
+class Summary(Figures):
+    """All rounds together: rates and processors are medians of the rounds, percentiles are of all answers."""
 
-    scenario: str
-    clients: int
-    setup: str
     rounds: int
     rate: float
     slowest_rate: float
     fastest_rate: float
     latency: Latency
     calls: Mapping[str, Latency]
-    outside: int
-    errors: int
-    acknowledged: int
-    lost: int
-    unasked: int
-    runs: int
-    growth: int
-    memory_mib: float
-    cpu: float
-    gateway_cpu: float
-    database_cpu: float
-    tool_cpu: float
 
 
 def percentile(values: Sequence[float], hundredth: float) -> float:
@@ -125,6 +119,8 @@ def _summary(rounds: Sequence[Measurement]) -> Summary:
         acknowledged=sum(one.acknowledged for one in rounds),
         lost=sum(one.lost for one in rounds),
         unasked=sum(one.unasked for one in rounds),
+        values=sum(one.values for one in rounds),
+        altered=sum(one.altered for one in rounds),
         runs=sum(one.runs for one in rounds),
         growth=sum(one.growth for one in rounds),
         memory_mib=max(one.memory_mib for one in rounds),

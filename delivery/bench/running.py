@@ -76,6 +76,11 @@ class Outcome:
         return sum(one.lost for one in self.measurements) + sum(step.lost for step in steps)
 
     @property
+    def altered(self) -> int:
+        """How many of the compared values are other ones in the database."""
+        return sum(one.altered for one in self.measurements)
+
+    @property
     def unasked(self) -> int:
         """How much was stored beyond what the failed requests could have stored: something was done twice."""
         most = {**MOST_STORED, "large": self.plan.large_mib * MEGABYTE}
@@ -245,7 +250,8 @@ def line(one: Measurement) -> str:
     what = f"{heading(one.scenario, one.clients)}, {one.setup}, round {one.round + 1}"
     wrong = "".join(f"; {count} {kind}" for kind, count in one.kinds.items())
     lost = f"; {one.lost} LOST" if one.lost else ""
-    return f"  {what}: {one.rate:,.0f} requests/s{wrong}{lost}"
+    altered = f"; {one.altered} ALTERED" if one.altered else ""
+    return f"  {what}: {one.rate:,.0f} requests/s{wrong}{lost}{altered}"
 
 
 @contextlib.contextmanager

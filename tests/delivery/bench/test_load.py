@@ -116,6 +116,14 @@ def test_every_request_is_accepted_failed_or_unanswered_and_none_is_under_way_at
     assert sum(run["params"] for run in runs.values()) == accepted["log-parameter"]
     assert sum(run["finished"] for run in runs.values()) == accepted["update"]
     assert sent["unfinished"] == 0
+    sampled = found.acknowledged.values
+    assert len(sampled) == -(-len(runs) // job.sample)
+    for run, values in sampled.items():
+        single = [(step, value) for key, step, value in values.metrics if key == "loss"]
+        assert all(value == 1 / (step + 1) for step, value in single)
+        # Of a batch of 50 metrics the last of each of its ten keys.
+        assert len(single) + 5 * (len(values.metrics) - len(single)) == runs[run]["metrics"]
+        assert len(values.params) == runs[run]["params"]
     if turns:
         assert sent == {"create": 12, "log-metric": 240, "log-parameter": 60, "log-batch": 12, "update": 12}
         assert found.accepted == sum(accepted.values()) == sum(sent.values()) - 24 - 6

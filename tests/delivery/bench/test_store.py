@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from delivery.bench import data
-from delivery.bench.load import SPANS, Acknowledged
+from delivery.bench.load import SPANS, Acknowledged, Values
 from delivery.bench.store import ReadBack, Sqlite, compare, stored
+from delivery.bench.values import Remembered, compared, remembered
 
 RUN = {"metrics": 70, "params": 5, "finished": 1}
 ALL = Acknowledged(runs={"a": RUN, "b": RUN}, traces=["0a", "0b"], artifacts={"0.bin": 1024})
@@ -84,3 +85,48 @@ def test_the_runs_to_read_are_found_by_the_searches_of_the_load(store: Sqlite) -
     assert 30 < len(store.read("SELECT 1 FROM latest_metrics WHERE key = 'loss' AND value < 0.5")) < 70
     assert len(store.read("SELECT 1 FROM tags WHERE key = 'team' AND value = 'team-3'")) == 10
     assert len(store.read("SELECT 1 FROM runs WHERE lifecycle_stage = 'active'")) == 100
+
+
+WANTED = Values(metrics=[("loss", 0, 1.0), ("loss", 1, 0.5)], params=[("parameter-0", "0")])
+REMEMBERED = Remembered(
+    metrics={"loss": [(0, 10, 1.0), (1, 11, 0.5)]}, latest={"loss": (1, 11, 0.5)}, params={"parameter-0": "0"}
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            replace(REMEMBERED, metrics={"loss": [(0, 10, 1.0), (1, 11, 0.25)]}, latest={"loss": (1, 11, 0.25)}),
+            "[0.25]",
+        ),
+        (replace(REMEMBERED, metrics={"loss": [(0, 10, 1.0)]}, latest={"loss": (0, 10, 1.0)}), "step 1 is missing"),
+        (replace(REMEMBERED, metrics={"loss": [(0, 10, 1.0), (2, 11, 0.5)]}, latest={"loss": (2, 11, 0.5)}), "step 1"),
+        (replace(REMEMBERED, latest={"loss": (0, 10, 1.0)}), "the latest loss is (0, 10, 1.0)"),
+        (replace(REMEMBERED, latest={}), "the latest loss is None"),
+        (replace(REMEMBERED, params={"parameter-0": "1"}), "parameter parameter-0 is '1'; acknowledged was '0'"),
+        (replace(REMEMBERED, params={}), "parameter parameter-0 is None"),
+    ],
+    ids=["value", "row", "step", "latest", "no latest", "parameter", "no parameter"],
+)
+def test_a_value_that_is_not_there_as_it_was_acknowledged_is_found(found: Remembered, said: str) -> None:
+    (line,) = compared({"a": WANTED}, {"a": found})[1]
+    assert said in line
+
+
+def test_values_that_are_there_and_more_of_them_are_no_difference() -> None:
+    assert compared({"a": WANTED}, {"a": REMEMBERED}) == (4, [])
+    more = {"loss": [*REMEMBERED.metrics["loss"], (2, 12, 0.3)]}
+    assert compared({"a": WANTED}, {"a": replace(REMEMBERED, metrics=more, latest={"loss": (2, 12, 0.3)})}) == (4, [])
+    assert len(compared({"a": WANTED}, {})[1]) == 3
+
+
+def test_values_are_read_of_the_runs_that_are_asked_for(store: Sqlite) -> None:
+    store.write(*data.statements(7, runs=2, points=2))
+    # Two points of a history beside the first, of which the table of the latest knows nothing.
+    found = remembered(store, ["d7x0", "d7x1"])
+    loss = 7919 % 1000 / 1000.0
+    assert found["d7x1"].metrics["loss"] == [(0, 1_700_000_000_001, loss)]
+    assert found["d7x1"].latest["loss"] == (0, 1_700_000_000_001, loss)
+    assert found["d7x1"].params == {"optimizer": "sgd", "seed": "1"}
+    assert [line for line in compared({"d7x0": Values()}, found)[1] if "the latest loss is (0," in line]
