@@ -10,6 +10,7 @@ import typer
 
 from components.compute.local.supervisor import SupervisorError
 from delivery.bench import plan, report, running
+from delivery.bench.clock import minutes
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.terminal import say
 from tools.steps import ToolError
@@ -41,7 +42,7 @@ def bench(
             chosen = plan.only(chosen, scenario)
     if output is not None and output.exists() and not output.is_dir():
         raise CommandError(f"--output: got {output}, which is a file; expected a folder.", ExitCode.USAGE)
-    say(f"At most {chosen.load_seconds / 60:.0f} minutes of load, after a few minutes to start everything.")
+    say(f"It ends after {minutes(chosen.limit_seconds)}; what there is no time for is left out and named.")
     began = time.monotonic()
     with reported(ToolError, SupervisorError):
         outcome = running.run(chosen, lambda line: say(f"{_clock(time.monotonic() - began)} {line}"))

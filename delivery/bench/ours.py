@@ -31,7 +31,6 @@ from delivery.outcome import CommandError
 from delivery.pulumi.installation import REPOSITORY
 from infra.settings.ports import COUNT, LocalPort, port
 
-UP_SECONDS: Final = 900.0
 POOL: Final = 16
 """`limits.databasePool` of the stack: with the default, four replicas are more than the local PostgreSQL takes."""
 
@@ -146,8 +145,11 @@ class Platform:
 
 
 @contextlib.contextmanager
-def stack(folder: Path, processes: Processes, *, replicas: int) -> Iterator[Platform]:
-    """A local stack in an empty folder, with free ports; everything of it is removed after the block."""
+def stack(folder: Path, processes: Processes, *, replicas: int, seconds: float) -> Iterator[Platform]:
+    """A local stack in an empty folder, with free ports; everything of it is removed after the block.
+
+    Raises CommandError if it is not up within `seconds`.
+    """
     base, root = processes.free_ports(COUNT), folder / "stack"
     file = folder / f"Pulumi.{STACK}.yaml"
     values = {
@@ -160,20 +162,24 @@ def stack(folder: Path, processes: Processes, *, replicas: int) -> Iterator[Plat
     file.write_text(json.dumps({"config": {f"{PROJECT}:{key}": value for key, value in values.items()}}))
     layout = Layout(root)
     try:
-        _up(file, folder)
+        _up(file, folder, seconds)
         yield Platform(layout, base, processes)
     finally:
         Supervisor(layout).shutdown()
         shutil.rmtree(layout.sockets, ignore_errors=True)
 
 
-def _up(file: Path, folder: Path) -> None:
+def _up(file: Path, folder: Path, seconds: float) -> None:
     command = [sys.executable, "-m", "delivery", "up", "--no-smoke", "--config-file", str(file)]
     log = folder / "logs" / "up.log"
     with log.open("wb") as output:
         # Of a session of its own: interrupted, it ends its engine in order, before what it started is removed.
         up = subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output, start_new_session=True)
     with ended(up):
-        code = up.wait(UP_SECONDS)
+        try:
+            code = up.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
     if code != 0:
-        raise CommandError(f"bench: its stack did not come up. The end of the output:\n{log_tail(log)}")
+        late = f" within {seconds:.0f} s; wait until the machine is quiet" if code is None else ""
+        raise CommandError(f"bench: its stack did not come up{late}. The end of the output:\n{log_tail(log)}")

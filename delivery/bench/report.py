@@ -77,7 +77,7 @@ def pictures(outcome: Outcome) -> dict[str, str]:
         series = {
             name: [
                 (float(one.replicas), float(one.most.clients))
-                for one in outcome.carried
+                for one in sorted(outcome.carried, key=lambda each: each.replicas)
                 if one.hot_path is hot and one.most
             ]
             for name, hot in (("hot path", True), ("without", False))
@@ -96,8 +96,8 @@ def markdown(outcome: Outcome) -> str:
     found = summaries(outcome.measurements)
     parts = [
         "# Figures of one run",
-        f"Written by `mlflow-platform bench`. The setups took turns in {outcome.plan.rounds} rounds; the run took "
-        f"{outcome.seconds / 60:.0f} minutes. Setups are compared within a round: figures of two runs are not "
+        f"Written by `mlflow-platform bench`. The setups took turns in up to {outcome.plan.rounds} rounds; the run "
+        f"took {outcome.seconds / 60:.0f} minutes. Setups are compared within a round: figures of two runs are not "
         "comparable. What the columns mean is in [performance.md](../performance.md).",
         table(("of the machine", ""), outcome.facts.items()),
         aims_table(outcome),
@@ -133,7 +133,7 @@ def aims_table(outcome: Outcome) -> str:
 
 
 def _aims(outcome: Outcome) -> list[Aim]:
-    return aims(outcome.measurements, outcome.carried, share(outcome))
+    return aims(outcome.measurements, outcome.carried, share(outcome), int(outcome.facts["cores"]))
 
 
 def share(outcome: Outcome) -> float | None:
@@ -163,7 +163,16 @@ def setups_table(of_load: Sequence[Summary], measurements: Sequence[Measurement]
     """One row for each setup under a load."""
     columns = (
         *("setup", "requests/s", "slowest to fastest round", "times stock on PostgreSQL", "p50 ms", "p95", "p99"),
-        *("errors", "acknowledged", "lost", "memory MiB", "processors", "gateway's part", "database", "load tool"),
+        *(
+            "errors",
+            "acknowledged",
+            "lost or altered",
+            "memory MiB",
+            "processors",
+            "gateway's part",
+            "database",
+            "load tool",
+        ),
     )
     return table(columns, (_row(one, measurements) for one in of_load))
 
@@ -180,26 +189,32 @@ def calls_table(of_load: Sequence[Summary]) -> str:
 
 def carried_table(found: Sequence[Carried]) -> str:
     """One row for each number of replicas, with the hot path and without."""
-    columns = ["replicas"]
-    for kind in ("hot path", "without"):
-        columns += [f"{kind}: concurrent runs", "times one replica", "requests/s", "p95 ms", "processors in all"]
-    counts = sorted({one.replicas for one in found})
-    return table(
-        columns, ([str(count), *_carried(found, count, True), *_carried(found, count, False)] for count in counts)
+    columns = ("replicas", "concurrent runs", "times one replica", "requests/s", "p95 ms", "next that was not within")
+    parts = ("processors in all", "replicas", "gateway", "PostgreSQL", "load tool")
+    rows = (
+        [_kind(one), *_carried(found, one)] for one in sorted(found, key=lambda one: (not one.hot_path, one.replicas))
     )
+    return table((*columns, *parts), rows)
 
 
-def _carried(found: Sequence[Carried], replicas: int, hot_path: bool) -> list[str]:
-    one = next((one for one in found if (one.replicas, one.hot_path) == (replicas, hot_path)), None)
-    if one is None or one.most is None:
-        return ["none" if one else _NONE, *[_NONE] * 4]
-    times = scaling(found, hot_path=hot_path).get(replicas)
+def _kind(one: Carried) -> str:
+    return f"{one.replicas}, hot path{'' if one.hot_path else ' off'}"
+
+
+def _carried(found: Sequence[Carried], one: Carried) -> list[str]:
+    beyond = min((step.clients for step in one.steps if not step.within), default=None)
+    next_one = _NONE if beyond is None else str(beyond)
+    if one.most is None:
+        return ["none", _NONE, _NONE, _NONE, next_one, *[_NONE] * 5]
+    times = scaling(found, hot_path=one.hot_path).get(one.replicas)
+    used = (one.most.busy, one.most.replicas_cpu, one.most.gateway_cpu, one.most.database_cpu, one.most.tool_cpu)
     return [
         str(one.most.clients),
         _NONE if times is None else f"{times:.2f}",
         number(one.most.rate),
         number(one.most.p95),
-        f"{one.most.busy:.2f}",
+        next_one,
+        *(f"{value:.2f}" for value in used),
     ]
 
 
@@ -213,10 +228,14 @@ def _row(one: Summary, measurements: Sequence[Measurement]) -> list[str]:
         *(number(value) for value in (one.latency.p50, one.latency.p95, one.latency.p99)),
         f"{one.errors:,}",
         f"{one.acknowledged:,}",
-        f"**{one.lost:,}**" if one.lost else "0",
+        _wrong(one),
         number(one.memory_mib),
         *(f"{value:.2f}" for value in (one.cpu, one.gateway_cpu, one.database_cpu, one.tool_cpu)),
     ]
+
+
+def _wrong(one: Summary) -> str:
+    return f"**{one.lost:,} or {one.altered:,}**" if one.lost or one.altered else "0"
 
 
 def _pair(one: Summary, call: str) -> str:

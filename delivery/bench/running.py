@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import tempfile
 import time
@@ -15,6 +16,7 @@ from components.emulators.azurite import node
 from components.mlflow.limits import Limits
 from delivery.bench import data, machine, ours, postgres_ceiling, processes, quota, scaling, stock
 from delivery.bench.ceiling import Ceiling, ceilings
+from delivery.bench.clock import Clock, minutes
 from delivery.bench.grown import Grown, grown
 from delivery.bench.measure import MEGABYTE, NOTHING, Prepared, Tool, measure
 from delivery.bench.ours import Platform
@@ -48,6 +50,9 @@ DEFAULT_CLIENTS: Final = 16
 
 # Between two measurements: what the last one left to do must not be the next one's.
 PAUSE_SECONDS: Final = 0.5
+
+END_SECONDS: Final = 20.0
+"""PostgreSQL alone is measured, the database is cleaned, and everything ends and is removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +94,7 @@ class Outcome:
 
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     """Measure all of a plan. Whatever happens, no process and no file of it is left. Raises CommandError."""
-    began = time.monotonic()
+    clock = Clock(limit=plan.limit_seconds)
     tool = Tool(package=node_packages.load(Report("bench")), node=node(), timeout=plan.timeout)
     facts = machine.facts(tool.package, REPOSITORY)
     with _folder() as folder, processes.running(folder / "logs") as started:
@@ -99,10 +104,9 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         with _up(plan, folder, started, say) as up:
             ready = _setups(plan, up, folder, say)
             prepared = _prepared(plan, ready, say)
-            loaded = time.monotonic()
-            measured, left_out = _measured(tool, plan, ready, prepared, loaded, say)
+            measured, left_out = _measured(tool, plan, ready, prepared, clock, say)
             itself, unasked = _postgres(plan, up, ready.get(OURS[2]), folder, say)
-            carried, unlimited = _carried(tool, plan, up, loaded, say) if plan.scaling_seconds else ([], [])
+            carried, unlimited = _carried(tool, plan, up, clock, say) if plan.scaling_seconds else ([], [])
             after = grown(up.postgres)
     return Outcome(
         plan=plan,
@@ -113,7 +117,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         measurements=measured,
         carried=carried,
         left_out=[*left_out, *unasked, *unlimited],
-        seconds=time.monotonic() - began,
+        seconds=clock.passed,
     )
 
 
@@ -122,13 +126,17 @@ def _measured(
     plan: Plan,
     ready: Mapping[str, Setup],
     prepared: Mapping[str, Prepared],
-    began: float,
+    clock: Clock,
     say: Callable[[str], None],
 ) -> tuple[list[Measurement], list[str]]:
-    """Every load in turns, and what was left out."""
+    """Every load in turns, and what was left out: what comes after them has its time."""
     measured, left_out = [], []
+    ahead, after = plan.load_seconds - plan.scaling_seconds, plan.scaling_seconds + END_SECONDS
     for load, number in rounds(plan):
-        if time.monotonic() - began + load.round_seconds > plan.limit_seconds:
+        left = min(ahead + after, clock.limit - clock.passed)
+        say(f"{load.heading}, round {number + 1} of {load.rounds}: at most {minutes(left)} left")
+        ahead -= load.round_seconds
+        if not clock.allows(load.round_seconds + after):
             left_out.append(f"{load.heading}, round {number + 1}, as there was no time")
             say(f"  left out: {left_out[-1]}")
             continue
@@ -136,7 +144,7 @@ def _measured(
             try:
                 one = measure(tool, ready[name], prepared[name], load, number, large_mib=plan.large_mib)
             except CommandError as error:
-                # The others' figures, of an hour perhaps, are worth having all the same.
+                # The others' figures are worth having all the same.
                 left_out.append(f"{load.heading}, {name}, round {number + 1} ({error})")
                 say(f"  failed: {left_out[-1]}")
                 continue
@@ -167,7 +175,8 @@ def rounds(plan: Plan) -> Iterator[tuple[Load, int]]:
     """The first round of every load, then the second of every load: what comes late is left out first."""
     for number in range(plan.rounds):
         for load in plan.loads:
-            yield load, number
+            if number < load.rounds:
+                yield load, number
 
 
 @contextlib.contextmanager
@@ -176,7 +185,7 @@ def _up(plan: Plan, folder: Path, started: Processes, say: Callable[[str], None]
     wanted = [count for count, name in OURS.items() if name in plan.setups]
     most = max([1, *wanted, *(REPLICAS if plan.scaling_seconds else ())])
     say(f"A local stack; its tracking has {most} replica{'s' if most > 1 else ''}")
-    with ours.stack(folder, started, replicas=most) as up:
+    with ours.stack(folder, started, replicas=most, seconds=plan.limit_seconds) as up:
         yield up
 
 
@@ -190,28 +199,34 @@ def _setups(plan: Plan, up: Platform, folder: Path, say: Callable[[str], None]) 
 
 
 def _carried(
-    tool: Tool, plan: Plan, up: Platform, began: float, say: Callable[[str], None]
+    tool: Tool, plan: Plan, up: Platform, whole: Clock, say: Callable[[str], None]
 ) -> tuple[list[Carried], list[str]]:
-    """What limited replicas carry, with the hot path and without, and why it is not all of it."""
+    """What limited replicas carry, with the hot path and without, and what of it is left out and why."""
+    clock = Clock(limit=min(plan.scaling_seconds, whole.limit - whole.passed - END_SECONDS))
+    say(f"Replicas held to {CORES:g} of a processor each: at most {minutes(clock.limit)}")
     found: list[Carried] = []
+    left_out: list[str] = []
     most = max(REPLICAS)
-    for hot_path, replicas in ((True, up.replicas(most)), (False, up.replicas_without_hot_path(most))):
-        try:
-            with quota.limited({str(replica.port): replica.pid for replica in replicas}, CORES):
-                for count in REPLICAS:
-                    if time.monotonic() - began > plan.limit_seconds:
-                        return found, ["more limited replicas, as there was no time"]
-                    name = f"limited-{count}{'' if hot_path else '-cold'}"
-                    setup = up.setup(name, replicas[:count])
-                    seconds = plan.scaling_seconds
-                    one = scaling.carried(tool, setup, NOTHING, replicas=count, hot_path=hot_path, seconds=seconds)
-                    say(f"  {name}: {'no run' if one.most is None else f'{one.most.clients} concurrent runs'}")
-                    found.append(one)
-        except QuotaError as error:
-            return found, [f"limited replicas, as this machine limits no process ({error})"]
-        except CommandError as error:
-            return found, [f"more limited replicas ({error})"]
-    return found, []
+    try:
+        kinds = {True: up.replicas(most), False: up.replicas_without_hot_path(most)}
+        pids = {str(replica.port): replica.pid for replicas in kinds.values() for replica in replicas}
+        with quota.limited(pids, CORES):
+            for count, hot_path in itertools.product(REPLICAS, kinds):
+                name = f"limited-{count}{'' if hot_path else '-cold'}"
+                if not clock.allows(scaling.STEP_SECONDS):
+                    left_out.append(f"{name}, as there was no time")
+                    continue
+                setup = up.setup(name, kinds[hot_path][:count])
+                one = scaling.carried(tool, setup, found, clock, replicas=count, hot_path=hot_path)
+                say(f"  {name}: {'no run' if one.most is None else f'{one.most.clients} concurrent runs'}")
+                found.append(one)
+                if not one.settled:
+                    left_out.append(f"{name} to the end, as there was no time")
+    except QuotaError as error:
+        left_out.append(f"limited replicas, as this machine limits no process ({error})")
+    except CommandError as error:
+        left_out.append(f"more limited replicas ({error})")
+    return found, left_out
 
 
 def _setup(name: str, up: Platform, folder: Path, started: Processes) -> Setup:
@@ -228,15 +243,17 @@ def _setup(name: str, up: Platform, folder: Path, started: Processes) -> Setup:
 
 
 def _prepared(plan: Plan, ready: Mapping[str, Setup], say: Callable[[str], None]) -> dict[str, Prepared]:
-    if not any(load.scenario in READING for load in plan.loads):
-        return dict.fromkeys(ready, NOTHING)
-    say(f"{plan.runs:,} runs to be read, and a history of {plan.points:,} points")
+    wanted = {name for load in plan.loads if load.scenario in READING for name in load.setups}
     found: dict[str, Prepared] = {}
-    for name, setup in ready.items():
+    for name in sorted(wanted):
         # What all forms of the platform read is in one database.
-        same = next((other for other in found if ready[other].store == setup.store), None)
-        found[name] = data.prepare(setup, runs=plan.runs, points=plan.points) if same is None else found[same]
-    return found
+        same = next((other for other in found if ready[other].store == ready[name].store), None)
+        if same is None:
+            say(f"{LABELS[name]}: {plan.runs:,} runs to be read, and a history of {plan.points:,} points")
+            found[name] = data.prepare(ready[name], runs=plan.runs, points=plan.points)
+        else:
+            found[name] = found[same]
+    return {**dict.fromkeys(ready, NOTHING), **found}
 
 
 def turn(load: Load, number: int) -> list[str]:

@@ -7,6 +7,7 @@ from delivery.bench.grown import Grown
 from delivery.bench.plan import STOCK_POSTGRES, Load, Plan
 from delivery.bench.results import Measurement
 from delivery.bench.running import Outcome
+from delivery.bench.scaling import Step
 
 ONE = Measurement(
     scenario="logging",
@@ -31,11 +32,23 @@ ONE = Measurement(
     tool_cpu=0.2,
 )
 
+STEP = Step(
+    clients=8,
+    rate=100,
+    p95=400,
+    errors=0,
+    lost=0,
+    replicas_cpu=0.8,
+    gateway_cpu=0.3,
+    database_cpu=0.3,
+    tool_cpu=0.1,
+)
+
 
 def outcome(*measurements: Measurement) -> Outcome:
-    load = Load(scenario="logging", clients=16, setups=plan.PAIR, seconds=2)
+    load = Load(scenario="logging", clients=16, setups=plan.PAIR, seconds=2, rounds=1)
     return Outcome(
-        plan=Plan(loads=[load], rounds=1, runs=10, points=10, large_mib=1, limit_seconds=60),
+        plan=Plan(loads=[load], runs=10, points=10, large_mib=1, limit_seconds=60),
         facts={"cores": "2"},
         ceilings=[],
         postgres=[],

@@ -11,10 +11,10 @@ from delivery.bench.aims import HOT, aims
 from delivery.bench.plan import OURS, OURS_DIRECT, STOCK_POSTGRES
 from delivery.bench.postgres_ceiling import PostgresCeiling, parsed, script
 from delivery.bench.results import Measurement
-from delivery.bench.scaling import Carried, Step
+from delivery.bench.scaling import Carried
 from delivery.outcome import CommandError
 from mlflow_runtime.hotpath.statements import LOG_METRICS
-from tests.delivery.bench.measured import ONE, outcome
+from tests.delivery.bench.measured import ONE, STEP, outcome
 
 CALLS = (*HOT, "create", "update")
 READS = [f"search-{number}" for number in range(4)]
@@ -36,7 +36,7 @@ def both(scenario: str, clients: int, stock: float, ours: float, **changes: obje
 
 
 def carried(most: int, replicas: int) -> Carried:
-    step = Step(clients=most, rate=1, p95=1, errors=0, lost=0, busy=1.5)
+    step = replace(STEP, clients=most)
     return Carried(setup="", replicas=replicas, hot_path=True, steps=[step])
 
 
@@ -53,6 +53,7 @@ def test_a_run_in_which_every_aim_is_reached() -> None:
         ],
         [carried(10, 1), carried(35, 4)],
         0.5,
+        2,
     )
     assert len(found) == 13
     assert [one.aim for one in found if not one.reached] == []
@@ -66,8 +67,9 @@ def test_a_run_in_which_every_aim_is_reached() -> None:
         (both("logging", 16, 39, 10), "p95 of create", "0.26 of it (10.00 against 39.0 ms)"),
         (both("logging", 1, 90, 1.6), "p50 of log-metric", "1.60 against 90.0 ms, 0.02 of it"),
         (both("logging", 1, 8, 1.5), "p50 of log-batch", "1.50 against 8.0 ms, 0.19 of it"),
-        (both("logging", 64, 9, 9, errors=1), "64 clients: nothing fails", "1 failed, 0 lost of 4"),
+        (both("logging", 64, 9, 9, errors=1), "64 clients: nothing fails", "1 failed, 0 lost of 4, 0 altered"),
         (both("logging", 256, 9, 9, lost=2), "256 clients: nothing fails", "0 failed, 2 lost of 4"),
+        (both("logging", 256, 9, 9, altered=3), "256 clients: nothing fails", "0 lost of 4, 3 altered"),
         (both("reads", 8, 29, 10), "reads: p95", "search-0 2.90"),
         (
             [measured(OURS_DIRECT, "logging", 1, 1.0), measured(OURS[1], "logging", 1, 1.2)],
@@ -79,20 +81,25 @@ def test_a_run_in_which_every_aim_is_reached() -> None:
 def test_an_aim_that_is_not_reached_stays_with_its_figure(
     measurements: list[Measurement], aim: str, figure: str
 ) -> None:
-    (found,) = [one for one in aims(measurements, [], None) if aim in one.aim]
+    (found,) = [one for one in aims(measurements, [], None, 2) if aim in one.aim]
     assert not found.reached
     assert figure in found.figure
 
 
 def test_replicas_and_the_database_that_do_not_reach_their_aim() -> None:
-    found = aims([], [carried(10, 1), carried(34, 4)], 0.49)
-    assert [(one.figure, one.reached) for one in found] == [("0.49 of it", False), ("3.40 times", False)]
+    found = aims([], [carried(10, 1), carried(34, 4)], 0.49, 2)
+    assert [one.reached for one in found] == [False, False]
+    assert found[0].figure == "0.49 of it"
+    assert found[1].figure == (
+        "3.40 times; 1.50 of 2 processors busy, of which replicas 0.80 of 1.00 that they may use, gateway 0.30, "
+        "PostgreSQL 0.30, load tool 0.10: neither is used up on average"
+    )
 
 
 def test_there_is_no_aim_without_figures() -> None:
-    assert aims([measured(OURS[2], "logging", 16, 1)], [carried(10, 1)], None) == []
+    assert aims([measured(OURS[2], "logging", 16, 1)], [carried(10, 1)], None, 2) == []
     unanswered = [replace(one, milliseconds={}) for one in both("logging", 1, 1, 1)]
-    assert aims(unanswered, [], None) == []
+    assert aims(unanswered, [], None, 2) == []
 
 
 def test_the_tables_have_the_aims_and_the_part_of_what_postgres_does() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,12 +12,13 @@ from xml.etree import ElementTree
 import pytest
 
 from delivery.bench import plan, report, running
+from delivery.bench.clock import Clock, minutes
 from delivery.bench.plan import OURS, STOCK_POSTGRES, Load, Plan
 from delivery.bench.results import Measurement, latency, percentile, ratio, summaries
 from delivery.bench.running import line, rounds, turn
-from delivery.bench.scaling import Carried, Step
+from delivery.bench.scaling import Carried
 from delivery.outcome import CommandError
-from tests.delivery.bench.measured import ONE, outcome
+from tests.delivery.bench.measured import ONE, STEP, outcome
 
 FAST = replace(ONE, setup=OURS[2], milliseconds={"create": [5.0], "log-metric": [0.5] * 31})
 
@@ -69,14 +69,13 @@ def test_the_tables_have_a_row_for_each_setup_and_show_what_was_lost() -> None:
     rows = {row.split(" | ")[0].strip("| "): row.strip("| ").split(" | ") for row in text.splitlines() if "|" in row}
     assert rows["stock, PostgreSQL, 4 workers"][1:7] == ["2.00", "2.00 to 2.00", "1.00", "2.00", "10.0", "10.0"]
     assert rows["ours, 2 replicas"][1:4] == ["16.0", "16.0 to 16.0", "8.00"]
-    assert rows["ours, 2 replicas"][7:10] == ["1", "4", "**7**"]
+    assert rows["ours, 2 replicas"][7:10] == ["1", "4", "**7 or 0**"]
     assert rows["create"] == ["create", "10.0, 10.0", "5.00, 5.00"]
     assert "## logging, 16 clients" in text
 
 
 def test_every_picture_of_the_tables_is_written_and_is_well_formed(tmp_path: Path) -> None:
-    steps = [Step(clients=8, rate=100, p95=400, errors=0, lost=0, busy=1.5)]
-    carried = [Carried(setup="", replicas=number, hot_path=True, steps=steps) for number in (1, 2)]
+    carried = [Carried(setup="", replicas=number, hot_path=True, steps=[STEP]) for number in (2, 1)]
     written = report.write(replace(outcome(ONE, FAST), carried=carried), tmp_path / "figures")
     assert {file.name for file in written} == {"tables.md", "results.json", "logging-16.svg", "limited-replicas.svg"}
     shown = re.findall(r"!\[.*\]\((.*)\)", (tmp_path / "figures" / "tables.md").read_text())
@@ -110,8 +109,7 @@ def test_a_line_while_it_goes_on_names_errors_and_losses() -> None:
 
 
 def test_a_run_has_lost_what_any_part_of_it_lost() -> None:
-    step = Step(clients=8, rate=100, p95=400, errors=0, lost=2, busy=1.5)
-    carried = [Carried(setup="", replicas=1, hot_path=True, steps=[step])]
+    carried = [Carried(setup="", replicas=1, hot_path=True, steps=[replace(STEP, lost=2)])]
     assert outcome(ONE).lost == 0
     assert replace(outcome(ONE, replace(ONE, lost=3)), carried=carried).lost == 5
 
@@ -145,8 +143,9 @@ def test_a_plan_measures_every_scenario_on_known_setups_each_load_once(chosen: P
 
 def test_what_a_lack_of_time_leaves_out_are_last_rounds() -> None:
     chosen = plan.quick()
-    order = list(rounds(chosen))
-    assert [number for _, number in order] == [0] * len(chosen.loads) + [1] * len(chosen.loads)
+    order = [(load.heading, number) for load, number in rounds(chosen)]
+    assert len(order) == sum(load.rounds for load in chosen.loads) == len(set(order))
+    assert [number for _, number in order] == sorted(number for _, number in order)
     text = report.markdown(replace(outcome(ONE), left_out=["logging, 16 clients, round 2, as there was no time"]))
     assert "Not measured: logging, 16 clients, round 2, as there was no time." in text
 
@@ -161,19 +160,28 @@ def test_a_measurement_that_fails_is_named_and_the_others_go_on(monkeypatch: pyt
     monkeypatch.setattr(running, "measure", measure)
     monkeypatch.setattr(running, "PAUSE_SECONDS", 0)
     ready: Any = {setup: setup for setup in plan.PAIR}
-    chosen = replace(plan.only(plan.quick(), ["batch"]), rounds=2)
+    chosen = plan.only(plan.quick(), ["batch"])
+    chosen = replace(chosen, loads=[replace(load, rounds=2) for load in chosen.loads])
     tool, prepared, said = cast(Any, None), cast(Any, ready), list[str]()
-    measured, left_out = running._measured(tool, chosen, ready, prepared, time.monotonic(), said.append)
+    measured, left_out = running._measured(tool, chosen, ready, prepared, Clock(limit=60), said.append)
     assert [(one.setup, one.round) for one in measured] == [(OURS[2], 0), (OURS[2], 1), (STOCK_POSTGRES, 1)]
     assert left_out == ["batch, 4 clients, stock-postgres, round 1 (bench: stock-postgres did not answer)"]
-    assert said[0] == f"  failed: {left_out[0]}"
-    measured, left_out = running._measured(tool, chosen, ready, prepared, time.monotonic() - 1e6, said.append)
+    assert said[:2] == ["batch, 4 clients, round 1 of 2: at most 1 minute left", f"  failed: {left_out[0]}"]
+    measured, left_out = running._measured(tool, chosen, ready, prepared, Clock(limit=running.END_SECONDS), said.append)
     assert measured == []
     assert left_out == [f"batch, 4 clients, round {number}, as there was no time" for number in (1, 2)]
 
 
-def test_the_quick_plan_leaves_time_to_start_everything_within_four_minutes() -> None:
-    assert plan.quick().load_seconds < 150
+@pytest.mark.parametrize(
+    ("chosen", "limit", "start"), [(plan.quick(), 4, 75), (plan.whole(), 22, 240)], ids=["quick", "whole"]
+)
+def test_a_plan_has_time_to_start_everything(chosen: Plan, limit: int, start: int) -> None:
+    assert chosen.limit_seconds <= limit * 60
+    assert start + chosen.load_seconds + running.END_SECONDS <= chosen.limit_seconds
+
+
+def test_minutes_are_rounded_up() -> None:
+    assert [minutes(seconds) for seconds in (0, 60, 61)] == ["1 minute", "1 minute", "2 minutes"]
 
 
 def test_only_some_scenarios_keep_everything_else_of_a_plan() -> None:

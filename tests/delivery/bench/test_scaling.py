@@ -12,7 +12,7 @@ from delivery.bench import quota, scaling
 from delivery.bench.quota import QuotaError, VersionOne, VersionTwo, hierarchies, limited
 from delivery.bench.report import carried_table
 from delivery.bench.scaling import SLO_MILLISECONDS, Carried, Step
-from tests.delivery.bench.measured import ONE
+from tests.delivery.bench.measured import ONE, STEP
 
 VERSION_ONE = """\
 tmpfs /sys/fs/cgroup tmpfs rw,relatime,mode=755 0 0
@@ -22,29 +22,58 @@ cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,relatime,cpu,cpuacct 0 0
 VERSION_TWO = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n"
 
 
-def carrying(most: int) -> list[Step]:
+def carrying(most: int, first: int = 16, stride: float = 2.0, steps: int = 99) -> list[Step]:
     """The steps of a search on replicas that carry so many runs."""
+    left = iter(range(steps - 1, -1, -1))
     return scaling.search(
-        lambda clients: Step(
-            clients=clients, rate=100, p95=SLO_MILLISECONDS + (clients > most), errors=0, lost=0, busy=1.5
-        )
+        lambda clients: replace(STEP, clients=clients, p95=SLO_MILLISECONDS + (clients > most)),
+        lambda: next(left) > 0,
+        first,
+        stride,
     )
 
 
-@pytest.mark.parametrize(("most", "found"), [(0, None), (1, 1), (3, 3), (4, 4), (100, 96), (128, 128), (300, 288)])
+@pytest.mark.parametrize(
+    ("most", "found"), [(0, None), (1, 1), (3, 3), (4, 4), (15, 15), (16, 16), (100, 96), (300, 288), (5000, 1024)]
+)
 def test_the_search_ends_near_the_most_that_is_within(most: int, found: int | None) -> None:
     one = Carried(setup="limited-1", replicas=1, hot_path=True, steps=carrying(most))
     assert (one.most.clients if one.most else None) == found
-    assert len(one.steps) <= 11
+    assert one.settled
+    assert len(one.steps) <= 10
+
+
+@pytest.mark.parametrize("most", [100, 85, 120, 60, 170])
+def test_a_search_that_begins_near_the_end_takes_few_steps(most: int) -> None:
+    one = Carried(setup="limited-4", replicas=4, hot_path=True, steps=carrying(most, 100, 1.25))
+    assert one.most
+    assert 0.9 * most <= one.most.clients <= most
+    assert len(one.steps) <= 6
+    assert one.settled
+
+
+def test_a_search_without_time_says_that_it_did_not_end() -> None:
+    one = Carried(setup="limited-4", replicas=4, hot_path=True, steps=carrying(100, steps=2))
+    assert [step.clients for step in one.steps] == [16, 32]
+    assert not one.settled
+
+
+def test_a_search_begins_at_what_the_nearest_replicas_let_expect() -> None:
+    before = [
+        Carried(setup="", replicas=replicas, hot_path=True, steps=[replace(STEP, clients=clients)])
+        for replicas, clients in ((1, 30), (4, 100))
+    ]
+    assert [scaling._expected(before, replicas=number, hot_path=True) for number in (2, 3, 4)] == [60, 75, 100]
+    assert scaling._expected(before, replicas=2, hot_path=False) is None
 
 
 @pytest.mark.parametrize(
     "step",
     [
-        Step(clients=1, rate=1, p95=SLO_MILLISECONDS + 1, errors=0, lost=0, busy=1.5),
-        Step(clients=1, rate=1, p95=1, errors=1, lost=0, busy=1.5),
-        Step(clients=1, rate=1, p95=1, errors=0, lost=1, busy=1.5),
-        Step(clients=1, rate=0, p95=math.nan, errors=0, lost=0, busy=1.5),
+        replace(STEP, p95=SLO_MILLISECONDS + 1),
+        replace(STEP, errors=1),
+        replace(STEP, lost=1),
+        replace(STEP, p95=math.nan),
     ],
     ids=["slow", "error", "lost", "no answer"],
 )
@@ -53,9 +82,21 @@ def test_a_step_is_not_within(step: Step) -> None:
 
 
 def test_a_step_adds_up_the_processors_of_all_who_worked() -> None:
-    one = scaling.step(replace(ONE, cpu=0.7, database_cpu=0.4, tool_cpu=0.1))
-    assert (one.clients, one.rate, one.p95) == (16, 2.0, 10.0)
-    assert one.busy == pytest.approx(1.2)
+    one = scaling.step(replace(ONE, cpu=0.7, gateway_cpu=0.2, database_cpu=0.4, tool_cpu=0.1, lost=1, altered=2))
+    assert (one.clients, one.rate, one.p95, one.lost) == (16, 2.0, 10.0, 3)
+    assert (one.replicas_cpu, one.busy) == pytest.approx((0.5, 1.2))
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (replace(STEP, replicas_cpu=0.9, database_cpu=0.7), "the replicas are the limit"),
+        (replace(STEP, replicas_cpu=0.7, database_cpu=0.7), "the machine is the limit"),
+        (replace(STEP, errors=1), "no concurrent run was within"),
+    ],
+)
+def test_what_stops_more_replicas_is_named(step: Step, said: str) -> None:
+    assert scaling.limit(Carried(setup="", replicas=4, hot_path=True, steps=[step]), 2).endswith(said)
 
 
 def test_more_replicas_are_compared_with_one_of_their_own_kind() -> None:
@@ -66,8 +107,10 @@ def test_more_replicas_are_compared_with_one_of_their_own_kind() -> None:
     assert scaling.scaling(found, hot_path=True) == {1: 1.0, 4: 3.5}
     assert scaling.scaling(found, hot_path=False) == {}
     assert carried_table(found).splitlines()[2:] == [
-        "| 1 | 32 | 1.00 | 100 | 500 | 1.50 | none | - | - | - | - |",
-        "| 4 | 112 | 3.50 | 100 | 500 | 1.50 | 8 | - | 100 | 500 | 1.50 |",
+        "| 1, hot path | 32 | 1.00 | 100 | 500 | 34 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 |",
+        "| 4, hot path | 112 | 3.50 | 100 | 500 | 120 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 |",
+        "| 1, hot path off | none | - | - | - | 1 | - | - | - | - | - |",
+        "| 4, hot path off | 8 | - | 100 | 500 | 9 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 |",
     ]
 
 
