@@ -45,8 +45,8 @@ image: venv ## Build the image and print its digest (BASE=name@sha256:..., else 
 	@tools/containers.sh
 	@$(PLATFORM) image build $(if $(BASE),--base "$(BASE)") $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JSON),--json)
 
-bench: toolchain ## Load stock MLflow and this platform side by side (OUTPUT=folder, QUICK=1, SCENARIO=logging)
-	@$(PLATFORM) bench $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(QUICK),--quick) $(if $(SCENARIO),--scenario "$(SCENARIO)")
+bench: toolchain ## Load stock MLflow and this platform side by side (OUTPUT=folder, QUICK=1, SCENARIO=logging; SOAK=20 minutes)
+	@$(PLATFORM) bench $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(QUICK),--quick) $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(SOAK),--soak "$(SOAK)")
 
 preview: toolchain ## Report what STACK=prod would change on Azure, offline, with no login (AGAINST=HEAD, DIFF=1, JSON=1)
 	@$(PLATFORM) preview --offline "$(STACK)" $(if $(AGAINST),--against "$(AGAINST)") $(if $(DIFF),--diff) $(if $(JSON),--json)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from components.compute.local.supervisor import SupervisorError
-from delivery.bench import plan, report, running
-from delivery.bench.clock import minutes
+from delivery.bench import plan, report, running, soak_report, soaking
+from delivery.bench.clock import Clock, minutes
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.terminal import say
 from tools.steps import ToolError
@@ -27,6 +28,15 @@ def bench(
             help=f"Only this one; can be given again: {', '.join([*plan.SCENARIOS, plan.SCALING])}.", show_default="all"
         ),
     ] = None,
+    soak: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead, minutes of logging at 60 % of what a stack carries, while its replicas are killed.",
+            min=1,
+            max=600,
+            show_default="none",
+        ),
+    ] = None,
 ) -> int:
     """Load MLflow and this platform side by side, and compare them.
 
@@ -34,18 +44,26 @@ def bench(
     Everything runs on 127.0.0.1, in a folder and on ports of its own, and is removed at the end and on Ctrl-C. It fails
     if anything was lost, altered or stored twice.
 
+    With --soak it is a stack of its own alone, of which everything is compared, memory and connections too.
+
     Example: mlflow-platform bench --quick
     """
+    if output is not None and output.exists() and not output.is_dir():
+        raise CommandError(f"--output: got {output}, which is a file; expected a folder.", ExitCode.USAGE)
+    if soak is not None:
+        if quick or scenario:
+            raise CommandError(
+                "--soak: got --quick or --scenario beside it; expected it alone. Run: mlflow-platform bench --soak 20",
+                ExitCode.USAGE,
+            )
+        return _soak(soak, output)
     chosen = plan.quick() if quick else plan.whole()
     if scenario:
         with reported(ValueError, code=ExitCode.USAGE):
             chosen = plan.only(chosen, scenario)
-    if output is not None and output.exists() and not output.is_dir():
-        raise CommandError(f"--output: got {output}, which is a file; expected a folder.", ExitCode.USAGE)
     say(f"It ends after {minutes(chosen.limit_seconds)}; what there is no time for is left out and named.")
-    began = time.monotonic()
     with reported(ToolError, SupervisorError):
-        outcome = running.run(chosen, lambda line: say(f"{_clock(time.monotonic() - began)} {line}"))
+        outcome = running.run(chosen, _timed())
     if output is None:
         say(f"\n{report.markdown(outcome)}")
     else:
@@ -64,5 +82,22 @@ def bench(
     return ExitCode.DONE
 
 
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+def _soak(minutes: float, output: Path | None) -> int:
+    with reported(ToolError, SupervisorError):
+        found = soaking.run(minutes, _timed())
+    if output is None:
+        say(f"\n{soak_report.markdown(found)}")
+    else:
+        say("Wrote " + ", ".join(str(file) for file in soak_report.write(found, output)))
+    if not found.whole:
+        raise CommandError(
+            f"bench: {found.back.lost:,} of what was acknowledged was not stored, {found.twice:,} was stored twice, "
+            f"and {len(found.differences):,} values are other ones. The soak.json of --output names them."
+        )
+    return ExitCode.DONE
+
+
+def _timed() -> Callable[[str], None]:
+    """Print lines, each with the time since now."""
+    clock = Clock(limit=math.inf)
+    return lambda line: say(f"{int(clock.passed) // 60}:{int(clock.passed) % 60:02d} {line}")

@@ -23,6 +23,7 @@ let counted = 0
 let deadline = Infinity
 let clients = 0
 let lastAnswer = Date.now()
+const intervals = {}
 let names = 0
 let runs = 0
 
@@ -168,6 +169,29 @@ function accepted (call, ...answer) {
   try { return call.accept(...answer) } catch { return false }
 }
 
+// What went on in each interval of the time, if it is asked for.
+function note (kind, milliseconds) {
+  if (!job.interval) return
+  const interval = intervals[Math.floor((Date.now() - began) / 1000 / job.interval)] ??= { ms: [], failed: 0 }
+  if (kind === 'accepted') interval.ms.push(milliseconds)
+  else interval.failed += 1
+}
+
+// The client sends `job.rate / job.clients` requests a second, fewer if it waits longer for an answer: what is late is
+// not made up for.
+function pace (client, number) {
+  const send = client._doRequest
+  const every = 1000 * job.clients / job.rate
+  let due = Date.now() + every * number / job.clients
+  let timer
+  client._doRequest = () => {
+    due = Math.max(due + every, Date.now())
+    // A connection that was made again asks once more for what is due already.
+    clearTimeout(timer)
+    timer = setTimeout(() => { if (!client.destroyed) send.call(client) }, due - Date.now())
+  }
+}
+
 function retire (client) {
   // Otherwise its timer would connect it again.
   client._doRequest = client._connect = () => {}
@@ -197,6 +221,7 @@ function setupClient (client) {
       if (index === 0 && state.turns === 0) client.requestIterator.currentRequestIndex = skipped
     }
   })))
+  if (job.rate) pace(client, number)
   const connect = client._connect
   client._connect = () => {
     // A request that the closed connection left unanswered would be taken for the next one's.
@@ -210,7 +235,10 @@ function setupClient (client) {
   }
   client.on('request', () => { sum.sent += 1 })
   for (const unanswered of ['timeout', 'connError']) {
-    client.on(unanswered, () => { if (Date.now() >= deadline) retire(client) })
+    client.on(unanswered, () => {
+      note('failed')
+      if (Date.now() >= deadline) retire(client)
+    })
   }
   client.on('response', (status, bytes, milliseconds) => {
     const { call, body, last } = answer
@@ -218,8 +246,10 @@ function setupClient (client) {
     const now = Date.now()
     sum.answered += 1
     lastAnswer = now
+    const good = status === 200 && accepted(call, state, body, bytes)
+    note(good ? 'accepted' : 'failed', milliseconds)
     if (status !== 200) noted.failed[status] = (noted.failed[status] ?? 0) + 1
-    else if (!accepted(call, state, body, bytes)) noted.wrong += 1
+    else if (!good) noted.wrong += 1
     else if (now < counted || now > deadline) noted.outside += 1
     else noted.ms.push(Math.round(milliseconds * 1000) / 1000)
     if (last) state.turns += 1
@@ -244,6 +274,7 @@ autocannon({
   if (error) throw error
   const used = process.cpuUsage(before)
   const seconds = job.turns && lastAnswer > began ? (lastAnswer - began) / 1000 : job.seconds
-  const written = JSON.stringify({ seconds, calls, ...sum, acknowledged, cpu: (used.user + used.system) / 1e6 })
+  const cpu = (used.user + used.system) / 1e6
+  const written = JSON.stringify({ seconds, calls, ...sum, acknowledged, cpu, intervals })
   process.stdout.write(written, () => process.exit(0))
 })

@@ -31,7 +31,8 @@ class Job:
     `clients` send the calls of `scenario` (a name of load.cjs) to `url` for `seconds`, after `warm` seconds that do not
     count, or each of them `turns` times if that is not 0. A request without an answer after `timeout` seconds has
     failed. `values` are what the scenario needs: ids of an experiment or a run, sizes. Of one run in `sample`, what was
-    acknowledged is noted value by value.
+    acknowledged is noted value by value. With `rate` all clients together send at most so many requests a second, else
+    each its next one when it has the answer. With `interval` answers are noted for each so many seconds too.
     """
 
     url: str
@@ -44,6 +45,8 @@ class Job:
     turns: int = 0
     warm: float = 0
     sample: int = SAMPLE
+    rate: float = 0
+    interval: float = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,14 @@ class Call:
     outside: int
     failed: Mapping[str, int]
     wrong: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """The times of accepted answers of some seconds, and how many requests failed in them."""
+
+    milliseconds: Sequence[float]
+    failed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +97,17 @@ class Acknowledged:
 
 @dataclass(frozen=True, kw_only=True)
 class Noted:
-    """What the load tool noted in one measurement. `unanswered` requests were sent and got no answer."""
+    """What the load tool noted in one measurement. `unanswered` requests were sent and got no answer.
+
+    `intervals` are by their number, from the first request on, those with an answer or a failure.
+    """
 
     seconds: float
     calls: Mapping[str, Call]
     unanswered: int
     acknowledged: Acknowledged
     cpu_seconds: float
+    intervals: Mapping[int, Interval] = field(default_factory=dict)
 
     @property
     def accepted(self) -> int:
@@ -117,6 +132,8 @@ def run(tool: Path, node: Path, job: Job) -> Noted:
         "turns": job.turns,
         "warm": job.warm,
         "sample": job.sample,
+        "rate": job.rate,
+        "interval": job.interval,
         "headers": dict(job.headers),
         **job.values,
     }
@@ -148,6 +165,10 @@ def noted(document: Mapping[str, Any]) -> Noted:
         unanswered=document["sent"] - document["answered"],
         acknowledged=_acknowledged(document["acknowledged"]),
         cpu_seconds=document["cpu"],
+        intervals={
+            int(number): Interval(milliseconds=each["ms"], failed=each["failed"])
+            for number, each in document["intervals"].items()
+        },
     )
 
 

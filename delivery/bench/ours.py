@@ -42,8 +42,9 @@ _METRICS_PORT: Final = f"{VARIABLE_PREFIX}METRICS_PORT"
 
 @dataclass(frozen=True, kw_only=True)
 class Replica:
-    """A replica of tracking: its pid and its port."""
+    """A replica of tracking: the name of its process, its pid and its port."""
 
+    name: str
     pid: int
     port: int
 
@@ -92,7 +93,7 @@ class Platform:
         """The first replicas of tracking of the stack itself."""
         names = [_TRACKING if number == 1 else f"{_TRACKING}-{number}" for number in range(1, count + 1)]
         first = port(self.base, LocalPort.TRACKING)
-        return [Replica(pid=self.pid(name), port=first + index) for index, name in enumerate(names)]
+        return [Replica(name=name, pid=self.pid(name), port=first + index) for index, name in enumerate(names)]
 
     def replicas_without_hot_path(self, count: int) -> list[Replica]:
         """As many replicas of tracking beside the stack's own; those that run already are the first of them."""
@@ -100,9 +101,9 @@ class Platform:
         for number in range(len(self.without_hot_path), count):
             name, own = f"tracking-cold-{number + 1}", self.processes.free_ports()
             pid = self._start(name, _TRACKING, {_HOT_PATH: "0", "PORT": str(own)})
-            started.append((name, Replica(pid=pid, port=own)))
-        for name, replica in started:
-            self.processes.await_ready(name, replica.port, "/ready")
+            started.append(Replica(name=name, pid=pid, port=own))
+        for replica in started:
+            self.processes.await_ready(replica.name, replica.port, "/ready")
             self.without_hot_path.append(replica)
         return self.without_hot_path[:count]
 

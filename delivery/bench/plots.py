@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
-COLOURS: Final = ("#1b4f8a", "#d9822b", "#5aa469", "#7a7a7a")
+COLOURS: Final = ("#1b4f8a", "#d9822b", "#5aa469", "#7a7a7a", "#a33b3b", "#6b4fa0", "#222222")
 
 _WIDTH, _LABELS, _BAR, _GAP, _TOP = 760, 230, 22, 8, 44
 _PLOT, _HEIGHT, _LEFT = 620, 300, 70
+_MARKED: Final = 12
 _TEXT = 'font-family="sans-serif" font-size="13" fill="#222"'
 
 
@@ -33,7 +34,10 @@ def bars(title: str, unit: str, values: Mapping[str, float]) -> str:
 
 
 def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """One line for each series of points. Both axes begin at 0; a series without points has only its name."""
+    """One line for each series of points. Both axes begin at 0; a series without points has only its name.
+
+    Few points are marked each, and have their place named on the axis.
+    """
     points = [point for each in series.values() for point in each]
     right = max([x for x, _ in points], default=1.0) or 1.0
     most = max([y for _, y in points], default=1.0) or 1.0
@@ -45,7 +49,8 @@ def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[
     parts = [_text(16, 24, title, bold=True), _text(_LEFT + width / 2, bottom + 38, across, anchor="middle")]
     parts.append(_text(16, _TOP - 2, up))
     parts.append(f'<path d="M{_LEFT} {_TOP} V{bottom} H{_PLOT}" fill="none" stroke="#222"/>')
-    for x in sorted({x for x, _ in points}):
+    places = sorted({x for x, _ in points})
+    for x in places[:: 1 + len(places) // _MARKED]:
         parts.append(_text(place(x, 0)[0], bottom + 18, f"{x:g}", anchor="middle"))
     for y in (most / 2, most):
         parts.append(_text(_LEFT - 6, place(0, y)[1] + 4, f"{y:,.0f}", anchor="end"))
@@ -53,7 +58,8 @@ def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[
         colour, placed = COLOURS[index % len(COLOURS)], [place(x, y) for x, y in each]
         path = " ".join(f"{'M' if not number else 'L'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(placed))
         parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>' if placed else "")
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in placed]
+        if len(placed) <= _MARKED:
+            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in placed]
         row = _TOP + 20 + index * 22
         parts.append(f'<rect x="{_PLOT + 14}" y="{row - 10}" width="12" height="12" fill="{colour}"/>')
         parts.append(_text(_PLOT + 32, row, name))

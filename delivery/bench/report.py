@@ -54,12 +54,12 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "runs": outcome.plan.runs,
         "points": outcome.plan.points,
         "large_mib": outcome.plan.large_mib,
-        "carried": [_rounded(asdict(one)) for one in outcome.carried],
+        "carried": [rounded(asdict(one)) for one in outcome.carried],
         "aims": [asdict(one) for one in _aims(outcome)],
-        "postgres": [_rounded(asdict(one)) for one in outcome.postgres],
-        "grown": _rounded(asdict(outcome.grown)),
-        "ceilings": [_rounded(asdict(one)) for one in outcome.ceilings],
-        "summaries": [_rounded(asdict(one)) for one in summaries(outcome.measurements)],
+        "postgres": [rounded(asdict(one)) for one in outcome.postgres],
+        "grown": rounded(asdict(outcome.grown)),
+        "ceilings": [rounded(asdict(one)) for one in outcome.ceilings],
+        "summaries": [rounded(asdict(one)) for one in summaries(outcome.measurements)],
         "measurements": [_measurement(one) for one in outcome.measurements],
     }
 
@@ -264,15 +264,15 @@ def number(value: float) -> str:
 
 
 def _measurement(one: Measurement) -> dict[str, Any]:
-    values = _rounded(asdict(one))
+    values = rounded(asdict(one))
     del values["milliseconds"]
     return {**values, "rate": round(one.rate, 2)}
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """JSON has no NaN: of no answers there is no percentile."""
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 3)
     if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: rounded(each) for key, each in value.items()}
+    return [rounded(each) for each in value] if isinstance(value, list | tuple) else value

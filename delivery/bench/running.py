@@ -95,13 +95,13 @@ class Outcome:
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     """Measure all of a plan. Whatever happens, no process and no file of it is left. Raises CommandError."""
     clock = Clock(limit=plan.limit_seconds)
-    tool = Tool(package=node_packages.load(Report("bench")), node=node(), timeout=plan.timeout)
+    tool = load_tool(plan.timeout)
     facts = machine.facts(tool.package, REPOSITORY)
-    with _folder() as folder, processes.running(folder / "logs") as started:
+    with temporary_folder() as folder, processes.running(folder / "logs") as started:
         clients = sorted({load.clients for load in plan.loads if load.scenario == "logging"})
         say("The load tool against a server that does nothing")
         found = ceilings(tool, started, folder, clients or [DEFAULT_CLIENTS], CEILING_SECONDS)
-        with _up(plan, folder, started, say) as up:
+        with _up(plan, folder, started, clock, say) as up:
             ready = _setups(plan, up, folder, say)
             prepared = _prepared(plan, ready, say)
             measured, left_out = _measured(tool, plan, ready, prepared, clock, say)
@@ -119,6 +119,11 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         left_out=[*left_out, *unasked, *unlimited],
         seconds=clock.passed,
     )
+
+
+def load_tool(timeout: float) -> Tool:
+    """The load tool, installed where it is missing. A request without an answer after `timeout` seconds has failed."""
+    return Tool(package=node_packages.load(Report("bench")), node=node(), timeout=timeout)
 
 
 def _measured(
@@ -180,12 +185,12 @@ def rounds(plan: Plan) -> Iterator[tuple[Load, int]]:
 
 
 @contextlib.contextmanager
-def _up(plan: Plan, folder: Path, started: Processes, say: Callable[[str], None]) -> Iterator[Platform]:
+def _up(plan: Plan, folder: Path, started: Processes, clock: Clock, say: Callable[[str], None]) -> Iterator[Platform]:
     """The stack, with as many replicas as anything in the plan needs."""
     wanted = [count for count, name in OURS.items() if name in plan.setups]
     most = max([1, *wanted, *(REPLICAS if plan.scaling_seconds else ())])
     say(f"A local stack; its tracking has {most} replica{'s' if most > 1 else ''}")
-    with ours.stack(folder, started, replicas=most, seconds=plan.limit_seconds) as up:
+    with ours.stack(folder, started, replicas=most, seconds=clock.limit - clock.passed) as up:
         yield up
 
 
@@ -272,7 +277,7 @@ def line(one: Measurement) -> str:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     """An empty folder, which is removed with all that was made in it, whoever owns it."""
     folder = Path(tempfile.mkdtemp(prefix="mlflow-platform-bench-"))
     try:

@@ -132,6 +132,32 @@ def test_every_request_is_accepted_failed_or_unanswered_and_none_is_under_way_at
         assert found.accepted < sum(accepted.values())
 
 
+def test_a_rate_is_not_exceeded_and_what_each_interval_had_is_all_of_it(tool: Path) -> None:
+    with serving() as server:
+        job = Job(
+            url=f"http://127.0.0.1:{server.server_address[1]}",
+            scenario="logging",
+            clients=CLIENTS,
+            seconds=1,
+            timeout=5,
+            headers={},
+            values={"experiment": "1"},
+            rate=40,
+            interval=0.25,
+            sample=1,
+        )
+        found = load.run(tool, node(), job)
+        sent = sum(number for call, number in server.counted.items() if call != "unfinished")
+    # Without a rate there are hundreds. Each client has at most one on its way at the end.
+    assert CLIENTS <= sent <= 40 + CLIENTS
+    noted = found.intervals.values()
+    assert sum(len(each.milliseconds) for each in noted) == found.accepted + sum(
+        call.outside for call in found.calls.values()
+    )
+    assert sum(each.failed for each in noted) == found.errors
+    assert found.acknowledged.values.keys() == found.acknowledged.runs.keys()
+
+
 def test_a_trace_has_the_mark_in_each_span() -> None:
     template = load.trace_template(now=1_700_000_000)
     assert base64.b64decode(template["body"]).count(bytes.fromhex(template["mark"])) == load.SPANS

@@ -1,0 +1,124 @@
+"""What a long run under load showed while replicas were killed. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from delivery.bench.aims import Aim
+from delivery.bench.load import Interval
+from delivery.bench.plan import MOST_STORED
+from delivery.bench.results import percentile
+from delivery.bench.store import ReadBack
+
+SHARE: Final = 0.6
+"""Of the requests a second that the stack was measured to carry just before."""
+
+_GROWTH: Final = 1.1
+"""What the last third may have of the third before it: less is noise of a machine that is shared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A look at the stack `at` so many seconds: MiB of memory by process, and connections of the services."""
+
+    at: float
+    memory: Mapping[str, float]
+    connections: int
+
+    @property
+    def memory_mib(self) -> float:
+        """MiB of all processes."""
+        return sum(self.memory.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kill:
+    """A replica that was killed `at` so many seconds, and ready again after `seconds`."""
+
+    at: float
+    replica: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Soak:
+    """A soak of `seconds`: `carried` requests/s were measured before, of which `asked` were sent.
+
+    `kinds` are the failed requests by what they were. `differences` names values that are not there as acknowledged,
+    of `values` that were compared. `intervals` are each of `interval` seconds, by their number.
+    """
+
+    facts: Mapping[str, str]
+    seconds: float
+    replicas: int
+    carried: float
+    asked: float
+    accepted: int
+    kinds: Mapping[str, int]
+    back: ReadBack
+    values: int
+    differences: Sequence[str]
+    kills: Sequence[Kill]
+    samples: Sequence[Sample]
+    interval: float
+    intervals: Mapping[int, Interval]
+
+    @property
+    def errors(self) -> int:
+        """Requests that failed."""
+        return sum(self.kinds.values())
+
+    @property
+    def p95(self) -> float:
+        """Milliseconds, of all accepted answers."""
+        return percentile([value for each in self.intervals.values() for value in each.milliseconds], 95)
+
+    @property
+    def twice(self) -> int:
+        """What was stored beyond what failed requests can explain."""
+        return max(0, self.back.unasked - self.errors * MOST_STORED["logging"])
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that was acknowledged is there as it was, once."""
+        return self.back.lost == 0 and self.twice == 0 and not self.differences
+
+
+def aims(soak: Soak) -> list[Aim]:
+    """Return whether nothing was lost, and whether memory and connections stayed flat."""
+    memory = [one.memory_mib for one in soak.samples]
+    connections = [float(one.connections) for one in soak.samples]
+    return [
+        Aim(
+            aim="nothing that was acknowledged is lost, altered or stored twice",
+            figure=f"{soak.back.acknowledged:,} counted, {soak.values:,} values compared: {soak.back.lost:,} lost, "
+            f"{len(soak.differences):,} altered, {soak.twice:,} twice",
+            reached=soak.whole,
+        ),
+        _flat("memory of all services is flat", memory, "MiB"),
+        _flat("connections to PostgreSQL are flat", connections, "connections"),
+        Aim(
+            aim="replicas are killed, and each serves again",
+            figure=f"{len(soak.kills)} kills, ready again after {_range([one.seconds for one in soak.kills])} s",
+            reached=bool(soak.kills),
+        ),
+    ]
+
+
+def _flat(aim: str, values: Sequence[float], unit: str) -> Aim:
+    third = len(values) // 3
+    if third == 0:
+        return Aim(aim=aim, figure="too few samples", reached=False)
+    middle, last = statistics.median(values[third:-third]), statistics.median(values[-third:])
+    return Aim(
+        aim=f"{aim}: the last third has at most {_GROWTH:g} times the middle one",
+        figure=f"{last:,.0f} against {middle:,.0f} {unit}, at most {max(values):,.0f}",
+        reached=last <= middle * _GROWTH,
+    )
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.1f} to {max(values):.1f}" if values else "no"

@@ -1,0 +1,104 @@
+"""What a soak finds: a value that was lost, memory and connections that grow; and its files."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from delivery.bench import soak_report
+from delivery.bench.load import Acknowledged, Interval, Values
+from delivery.bench.soak import Kill, Sample, Soak, aims
+from delivery.bench.store import compare
+from delivery.bench.values import Remembered, compared
+
+# A run as the load tool notes it, and as the tables have it.
+WANTED = Acknowledged(
+    runs={"a": {"metrics": 2, "params": 1, "finished": 0}},
+    values={"a": Values(metrics=[("loss", 0, 1.0), ("loss", 1, 0.5)], params=[("parameter-0", "0")])},
+)
+FOUND = Remembered(
+    metrics={"loss": [(0, 10, 1.0), (1, 11, 0.5)]}, latest={"loss": (1, 11, 0.5)}, params={"parameter-0": "0"}
+)
+
+
+def soaked(found: Remembered = FOUND, metrics: int = 2, **changes: object) -> Soak:
+    """A soak after which the tables had this of the run, and so many metrics by their count."""
+    back = compare(WANTED, replace(WANTED, runs={"a": {**WANTED.runs["a"], "metrics": metrics}}))
+    values, differences = compared(WANTED.values, {"a": found})
+    one = Soak(
+        facts={"cores": "2"},
+        seconds=120,
+        replicas=3,
+        carried=100,
+        asked=60,
+        accepted=7200,
+        kinds={},
+        back=back,
+        values=values,
+        differences=differences,
+        kills=[Kill(at=45, replica="tracking", seconds=6.5), Kill(at=90, replica="tracking-2", seconds=5)],
+        samples=[Sample(at=at, memory={"gateway": 50, "tracking": 250}, connections=40) for at in range(0, 120, 10)],
+        interval=5,
+        intervals={0: Interval(milliseconds=[1.0] * 300, failed=0), 2: Interval(milliseconds=[9.0], failed=2)},
+    )
+    return replace(one, **changes)  # type: ignore[arg-type]
+
+
+def growing(by: float) -> list[Sample]:
+    return [Sample(at=at, memory={"tracking": 100 * (1 + by * at)}, connections=round(40 + by * at)) for at in range(9)]
+
+
+def test_a_soak_that_stored_everything_and_stayed_flat_reaches_its_aims() -> None:
+    found = aims(soaked())
+    assert [one.reached for one in found] == [True] * 4
+    assert found[0].figure == "4 counted, 4 values compared: 0 lost, 0 altered, 0 twice"
+    assert found[-1].figure == "2 kills, ready again after 5.0 to 6.5 s"
+
+
+@pytest.mark.parametrize(
+    "soak",
+    [
+        soaked(metrics=1),
+        soaked(replace(FOUND, metrics={"loss": [(0, 10, 1.0), (1, 11, 0.25)]}, latest={"loss": (1, 11, 0.25)})),
+        soaked(replace(FOUND, latest={"loss": (0, 10, 1.0)})),
+        soaked(replace(FOUND, params={})),
+        soaked(metrics=3),
+        soaked(metrics=53, kinds={"502": 1}),
+    ],
+    ids=["lost", "value", "latest", "parameter", "twice", "twice, beside what failed"],
+)
+def test_a_soak_finds_what_is_lost_altered_or_stored_twice(soak: Soak) -> None:
+    assert not soak.whole
+    assert [one.reached for one in aims(soak)] == [False, True, True, True]
+
+
+def test_a_failed_request_may_have_been_carried_out() -> None:
+    assert soaked(metrics=52, kinds={"502": 1}).whole
+
+
+@pytest.mark.parametrize(("by", "memory", "connections"), [(0.01, True, True), (0.1, False, True), (5, False, False)])
+def test_what_grows_is_not_flat(by: float, memory: bool, connections: bool) -> None:
+    found = aims(soaked(samples=growing(by)))
+    assert [one.reached for one in found[1:3]] == [memory, connections]
+
+
+def test_too_few_samples_and_no_kill_show_nothing() -> None:
+    assert [one.reached for one in aims(soaked(samples=growing(0)[:2], kills=[]))] == [True, False, False, False]
+
+
+def test_the_files_of_a_soak_are_beside_those_of_a_whole_run(tmp_path: Path) -> None:
+    written = soak_report.write(soaked(), tmp_path)
+    assert {file.name for file in written} == {"soak.md", "soak.json", "soak-memory.svg", "soak-requests.svg"}
+    text = (tmp_path / "soak.md").read_text()
+    assert "| 100 | 60.0 | 7,200 | 1.00 | 0 | 2 | 4 | 0 | 0 |" in text
+    for picture in re.findall(r"!\[.*\]\((.*)\)", text):
+        ElementTree.parse(tmp_path / picture)  # noqa: S314
+    found = json.loads((tmp_path / "soak.json").read_text())
+    # The second interval had neither an answer nor a failure; the last one is not whole.
+    assert found["intervals"] == [{"at": 5, "rate": 60, "failed": 0, "p95": 1.0}]
+    assert [one["reached"] for one in found["aims"]] == [True] * 4
