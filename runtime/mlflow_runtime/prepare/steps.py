@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from azure.keyvault.secrets import SecretClient
 from sqlalchemy import Connection, Engine
 
-from mlflow_runtime.prepare import databases, grants, lock, principals, restore_points, schema, teams, vault
+from mlflow_runtime.prepare import databases, grants, indexes, lock, principals, restore_points, schema, teams, vault
 from mlflow_runtime.prepare.connection import database_url, engine, wait_until_reachable
 from mlflow_runtime.prepare.errors import PrepareError, remedy_of_lock
 from mlflow_runtime.prepare.privileges import ACCESS, Access, Store
@@ -55,6 +55,9 @@ class _Run:
                 done(", ".join(f"{name} {outcome}" for name, outcome in outcomes.items()))
             self._schemas()
             self._grants()
+            with self._step("indexes") as done:
+                made = indexes.ensure(self._engine(self._names[Store.TRACKING]))
+                done(f"created {', '.join(made)}" if made else "present")
 
     def _server(self, connection: Connection) -> None:
         names = list(self._names.values())
