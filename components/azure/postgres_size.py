@@ -82,15 +82,21 @@ class ServerSize:
             )
 
 
+def memory_gib(sku: str) -> int:
+    """Return the memory of a compute size. Raises ValueError for an unknown one."""
+    if sku not in _MEMORY_GIB:
+        raise ValueError(_no_size(sku))
+    return _MEMORY_GIB[sku]
+
+
 def max_connections(sku: str) -> int:
     """How many connections a server of this size takes, the reserved ones among them.
 
     Azure sets it by the size's memory; a parameter could raise it, at the cost of the memory for queries, and is not
     used here. Raises ValueError for no size of a server.
     """
-    if sku not in _MEMORY_GIB:
-        raise ValueError(_no_size(sku))
-    return next((most for gib, most in _BY_MEMORY_GIB if _MEMORY_GIB[sku] <= gib), _MOST)
+    memory = memory_gib(sku)
+    return next((most for gib, most in _BY_MEMORY_GIB if memory <= gib), _MOST)
 
 
 def _no_size(sku: str) -> str:

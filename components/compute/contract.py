@@ -80,7 +80,11 @@ class Probes:
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How many replicas; `concurrency` is the number of requests in flight per replica that one more is added for."""
+    """How many replicas; `concurrency` is the number of requests a second per replica that one more is added for.
+
+    Container Apps has the word: what it calls concurrent requests are those of the past 15 seconds, divided by 15
+    (Microsoft Learn, "Set scaling rules in Azure Container Apps").
+    """
 
     minimum: int
     maximum: int

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
+from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections, memory_gib
 from components.mlflow.connections import budget
 from components.mlflow.roles import SERVICES, Role
 from components.mlflow.topology import Size
@@ -34,6 +34,9 @@ LOAD: Final = ("logging", 16)
 
 RUN_REQUESTS: Final = 28
 """Requests of one run of that scenario, with 70 metrics and 5 parameters."""
+
+RUN_ROWS: Final = 88
+"""Rows of such a run: itself, its metrics, 11 latest metrics, its parameters and the tag that has its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +110,8 @@ def capacity(work: Work, measured: Measured, sizes: Mapping[Role, Size], pool: i
     `sizes` are those of a profile, whose fewest replicas are kept; `pool` is its `limits.databasePool`. Raises
     ValueError if no size of the database is large enough.
     """
-    tracking = _replicas(work.requests * measured.tracking_ms, sizes[Role.TRACKING])
-    gateway = _replicas(work.requests * measured.gateway_ms, sizes[Role.GATEWAY])
+    tracking = _replicas(work.requests, measured.tracking_ms, sizes[Role.TRACKING])
+    gateway = _replicas(work.requests, measured.gateway_ms, sizes[Role.GATEWAY])
     found = {
         **sizes,
         Role.TRACKING: _scaled(sizes[Role.TRACKING], tracking),
@@ -151,6 +154,11 @@ def most_requests(size: str, measured: Measured) -> float:
     return cores(size) * UTILISATION * 1000 / measured.database_ms
 
 
+def runs_in_memory(size: str, measured: Measured) -> float:
+    """Return how many runs a size of the database stores until they are more than its memory."""
+    return memory_gib(f"Standard_{size}") * 2**30 / (measured.bytes * RUN_REQUESTS)
+
+
 def month(sizes: Mapping[Role, Size], sku: str) -> float:
     """Return what the services at their most replicas and a database without a standby cost, in USD."""
     replicas = [(sizes[role], sizes[role].scale.maximum) for role in SERVICES]
@@ -161,12 +169,27 @@ def month(sizes: Mapping[Role, Size], sku: str) -> float:
     return processors + memory + price.usd * units * HOURS_PER_MONTH
 
 
-def in_flight(measured: Measured, cpu: float, milliseconds: float = 500) -> int:
-    """Return how many requests at once a replica answers, each within so many milliseconds.
+def carried(milliseconds: float, cpu: float) -> float:
+    """Return how many requests a second a replica carries whose requests take so many milliseconds of a processor.
 
-    They share its processor, so that each waits for all: the largest `concurrency` that makes sense for a replica.
+    A replica has one worker, which uses no more than one processor.
     """
-    return max(1, math.floor(milliseconds * min(1.0, cpu) / measured.tracking_ms))
+    return min(1.0, cpu) * UTILISATION * 1000 / milliseconds
+
+
+def thresholds(document: Mapping[str, Any]) -> dict[Role, float]:
+    """Return what a request takes of each service, in milliseconds of a processor, where another replica is decided on.
+
+    Of tracking and gateway it is logging with the hot path off: what MLflow answers itself, which the hot path's share
+    of a stack's requests cannot make worse. Of the others it is what they do most.
+    """
+    cold = Measured.read(document, "ours-2-cold")
+    found = {Role.GATEWAY: cold.gateway_ms, Role.TRACKING: cold.tracking_ms}
+    for role, scenario in ((Role.REGISTRY, "registry"), (Role.ARTIFACTS, "artifacts")):
+        for one in document["summaries"]:
+            if (one["scenario"], one["setup"]) == (scenario, "ours-2") and one["rate"]:
+                found[role] = (one["cpu"] - one["gateway_cpu"]) * 1000 / one["rate"]
+    return found
 
 
 def table(measured: Measured, runs: Sequence[int], sizes: Mapping[Role, Size], pool: int) -> list[Capacity]:
@@ -180,10 +203,8 @@ def table(measured: Measured, runs: Sequence[int], sizes: Mapping[Role, Size], p
     return found
 
 
-def _replicas(milliseconds: float, size: Size) -> int:
-    """A replica has one worker, which uses no more than one processor."""
-    each = min(1.0, size.cpu) * UTILISATION * 1000
-    return max(1, size.scale.minimum, math.ceil(milliseconds / each))
+def _replicas(requests: float, milliseconds: float, size: Size) -> int:
+    return max(1, size.scale.minimum, math.ceil(requests / carried(milliseconds, size.cpu)))
 
 
 def _scaled(size: Size, replicas: int) -> Size:

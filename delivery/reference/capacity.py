@@ -6,11 +6,21 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
-from components.mlflow.roles import Role
+from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections, memory_gib
 from delivery import markdown
 from delivery.cost import prices
-from delivery.cost.capacity import RUN_REQUESTS, SIZES, Capacity, Measured, in_flight, most_requests, table
+from delivery.cost.capacity import (
+    RUN_REQUESTS,
+    RUN_ROWS,
+    SIZES,
+    Capacity,
+    Measured,
+    carried,
+    most_requests,
+    runs_in_memory,
+    table,
+    thresholds,
+)
 from delivery.offline_azure.running import REPOSITORY
 from infra.settings.profiles import PROFILES, Profile, ProfileName
 
@@ -37,7 +47,8 @@ def inserted(text: str, results: Mapping[str, Any]) -> str:
         _requests(measured),
         *(_needs(name, each, profile) for name, each in measured.items()),
         _databases(measured),
-        _thresholds(measured),
+        _growth(measured["hot path"], results["grown"]),
+        _thresholds(results),
         prices.NOTICE,
     ]
     written = "\n\n".join(parts)
@@ -93,23 +104,56 @@ def _row(one: Capacity) -> list[str]:
 
 
 def _databases(measured: Mapping[str, Measured]) -> str:
-    columns = ["database.sku", "connections", *(f"requests/s, {name}" for name in measured)]
+    columns = ["database.sku", "connections", *(f"requests/s, {name}" for name in measured), "memory, GiB"]
+    hot = next(iter(measured.values()))
+    columns += ["runs until they are more than it"]
     rows = [
         [
             f"Standard_{size}",
             f"{max_connections(f'Standard_{size}') - RESERVED_CONNECTIONS:,}",
             *(f"{most_requests(size, each):,.0f}" for each in measured.values()),
+            str(memory_gib(f"Standard_{size}")),
+            f"{round(runs_in_memory(size, hot), -3):,.0f}",
         ]
         for size in SIZES
     ]
     return f"What each size of the database carries of logging, by its processors:\n\n{markdown.table(columns, rows)}"
 
 
-def _thresholds(measured: Mapping[str, Measured]) -> str:
-    columns = ["cores of a tracking replica", *(f"requests at once, {name}" for name in measured)]
-    rows = [[f"{cpu:g}", *(str(in_flight(each, cpu)) for each in measured.values())] for cpu in (0.25, 0.5, 1.0)]
-    default = PROFILES[ProfileName.PROD].services[Role.TRACKING].concurrency
-    return (
-        f"How many requests at once a replica answers within half a second each. `tracking.concurrency`, by default "
-        f"{default}, starts another replica beyond that many:\n\n{markdown.table(columns, rows)}"
+def _growth(measured: Measured, grown: Mapping[str, Any]) -> str:
+    million = grown["vacuum_seconds"] * 1e6 / max(1, grown["metrics"])
+    burstable = most_requests("B2s", measured)
+    rows = [
+        ["rows of one run of logging", str(RUN_ROWS)],
+        ["bytes of one run, with indexes, before a vacuum", f"{measured.bytes * RUN_REQUESTS:,.0f}"],
+        ["database after the run of the bench", f"{grown['bytes'] / 2**20:,.0f} MiB, {grown['metrics']:,} metrics"],
+        ["`VACUUM ANALYZE` of all of it", f"{grown['vacuum_seconds']:.1f} s; {million:.1f} s for a million metrics"],
+        [
+            "Standard_B2s is too small",
+            f"beyond {burstable:,.0f} requests/s on average, or when searches read more than its memory: "
+            f"{round(runs_in_memory('B2s', measured), -3):,.0f} runs",
+        ],
+    ]
+    return f"How the database grows:\n\n{markdown.table(['growth', ''], rows)}"
+
+
+def _thresholds(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            name.value,
+            role.value,
+            f"{size.cpu:g}",
+            f"{milliseconds:.2f}",
+            f"{carried(milliseconds, size.cpu):,.0f}",
+            str(size.concurrency),
+            f"{size.min_replicas} to {size.max_replicas}",
+        ]
+        for name, profile in PROFILES.items()
+        if profile.azure is not None
+        for role, milliseconds in thresholds(results).items()
+        for size in (profile.services[role],)
+    ]
+    columns = ["profile", "service", "cores", "ms of a processor a request", "requests/s that a replica carries"]
+    return "When another replica starts, and what a replica carries:\n\n" + markdown.table(
+        [*columns, "`concurrency`", "replicas"], rows
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from components.azure.artifact_store_args import Redundancy
 from components.azure.postgres_size import HighAvailability
+from components.compute.contract import Scale
 from components.mlflow.roles import Role
 from components.mlflow.topology import Size
 from infra.settings.aks import AksSettings
@@ -67,13 +68,25 @@ class Profile:
         }
 
 
-def _size(cpu: float, memory_mib: int, spool_mib: int, minimum: int, maximum: int) -> ServiceSize:
-    return ServiceSize(cpu=cpu, memory_mib=memory_mib, spool_mib=spool_mib, min_replicas=minimum, max_replicas=maximum)
+def _size(
+    cpu: float, memory_mib: int, spool_mib: int, minimum: int, maximum: int, concurrency: int = Scale.concurrency
+) -> ServiceSize:
+    return ServiceSize(
+        cpu=cpu,
+        memory_mib=memory_mib,
+        spool_mib=spool_mib,
+        min_replicas=minimum,
+        max_replicas=maximum,
+        concurrency=concurrency,
+    )
 
 
 # cpu and memory come in the steps of Container Apps' consumption plan, 1 core to 2 GiB, spool disks in its sizes
 # (https://learn.microsoft.com/azure/container-apps/containers#allocations and /storage-mounts#ephemeral-storage).
-# A service needs about 250 MiB idle.
+# A service needs about 250 MiB idle. Another replica starts when each has as many requests a second as keep 60 % of its
+# cores busy, by what the bench measured with the hot path off (docs/capacity.md): the hot path takes an eighth of that,
+# a search of the UI four times as much. The fewest replicas of staging and prod outlive the loss of one, those of prod
+# of a zone. The most are twice what the database carries with the hot path off, as searches need more of a replica.
 PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.LOCAL: Profile(
         compute=ComputeKind.LOCAL,
@@ -89,10 +102,10 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.DEV: Profile(
         compute=ComputeKind.CONTAINER_APPS,
         services={
-            Role.GATEWAY: _size(0.25, 512, 0, 0, 1),
-            Role.TRACKING: _size(0.5, 1024, 1024, 0, 2),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1),
-            Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2),
+            Role.GATEWAY: _size(0.25, 512, 0, 0, 1, 200),
+            Role.TRACKING: _size(0.5, 1024, 1024, 0, 2, 40),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1, 40),
+            Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2, 20),
         },
         # As in prod, so that a request waits here for a connection where it would wait there.
         database_pool=4,
@@ -114,10 +127,10 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.STAGING: Profile(
         compute=ComputeKind.CONTAINER_APPS,
         services={
-            Role.GATEWAY: _size(0.5, 1024, 0, 2, 4),
-            Role.TRACKING: _size(1, 2048, 2048, 2, 6),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3),
-            Role.ARTIFACTS: _size(1, 2048, 1024, 2, 4),
+            Role.GATEWAY: _size(0.5, 1024, 0, 2, 4, 400),
+            Role.TRACKING: _size(1, 2048, 2048, 2, 6, 80),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3, 40),
+            Role.ARTIFACTS: _size(1, 2048, 1024, 2, 4, 30),
         },
         database_pool=10,
         azure=AzureDefaults(
@@ -136,10 +149,10 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.PROD: Profile(
         compute=ComputeKind.CONTAINER_APPS,
         services={
-            Role.GATEWAY: _size(0.5, 1024, 0, 3, 10),
-            Role.TRACKING: _size(1, 2048, 2048, 3, 20),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6),
-            Role.ARTIFACTS: _size(1, 2048, 1024, 3, 10),
+            Role.GATEWAY: _size(0.5, 1024, 0, 3, 10, 400),
+            Role.TRACKING: _size(1, 2048, 2048, 3, 20, 80),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6, 40),
+            Role.ARTIFACTS: _size(1, 2048, 1024, 3, 10, 30),
         },
         database_pool=4,
         azure=AzureDefaults(

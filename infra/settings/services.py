@@ -18,7 +18,8 @@ class ServiceSize(Section):
     )
     max_replicas: Whole = bounded("Largest number of replicas; minReplicas if that is larger and it is not set", 1, 100)
     concurrency: Whole = bounded(
-        "Requests in flight for each replica, beyond which another replica starts",
+        "Requests a second for each replica, on average of 15 seconds, beyond which another replica starts; on AKS the "
+        "processors decide",
         1,
         1000,
         default=Scale.concurrency,

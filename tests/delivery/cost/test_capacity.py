@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from components.mlflow.roles import Role
+from components.mlflow.roles import SERVICES, Role
 from delivery.cost import prices
 from delivery.cost.capacity import (
     SIZES,
     Measured,
     Work,
     capacity,
+    carried,
     cores,
     database,
-    in_flight,
     month,
     most_requests,
+    runs_in_memory,
     table,
+    thresholds,
 )
 from delivery.reference import capacity as page
 from infra.settings.profiles import PROFILES, ProfileName
@@ -36,7 +39,12 @@ def results(rate: float = 1000.0, **changes: Any) -> dict[str, Any]:
     one = {"scenario": "logging", "clients": 16, "rate": rate, "cpu": 1.0, "gateway_cpu": 0.2, "database_cpu": 0.5}
     more = {"growth": 4_000_000, "calls": {"create": {"count": 2000}, "update": {"count": 2000}}}
     setups = ("stock-postgres", "ours-2", "ours-2-cold")
-    return {"facts": FACTS, "summaries": [{**one, **more, "setup": setup, **changes} for setup in setups]}
+    grown = {"bytes": 2**20, "metrics": 1000, "vacuum_seconds": 0.5}
+    return {
+        "facts": FACTS,
+        "grown": grown,
+        "summaries": [{**one, **more, "setup": setup, **changes} for setup in setups],
+    }
 
 
 def needed(runs: int, measured: Measured = ONE, **changes: float) -> Any:
@@ -116,9 +124,33 @@ def test_a_month_is_every_replica_at_work_and_the_database() -> None:
     assert after - before == pytest.approx(replica + 2 * 730 * prices.DATABASE_VCORE.usd)
 
 
-def test_a_smaller_replica_answers_fewer_requests_at_once() -> None:
-    assert [in_flight(ONE, cpu) for cpu in (0.25, 1, 4)] == [125, 500, 500]
-    assert in_flight(replace(ONE, tracking_ms=900), 0.25) == 1
+def test_a_smaller_replica_carries_fewer_requests() -> None:
+    # 0.6 of a processor, of which a request takes a millisecond; one worker uses no more than one.
+    assert [carried(1.0, cpu) for cpu in (0.25, 1, 4)] == pytest.approx([150, 600, 600])
+
+
+def test_a_larger_database_has_room_for_more_runs_in_its_memory() -> None:
+    assert runs_in_memory("B2s", ONE) == pytest.approx(4 * 2**30 / (500 * 28))
+    assert runs_in_memory("D2ds_v5", ONE) == pytest.approx(2 * runs_in_memory("B2s", ONE))
+
+
+def test_thresholds_are_of_what_each_service_does_most() -> None:
+    document = results()
+    document["summaries"] += [
+        {**document["summaries"][1], "scenario": "registry", "clients": 4, "rate": 100.0},
+        {**document["summaries"][1], "scenario": "artifacts", "clients": 8, "rate": 0},
+    ]
+    assert thresholds(document) == pytest.approx({Role.GATEWAY: 0.2, Role.TRACKING: 0.8, Role.REGISTRY: 8.0})
+
+
+def test_the_profiles_start_another_replica_at_about_what_one_carries_by_the_published_run() -> None:
+    published = thresholds(json.loads(page.RESULTS.read_text()))
+    assert published.keys() == set(SERVICES)
+    for name in (ProfileName.DEV, ProfileName.STAGING, ProfileName.PROD):
+        for role, milliseconds in published.items():
+            size = PROFILES[name].services[role]
+            share = size.concurrency / carried(milliseconds, size.cpu)
+            assert 0.4 <= share <= 1.6, f"{name}, {role}: {size.concurrency} is {share:.2f} of what a replica carries"
 
 
 @pytest.mark.parametrize(("runs", "rate"), [(0, 1.0), (1, 0.0), (1, float("nan"))])
