@@ -118,7 +118,7 @@ GATEWAY_REQUESTS = "caddy_http_request_duration_seconds"
 """The gateway's histogram of its requests. On Azure its access log has them one by one."""
 
 # Each request passes this handler of the gateway's once, whatever becomes of it.
-_ONCE = {"handler": ("headers",)}
+_ONCE = {"handler": ("subroute",)}
 # Not 404, 409 and 412, which are answers to questions that MLflow asks.
 _BLOB_FAILURES = ("400", "401", "403", "408", "429", "500", "502", "503", "504", "error")
 

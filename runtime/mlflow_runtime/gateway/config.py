@@ -69,56 +69,62 @@ def _server(settings: Settings) -> Json:
         "idle_timeout": CLIENT_IDLE,
         "max_header_bytes": MAX_HEADER_BYTES,
         "logs": {},
-        "routes": [
-            *headers.routes(),
-            *_merge_slashes(),
-            *draining.routes(),
-            {"match": [{"path_regexp": {"pattern": f"^{LIVE_PATH}$"}}], "handle": _unlogged(answers.live())},
-            {
-                "match": [{"path_regexp": {"pattern": f"^{READY_PATH}$"}}],
-                "handle": _unlogged(upstream.readiness(settings)),
-            },
-            {
-                "match": [{"not": [{"header": {"Host": list(settings.public_hosts)}}]}],
-                "handle": [answers.refuse(403)],
-            },
-            {
-                # Not `path_regexp`, which cleans the path before it looks.
-                "match": [{"vars_regexp": {"{http.request.uri.path}": {"pattern": NOT_PLAIN}}}],
-                "handle": [answers.refuse(400)],
-            },
-            {
-                "match": [
-                    {
-                        "not": [{"path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}],
-                        "vars_regexp": {"{http.request.uri.path}": {"pattern": ONLY_IN_NAMES}},
-                    }
-                ],
-                "handle": [answers.refuse(400)],
-            },
-            {
-                # A service's own, for who watches it.
-                "match": [{"vars_regexp": {"{http.request.uri.path}": {"pattern": f"^{METRICS_PATH}$"}}}],
-                "handle": [answers.refuse(404)],
-            },
-            {
-                "group": "size",
-                "match": [{"method": ["PUT"], "path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}],
-                "handle": _limit(settings.max_artifact),
-            },
-            {"group": "size", "handle": _limit(settings.max_body)},
-            *(
-                {
-                    "group": "service",
-                    "match": [{"path_regexp": {"pattern": pattern(role)}}],
-                    "handle": upstream.service(settings, role),
-                }
-                for role in PREFIXES
-            ),
-            {"group": "service", "handle": upstream.service(settings, ServiceRole.TRACKING)},
-        ],
+        # One route to Caddy's metrics, which take their time for each that a request passes.
+        "routes": [{"handle": [{"handler": "subroute", "routes": _routes(settings)}]}],
         "errors": {"routes": [*headers.answer_routes(), *answers.routes()]},
     }
+
+
+def _routes(settings: Settings) -> list[Json]:
+    """What a request passes, in order."""
+    return [
+        *headers.routes(),
+        *_merge_slashes(),
+        *draining.routes(),
+        {"match": [{"path_regexp": {"pattern": f"^{LIVE_PATH}$"}}], "handle": _unlogged(answers.live())},
+        {
+            "match": [{"path_regexp": {"pattern": f"^{READY_PATH}$"}}],
+            "handle": _unlogged(upstream.readiness(settings)),
+        },
+        {
+            "match": [{"not": [{"header": {"Host": list(settings.public_hosts)}}]}],
+            "handle": [answers.refuse(403)],
+        },
+        {
+            # Not `path_regexp`, which cleans the path before it looks.
+            "match": [{"vars_regexp": {"{http.request.uri.path}": {"pattern": NOT_PLAIN}}}],
+            "handle": [answers.refuse(400)],
+        },
+        {
+            "match": [
+                {
+                    "not": [{"path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}],
+                    "vars_regexp": {"{http.request.uri.path}": {"pattern": ONLY_IN_NAMES}},
+                }
+            ],
+            "handle": [answers.refuse(400)],
+        },
+        {
+            # A service's own, for who watches it.
+            "match": [{"vars_regexp": {"{http.request.uri.path}": {"pattern": f"^{METRICS_PATH}$"}}}],
+            "handle": [answers.refuse(404)],
+        },
+        {
+            "group": "size",
+            "match": [{"method": ["PUT"], "path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}],
+            "handle": _limit(settings.max_artifact),
+        },
+        {"group": "size", "handle": _limit(settings.max_body)},
+        *(
+            {
+                "group": "service",
+                "match": [{"path_regexp": {"pattern": pattern(role)}}],
+                "handle": upstream.service(settings, role),
+            }
+            for role in PREFIXES
+        ),
+        {"group": "service", "handle": upstream.service(settings, ServiceRole.TRACKING)},
+    ]
 
 
 def _tls(settings: Settings) -> Json:
@@ -175,12 +181,14 @@ def _unlogged(handler: Json) -> list[Json]:
 def _limit(size: int) -> list[Json]:
     """Refuse a body that announces more than `size` bytes before any of it is read, and cut one that grows beyond."""
     length = "{http.request.header.Content-Length}"
-    too_long: Json = {
-        "match": [{"expression": f"{length} != '' && int({length}) > {size}"}],
-        "handle": [answers.refuse(413)],
+    too_long: Json = {"match": [{"expression": f"int({length}) > {size}"}], "handle": [answers.refuse(413)]}
+    # Of fewer digits are nearly all lengths, and an expression takes an eighth of the gateway's time for a request.
+    perhaps: Json = {
+        "match": [{"header_regexp": {"Content-Length": {"pattern": f"^[0-9]{{{len(str(size))},}}$"}}}],
+        "handle": [{"handler": "subroute", "routes": [too_long]}],
     }
     return [
         {"handler": "vars", answers.LIMIT_VARIABLE: size // MIB},
-        {"handler": "subroute", "routes": [too_long]},
+        {"handler": "subroute", "routes": [perhaps]},
         {"handler": "request_body", "max_size": size},
     ]
