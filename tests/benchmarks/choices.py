@@ -5,8 +5,8 @@ one data plane, loads one side after the other for several rounds, in changing o
 the least and the largest ratio of a round. Rows compare, not runs: the load client, the services and the database share
 the machine's cores. What the row `nothing` shows is noise.
 
-Two settings need packages that are not installed: put them into a folder of their own (`pip install --target FOLDER
-uvloop httptools`) and give it with `--trial FOLDER`.
+One setting needs a package that is not installed: put it into a folder of its own (`pip install --target FOLDER uvloop`)
+and give it with `--trial FOLDER`.
 """
 
 from __future__ import annotations
@@ -159,7 +159,6 @@ CHOICES = (
     Choice(what="nothing", ours=Side(name="the same"), other=Side(name="the same")),
     Choice(what="hot path", ours=Side(name="8 connections"), other=Side(name="off", hot="0")),
     Choice(what="event loop", ours=Side(name="asyncio"), other=Side(name="uvloop", trial="uvloop")),
-    Choice(what="HTTP parser", ours=Side(name="h11"), other=Side(name="httptools", trial="httptools")),
     Choice(what="database pool", ours=Side(name="20"), other=Side(name="4", pool="4")),
     Choice(what="ping before use", ours=Side(name="on"), other=Side(name="off", first=_NO_PING)),
     Choice(

@@ -19,21 +19,17 @@ from mlflow_runtime import logs, send_buffer
 from mlflow_runtime.azure import secrets
 from mlflow_runtime.database import connections
 from mlflow_runtime.environment import SettingsError
-from mlflow_runtime.gateway.config import MAX_HEADER_BYTES
 from mlflow_runtime.loading import loading
 from mlflow_runtime.metrics import snapshot
 from mlflow_runtime.middleware.draining import Drain
 from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service import mlflow_app, settings
 from mlflow_runtime.service.application import application
+from mlflow_runtime.service.http_protocol import Protocol
 from mlflow_runtime.service.settings import Settings
 
 # Longer than the gateway keeps an idle connection (60 s), so that it never sends into one that this side just closed.
 KEEP_ALIVE_SECONDS: Final = 75
-
-# Room for whatever the gateway lets in: it adds headers, and writes a byte of a path that is not ASCII as three
-# characters. uvicorn itself allows 16 KiB to a head that comes in more than one piece, less than the middleware does.
-MAX_HEAD_BYTES: Final = 4 * MAX_HEADER_BYTES
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +71,9 @@ def _uvicorn(app: ASGIApp, found: Settings) -> uvicorn.Config:
         app,
         host=found.host,
         port=found.port,
-        http="h11",
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        http=Protocol,
+        # MLflow has no web sockets.
+        ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         # The rest is for the process's own end, before the platform kills it.
         timeout_graceful_shutdown=found.grace_seconds - found.drain_seconds - 2,

@@ -1,0 +1,183 @@
+"""What a service takes for a request, byte by byte: httptools and uvicorn leave ends and refusals to their users."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from mlflow_runtime.service.http_protocol import MAX_HEAD_BYTES, MOST_AHEAD, Protocol
+
+POST = b"POST /a HTTP/1.1\r\nHost: h\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+PART = b"x" * 65536
+
+
+class Wire(asyncio.Transport):
+    """A connection in memory: what the server wrote, and whether it `stayed` open until the client left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+        self.stayed = False
+
+    def write(self, data: Any) -> None:
+        if not self.closed:
+            self.written += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        """There is nothing to hold back."""
+
+    def resume_reading(self) -> None:
+        """There is nothing to hold back."""
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the path, the body, and the headers as they are when the body is there."""
+    await asyncio.sleep(0)
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body, more = body + message["body"], message["more_body"]
+    names = b",".join(sorted(name for name, _ in scope["headers"]))
+    answer = b"%s %d [%s];" % (scope["path"].encode(), len(body), names)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(answer))]})
+    await send({"type": "http.response.body", "body": answer})
+
+
+def talk(parts: Sequence[bytes]) -> Wire:
+    """Send these parts one after the other, as long as the connection is open."""
+    wire = Wire()
+
+    async def send() -> None:
+        config = uvicorn.Config(app, http=Protocol, ws="none", lifespan="off", log_config=None)
+        protocol = Protocol(config, ServerState(), {}, asyncio.get_running_loop())
+        protocol.connection_made(wire)
+        for part in parts:
+            if wire.closed:
+                break
+            protocol.data_received(part)
+            for _ in range(3):
+                await asyncio.sleep(0)
+        for _ in range(8 * MOST_AHEAD):
+            await asyncio.sleep(0)
+        wire.stayed = not wire.closed
+        protocol.connection_lost(None)
+
+    asyncio.run(send())
+    return wire
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"],
+        [bytes([each]) for each in b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"],
+    ],
+    ids=["whole", "byte by byte"],
+)
+def test_a_request_is_answered(parts: Sequence[bytes]) -> None:
+    wire = talk(parts)
+    assert wire.written.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert wire.written.endswith(b"\r\n\r\n/a 0 [host];")
+    assert wire.stayed
+
+
+def test_a_target_is_divided_and_nothing_else() -> None:
+    for sent, path in (
+        (b"/a%2Fb?c?d#e", b"/a/b"),
+        (b"http://elsewhere/a", b"http://elsewhere/a"),
+        (b"//a", b"//a"),
+        (b"/" + PART, b"/" + PART),
+    ):
+        assert talk([b"GET " + sent + b" HTTP/1.1\r\nHost: h\r\n\r\n"]).written.endswith(path + b" 0 [host];")
+
+
+def test_a_body_that_comes_slowly_may_be_longer_than_a_head() -> None:
+    size = 2 * MAX_HEAD_BYTES
+    parts = [POST + b"Content-Length: %d\r\n\r\n" % size, *[PART] * (size // len(PART))]
+    assert talk(parts).written.endswith(b"/a %d [content-length,host];" % size)
+    chunked = [CHUNKED, *[b"10000\r\n" + PART + b"\r\n"] * (size // len(PART)), b"0\r\n\r\n"]
+    assert talk(chunked).written.endswith(b"/a %d [host,transfer-encoding];" % size)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [b"GET /", b"GET / HTTP/1.1\r\nX: ", CHUNKED + b"1;", CHUNKED + b"0\r\nX: "],
+    ids=["target", "header", "extension of a chunk", "trailer"],
+)
+def test_what_has_no_end_is_refused(begin: bytes) -> None:
+    wire = talk([begin, *[PART] * (MAX_HEAD_BYTES // len(PART) + 2)])
+    assert wire.written.startswith(b"HTTP/1.1 400 ")
+    assert not wire.stayed
+
+
+def test_trailers_are_no_headers() -> None:
+    """The application decides by headers who may do what, and reads them again when the body is there."""
+    for trailers in (
+        [b"0\r\nAuthorization: a\r\nX-MLFLOW-WORKSPACE: b\r\n\r\n"],
+        [b"0\r\nAuth", b"orization: a\r\n\r\n"],
+    ):
+        wire = talk([CHUNKED + b"2\r\n{}\r\n", *trailers])
+        assert wire.written.endswith(b"/a 2 [host,transfer-encoding];")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        POST + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        POST + b"Content-Length: -1\r\n\r\n",
+        POST + b"Content-Length: 2x\r\n\r\n{}",
+        POST + b"Content-Length: 99999999999999999999\r\n\r\n{}",
+        POST + b"Transfer-Encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding:\x0bchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        POST + b"X : a\r\n\r\n",
+        POST + b" folded\r\n\r\n",
+        POST + b"X: \x00\r\n\r\n",
+        POST + b"X\x00: a\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: h\r\n\r\n",
+        b"\x16\x03\x01",
+        POST + b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(request_: bytes) -> None:
+    wire = talk([request_])
+    assert wire.written.startswith(b"HTTP/1.1 400 ")
+    assert wire.written.count(b"HTTP/1.1") == 1
+    assert not wire.stayed
+
+
+def test_requests_that_come_together_are_answered_in_order_and_not_without_end() -> None:
+    ask = b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n"
+    few = talk([b"".join(ask % number for number in range(MOST_AHEAD))])
+    found = [int(each.split(b" ")[0]) for each in few.written.split(b"\r\n\r\n/")[1:]]
+    assert (found, few.stayed) == (list(range(MOST_AHEAD)), True)
+    many = talk([b"".join(ask % number for number in range(1000))])
+    assert many.written.startswith(b"HTTP/1.1 400 ")
+    assert not many.stayed
+
+
+def test_a_client_that_waits_for_100_gets_it() -> None:
+    wire = talk([POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n", b"{}"])
+    assert wire.written.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
