@@ -12,12 +12,11 @@ from components.azure.roles import AzureRole
 from components.mlflow.roles import Role
 from infra.settings import bootstrap
 from infra.settings.problems import SettingsError
-from tests.infra.test_cluster import ANOTHER_OWNERS, PEER
 from tests.support import arm
 from tests.support.conditions import DELETE, WRITE, Condition
 from tests.support.effective import STRANGER
 from tests.support.recorder import Graph
-from tests.support.stacks import configuration, graph
+from tests.support.stacks import ANOTHER_OWNERS, PEER, configuration, graph
 
 SERVED = ("dev", "staging", "prod")
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"

@@ -19,10 +19,9 @@ from infra.settings.azure import AzureSettings
 from infra.settings.model import parse
 from infra.settings.profiles import ComputeKind
 from tests.delivery.doctor.test_checks import FILE
-from tests.infra.test_cluster import ANOTHER_OWNERS, PEER
 from tests.support.arm_server import ArmServer
 from tests.support.json_server import Answer
-from tests.support.stacks import configuration
+from tests.support.stacks import ANOTHER_OWNERS, PEER, configuration
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000cafe"
 ROOT = f"/subscriptions/{SUBSCRIPTION}"
