@@ -56,7 +56,7 @@ def pasted_of_python(source: str) -> list[str]:
 
 def refusal(command: str) -> str | None:
     """What the command line says against the words of a command, and runs nothing; None if it takes them."""
-    program, *words = _words(command) or [""]
+    program, *words = words_of(command) or [""]
     if Path(program).name != PROGRAM or not words or words[0] not in COMMANDS or "--help" in words:
         return None
     read, context, rest = _tree(words[0]), None, words[1:]
@@ -81,7 +81,7 @@ def _lacking(name: str, given: Mapping[str, Any]) -> str | None:
 def problem(command: str) -> str | None:
     """Why a command does not work as it is written; None if it does, or if it is not one of this project's."""
     try:
-        words = _words(command)
+        words = words_of(command)
     except ValueError as error:
         return f"{command}: {error}"
     if len(words) < 2:
@@ -92,7 +92,7 @@ def problem(command: str) -> str | None:
     return f"{command}: {found}" if found else None
 
 
-def _words(command: str) -> list[str]:
+def words_of(command: str) -> list[str]:
     """The words as a shell reads them, without variables before and what follows the command. Raises ValueError."""
     words = shlex.split(command, comments=True)
     words = list(takewhile(lambda word: not re.fullmatch(r"\d?>.*|[|&;]+", word), words))

@@ -117,6 +117,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/support/test_run.py": True,
     "tests/test_house.py": False,
     "tests/test_azure_pipelines.py": False,
+    "tests/test_runbooks.py": False,
     "tests/test_workflows.py": False,
     "tests/tools/test_lock_files.py": False,
     "tests/tools/test_words.py": False,

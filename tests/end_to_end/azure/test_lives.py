@@ -43,7 +43,8 @@ def test_a_life(first_up: Callable[[str], FirstUp], living: Callable[[str], Clou
         # As a person does it, with the preview that comes first.
         assert "cannot be deleted" in failed(product.run("destroy", "--yes"))
         assert len(azure.resources) == there
-        product.configure(protect="false", waivers=waived("prod-protected") if stack == "prod" else None)
+        must(product.run("config", "set", "protect", "false"))
+        product.configure(waivers=waived("prod-protected") if stack == "prod" else None)
 
     # Another image: prepare runs, then every service rolls. Nothing of the data changes, but for the locks.
     product.configure(image=IMAGE)
@@ -53,8 +54,15 @@ def test_a_life(first_up: Callable[[str], FirstUp], living: Callable[[str], Clou
     assert {rolled.pop(name) for name in unprotected} <= {"deleted"}
     assert rolled.keys() >= ROLLED
     assert {name.removesuffix("-ready") for name in rolled} <= ROLLED
-    must(product.destroy())
+    if stack == "staging":
+        # On again, by the profile: the locks come back.
+        must(product.run("config", "rm", "protect"))
+        again = steps(product.preview("--json"))
+        assert {name for name, step in again.items() if step == "create"} == unprotected
+        must(product.run("config", "set", "protect", "false"))
+    must(product.run("destroy", "--yes") if stack == "staging" else product.destroy())
     assert azure.resources == {}
+    must(product.run("stack", "rm", "--yes", "--preserve-config"))
 
 
 def test_a_change_is_previewed_and_done_and_touches_nothing_else(living: Callable[[str], Cloud]) -> None:

@@ -1,0 +1,120 @@
+"""Each command of a runbook on delivery (promote, rollback, drift, a failed `up`, destroy) is run by a test.
+
+A command is its program and words without what they are about: `pulumi up --refresh`. The table names the test that
+runs it, most on the real engine and the offline Azure. Commands of `az` need a subscription, and are not run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.advice import REPOSITORY, of_markdown, words_of
+
+_DOCS: Final = REPOSITORY / "docs"
+# By document: its sections that are such a runbook; none is the whole document.
+RUNBOOKS: Final[Mapping[Path, tuple[str, ...]]] = {
+    _DOCS / "runbooks" / "promote.md": (),
+    _DOCS / "runbooks" / "azure.md": (
+        *("`up` or `preview` fails", "The engine was killed", "Drift", "A lock is in the way"),
+    ),
+    _DOCS / "azure.md": ("Destroy",),
+    _DOCS / "delivery.md": ("Apply", "Drift", "Promotion"),
+}
+PROGRAMS: Final = ("mlflow-platform", "pulumi", "make")
+# Their next word says what they do.
+GROUPS: Final = ("stack", "config", "image")
+
+STORY: Final = "end_to_end/azure/test_story.py::test_a_teams_first_days"
+LIFE: Final = "end_to_end/azure/test_lives.py::test_a_life"
+CHANGE: Final = "end_to_end/azure/test_lives.py::test_a_change_is_previewed_and_done_and_touches_nothing_else"
+DRIFT: Final = "end_to_end/azure/test_drift.py::test_what_differs_is_found_and_each_line_has_both_ways_out"
+KILLED: Final = (
+    "delivery/recover/test_product.py::test_what_a_killed_up_has_left_on_azure_is_neither_lost_nor_made_twice"
+)
+IMPORTED: Final = (
+    "delivery/recover/test_recovery.py::test_what_azure_has_is_imported_and_what_it_has_not_is_left_to_the_next_up"
+)
+PASTED: Final = "delivery/promote/test_real_engine.py::test_a_command_of_the_documentation_works"
+SCHEDULED: Final = "delivery/promote/test_next.py::test_a_command_of_the_documentation_works"
+RUN_BY: Final[Mapping[str, str]] = {
+    "make image": "delivery/image/conftest.py::start_build",
+    "make recover": KILLED,
+    "mlflow-platform doctor": "delivery/doctor/test_doctor.py::test_a_stack_is_made_well_by_the_commands_alone",
+    "mlflow-platform drift": STORY,
+    "mlflow-platform drift --again": "delivery/drift/test_again.py::test_only_what_a_second_look_sees_as_well_is_drift",
+    "mlflow-platform drift --reason --revert": DRIFT,
+    "mlflow-platform image push --to": "delivery/image/test_push.py::test_what_arrives_has_the_digest_of_the_build",
+    "mlflow-platform preview": STORY,
+    "mlflow-platform preview --save": STORY,
+    "mlflow-platform promote": STORY,
+    "mlflow-platform promote --dry-run": PASTED,
+    "mlflow-platform promote --emergency": PASTED,
+    "mlflow-platform promote --image": PASTED,
+    "mlflow-platform promote --next": SCHEDULED,
+    "mlflow-platform promote --next --pull-request": SCHEDULED,
+    "mlflow-platform promote --reason --rollback": PASTED,
+    "mlflow-platform promote --with": PASTED,
+    "mlflow-platform recover": STORY,
+    "mlflow-platform smoke": "delivery/smoke/test_smoke_run.py::test_passes_and_touches_nothing_of_the_user",
+    "mlflow-platform up --approved": STORY,
+    "pulumi cancel": "delivery/recover/test_recovery.py::test_a_lock_alone_is_taken_off",
+    "pulumi config rm": LIFE,
+    "pulumi config set": LIFE,
+    "pulumi destroy": LIFE,
+    "pulumi import": IMPORTED,
+    "pulumi preview --refresh": LIFE,
+    "pulumi refresh --diff --preview-only": CHANGE,
+    "pulumi stack history --json": DRIFT,
+    "pulumi stack rm --preserve-config": LIFE,
+    "pulumi up": LIFE,
+    "pulumi up --refresh": CHANGE,
+}
+
+
+def commands(documents: Mapping[str, str]) -> set[str]:
+    """The commands that documents name."""
+    return {found for text in documents.values() for one in of_markdown(text) if (found := _shape(one))}
+
+
+def _shape(command: str) -> str | None:
+    program, *words = words_of(command) or [""]
+    if Path(program).name not in PROGRAMS or not words:
+        return None
+    options = sorted({word.partition("=")[0] for word in words if word.startswith("--")})
+    return " ".join([Path(program).name, words[0], *(words[1:2] if words[0] in GROUPS else ()), *options])
+
+
+def _texts() -> dict[str, str]:
+    return {
+        str(path): "".join(_sections(path.read_text(), names) if names else [path.read_text()])
+        for path, names in RUNBOOKS.items()
+    }
+
+
+def _sections(text: str, names: Sequence[str]) -> Iterator[str]:
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    for name in names:
+        (found,) = [part for part in parts if part.startswith(f"## {name}\n")]
+        yield found
+
+
+def test_each_command_of_a_runbook_is_run_by_a_test() -> None:
+    assert commands(_texts()) == RUN_BY.keys()
+
+
+def test_a_command_that_nothing_runs_is_found() -> None:
+    new = "```sh\npulumi up -s prod --refresh --target URN\n```\n"
+    assert commands({**_texts(), "new": new}) - RUN_BY.keys() == {"pulumi up --refresh --target"}
+
+
+@pytest.mark.parametrize("test", sorted({*RUN_BY.values()}))
+def test_what_runs_it_is_there(test: str) -> None:
+    file, _, name = test.partition("::")
+    tree = ast.parse((REPOSITORY / "tests" / file).read_text())
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
