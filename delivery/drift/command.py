@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,7 +123,8 @@ def bring_back(
 
 
 def _record(engine: Engine, stack: str, resources: Sequence[str], reason: str) -> Record:
-    last = record.last(engine)
+    # Commands on the state take no other option, such as a stack's file.
+    last = record.last(replace(engine, options=("--stack", stack)))
     return Record(
         stack=stack,
         plan="",

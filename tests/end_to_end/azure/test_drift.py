@@ -245,7 +245,7 @@ def test_what_differs_is_found_and_each_line_has_both_ways_out(living: Callable[
     with pytest.raises(CommandError, match="'vault' of staging does not differ on Azure; expected one of: "):
         bring_back(engine, STACK, ["vault"], confirmed=True)
     assert bring_back(engine, STACK, reverted, reason="opened by hand", confirmed=True) == ExitCode.DONE
-    noted = record.parse(json.loads(must(engine.run("stack", "history", "--json")).out)[0]["message"])
+    noted = record.parse(json.loads(must(product.run("stack", "history", "--json")).out)[0]["message"])
     assert noted is not None
     assert (noted.reverted, noted.reason) == (", ".join(reverted), "opened by hand")
     assert names(check(engine, STACK)) == differ.keys() - set(reverted)
