@@ -207,20 +207,35 @@ def _settled(steps: Sequence[Step]) -> Sequence[Step]:
 def _waits_for_what_stays(step: Step, known: Mapping[str, Step]) -> bool:
     if step.op is not Op.REPLACE or step.after is None or step.before is None:
         return False
-    keys = step.because or ("",)
-    sources = [[known[urn] for urn in step.after.depends_on.get(key, ()) if urn in known] for key in keys]
+    keys = _inputs(step.because)
+    sources = [[known[urn] for urn in step.after.depends_on.get(key, ()) if urn in known] for key in keys or {""}]
     in_place = all(found and all(_in_place(each) for each in found) for found in sources)
-    return in_place and all(is_unknown(step.new.get(key)) for key in step.because)
+    return in_place and all(_as_far_as_known(step.old.get(key), step.new.get(key)) for key in keys)
+
+
+def _inputs(paths: Iterable[str]) -> set[str]:
+    """The inputs that the paths begin with."""
+    return {re.split(r"[.\[]", each)[0] for each in paths}
 
 
 def _in_place(step: Step) -> bool:
-    return step.op in (Op.SAME, Op.UPDATE) and step.type.startswith("azure-native:")
+    return step.op is Op.SAME or (step.op is Op.UPDATE and step.type.startswith("azure-native:"))
+
+
+def _as_far_as_known(old: object, new: object) -> bool:
+    """Whether two values differ in nothing but what is not known yet."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_as_far_as_known(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_as_far_as_known, old, new))
+    return old == new or (isinstance(new, str) and is_unknown(new))
 
 
 def _staying(step: Step) -> Step:
     """The step with the values that it has where it waits for them."""
-    inputs = {**step.new, **{key: step.old[key] for key in step.because if key in step.old}}
-    paths = tuple(each for each in step.paths if re.split(r"[.\[]", each)[0] not in step.because)
+    waiting = _inputs(step.because)
+    inputs = {**step.new, **{key: step.old[key] for key in waiting if key in step.old}}
+    paths = tuple(each for each in step.paths if not waiting & _inputs([each]))
     op = Op.SAME if inputs == step.old else Op.UPDATE
     return replace(step, op=op, after=replace(step.state, inputs=inputs), because=(), paths=paths)
 

@@ -195,6 +195,19 @@ def test_what_azure_computed_stays_where_its_resource_is_updated_in_place() -> N
     assert found["pulls"].new == found["pulls"].old
 
 
+@pytest.mark.parametrize(("image", "op"), [("a", Op.SAME), ("b", Op.REPLACE)])
+def test_a_part_that_is_not_known_yet_replaces_nothing_alone(image: str, op: Op) -> None:
+    job, identity = "kubernetes:batch/v1:Job", [urn(IDENTITY, "prepare")]
+    before, after = (
+        {"spec": {"containers": [{"image": of, "env": env}]}} for of, env in (("a", "1"), (image, UNKNOWN))
+    )
+    replaced = step(
+        "replace", job, "run", before, after, reasons=["spec.containers[0].env"], depends_on={"spec": identity}
+    )
+    document = preview(step("update", IDENTITY, "prepare", {"tags": 1}, {"tags": 2}), replaced)
+    assert {one.name: one.op for one in read(document).steps}["run"] is op
+
+
 def test_what_is_replaced_is_another_one_for_what_takes_a_value_of_it() -> None:
     assert {one.name: one.op for one in read(tagged("replace")).steps}["pulls"] is Op.REPLACE
     assert {one.name: one.op for one in read(tagged("update", scope="/vault")).steps}["pulls"] is Op.REPLACE
