@@ -83,8 +83,12 @@ def outputs_of(resource: Mapping[str, Any]) -> dict[str, Json]:
     return outputs(resource["type"], resource["id"], resource["inputs"], resource.get("answer", {}), filled)
 
 
+# Of a resource that is updated in place azure-native previews these and its inputs (its provider.go, `Update`).
+_STABLE: Final = ("name", "location")
+
+
 def preview_outputs(type_token: str, inputs: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the outputs of a resource that does not exist yet: all that is not an input is unknown."""
+    """Return the outputs of a resource that is about to be created or updated: all that is no input is unknown."""
     computed = unknown(computed_outputs.computed(type_token, "unknown", inputs))
     shown = merged(_answered(inputs), computed)
     return {**dict.fromkeys(sdk_types.outputs_of(type_token) - shown.keys(), UNKNOWN), **shown}
@@ -234,7 +238,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         type_token, inputs = _token(request.urn), plain(request.news)
         if request.preview:
             self._asked(context, lambda: self._azure.check(type_token, inputs))
-            return provider_pb2.UpdateResponse(properties=wire(outputs(type_token, request.id, inputs, {})))
+            stable = {key: value for key, value in plain(request.olds).items() if key in _STABLE}
+            return provider_pb2.UpdateResponse(properties=wire({**preview_outputs(type_token, inputs), **stable}))
         changed = self._asked(context, lambda: self._azure.update(type_token, request.id, inputs))
         return provider_pb2.UpdateResponse(properties=wire(outputs_of(changed)))
 

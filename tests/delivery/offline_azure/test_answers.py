@@ -281,3 +281,21 @@ def test_in_a_preview_all_that_is_not_given_is_unknown() -> None:
     shown = preview_outputs("azure-native:storage:StorageAccount", {**PLACED, "accountName": "stone7f3a"})
     assert shown["location"] == "westeurope"
     assert shown["accessTier"] is shown["primaryEndpoints"]["blob"] is UNKNOWN
+
+
+def test_in_a_preview_of_an_update_too_but_for_name_and_location(azure: Azure) -> None:
+    """As azure-native's own `Update`: what takes another value of it is not known before the update."""
+    kind = "managedidentity:UserAssignedIdentity"
+    given = {**PLACED, "resourceName": "id-one"}
+    before = answer(azure, kind, **given)
+    request = provider_pb2.UpdateRequest(
+        id=before["id"],
+        urn=f"urn:pulumi:s::p::azure-native:{kind}::x",
+        olds=wire(before),
+        news=wire({**given, "tags": {"owner": "team"}}),
+        preview=True,
+    )
+    shown = plain(Provider(azure).Update(request, None).properties)
+    assert (shown["location"], shown["tags"]) == ("westeurope", {"owner": "team"})
+    assert {shown[key] for key in ("principalId", "clientId", "tenantId")} == {UNKNOWN}
+    assert before["principalId"] is not UNKNOWN
