@@ -223,7 +223,7 @@ def _in_place(step: Step) -> bool:
 
 
 def _as_far_as_known(old: object, new: object) -> bool:
-    """Whether two values differ in nothing but what is not known yet."""
+    """Whether two values differ only in what is not known yet."""
     if isinstance(old, dict) and isinstance(new, dict):
         return old.keys() == new.keys() and all(_as_far_as_known(old[key], new[key]) for key in old)
     if isinstance(old, list) and isinstance(new, list):
