@@ -35,6 +35,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dashboard": ("delivery.dashboard.command:dashboard", "Show the local stack's metrics as charts, until Ctrl-C."),
     "env": ("delivery.local.command:env", "Print the exports for plain `pulumi` commands on the local stack."),
     "audit": ("delivery.audit.command:audit", "Show who changed what, and who was refused."),
+    "quotas": (
+        "delivery.quotas.command:quotas",
+        "Show what each team stores of artifacts, and fail if one is over its quota.",
+    ),
     "token": ("delivery.local.command:token", "Print a token of the local stack's pipeline."),
     "smoke": (
         "delivery.smoke.command:smoke",

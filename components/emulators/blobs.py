@@ -5,6 +5,7 @@ Nothing is retried: storage on this machine answers or is down.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from azure.core.credentials import TokenCredential
@@ -25,6 +26,12 @@ def container_exists(url: str, credential: TokenCredential, ca: Path | None = No
     """Whether there is a container at `url`. Raises azure.core's errors when the storage does not answer."""
     with _client(url, credential, ca) as client:
         return client.exists()
+
+
+def sizes(url: str, credential: TokenCredential, ca: Path | None = None) -> Iterator[tuple[str, int]]:
+    """Yield name and bytes of each blob in the container. Raises azure.core's errors without an answer."""
+    with _client(url, credential, ca) as client:
+        yield from ((blob.name, blob.size) for blob in client.list_blobs())
 
 
 def _client(url: str, credential: TokenCredential, ca: Path | None) -> ContainerClient:

@@ -41,6 +41,7 @@ class LocalStack:
     port: int
     mode: AccessMode = AccessMode.NONE
     teams: Sequence[str] = ()
+    quotas: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -61,6 +62,7 @@ class LocalStack:
             found.port_base,
             part.access.mode,
             part.teams,
+            part.quotas,
             values,
         )
 

@@ -86,7 +86,7 @@ def _with_access(pulumi: Engine, stack: LocalStack, access: AccessMode | None) -
         return stack
     config = _config(stack)
     if access is AccessMode.NONE:
-        for key in ("access", "teams", "shares"):
+        for key in ("access", "teams", "shares", "quotas"):
             _show(pulumi, "config", "rm", key, *config)
     _show(pulumi, "config", "set", "--path", "access.mode", access, *config)
     if access is AccessMode.ENTRA and not stack.teams:

@@ -30,29 +30,34 @@ def token(stack: LocalStack) -> str:
         )
     bundle = str(ca_bundle(stack.root))
     try:
-        header = identities.header_file(Layout(stack.root).data, local.DEPLOYER).read_text().strip()
-        identity = requests.get(
-            identity_endpoint(local.data_ports(settings)),
-            params={
-                "resource": TOKEN_EXCHANGE,
-                "api-version": API_VERSION,
-                "client_id": identities.client_id(STACK, local.DEPLOYER),
-            },
-            headers={"X-IDENTITY-HEADER": header},
-            timeout=_SECONDS,
-        )
         pipeline = local.pipeline(settings)
         form = {
             "grant_type": "client_credentials",
             "client_id": pipeline.client_id,
             "scope": f"{access.client_id}/.default",
             "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": _answered(identity),
+            "client_assertion": identity_token(stack, TOKEN_EXCHANGE),
         }
         address = f"{access.authority}/{access.tenant_id}/oauth2/v2.0/token"
         return _answered(requests.post(address, data=form, timeout=_SECONDS, verify=bundle))
     except (OSError, requests.RequestException) as error:
         raise CommandError(f"token: the local stack does not answer ({error}). Run: make up") from error
+
+
+def identity_token(stack: LocalStack, resource: str) -> str:
+    """Return the deployer's own token for a resource. Raises OSError or requests' errors without an answer."""
+    header = identities.header_file(Layout(stack.root).data, local.DEPLOYER).read_text().strip()
+    answer = requests.get(
+        identity_endpoint(local.data_ports(parse(stack.values, STACK))),
+        params={
+            "resource": resource,
+            "api-version": API_VERSION,
+            "client_id": identities.client_id(STACK, local.DEPLOYER),
+        },
+        headers={"X-IDENTITY-HEADER": header},
+        timeout=_SECONDS,
+    )
+    return _answered(answer)
 
 
 def _answered(answer: requests.Response) -> str:

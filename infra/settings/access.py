@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from components.mlflow.access import DEFAULT_WORKSPACE, PLATFORM_ADMIN, RESERVED_WORKSPACES, ROLES
-from infra.settings.fields import Section, described, text
+from infra.settings.fields import Section, Whole, described, text
 
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GUID_WORDS = "a GUID in lower case, as in 11111111-1111-1111-1111-111111111111"
@@ -32,6 +32,7 @@ SHARED_EXPERIMENT = r"[0-9]{1,19}"
 Guid = Annotated[str, Field(pattern=f"^{_GUID}$")]
 TeamName = Annotated[str, Field(pattern=f"^{_NAME}$")]
 Share = Annotated[str, Field(pattern=f"^{_NAME}(?:/models/{SHARED_MODEL}|/artifacts/{SHARED_EXPERIMENT})?$")]
+Gib = Annotated[Whole, Field(ge=1, le=5_000_000)]
 RoleName = Annotated[str, Field(pattern=f"^(?:{_ROLE})$")]
 
 
@@ -99,5 +100,11 @@ class AccessPart(Section):
         "workspace by the team's name, one registered model by TEAM/models/NAME, or those whose names begin so by "
         "TEAM/models/NAME*, an experiment's artifacts by TEAM/artifacts/ID",
         "teams, TEAM/models/NAME or TEAM/artifacts/EXPERIMENT-ID, each with a list of other teams",
+        default={},
+    )
+    quotas: Mapping[TeamName, Gib] = described(
+        "GiB of artifacts that a team or the workspace default should not exceed, by the report of "
+        "mlflow-platform quotas: no upload is refused. Only with access.mode entra",
+        "names of teams, each with a whole number of GiB from 1 to 5000000",
         default={},
     )

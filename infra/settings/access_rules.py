@@ -26,6 +26,7 @@ def check(problems: Problems, settings: Settings) -> None:
             "access.contact": access.contact,
             "teams": teams,
             "shares": settings.shares,
+            "quotas": settings.quotas,
         }
         for field, value in given.items():
             if value:
@@ -43,6 +44,10 @@ def check(problems: Problems, settings: Settings) -> None:
     known = (DEFAULT_WORKSPACE, *teams)
     _shares_name_teams(problems, settings.shares, known)
     _groups_name_teams(problems, access.groups, known)
+    for team, quota in settings.quotas.items():
+        if team not in known:
+            field = path("quotas", team)
+            problems.note(field, quota, f"one of {', '.join(known)} as the team", problems.remove(field))
 
 
 def _not_the_platforms_own(team: str) -> str | None:

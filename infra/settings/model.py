@@ -84,7 +84,8 @@ KEYS: Mapping[str, FieldInfo] = {
 class Settings:
     """All that decides what a stack is. `azure` is None exactly where compute is local.
 
-    `teams` are the workspaces beside `default`, none with access mode none; `shares` says who reads what of them.
+    `teams` are the workspaces beside `default`, none with access mode none; `shares` says who reads what of them,
+    `quotas` has GiB of artifacts that one of them should not exceed.
     `checkout` is the GitHub repository whose workflow runs the program, empty if none does.
     """
 
@@ -98,6 +99,7 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     teams: Sequence[str] = ()
     shares: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    quotas: Mapping[str, int] = field(default_factory=dict)
     checkout: str = ""
 
 
@@ -140,6 +142,7 @@ def parse(
         access=file.access,
         teams=file.teams,
         shares=file.shares,
+        quotas=file.quotas,
         checkout=checkout,
     )
     consistency.check(problems, settings)

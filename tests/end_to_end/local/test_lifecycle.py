@@ -195,6 +195,9 @@ def test_access_control_is_turned_on_and_a_pipeline_passes_the_smoke(own_stack: 
     assert own_stack.ask(search, headers={**signed_in, "X-MLFLOW-WORKSPACE": "team-c"}).status == 403
     smoke = own_stack.run("smoke", "--quick")
     assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    listed = own_stack.run("quotas", "--json")
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    assert {each["team"] for each in json.loads(listed.stdout)} == {"default", "team-a", "team-b"}
     recorded = json.loads(own_stack.run("audit", "--workspace", "default", "--most", "1000", "--json").stdout)
     assert {"POST /api/2.0/mlflow/experiments/create", "POST /api/2.0/mlflow/runs/create"} <= {
         each["route"] for each in recorded

@@ -91,6 +91,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {
             **_AZURE,
             **{"ingress": "public", "access": {"mode": "entra"}, "teams": ["team-a", "default", "team-a"]},
+            "quotas": {"team-b": 5},
             "shares": {
                 "team-b/models/churn": ["team-a"],
                 **{key: ["team-a", "default", "default"] for key in ("team-a", "team-a/models/churn-*")},
