@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from mlflow.entities import BudgetTargetScope
 from mlflow.entities.entity_type import EntityAssociationType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
@@ -85,6 +86,8 @@ def install() -> None:
     for name, named in TRACKING.items():
         setattr(store, name, _checked(getattr(store, name), named, lambda found: found))
     store.start_trace = _with_own_assessments(store.start_trace)
+    for name in ("create_budget_policy", "update_budget_policy"):
+        setattr(store, name, _for_one_workspace(getattr(store, name)))
     versions = registry.WorkspaceAwareSqlAlchemyStore
     versions.create_model_version = _checked(
         _in_own_location(versions.create_model_version), _of_version, lambda _: handlers._get_tracking_store()
@@ -124,6 +127,22 @@ def _with_own_assessments(method: Any) -> Any:
                     error_code=RESOURCE_DOES_NOT_EXIST,
                 )
         return method(store, trace_info)
+
+    return checked
+
+
+def _for_one_workspace(method: Any) -> Any:
+    """A budget of scope GLOBAL counts what every team spends and stops every team, and a team's Admin could make it."""
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def checked(store: Any, *args: Any, **options: Any) -> Any:
+        if signature.bind(store, *args, **options).arguments.get("target_scope") == BudgetTargetScope.GLOBAL:
+            raise MlflowException(
+                "A budget of scope GLOBAL is for all teams, which share this platform; use the scope WORKSPACE.",
+                error_code=INVALID_PARAMETER_VALUE,
+            )
+        return method(store, *args, **options)
 
     return checked
 

@@ -118,6 +118,19 @@ def test_no_token_is_in_a_log(teams: Teams, role: ServiceRole) -> None:
     assert teams.leaked() == []
 
 
+def test_a_budget_is_for_the_own_team(teams: Teams) -> None:
+    admin, budgets = Member(teams, "team-a", Role.ADMIN), "/api/3.0/mlflow/gateway/budgets"
+    wanted = {"budget_unit": "USD", "budget_amount": 1.0, "duration": {"unit": "DAYS", "value": 1}}
+    wanted |= {"budget_action": "REJECT", "target_scope": "WORKSPACE"}
+    refused = admin.send(f"{budgets}/create", {**wanted, "target_scope": "GLOBAL"})
+    assert (refused.status, "use the scope WORKSPACE" in refused.body["message"]) == (400, True)
+    made = admin.made(f"{budgets}/create", wanted)["budget_policy"]
+    widened = {"budget_policy_id": made["budget_policy_id"], "target_scope": "GLOBAL"}
+    assert admin.send(f"{budgets}/update", widened).status == 400
+    shown = admin.made(f"{budgets}/get?budget_policy_id={made['budget_policy_id']}")["budget_policy"]
+    assert shown["target_scope"] == "WORKSPACE"
+
+
 def test_a_token_in_a_log_would_be_found(teams: Teams) -> None:
     token = Member(teams, "team-a", Role.READER).token
     planted = teams.platform.plane.folder / "planted.log"
