@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from delivery.bench.plan import OURS, OURS_DIRECT, STOCK_POSTGRES
+from delivery.bench.plan import GATE, OURS, OURS_DIRECT, STOCK_POSTGRES, heading
 from delivery.bench.results import Latency, Measurement, Summary, ratio, summaries
 from delivery.bench.scaling import REPLICAS, Carried, limit, scaling
 
@@ -45,6 +45,10 @@ def aims(
     direct, behind = (found.get(("logging", 1, setup)) for setup in (OURS_DIRECT, OURS[1]))
     if direct and behind:
         made.append(_gateway(direct, behind))
+    for clients in (1, 16):
+        off, on = (found.get(("access", clients, setup)) for setup in GATE)
+        if off and on:
+            made += _access(off, on, ratio(measurements, "access", clients, *reversed(GATE)))
     if share is not None:
         aim = "logging, 16 clients: at least half as many requests/s as PostgreSQL itself logs single metrics"
         made.append(Aim(aim=aim, figure=f"{share:.2f} of it", reached=share >= 0.5))
@@ -110,6 +114,25 @@ def _gateway(direct: Summary, behind: Summary) -> Aim:
         figure=", ".join(f"{call} {(value - 1) * 100:+.0f} %" for call, value in values.items()),
         reached=bool(values) and max(values.values()) <= 1.1,
     )
+
+
+def _access(off: Summary, on: Summary, times: float | None) -> Iterator[Aim]:
+    name = heading("access control", off.clients)
+    for call in ("get-run", "log-metric"):
+        if _both(off, on, call):
+            share = on.calls[call].p50 / off.calls[call].p50 - 1
+            yield Aim(
+                aim=f"{name}: p50 of {call} within 5 % of that without",
+                figure=f"{share * 100:+.1f} % ({on.calls[call].p50:.2f} against {off.calls[call].p50:.2f} ms)",
+                reached=abs(share) <= 0.05,
+            )
+    if times is not None:
+        gate = (on.cpu - on.gateway_cpu) / on.rate - (off.cpu - off.gateway_cpu) / off.rate
+        yield Aim(
+            aim=f"{name}: requests/s within 5 % of those without",
+            figure=f"{(times - 1) * 100:+.1f} %; {gate * 1000:+.2f} ms of a processor a request",
+            reached=abs(times - 1) <= 0.05,
+        )
 
 
 def _scaling(carried: Sequence[Carried], processors: int) -> Iterator[Aim]:

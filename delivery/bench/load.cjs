@@ -77,6 +77,13 @@ const update = post('update', `${API}/runs/update`, inRun(run =>
   `{"run_id":"${run}","status":"FINISHED","end_time":${Date.now()}}`
 ), { accept: client => { stored(client, 'finished', 1); return true } })
 
+const getOwn = {
+  ...get('get-run', client => `${API}/runs/get?run_id=${client.run}`, {
+    accept: (client, body) => JSON.parse(body).run.info.run_id === client.run
+  }),
+  body: client => client.run ? undefined : null
+}
+
 // --- calls that read --------------------------------------------------------------------------------------------
 
 const has = test => (_client, body) => test(JSON.parse(body))
@@ -157,7 +164,8 @@ const SCENARIOS = {
   reads,
   registry: byAlias,
   artifacts: () => artifacts(job.bytes),
-  traces
+  traces,
+  access: () => [create, ...count(10, logMetric).flatMap(call => [call, getOwn]), update]
 }
 
 // --- one client -------------------------------------------------------------------------------------------------

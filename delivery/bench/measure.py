@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import Counter
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from delivery.bench import load, processes, store, values
+from delivery.bench.clock import Clock
 from delivery.bench.load import Job, Noted
 from delivery.bench.plan import Load
 from delivery.bench.processes import Use
@@ -39,17 +41,22 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True)
 class Used:
-    """What a setup used since it began: its services, and of a processor its gateway and its database alone."""
+    """What a setup used since it began: its services, and of a processor its gateway and its database alone.
+
+    `machine` are the seconds of a processor that anybody used since the machine began.
+    """
 
     services: Use
     gateway: float
     database: float
+    machine: float
 
     @classmethod
     def of(cls, setup: Setup) -> Used:
         """Look at a setup's processes now."""
         alone = [0.0 if pid is None else processes.use([pid]).cpu_seconds for pid in (setup.gateway, setup.database)]
-        return cls(services=processes.use(setup.processes), gateway=alone[0], database=alone[1])
+        services = processes.use(setup.processes)
+        return cls(services=services, gateway=alone[0], database=alone[1], machine=processes.machine_seconds())
 
 
 NOTHING: Final = Prepared(dataset="", history="", model="")
@@ -80,8 +87,9 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
             **({"trace": load.trace_template()} if planned.scenario == "traces" else {}),
         },
     )
-    before, size = Used.of(setup), setup.store.size()
+    before, size, clock = Used.of(setup), setup.store.size(), Clock(limit=math.inf)
     noted = load.run(tool.package, tool.node, job)
+    passed = clock.passed
     after, growth = Used.of(setup), setup.store.size() - size
     there = store.stored(setup.store, experiment)
     if noted.acknowledged.artifacts:
@@ -112,6 +120,7 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
         gateway_cpu=(after.gateway - before.gateway) / at_work,
         database_cpu=(after.database - before.database) / at_work,
         tool_cpu=noted.cpu_seconds / at_work,
+        machine_cpu=(after.machine - before.machine) / passed,
     )
 
 

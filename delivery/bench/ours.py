@@ -22,6 +22,7 @@ from components.compute.local.launch import Process, command_line, environment
 from components.compute.local.layout import Layout
 from components.compute.local.processes import HOST, log_tail
 from components.compute.local.supervisor import Supervisor
+from components.mlflow.access import AccessControl
 from components.mlflow.topology import VARIABLE_PREFIX
 from delivery.bench.processes import Processes, ended
 from delivery.bench.setup import Setup
@@ -56,7 +57,7 @@ class Platform:
     layout: Layout
     base: int
     processes: Processes
-    without_hot_path: list[Replica] = field(default_factory=list)
+    beside: dict[str, list[Replica]] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -89,25 +90,45 @@ class Platform:
         """The log of one of the stack's processes."""
         return self.layout.logs / f"{process}.log"
 
-    def replicas(self, count: int) -> list[Replica]:
-        """The first replicas of tracking of the stack itself."""
+    def own(self, count: int) -> list[Replica]:
+        """The first replicas of tracking of the stack itself, which it starts again when they end."""
         names = [_TRACKING if number == 1 else f"{_TRACKING}-{number}" for number in range(1, count + 1)]
         first = port(self.base, LocalPort.TRACKING)
         return [Replica(name=name, pid=self.pid(name), port=first + index) for index, name in enumerate(names)]
 
+    def replicas(self, count: int) -> list[Replica]:
+        """As many replicas of tracking as the stack would run them."""
+        return self._beside("hot", count, {})
+
     def replicas_without_hot_path(self, count: int) -> list[Replica]:
-        """As many replicas of tracking beside the stack's own; those that run already are the first of them."""
+        """As many replicas of tracking in which MLflow answers everything."""
+        return self._beside("cold", count, {_HOT_PATH: "0"})
+
+    def replicas_with_access(self, count: int, access: AccessControl) -> list[Replica]:
+        """As many replicas of tracking that let nobody in without a token."""
+        return self._beside(
+            "access", count, {f"{VARIABLE_PREFIX}{name}": value for name, value in access.settings().items()}
+        )
+
+    def _beside(self, kind: str, count: int, changes: Mapping[str, str]) -> list[Replica]:
+        """Replicas beside the stack's own; those of the kind that run already are the first of them.
+
+        Each leads a session. The kernel shares processors out between sessions (autogroup in sched(7)): the stack's own
+        replicas share one with its database, and would get less than a server that has one to itself. Containers have
+        a group each.
+        """
+        running = self.beside.setdefault(kind, [])
         started = []
-        for number in range(len(self.without_hot_path), count):
-            name, own = f"tracking-cold-{number + 1}", self.processes.free_ports()
-            pid = self._start(name, _TRACKING, {_HOT_PATH: "0", "PORT": str(own)})
+        for number in range(len(running), count):
+            name, own = f"tracking-{kind}-{number + 1}", self.processes.free_ports()
+            pid = self._start(name, _TRACKING, {**changes, "PORT": str(own)})
             started.append(Replica(name=name, pid=pid, port=own))
         for replica in started:
             self.processes.await_ready(replica.name, replica.port, "/ready")
-            self.without_hot_path.append(replica)
-        return self.without_hot_path[:count]
+            running.append(replica)
+        return running[:count]
 
-    def setup(self, name: str, replicas: Sequence[Replica]) -> Setup:
+    def setup(self, name: str, replicas: Sequence[Replica], headers: Mapping[str, str] | None = None) -> Setup:
         """A gateway of its own before these replicas; registry and artifacts are the stack's."""
         own = self.processes.free_ports()
         upstreams = ",".join(f"{HOST}:{replica.port}" for replica in replicas)
@@ -121,7 +142,7 @@ class Platform:
             processes=[gateway, *(replica.pid for replica in replicas), self.pid("registry"), self.pid("artifacts")],
             database=self.postgres_pid,
             gateway=gateway,
-            headers={"Host": self.host},
+            headers={"Host": self.host, **(headers or {})},
         )
 
     def direct(self, name: str, replica: Replica) -> Setup:

@@ -10,6 +10,7 @@ STOCK_SQLITE: Final = "stock-sqlite"
 STOCK_POSTGRES: Final = "stock-postgres"
 OURS_DIRECT: Final = "ours-direct"
 OURS_COLD: Final = "ours-2-cold"
+OURS_ACCESS: Final = "ours-2-access"
 OURS: Final = {count: f"ours-{count}" for count in (1, 2, 4)}
 
 LABELS: Final = {
@@ -19,11 +20,13 @@ LABELS: Final = {
     OURS[2]: "ours, 2 replicas",
     OURS[4]: "ours, 4 replicas",
     OURS_COLD: "ours, 2 replicas, hot path off",
+    OURS_ACCESS: "ours, 2 replicas, access on",
     OURS_DIRECT: "ours, 1 replica, no gateway",
 }
 """What each setup is, by its name."""
 
 PAIR: Final = (STOCK_POSTGRES, OURS[2])
+GATE: Final = (OURS[2], OURS_ACCESS)
 PUBLISHED: Final = tuple(name for name in LABELS if name != OURS_DIRECT)
 """Every setup that a user may have; without a gateway is for its share alone."""
 
@@ -118,6 +121,7 @@ SCENARIOS: Final = {
     "artifacts": "Upload and download of 1 MB",
     "large": "Upload and download of one large file",
     "traces": "OTLP exports of one trace of 50 spans",
+    "access": "Create, 10 times log-metric and the run itself, update: with access control and without",
 }
 """What each scenario is, by its name."""
 
@@ -129,6 +133,7 @@ MOST_STORED: Final = {
     "registry": 0,
     "artifacts": 2**20,
     "traces": 1,
+    "access": 1,
 }
 """The most that one request of a scenario stores, in what is counted: rows of a run, traces, bytes of a file. A large
 file is the plan's."""
@@ -139,7 +144,7 @@ READING: Final = ("reads", "registry")
 SCALING: Final = "scaling"
 """What the search for the most concurrent runs of limited replicas is called beside the scenarios."""
 
-SCALING_SECONDS: Final = 6 * 60
+SCALING_SECONDS: Final = 330
 """Eight searches of about six steps, each of some seven seconds."""
 
 
@@ -176,14 +181,15 @@ def whole() -> Plan:
             Load(scenario="logging", clients=16, setups=PUBLISHED, seconds=5),
             Load(scenario="logging", clients=1, setups=(STOCK_POSTGRES, OURS[2], OURS[1], OURS_DIRECT), seconds=4),
             Load(scenario="reads", clients=8, setups=PAIR, seconds=20, turns=3),
+            *(Load(scenario="access", clients=clients, setups=GATE, seconds=4) for clients in (16, 1)),
             Load(scenario="logging", clients=64, setups=PAIR, seconds=5, rounds=2),
             Load(scenario="logging", clients=256, setups=PAIR, seconds=5, rounds=2),
-            Load(scenario="bursty", clients=200, setups=PAIR, seconds=40, turns=1, rounds=1),
+            Load(scenario="bursty", clients=200, setups=PAIR, seconds=30, turns=1, rounds=1),
             *(
                 Load(scenario=name, clients=8, setups=PAIR, seconds=5, rounds=1)
                 for name in ("batch", "registry", "traces", "artifacts")
             ),
-            Load(scenario="large", clients=1, setups=PAIR, seconds=30, turns=1, rounds=1),
+            Load(scenario="large", clients=1, setups=PAIR, seconds=20, turns=1, rounds=1),
         ],
     )
 

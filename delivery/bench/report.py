@@ -30,8 +30,8 @@ _PGBENCH: Final = (
 _LIMITED: Final = (
     f"Each replica is held to {CORES:g} of a processor by the kernel; the gateway and PostgreSQL are not. Concurrent "
     "runs log without a pause, each its next call when it has the answer. The most of them with no error, nothing "
-    f"lost, and a p95 of at most {SLO_MILLISECONDS:.0f} ms. Where the processors in all are those of the machine, the "
-    "machine is the limit and not the replicas:"
+    f"lost, and a p95 of at most {SLO_MILLISECONDS:.0f} ms. Where all processors of the "
+    "machine are busy, it is the limit and not the replicas; what the bench has no part in, other programs use:"
 )
 
 
@@ -163,16 +163,8 @@ def setups_table(of_load: Sequence[Summary], measurements: Sequence[Measurement]
     """One row for each setup under a load."""
     columns = (
         *("setup", "requests/s", "slowest to fastest round", "times stock on PostgreSQL", "p50 ms", "p95", "p99"),
-        *(
-            "errors",
-            "acknowledged",
-            "lost or altered",
-            "memory MiB",
-            "processors",
-            "gateway's part",
-            "database",
-            "load tool",
-        ),
+        *("errors", "acknowledged", "lost or altered", "memory MiB"),
+        *("processors", "gateway's part", "database", "load tool", "machine"),
     )
     return table(columns, (_row(one, measurements) for one in of_load))
 
@@ -190,7 +182,7 @@ def calls_table(of_load: Sequence[Summary]) -> str:
 def carried_table(found: Sequence[Carried]) -> str:
     """One row for each number of replicas, with the hot path and without."""
     columns = ("replicas", "concurrent runs", "times one replica", "requests/s", "p95 ms", "next that was not within")
-    parts = ("processors in all", "replicas", "gateway", "PostgreSQL", "load tool")
+    parts = ("processors of the bench", "replicas", "gateway", "PostgreSQL", "load tool", "machine")
     rows = (
         [_kind(one), *_carried(found, one)] for one in sorted(found, key=lambda one: (not one.hot_path, one.replicas))
     )
@@ -205,9 +197,10 @@ def _carried(found: Sequence[Carried], one: Carried) -> list[str]:
     beyond = min((step.clients for step in one.steps if not step.within), default=None)
     next_one = _NONE if beyond is None else str(beyond)
     if one.most is None:
-        return ["none", _NONE, _NONE, _NONE, next_one, *[_NONE] * 5]
+        return ["none", _NONE, _NONE, _NONE, next_one, *[_NONE] * 6]
     times = scaling(found, hot_path=one.hot_path).get(one.replicas)
-    used = (one.most.busy, one.most.replicas_cpu, one.most.gateway_cpu, one.most.database_cpu, one.most.tool_cpu)
+    most = one.most
+    used = (most.busy, most.replicas_cpu, most.gateway_cpu, most.database_cpu, most.tool_cpu, most.machine_cpu)
     return [
         str(one.most.clients),
         _NONE if times is None else f"{times:.2f}",
@@ -230,7 +223,7 @@ def _row(one: Summary, measurements: Sequence[Measurement]) -> list[str]:
         f"{one.acknowledged:,}",
         _wrong(one),
         number(one.memory_mib),
-        *(f"{value:.2f}" for value in (one.cpu, one.gateway_cpu, one.database_cpu, one.tool_cpu)),
+        *(f"{value:.2f}" for value in (one.cpu, one.gateway_cpu, one.database_cpu, one.tool_cpu, one.machine_cpu)),
     ]
 
 

@@ -15,8 +15,8 @@ class Figures:
     `outside` counts accepted answers before the time and after its end, by which the database grew as well. `lost` is
     what was acknowledged and not stored, `altered` are values of it that are other ones in the database, of `values`
     that were compared. Memory in MiB, of the setup's processes without the database; processors are seconds of work a
-    second. `tool_cpu` is the load tool's own, `gateway_cpu` a part of `cpu`. The database grew by `growth` bytes, with
-    `runs` runs.
+    second. `tool_cpu` is the load tool's own, `gateway_cpu` a part of `cpu`, `machine_cpu` are those that anybody used,
+    other programs too. The database grew by `growth` bytes, with `runs` runs.
     """
 
     scenario: str
@@ -36,6 +36,7 @@ class Figures:
     gateway_cpu: float
     database_cpu: float
     tool_cpu: float
+    machine_cpu: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +129,7 @@ def _summary(rounds: Sequence[Measurement]) -> Summary:
         gateway_cpu=statistics.median(one.gateway_cpu for one in rounds),
         database_cpu=statistics.median(one.database_cpu for one in rounds),
         tool_cpu=statistics.median(one.tool_cpu for one in rounds),
+        machine_cpu=statistics.median(one.machine_cpu for one in rounds),
     )
 
 

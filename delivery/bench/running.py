@@ -24,6 +24,7 @@ from delivery.bench.plan import (
     LABELS,
     MOST_STORED,
     OURS,
+    OURS_ACCESS,
     OURS_COLD,
     OURS_DIRECT,
     READING,
@@ -34,11 +35,11 @@ from delivery.bench.plan import (
     heading,
 )
 from delivery.bench.postgres_ceiling import PostgresCeiling
-from delivery.bench.processes import Processes
 from delivery.bench.quota import QuotaError
 from delivery.bench.results import Measurement
 from delivery.bench.scaling import CORES, REPLICAS, Carried
 from delivery.bench.setup import Setup
+from delivery.bench.signed_in import SignedIn, entra
 from delivery.outcome import CommandError
 from delivery.pulumi.installation import REPOSITORY
 from tools import node_packages
@@ -101,8 +102,12 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         clients = sorted({load.clients for load in plan.loads if load.scenario == "logging"})
         say("The load tool against a server that does nothing")
         found = ceilings(tool, started, folder, clients or [DEFAULT_CLIENTS], CEILING_SECONDS)
-        with _up(plan, folder, started, clock, say) as up:
-            ready = _setups(plan, up, folder, say)
+        say("A local stack")
+        with (
+            ours.stack(folder, started, replicas=1, seconds=clock.limit - clock.passed) as up,
+            entra(up.layout.data, started.free_ports()) as signed_in,
+        ):
+            ready = _setups(plan, up, folder, signed_in, say)
             prepared = _prepared(plan, ready, say)
             measured, left_out = _measured(tool, plan, ready, prepared, clock, say)
             itself, unasked = _postgres(plan, up, ready.get(OURS[2]), folder, say)
@@ -184,22 +189,14 @@ def rounds(plan: Plan) -> Iterator[tuple[Load, int]]:
                 yield load, number
 
 
-@contextlib.contextmanager
-def _up(plan: Plan, folder: Path, started: Processes, clock: Clock, say: Callable[[str], None]) -> Iterator[Platform]:
-    """The stack, with as many replicas as anything in the plan needs."""
-    wanted = [count for count, name in OURS.items() if name in plan.setups]
-    most = max([1, *wanted, *(REPLICAS if plan.scaling_seconds else ())])
-    say(f"A local stack; its tracking has {most} replica{'s' if most > 1 else ''}")
-    with ours.stack(folder, started, replicas=most, seconds=clock.limit - clock.passed) as up:
-        yield up
-
-
-def _setups(plan: Plan, up: Platform, folder: Path, say: Callable[[str], None]) -> dict[str, Setup]:
+def _setups(
+    plan: Plan, up: Platform, folder: Path, signed_in: SignedIn, say: Callable[[str], None]
+) -> dict[str, Setup]:
     """Every setup that the plan needs, ready to be asked."""
     ready = {}
     for name in plan.setups:
         say(LABELS[name])
-        ready[name] = _setup(name, up, folder, up.processes)
+        ready[name] = _setup(name, up, folder, signed_in)
     return ready
 
 
@@ -234,13 +231,15 @@ def _carried(
     return found, left_out
 
 
-def _setup(name: str, up: Platform, folder: Path, started: Processes) -> Setup:
+def _setup(name: str, up: Platform, folder: Path, signed_in: SignedIn) -> Setup:
     if name == STOCK_SQLITE:
-        return stock.on_sqlite(started, folder / name)
+        return stock.on_sqlite(up.processes, folder / name)
     if name == STOCK_POSTGRES:
-        return stock.on_postgres(started, folder / name, up.postgres, up.postgres_pid)
+        return stock.on_postgres(up.processes, folder / name, up.postgres, up.postgres_pid)
     if name == OURS_DIRECT:
         return up.direct(name, *up.replicas(1))
+    if name == OURS_ACCESS:
+        return up.setup(name, up.replicas_with_access(2, signed_in.access), signed_in.headers)
     if name == OURS_COLD:
         return up.setup(name, up.replicas_without_hot_path(2))
     count = next(count for count, each in OURS.items() if each == name)

@@ -28,7 +28,9 @@ MEASURED_SECONDS: Final = 4.0
 STEP_SECONDS: Final = 8.0
 """One step with what is around it."""
 
-_FIRST: Final = 16
+_FIRST: Final = {True: 64, False: 16}
+"""With the hot path and without, where nothing is known yet."""
+
 _MOST: Final = 1024
 _UNKNOWN_STRIDE: Final = 2.0
 _KNOWN_STRIDE: Final = 1.25
@@ -39,7 +41,10 @@ _FULL: Final = 0.85
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What so many concurrent runs got. `p95` in milliseconds, of all calls; processors in seconds of work a second."""
+    """What so many concurrent runs got. `p95` in milliseconds, of all calls; processors in seconds of work a second.
+
+    `machine_cpu` are those that anybody used, other programs than the bench too.
+    """
 
     clients: int
     rate: float
@@ -50,6 +55,7 @@ class Step:
     gateway_cpu: float
     database_cpu: float
     tool_cpu: float
+    machine_cpu: float
 
     @property
     def within(self) -> bool:
@@ -85,10 +91,7 @@ class Carried:
 
 
 def search(
-    probe: Callable[[int], Step],
-    more: Callable[[], bool],
-    first: int = _FIRST,
-    stride: float = _UNKNOWN_STRIDE,
+    probe: Callable[[int], Step], more: Callable[[], bool], first: int, stride: float = _UNKNOWN_STRIDE
 ) -> list[Step]:
     """Try `first` clients, go up or down by `stride` to a step of the other kind, then halve what is between them.
 
@@ -122,7 +125,7 @@ def carried(
         return step(measure(tool, setup, NOTHING, load, 0, large_mib=0))
 
     expected = _expected(before, replicas=replicas, hot_path=hot_path)
-    first, stride = (_FIRST, _UNKNOWN_STRIDE) if expected is None else (expected, _KNOWN_STRIDE)
+    first, stride = (_FIRST[hot_path], _UNKNOWN_STRIDE) if expected is None else (expected, _KNOWN_STRIDE)
     steps = search(probe, lambda: clock.allows(STEP_SECONDS), first, stride)
     return Carried(setup=setup.name, replicas=replicas, hot_path=hot_path, steps=steps)
 
@@ -140,6 +143,7 @@ def step(one: Measurement) -> Step:
         gateway_cpu=one.gateway_cpu,
         database_cpu=one.database_cpu,
         tool_cpu=one.tool_cpu,
+        machine_cpu=one.machine_cpu,
     )
 
 
@@ -149,13 +153,14 @@ def limit(one: Carried, processors: int) -> str:
         return "no concurrent run was within"
     allowed = one.replicas * CORES
     parts = (
-        f"{one.most.busy:.2f} of {processors} processors busy, of which replicas {one.most.replicas_cpu:.2f} of "
+        f"{one.most.machine_cpu:.2f} of {processors} processors busy, of which replicas {one.most.replicas_cpu:.2f} of "
         f"{allowed:.2f} that they may use, gateway {one.most.gateway_cpu:.2f}, PostgreSQL "
-        f"{one.most.database_cpu:.2f}, load tool {one.most.tool_cpu:.2f}"
+        f"{one.most.database_cpu:.2f}, load tool {one.most.tool_cpu:.2f}, others "
+        f"{max(0.0, one.most.machine_cpu - one.most.busy):.2f}"
     )
     if one.most.replicas_cpu >= _FULL * allowed:
         return f"{parts}: the replicas are the limit"
-    if one.most.busy >= _FULL * processors:
+    if one.most.machine_cpu >= _FULL * processors:
         return f"{parts}: the machine is the limit"
     return f"{parts}: neither is used up on average"
 

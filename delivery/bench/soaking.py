@@ -143,7 +143,7 @@ def _look(watched: Watched, stopped: threading.Event) -> None:
 
 def _kill(watched: Watched, stopped: threading.Event, seconds: float, say: Callable[[str], None]) -> None:
     """Kill one after the other, each when the one before it serves again, and none near the end."""
-    for replica in itertools.cycle(watched.up.replicas(REPLICAS)):
+    for replica in itertools.cycle(watched.up.own(REPLICAS)):
         if stopped.wait(_KILL_EVERY) or watched.clock.passed + _KILL_EVERY > seconds:
             return
         watched.kill(replica, stopped)

@@ -30,6 +30,7 @@ ONE = Measurement(
     gateway_cpu=0.1,
     database_cpu=0.1,
     tool_cpu=0.2,
+    machine_cpu=1.0,
 )
 
 STEP = Step(
@@ -42,6 +43,7 @@ STEP = Step(
     gateway_cpu=0.3,
     database_cpu=0.3,
     tool_cpu=0.1,
+    machine_cpu=1.6,
 )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from delivery.bench import report
+from delivery.bench import plan, report
 from delivery.bench.aims import HOT, aims
 from delivery.bench.plan import OURS, OURS_DIRECT, STOCK_POSTGRES
 from delivery.bench.postgres_ceiling import PostgresCeiling, parsed, script
@@ -35,6 +35,17 @@ def both(scenario: str, clients: int, stock: float, ours: float, **changes: obje
     ]
 
 
+def gate(clients: int, off: float, on: float) -> list[Measurement]:
+    """The same load without access control and with it."""
+    return [
+        replace(
+            measured(setup, "access", clients, time, gateway_cpu=0.0),
+            milliseconds={"get-run": [time], "log-metric": [time]},
+        )
+        for setup, time in ((plan.OURS[2], off), (plan.OURS_ACCESS, on))
+    ]
+
+
 def carried(most: int, replicas: int) -> Carried:
     step = replace(STEP, clients=most)
     return Carried(setup="", replicas=replicas, hot_path=True, steps=[step])
@@ -50,12 +61,14 @@ def test_a_run_in_which_every_aim_is_reached() -> None:
             *both("reads", 8, 30, 10),
             measured(OURS_DIRECT, "logging", 1, 1.0),
             measured(OURS[1], "logging", 1, 1.1),
+            *gate(1, 2.0, 2.08),
+            *gate(16, 2.0, 1.95),
         ],
         [carried(10, 1), carried(35, 4)],
         0.5,
         2,
     )
-    assert len(found) == 13
+    assert len(found) == 19
     assert [one.aim for one in found if not one.reached] == []
 
 
@@ -76,6 +89,8 @@ def test_a_run_in_which_every_aim_is_reached() -> None:
             "the gateway adds",
             "log-metric +20 %",
         ),
+        (gate(1, 2.0, 2.2), "1 client: p50 of get-run", "+10.0 % (2.20 against 2.00 ms)"),
+        (gate(16, 2.0, 1.0), "16 clients: requests/s within 5 %", "+100.0 %; -250.00 ms of a processor"),
     ],
 )
 def test_an_aim_that_is_not_reached_stays_with_its_figure(
@@ -91,8 +106,8 @@ def test_replicas_and_the_database_that_do_not_reach_their_aim() -> None:
     assert [one.reached for one in found] == [False, False]
     assert found[0].figure == "0.49 of it"
     assert found[1].figure == (
-        "3.40 times; 1.50 of 2 processors busy, of which replicas 0.80 of 1.00 that they may use, gateway 0.30, "
-        "PostgreSQL 0.30, load tool 0.10: neither is used up on average"
+        "3.40 times; 1.60 of 2 processors busy, of which replicas 0.80 of 1.00 that they may use, gateway 0.30, "
+        "PostgreSQL 0.30, load tool 0.10, others 0.10: neither is used up on average"
     )
 
 

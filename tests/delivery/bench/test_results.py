@@ -133,9 +133,12 @@ def test_each_round_begins_with_another_setup() -> None:
 
 @pytest.mark.parametrize("chosen", [plan.quick(), plan.whole()], ids=["quick", "whole"])
 def test_a_plan_measures_every_scenario_on_known_setups_each_load_once(chosen: Plan) -> None:
-    assert {load.scenario for load in chosen.loads} == plan.SCENARIOS.keys()
+    # What access control takes needs more rounds than a quick run has.
+    left_out = {"access"} if chosen == plan.quick() else set()
+    assert {load.scenario for load in chosen.loads} == plan.SCENARIOS.keys() - left_out
     assert {setup for load in chosen.loads for setup in load.setups} <= plan.LABELS.keys()
-    assert all(set(plan.PAIR) <= set(load.setups) for load in chosen.loads)
+    pairs = {load: plan.GATE if load.scenario == "access" else plan.PAIR for load in chosen.loads}
+    assert all(set(pair) <= set(load.setups) for load, pair in pairs.items())
     headings = [load.heading for load in chosen.loads]
     assert len(set(headings)) == len(headings)
     assert all(load.warm == 0 or load.turns == 0 for load in chosen.loads)

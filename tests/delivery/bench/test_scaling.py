@@ -90,8 +90,8 @@ def test_a_step_adds_up_the_processors_of_all_who_worked() -> None:
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        (replace(STEP, replicas_cpu=0.9, database_cpu=0.7), "the replicas are the limit"),
-        (replace(STEP, replicas_cpu=0.7, database_cpu=0.7), "the machine is the limit"),
+        (replace(STEP, replicas_cpu=0.9, machine_cpu=1.9), "the replicas are the limit"),
+        (replace(STEP, replicas_cpu=0.7, machine_cpu=1.9), "the machine is the limit"),
         (replace(STEP, errors=1), "no concurrent run was within"),
     ],
 )
@@ -107,10 +107,10 @@ def test_more_replicas_are_compared_with_one_of_their_own_kind() -> None:
     assert scaling.scaling(found, hot_path=True) == {1: 1.0, 4: 3.5}
     assert scaling.scaling(found, hot_path=False) == {}
     assert carried_table(found).splitlines()[2:] == [
-        "| 1, hot path | 32 | 1.00 | 100 | 500 | 34 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 |",
-        "| 4, hot path | 112 | 3.50 | 100 | 500 | 120 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 |",
-        "| 1, hot path off | none | - | - | - | 1 | - | - | - | - | - |",
-        "| 4, hot path off | 8 | - | 100 | 500 | 9 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 |",
+        "| 1, hot path | 32 | 1.00 | 100 | 500 | 34 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 | 1.60 |",
+        "| 4, hot path | 112 | 3.50 | 100 | 500 | 120 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 | 1.60 |",
+        "| 1, hot path off | none | - | - | - | 1 | - | - | - | - | - | - |",
+        "| 4, hot path off | 8 | - | 100 | 500 | 9 | 1.50 | 0.80 | 0.30 | 0.30 | 0.10 | 1.60 |",
     ]
 
 

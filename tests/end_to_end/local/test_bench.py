@@ -22,6 +22,7 @@ from tools.steps import Report
 SCENARIOS = {
     "logging": (28, 1 + 70 + 5 + 1),
     "bursty": (12, 1 + 5 + 5 + 1),
+    "access": (22, 1 + 10 + 1),
     "batch": (12, 1 + 10_000 + 1),
     "traces": (1, 1),
     "artifacts": (2, 2**20),
@@ -38,7 +39,7 @@ def platform(stack: RunningStack, tmp_path: Path) -> Iterator[Platform]:
 
 @pytest.fixture
 def setup(platform: Platform) -> Setup:
-    return platform.setup("bench", platform.replicas(2))
+    return platform.setup("bench", platform.own(2))
 
 
 @pytest.fixture
