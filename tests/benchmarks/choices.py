@@ -5,8 +5,8 @@ one data plane, loads one side after the other for several rounds, in changing o
 the least and the largest ratio of a round. Rows compare, not runs: the load client, the services and the database share
 the machine's cores. What the row `nothing` shows is noise.
 
-One setting needs a package that is not installed: put it into a folder of its own (`pip install --target FOLDER
-uvloop`) and give it with `--trial FOLDER`.
+One setting needs a package that is not installed: put it into a folder of its own with `pip install --target FOLDER
+uvloop`, and give it with `--trial FOLDER`.
 """
 
 from __future__ import annotations
