@@ -44,6 +44,10 @@ _NOT_PREPARED: Final = frozenset({"26000", "0A000"})
 # The classes of what it says of the values that a client sent: data, and integrity constraints.
 _OF_THE_VALUES: Final = ("22", "23")
 
+# PostgreSQL would plan log_params at each call, which takes three times as long as the call, to know how many values
+# come: each row is found by its key, however many there are.
+_PLANS: Final = "-c plan_cache_mode=force_generic_plan"
+
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -199,7 +203,7 @@ class Pool:
 
     def __init__(self, url: URL, size: int) -> None:
         # Of an option that comes twice PostgreSQL takes the last value.
-        options = (*url.normalized_query.get("options", ()), f"-c statement_timeout={1000 * STATEMENT_SECONDS}")
+        options = (*url.normalized_query.get("options", ()), f"-c statement_timeout={1000 * STATEMENT_SECONDS}", _PLANS)
         self._url = url.update_query_dict({"options": " ".join(options)})
         self._tokens = Tokens()
         self._kept: list[Connection] = []

@@ -21,7 +21,7 @@ from mlflow_runtime.azure import identity
 from mlflow_runtime.hotpath import connections
 from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool
 from mlflow_runtime.hotpath.layer import HotPath
-from mlflow_runtime.hotpath.statements import ALL, GET_RUN, SET_TAGS, UPDATE_RUN
+from mlflow_runtime.hotpath.statements import ALL, GET_RUN, LOG_PARAMS, SET_TAGS, UPDATE_RUN
 from mlflow_runtime.metrics import REGISTRY
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 from tests.runtime.hotpath.asking import V2, Answer, Request, ask_inside
@@ -109,6 +109,21 @@ def test_a_statement_that_waits_for_a_lock_ends_and_its_request_is_mlflows(
     assert refused.getMessage().endswith("MLflow answers: canceling statement due to statement timeout")
     assert is_on()
     assert ask(sides, app, post("update", run_id=run_id, status="FINISHED")).status == 200
+
+
+def test_no_statement_is_planned_again_for_its_values(sides: Sides) -> None:
+    """PostgreSQL plans the first five calls of a prepared statement for their values, and may go on with it."""
+    run_id, pool = sides.run(), Pool(sides.url, 1)
+
+    async def plans() -> Any:
+        async with pool.connection() as connection:
+            for number in range(8):
+                await connection.run(LOG_PARAMS.execute, (DEFAULT_WORKSPACE, run_id, [f"p{number}"], ["1"]))
+                await connection.run(SET_TAGS.execute, (DEFAULT_WORKSPACE, run_id, ["a"], [str(number)]))
+            return await connection.run("SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements")
+
+    assert sides.runner.run(plans()) == (0, 16)
+    pool.close()
 
 
 def test_a_value_that_does_not_fit_is_no_warning(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:
