@@ -148,6 +148,10 @@ def test_endpoints_answer_compute_and_call_nobody(built: Callable[..., Graph]) -
     assert allowed(built(), "private-endpoints", "Outbound") == {}
 
 
+def leaves(rule: Mapping[str, Any]) -> bool:
+    return bool(rule["direction"] == "Outbound")
+
+
 def flows(graph: Graph, subnet: str) -> dict[str, tuple[str, str, str]]:
     """What may enter a subnet: name to (source, destination, ports)."""
     rules = {rule["name"]: rule for rule in graph.inputs(f"net-{subnet}-rules")["securityRules"]}
@@ -178,6 +182,12 @@ def test_a_cluster_whose_pods_have_addresses_of_their_own_works_behind_its_group
             "from-nodes-inbound": (nodes, own, "443,4443"),
         }
     assert flows(graph, "aks-ingress") == {"clients-inbound": (clients, ingress, "443")}
+    leaving = {
+        name: [rule["name"] for rule in graph.inputs(f"net-{name}-rules")["securityRules"] if leaves(rule)]
+        for name in ("aks-nodes", "aks-api", "aks-api-second", "aks-ingress")
+    }
+    # AKS calls names, which a group cannot tell apart; the address of the gateway calls nobody.
+    assert leaving == {"aks-nodes": [], "aks-api": [], "aks-api-second": [], "aks-ingress": ["deny-all-outbound"]}
     # Pods call with the address of their node.
     assert flows(graph, "postgres")["from-aks-nodes-inbound"] == (nodes, "10.20.0.0/28", "5432")
     assert flows(graph, "private-endpoints")["from-aks-nodes-inbound"] == (nodes, "10.20.0.32/27", "443")
