@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -199,16 +199,20 @@ def _settled(steps: Sequence[Step]) -> Sequence[Step]:
     identity's tags (pulumi-azure-native, provider.go, `Update`). Azure computes it once.
     """
     known = {step.urn: step for step in steps if step.op is not Op.PENDING}
-    while staying := [step for step in known.values() if _waits_for_what_stays(step, known)]:
+    settled: set[str] = set()
+    while staying := [step for step in known.values() if _waits_for_what_stays(step, known, settled)]:
         known |= {step.urn: _staying(step) for step in staying}
+        settled |= {step.urn for step in staying}
     return [step if step.op is Op.PENDING else known[step.urn] for step in steps]
 
 
-def _waits_for_what_stays(step: Step, known: Mapping[str, Step]) -> bool:
+def _waits_for_what_stays(step: Step, known: Mapping[str, Step], settled: Collection[str]) -> bool:
     if step.op is not Op.REPLACE or step.after is None or step.before is None:
         return False
     keys = _inputs(step.because)
     sources = [[known[urn] for urn in step.after.depends_on.get(key, ()) if urn in known] for key in keys or {""}]
+    if not keys and not any(each.urn in settled for found in sources for each in found):
+        return False
     in_place = all(found and all(_in_place(each) for each in found) for found in sources)
     return in_place and all(_as_far_as_known(step.old.get(key), step.new.get(key)) for key in keys)
 
