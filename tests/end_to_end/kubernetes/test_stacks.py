@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from components.mlflow.roles import Role
 from delivery.azure_types.type_tokens import CLUSTER
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.bootstrapped import provide
@@ -21,6 +22,9 @@ from delivery.offline_azure.computed_outputs import computed
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.rest import BEARER
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED, Result, must
+from delivery.preview import plan
+from delivery.preview.findings.refusals import refusals
+from delivery.preview.reasons import Reason
 from tests.end_to_end.azure.living import Cloud, done, failed, opened, steps
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane
 from tests.support.stacks import waived
@@ -135,10 +139,11 @@ def lives(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
 
     # An update of the cluster itself replaces neither it nor the way in.
     product.configure(tags={"owner": "another-team"})
-    previewed = steps(product.preview("--json"))
-    assert previewed["aks-blue-cluster"] == "update"
-    assert not {"access-blue", "cluster-blue"} & previewed.keys()
-    assert set(previewed.values()) == {"update"}
+    raw = product.preview(*plan.FLAGS)
+    assert not {"access-blue", "cluster-blue"} & steps(raw).keys()
+    previewed = {step.name: step.op for step in read(raw).changes}
+    assert previewed["aks-blue-cluster"] is plan.Op.UPDATE
+    assert set(previewed.values()) == {plan.Op.UPDATE}
     must(product.up())
 
     plane.kubectl("set", "env", "deployment/tracking", "-n", namespace, "MLFLOW_RUNTIME_MAX_IN_FLIGHT=9")
@@ -166,21 +171,36 @@ def test_a_life(cloud: Cloud, plane: ControlPlane, stack: str) -> None:
     nothing_is_left(plane, f"mlflow-{stack}")
 
 
-def test_dev_moves_into_a_cluster_and_back_and_its_data_stays(cloud: Cloud, plane: ControlPlane) -> None:
-    product = stack_of(cloud, plane, "dev")
+def test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays(cloud: Cloud, plane: ControlPlane) -> None:
+    """As docs/runbooks/aks.md: before anything has changed a preview says what Azure would refuse under a lock."""
+    product = stack_of(cloud, plane, "dev", protect="true", purgeProtection="true")
     must(product.up())
     outputs = json.loads(product.run("stack", "output", "--json").out)
 
     product.configure(compute="aks")
-    assert of_data(product.preview("--json")) == ORIGIN
+    pulls = {f"identity-{role}-images" for role in Role}
+    assert refused(product.preview(*plan.FLAGS)) == pulls
+    product.configure(compute="container_apps", protect="false")
+    assert set(done(product.up()).values()) == {"deleted"}
+    product.configure(compute="aks")
+    preview = product.preview(*plan.FLAGS)
+    assert (refused(preview), of_data(preview)) == (set(), ORIGIN)
     timed("up of dev into the cluster", product.up)
     assert not [one for one in cloud.azure.resources.values() if one["type"].startswith("azure-native:app:")]
     lives(cloud, plane, product)
 
+    product.configure(protect="true")
+    must(product.up())
     product.configure(compute="container_apps", aks=None)
+    assert refused(product.preview(*plan.FLAGS)) > {"aks-blue-cluster", "identity-cluster-nodes-images"}
+    product.configure(compute="aks", protect="false")
+    assert set(done(product.up()).values()) == {"deleted"}
+    product.configure(compute="container_apps")
     assert of_data(product.preview("--json")) == ORIGIN
     timed("up of dev out of the cluster", product.up)
-    assert json.loads(product.run("stack", "output", "--json").out) == outputs
+    after = json.loads(product.run("stack", "output", "--json").out)
+    # Its life gave it another owner.
+    assert {key for key in outputs | after if outputs.get(key) != after.get(key)} == {"tags"}
     nothing_is_left(plane, "mlflow-dev")
     assert not [one for one in cloud.azure.resources.values() if ":containerservice:" in one["type"]]
     must(product.destroy())
@@ -288,6 +308,16 @@ def test_a_generation_takes_the_place_of_the_other_and_protected_data_stays(clou
         must(product.destroy())
         nothing_is_left(green, "mlflow-dev")
     assert cloud.azure.resources.keys() == prepared
+
+
+def refused(preview: Result) -> set[str]:
+    """The resources that `mlflow-platform preview` says Azure or the engine would refuse to change or delete."""
+    return {reason.urn.split("::")[-1] for reason in refusals(read(preview)) if isinstance(reason, Reason)}
+
+
+def read(preview: Result) -> plan.Plan:
+    """The plan as `mlflow-platform preview` sees it."""
+    return plan.read(json.loads(must(preview).text[preview.text.index("{") :]))
 
 
 def of_data(preview: Result) -> set[tuple[str, str]]:
