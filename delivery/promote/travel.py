@@ -34,6 +34,7 @@ STAY: Final[Mapping[str, str]] = {
     "access": "who reaches the stack is decided for the stack",
     "teams": "who shares the stack is decided for the stack",
     "shares": "who shares the stack is decided for the stack",
+    "domain": "the gateway's name is the stack's own",
     "quotas": "who shares the stack is decided for the stack",
     "network": "ranges and peers are the stack's own",
     "database": "its size is for the load of the stack",

@@ -31,8 +31,7 @@ def quotas(
 ) -> int:
     """Show what each team stores of artifacts, and fail if one is over its quota.
 
-    A quota is GiB in the stack's setting `quotas`. It refuses nobody's upload: a schedule that runs this command fails
-    instead.
+    A quota is GiB in the stack's setting `quotas`. It refuses nobody's upload: a schedule that runs this command fails.
 
     Locally the container is listed. On Azure it is private: without --listing the command is printed by which whoever
     may read it, from within the network, makes the listing and the report.

@@ -112,7 +112,14 @@ class _ContainerAppsPlace:
     def gateway_host(self) -> pulumi.Input[str]:
         # Public to whatever the environment is open to: the virtual network alone, unless ingress is public.
         name = self.base.names.workload(Role.GATEWAY)
-        return rendering.host_name(name, Ingress.PUBLIC, self.environment.default_domain)
+        return rendering.public_name(name, Ingress.PUBLIC, self.environment.default_domain, self._domain)
+
+    @property
+    def _domain(self) -> rendering.CustomDomain | None:
+        chosen = self.azure.domain
+        if chosen.host is None:
+            return None
+        return rendering.CustomDomain(host=chosen.host, certificate_id=chosen.certificate)
 
     def outputs(self) -> Mapping[str, pulumi.Input[str]]:
         return {}
@@ -135,6 +142,7 @@ class _ContainerAppsPlace:
                 identity_ids={base.names.identity(role): identity.id for role, identity in base.identities.items()},
                 # Hidden edges: an image is pulled with a right and over an endpoint that no value of an app comes from.
                 requires=[*requires, *data.endpoints],
+                domains={} if self._domain is None else {Role.GATEWAY.value: self._domain},
             )
         )
 

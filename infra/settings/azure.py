@@ -303,6 +303,30 @@ class AzureDefaults(Section):
     )
 
 
+class DomainSettings(Section):
+    """A name of one's own for the gateway, in place of the environment's."""
+
+    host: str | None = text(
+        "The gateway's name. Its records of DNS are there before it is set: a TXT record asuid.HOST, and a CNAME to "
+        "the gateway's name in the environment",
+        r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}",
+        "a name in lower case, as in mlflow.example.com",
+        example="mlflow.example.com",
+        default=None,
+    )
+    certificate: str | None = text(
+        "The certificate of the name, managed by Azure or from a Key Vault. Once it is set the gateway is called by "
+        "this name alone",
+        r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.App/managedEnvironments/[^/]+"
+        r"/(?:managedCertificates|certificates)/[^/]+",
+        "the id of a certificate of the stack's environment, as in /subscriptions/ID/resourceGroups/GROUP/providers/"
+        "Microsoft.App/managedEnvironments/NAME/managedCertificates/NAME",
+        example="/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-mlflow-dev/providers/"
+        "Microsoft.App/managedEnvironments/cae-mlflow-dev/managedCertificates/mlflow",
+        default=None,
+    )
+
+
 class AzureSettings(AzureDefaults):
     """Everything about a stack's Azure resources. `github` is None if no workflow deploys the stack."""
 
@@ -315,6 +339,7 @@ class AzureSettings(AzureDefaults):
         alias="ingress",
         default=Exposure.INTERNAL,
     )
+    domain: DomainSettings = DomainSettings()
     github: GithubSettings | None = None
     waivers: Mapping[str, Mapping[str, str]] = described(
         "Guardrails that the stack may break for a time, each by its id",

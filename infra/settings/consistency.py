@@ -66,6 +66,7 @@ def check(problems: Problems, settings: Settings) -> None:
     _client_ranges_are_apart(problems, azure)
     if settings.compute is ComputeKind.AKS:
         cluster_rules.check(problems, azure, settings.sizes)
+    _domain_is_whole(problems, azure, settings.compute)
 
 
 def refuse_secrets(problems: Problems, values: Mapping[str, Any], secrets: Sequence[str]) -> None:
@@ -271,6 +272,17 @@ def _workflows_can_sign_in(problems: Problems, github: GithubSettings) -> None:
     if deploy.lower() == preview.lower():
         allowed = "another environment than deployEnvironment, since a preview must not hold the rights of a deployment"
         problems.note("github.previewEnvironment", preview, allowed, environments)
+
+
+def _domain_is_whole(problems: Problems, azure: AzureSettings, compute: ComputeKind) -> None:
+    """Record a name where nothing takes it, and a certificate of no name."""
+    given = {"domain.host": azure.domain.host, "domain.certificate": azure.domain.certificate}
+    for field, value in given.items():
+        if value is not None and compute is not ComputeKind.CONTAINER_APPS:
+            allowed = "only with compute container_apps, as a cluster's gateway has aks.host"
+            problems.note(field, value, allowed, problems.remove(field))
+        elif field == "domain.certificate" and value is not None and azure.domain.host is None:
+            problems.note(field, value, "only with domain.host, the name that it is for", problems.remove(field))
 
 
 def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:

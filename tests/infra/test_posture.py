@@ -47,6 +47,28 @@ def only(recorded: Graph, token: str) -> dict[str, Any]:
     return recorded.inputs(name)
 
 
+CERTIFICATE = (
+    "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/managedEnvironments/e/managedCertificates/mlflow"
+)
+
+
+@pytest.mark.parametrize("certificate", [None, CERTIFICATE])
+def test_a_name_of_ones_own_is_the_gateways_once_it_has_a_certificate(certificate: str | None) -> None:
+    domain = {"host": "mlflow.example.com", **({"certificate": certificate} if certificate else {})}
+    recorded = graph("dev", domain=domain)
+    apps = {
+        app["containerAppName"]: app for app in map(recorded.inputs, recorded.of_type("azure-native:app:ContainerApp"))
+    }
+    named = {name: app["configuration"]["ingress"].get("customDomains") for name, app in apps.items()}
+    bound = {"bindingType": "SniEnabled", "certificateId": certificate} if certificate else {"bindingType": "Disabled"}
+    assert {name: given for name, given in named.items() if given} == {
+        "mlflow-gateway": [{"name": "mlflow.example.com", **bound}]
+    }
+    env = {each["name"]: each.get("value") for each in apps["mlflow-gateway"]["template"]["containers"][0]["env"]}
+    served = env["MLFLOW_RUNTIME_PUBLIC_HOSTS"]
+    assert (served == "mlflow.example.com") is (certificate is not None)
+
+
 def identifier(recorded: Graph, name: str) -> str:
     """The id that the recorder gave to a resource, as others refer to it."""
     kind = recorded.type(name).removeprefix("azure-native:").replace(":", "/")

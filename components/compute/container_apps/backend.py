@@ -29,7 +29,8 @@ class ContainerAppsArgs:
     `environment_id` and `default_domain` are of the environment (`ContainerAppsEnvironment` or another program's),
     `names` the physical names of the apps and jobs by the names of their specs, `identity_ids` the ARM ids of the
     managed identities by the identities' names, `environment` what the platform adds to every container. `requires` is
-    waited for before anything is made: the role assignments by which the image is pulled.
+    waited for before anything is made: the role assignments by which the image is pulled. `domains` are names of one's
+    own, by the names of the specs of services with ingress `public`; plain, since they decide on the address.
     """
 
     environment_id: pulumi.Input[str]
@@ -42,6 +43,7 @@ class ContainerAppsArgs:
     identity_ids: Mapping[str, pulumi.Input[str]]
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     requires: Sequence[pulumi.Resource] = ()
+    domains: Mapping[str, rendering.CustomDomain] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         wrong = {spec: name for spec, name in self.names.items() if not _NAME.fullmatch(name)}
@@ -122,6 +124,7 @@ class ContainerAppsCompute:
     ) -> Deployment:
         """Bring the app to its spec and wait until its revision is ready; one that never is fails the update."""
         args, identity_id = self._args, self._args.identity_ids[spec.identity.name]
+        domain = args.domains.get(spec.name)
         container_app = app.ContainerApp(
             spec.name,
             container_app_name=args.names[spec.name],
@@ -131,7 +134,7 @@ class ContainerAppsCompute:
             environment_id=args.environment_id,
             workload_profile_name=CONSUMPTION_PROFILE,
             identity=_identity(identity_id),
-            configuration=rendering.configuration(spec, args.image, identity_id),
+            configuration=rendering.configuration(spec, args.image, identity_id, domain),
             template=rendering.template(spec, args.image, args.environment),
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *args.requires]),
         )
@@ -147,7 +150,7 @@ class ContainerAppsCompute:
         resources = [container_app, ready]
         if spec.ingress is Ingress.NONE:
             return Deployment(resources=resources)
-        host = rendering.host_name(args.names[spec.name], spec.ingress, args.default_domain)
+        host = rendering.public_name(args.names[spec.name], spec.ingress, args.default_domain, domain)
         # Nobody is given the address before somebody answers there. An update keeps the id, so a preview knows the url.
         url = pulumi.Output.all(host, ready.id).apply(lambda of: f"https://{of[0]}")
         return Deployment(resources=resources, url=url)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pulumi
 from pulumi_azure_native import app
@@ -60,11 +61,33 @@ def template(
     )
 
 
-def configuration(spec: ServiceSpec, image: Image, identity_id: pulumi.Input[str]) -> app.ConfigurationArgs:
+@dataclass(frozen=True, kw_only=True)
+class CustomDomain:
+    """A name of one's own for a service with ingress `public`.
+
+    `certificate_id` is of a certificate in the environment. Without one the name is only reserved, as Azure wants it
+    before it makes a managed certificate (Microsoft Learn, "Custom domain names and free managed certificates in Azure
+    Container Apps"), and the service is called by the environment's name.
+    """
+
+    host: str
+    certificate_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.host != self.host.lower() or "." not in self.host:
+            raise ValueError(
+                f"CustomDomain.host: {self.host!r}; allowed: a name in lower case with a domain; set one such as "
+                "mlflow.example.com."
+            )
+
+
+def configuration(
+    spec: ServiceSpec, image: Image, identity_id: pulumi.Input[str], domain: CustomDomain | None = None
+) -> app.ConfigurationArgs:
     """What holds across revisions. A new revision gets the traffic once it is ready, then the old one is stopped."""
     return app.ConfigurationArgs(
         active_revisions_mode=app.ActiveRevisionsMode.SINGLE,
-        ingress=_ingress(spec),
+        ingress=_ingress(spec, domain),
         registries=_registries(image, identity_id),
     )
 
@@ -135,6 +158,15 @@ def host_name(app_name: str, ingress: Ingress, domain: pulumi.Input[str]) -> pul
     """The name at which an environment's ingress finds an app; the proxy in front terminates TLS on port 443."""
     middle = "." if ingress is Ingress.PUBLIC else ".internal."
     return pulumi.Output.concat(app_name, middle, domain)
+
+
+def public_name(
+    app_name: str, ingress: Ingress, environment_domain: pulumi.Input[str], domain: CustomDomain | None
+) -> pulumi.Input[str]:
+    """The name by which a service is called: its own domain's once that has a certificate, else the environment's."""
+    if domain is not None and domain.certificate_id is not None:
+        return domain.host
+    return host_name(app_name, ingress, environment_domain)
 
 
 def check_size(name: str, *, cpu: float, memory_mib: int, spool_mib: int) -> None:
@@ -208,7 +240,7 @@ def _scale(spec: ServiceSpec) -> app.ScaleArgs:
     )
 
 
-def _ingress(spec: ServiceSpec) -> app.IngressArgs | None:
+def _ingress(spec: ServiceSpec, domain: CustomDomain | None) -> app.IngressArgs | None:
     if spec.ingress is Ingress.NONE:
         return None
     return app.IngressArgs(
@@ -216,7 +248,16 @@ def _ingress(spec: ServiceSpec) -> app.IngressArgs | None:
         target_port=spec.port,
         transport=app.IngressTransportMethod.HTTP,
         allow_insecure=False,
+        custom_domains=None if domain is None else [_bound(domain)],
         traffic=[app.TrafficWeightArgs(latest_revision=True, weight=100)],
+    )
+
+
+def _bound(domain: CustomDomain) -> app.CustomDomainArgs:
+    if domain.certificate_id is None:
+        return app.CustomDomainArgs(name=domain.host, binding_type=app.BindingType.DISABLED)
+    return app.CustomDomainArgs(
+        name=domain.host, binding_type=app.BindingType.SNI_ENABLED, certificate_id=domain.certificate_id
     )
 
 

@@ -30,6 +30,9 @@ LEAST: dict[str, Any] = {
     "tags": {"owner": "ml-platform", "costCenter": "research", "dataClassification": "internal"},
     "image": {"digest": DIGEST},
 }
+CERTIFICATE = (
+    "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/managedEnvironments/e/managedCertificates/mlflow"
+)
 GUID = "11111111-1111-1111-1111-111111111111"
 
 
@@ -134,6 +137,14 @@ def test_what_the_file_gives_wins() -> None:
         ({"access": {"mode": "entra"}}, "config set --path access.tenantId 11111111-1111-1111-1111-111111111111"),
         ({"access": {"mode": "entra", "tenantId": "contoso.com"}}, "allowed: a GUID in lower case, as in"),
         ({"access": {"blocked": [GUID]}, "teams": ["team-a"]}, "allowed: only with access.mode entra"),
+        ({"domain": {"host": "MLflow.example.com"}}, "allowed: a name in lower case, as in mlflow.example.com"),
+        ({"domain": {"host": "localhost"}}, "allowed: a name in lower case, as in mlflow.example.com"),
+        (
+            {"domain": {"certificate": "mine"}},
+            "allowed: the id of a certificate of the stack's environment",
+        ),
+        ({"domain": {"certificate": CERTIFICATE}}, "allowed: only with domain.host, the name that it is for"),
+        ({"compute": "aks", "domain": {"host": "mlflow.example.com"}}, "allowed: only with compute container_apps"),
         ({**ENTRA, "teams": ["team-a", "team-a"]}, "teams[1]: 'team-a' is not allowed; allowed: each of them once"),
         ({**ENTRA, "teams": ["Team"]}, "allowed: a list of names of 2 to 63 lower-case letters"),
         ({**ENTRA, "teams": ["default"]}, "allowed: another name, as default is the platform's own"),
