@@ -204,13 +204,13 @@ def _carried(
     tool: Tool, plan: Plan, up: Platform, whole: Clock, say: Callable[[str], None]
 ) -> tuple[list[Carried], list[str]]:
     """What limited replicas carry, with the hot path and without, and what of it is left out and why."""
-    clock = Clock(limit=min(plan.scaling_seconds, whole.limit - whole.passed - END_SECONDS))
-    say(f"Replicas held to {CORES:g} of a processor each: at most {minutes(clock.limit)}")
+    say(f"Replicas held to {CORES:g} of a processor each: at most {minutes(plan.scaling_seconds)}")
     found: list[Carried] = []
     left_out: list[str] = []
     most = max(REPLICAS)
     try:
         kinds = {True: up.replicas(most), False: up.replicas_without_hot_path(most)}
+        clock = Clock(limit=min(plan.scaling_seconds, whole.limit - whole.passed - END_SECONDS))
         pids = {str(replica.port): replica.pid for replicas in kinds.values() for replica in replicas}
         with quota.limited(pids, CORES):
             for count, hot_path in itertools.product(REPLICAS, kinds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """A replica that was killed `at` so many seconds, and ready again after `seconds`."""
+    """A replica that was killed `at` so many seconds, and ready again after `seconds`; NaN if it was not, in time."""
 
     at: float
     replica: str
@@ -103,7 +104,7 @@ def aims(soak: Soak) -> list[Aim]:
         Aim(
             aim="replicas are killed, and each serves again",
             figure=f"{len(soak.kills)} kills, ready again after {_range([one.seconds for one in soak.kills])} s",
-            reached=bool(soak.kills),
+            reached=bool(soak.kills) and not any(math.isnan(one.seconds) for one in soak.kills),
         ),
     ]
 

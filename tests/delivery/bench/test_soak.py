@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,11 @@ def test_a_failed_request_may_have_been_carried_out() -> None:
 def test_what_grows_is_not_flat(by: float, memory: bool, connections: bool) -> None:
     found = aims(soaked(samples=growing(by)))
     assert [one.reached for one in found[1:3]] == [memory, connections]
+
+
+def test_a_replica_that_did_not_serve_again_is_no_success() -> None:
+    kills = [Kill(at=45, replica="tracking", seconds=6.5), Kill(at=90, replica="tracking-2", seconds=math.nan)]
+    assert not aims(soaked(kills=kills))[-1].reached
 
 
 def test_too_few_samples_and_no_kill_show_nothing() -> None:
