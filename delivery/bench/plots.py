@@ -36,7 +36,7 @@ def bars(title: str, unit: str, values: Mapping[str, float]) -> str:
 def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """One line for each series of points. Both axes begin at 0; a series without points has only its name.
 
-    Few points are marked each, and have their place named on the axis.
+    Few points are marked each, and have their place named on the axis; of many the axis has its fifths.
     """
     points = [point for each in series.values() for point in each]
     right = max([x for x, _ in points], default=1.0) or 1.0
@@ -49,9 +49,11 @@ def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[
     parts = [_text(16, 24, title, bold=True), _text(_LEFT + width / 2, bottom + 38, across, anchor="middle")]
     parts.append(_text(16, _TOP - 2, up))
     parts.append(f'<path d="M{_LEFT} {_TOP} V{bottom} H{_PLOT}" fill="none" stroke="#222"/>')
-    places = sorted({x for x, _ in points})
-    for x in places[:: 1 + len(places) // _MARKED]:
-        parts.append(_text(place(x, 0)[0], bottom + 18, f"{x:g}", anchor="middle"))
+    named = sorted({x for x, _ in points})
+    if len(named) > _MARKED:
+        named = [right * fifth / 5 for fifth in range(6)]
+    for x in named:
+        parts.append(_text(place(x, 0)[0], bottom + 18, f"{x:.3g}", anchor="middle"))
     for y in (most / 2, most):
         parts.append(_text(_LEFT - 6, place(0, y)[1] + 4, f"{y:,.0f}", anchor="end"))
     for index, (name, each) in enumerate(series.items()):

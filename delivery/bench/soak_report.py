@@ -78,7 +78,7 @@ def markdown(found: Soak) -> str:
 
 
 def _row(found: Soak) -> tuple[list[str], list[list[str]]]:
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.kinds.items())
+    kinds = ", ".join(f"{count:,} ({kind})" for kind, count in found.kinds.items())
     columns = ["carried requests/s", "asked for", "accepted", "p95 ms", "failed", "kills", "acknowledged", "lost"]
     return [*columns, "altered"], [
         [

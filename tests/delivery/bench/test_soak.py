@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from delivery.bench import soak_report
+from delivery.bench import plots, soak_report
 from delivery.bench.load import Acknowledged, Interval, Values
 from delivery.bench.soak import Kill, Sample, Soak, aims
 from delivery.bench.store import compare
@@ -97,12 +97,24 @@ def test_too_few_samples_and_no_kill_show_nothing() -> None:
     assert [one.reached for one in aims(soaked(samples=growing(0)[:2], kills=[]))] == [True, False, False, False]
 
 
+def test_many_points_are_a_line_over_an_axis_of_fifths() -> None:
+    def shown(number: int) -> tuple[list[str | None], int]:
+        drawn = ElementTree.fromstring(plots.lines("", "", "", {"": [(x, x) for x in range(number)]}))  # noqa: S314
+        texts = [each.text for each in drawn.findall(".//{*}text") if each.get("y") == "362.0"]
+        return texts, len(drawn.findall(".//{*}circle"))
+
+    assert shown(3) == (["0", "1", "2"], 3)
+    assert shown(101) == (["0", "20", "40", "60", "80", "100"], 0)
+
+
 def test_the_files_of_a_soak_are_beside_those_of_a_whole_run(tmp_path: Path) -> None:
     written = soak_report.write(soaked(), tmp_path)
     assert {file.name for file in written} == {"soak.md", "soak.json", "soak-memory.svg", "soak-requests.svg"}
     text = (tmp_path / "soak.md").read_text()
     assert "| 100 | 60.0 | 7,200 | 1.00 | 0 | 2 | 4 | 0 | 0 |" in text
-    for picture in re.findall(r"!\[.*\]\((.*)\)", text):
+    pictures = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert pictures == ["soak-memory.svg", "soak-requests.svg"]
+    for picture in pictures:
         ElementTree.parse(tmp_path / picture)  # noqa: S314
     found = json.loads((tmp_path / "soak.json").read_text())
     # The second interval had neither an answer nor a failure; the last one is not whole.
