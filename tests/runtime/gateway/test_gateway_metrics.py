@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def test_requests_are_counted_by_status_and_not_by_path(measured: Gateway) -> No
     assert "caddy_http_requests_in_flight" in text
     assert "caddy_reverse_proxy_upstreams_healthy" in text
     assert "path-" not in text
+    # Each route that a request passes would be one more of these.
+    assert set(re.findall(r'caddy_http_requests_total\{handler="(\w+)",server="gateway"', text)) == {"subroute"}
 
 
 def test_the_dashboard_counts_each_request_once_whatever_becomes_of_it(measured: Gateway) -> None:
