@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support import schedule
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 if threading.current_thread() is threading.main_thread():
     # In the background of a shell SIGINT is ignored, and children inherit that: no process could be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# An example that takes its time says that the machine is busy, and nothing of the product.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture

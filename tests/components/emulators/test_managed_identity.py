@@ -191,7 +191,7 @@ def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(lifetime=st.integers(2, 7200), now=st.integers(1_700_000_000, 2_000_000_000), later=st.integers(0, 7200))
 def test_a_token_is_valid_when_handed_out_and_renewed_before_its_end(
     key_folder: Path, lifetime: int, now: int, later: int

@@ -153,7 +153,7 @@ def files(draw: st.DrawFn) -> str:
     return draw(some(["\n", "\r\n"])).join([*lines, *draw(st.sampled_from([[""], []]))])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(files())
 def test_every_other_line_stays_and_the_values_are_there(before: str) -> None:
     after = text(before)

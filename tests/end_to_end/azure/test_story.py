@@ -212,7 +212,7 @@ class Team:
         release = a_release(self.checkout, digit)
         files = [self.checkout.parent / f"{digit}-{machine}.json" for machine in ("here", "there")]
         for file in files:
-            file.write_text(json.dumps({"digest": release.digest, "labels": labels(release)}))
+            file.write_text(json.dumps({"digest": release.digest, "labels": labels(release), "build": file.stem}))
         return release, [part for file in files for part in ("--image", str(file))]
 
     def name(self, release: Release, stack: str) -> None:

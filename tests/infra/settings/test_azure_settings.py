@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.azure.artifact_store import Redundancy
@@ -277,7 +277,7 @@ def test_roles_and_names_are_those_of_the_runtime() -> None:
 some = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_size=5), scalars, max_size=2)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     values=st.fixed_dictionaries(
         {},
@@ -309,7 +309,7 @@ def test_any_input_gives_settings_or_a_settings_error(values: dict[str, Any]) ->
     assert outcome == "dev" or outcome.startswith("The configuration of stack dev cannot be used:")
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10)
 @given(
     profile=st.sampled_from(["dev", "staging", "prod"]),
     database=st.fixed_dictionaries(

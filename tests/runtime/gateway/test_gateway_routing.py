@@ -58,7 +58,7 @@ RAW_PATHS = st.tuples(STARTS, st.lists(st.tuples(SEPARATORS, PIECES), max_size=6
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=RAW_PATHS)
 @example(raw="/api/2.0/mlflow/x/../registered-models/get")
 @example(raw="/api/2.0/mlflow%2fregistered-models/get")

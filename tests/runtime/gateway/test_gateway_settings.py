@@ -140,7 +140,7 @@ ENVIRONMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ENVIRONMENTS)
 def test_caddy_accepts_whatever_is_rendered(env: dict[str, str]) -> None:
     config = render(from_environment(GOOD | env))
