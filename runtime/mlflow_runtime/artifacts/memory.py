@@ -18,8 +18,9 @@ from mlflow_runtime.responses import Failure
 MIB: Final = 1 << 20
 UPLOAD_BLOCK: Final = 4 * MIB
 DOWNLOAD_BLOCK: Final = 2 * MIB
-# A download begins with less, so that no more is read for a client that then takes nothing.
-FIRST_BLOCK: Final = MIB // 4
+# A download begins with less, so that no more is read for a client that then takes nothing. Most artifacts end with it:
+# each request to the store takes milliseconds of a processor, however little it reads.
+FIRST_BLOCK: Final = MIB
 
 # What a replica takes without artifacts: 190 MiB when idle, and what grows with connections and threads.
 RESERVED_MIB: Final = 256

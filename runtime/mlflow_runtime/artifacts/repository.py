@@ -64,6 +64,9 @@ READ_SECONDS: Final = 15
 RETRIES: Final = 2
 PAUSE_SECONDS: Final = 1
 
+READ_BYTES: Final = 1 << 18
+"""What an answer is read by. The HTTP library would take 4 KiB at a time: a third of a download's processor time."""
+
 # As many as the HTTP library keeps connections for.
 DELETES_AT_ONCE: Final = 10
 
@@ -84,7 +87,11 @@ def service_client() -> BlobServiceClient:
     return BlobServiceClient(
         address().account_url,
         credential=identity.current(),
-        transport=MeasuredTransport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
+        transport=MeasuredTransport(
+            connection_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            connection_data_block_size=READ_BYTES,
+        ),
         retry_policy=LinearRetry(backoff=PAUSE_SECONDS, retry_total=RETRIES, random_jitter_range=PAUSE_SECONDS),
     )
 
