@@ -86,6 +86,15 @@ def store_reads(service: Service) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith('mlflow_blob_requests_total{method="GET"'))
 
 
+def test_a_small_artifact_is_read_by_one_request_to_the_store(artifacts: Service, folder: str) -> None:
+    content = os.urandom(1 << 20)
+    assert artifacts.ask(of(f"{folder}/small.bin"), content, method="PUT").status == 200
+    before = store_reads(artifacts)
+    assert [artifacts.ask(of(f"{folder}/small.bin")).content for _ in range(10)] == [content] * 10
+    # The service's own looks at the store are among them.
+    assert 10 <= store_reads(artifacts) - before < 20
+
+
 def test_head_says_what_get_says_and_reads_nothing(
     shared: Platform, artifacts: Service, through: Service, folder: str
 ) -> None:
