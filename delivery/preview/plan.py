@@ -31,6 +31,7 @@ _PASSED: Final = re.compile(r"(?:info: )?guardrails: (\d{1,4}) passed, (\d{1,4})
 # A preview says the first, a refresh the second.
 _STAYS = ("same", "refresh")
 _ENGINES_OWN = ("pulumi:pulumi:", "pulumi:providers:")
+_DYNAMIC = "pulumi-python:dynamic"
 # The program's pickled code of dynamic resources, and what providers keep for themselves.
 _INTERNAL = "__"
 
@@ -192,34 +193,44 @@ def _steps(raw: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
 
 
 def _settled(steps: Sequence[Step]) -> Sequence[Step]:
-    """Return the steps without replacements for what nobody knows yet although it stays.
+    """Return the steps without changes of what nobody knows yet although it stays.
 
     Of a resource that is updated in place the provider previews inputs, name and location: all that Azure computed of
-    it is unknown, and whatever takes that for good previews as replaced, as each role assignment after a change of an
-    identity's tags (pulumi-azure-native, provider.go, `Update`). Azure computes it once.
+    it is unknown, and whatever takes that previews as changed, or as replaced if it takes it for good, as each role
+    assignment after a change of an identity's tags (pulumi-azure-native, provider.go, `Update`). Azure computes it
+    once. What a dynamic resource waits for, such as the name of a new revision, may be another one.
     """
     known = {step.urn: step for step in steps if step.op is not Op.PENDING}
     settled: set[str] = set()
-    while staying := [step for step in known.values() if _waits_for_what_stays(step, known, settled)]:
-        known |= {step.urn: _staying(step) for step in staying}
-        settled |= {step.urn for step in staying}
+    while found := {urn: stays for urn, step in known.items() if (stays := _settle(step, known, settled)) != step}:
+        known |= found
+        settled |= found.keys()
     return [step if step.op is Op.PENDING else known[step.urn] for step in steps]
 
 
-def _waits_for_what_stays(step: Step, known: Mapping[str, Step], settled: Collection[str]) -> bool:
-    if step.op is not Op.REPLACE or step.after is None or step.before is None:
-        return False
-    keys = _inputs(step.because)
-    sources = [[known[urn] for urn in step.after.depends_on.get(key, ()) if urn in known] for key in keys or {""}]
-    if not keys and not any(each.urn in settled for found in sources for each in found):
-        return False
-    in_place = all(found and all(_in_place(each) for each in found) for found in sources)
-    return in_place and all(_as_far_as_known(step.old.get(key), step.new.get(key)) for key in keys)
+def _settle(step: Step, known: Mapping[str, Step], settled: Collection[str]) -> Step:
+    """The step with the values that it has where it waits for them."""
+    if step.op not in (Op.UPDATE, Op.REPLACE) or step.before is None or step.type.startswith(_DYNAMIC):
+        return step
+    sources = {key: [known[urn] for urn in urns if urn in known] for key, urns in step.state.depends_on.items()}
+    in_place = {key for key, found in sources.items() if found and all(map(_in_place, found))}
+    changed = {key for key in step.new if key in step.old and step.new[key] != step.old[key]}
+    waiting = {key for key in changed & in_place if _as_far_as_known(step.old[key], step.new[key])}
+    because = tuple(each for each in step.because if _input(each) not in waiting)
+    # One without a reason of its own follows the replacement of another resource.
+    follows = "" in in_place and any(each.urn in settled for each in sources[""])
+    settles = not because and (step.because or follows) if step.op is Op.REPLACE else waiting
+    if not settles:
+        return step
+    inputs = {**step.new, **{key: step.old[key] for key in waiting}}
+    paths = tuple(each for each in step.paths if _input(each) not in waiting)
+    op = Op.SAME if inputs == step.old else Op.UPDATE
+    return replace(step, op=op, after=replace(step.state, inputs=inputs), because=(), paths=paths)
 
 
-def _inputs(paths: Iterable[str]) -> set[str]:
-    """The inputs that the paths begin with."""
-    return {re.split(r"[.\[]", each)[0] for each in paths}
+def _input(path: str) -> str:
+    """The input that a path begins with."""
+    return re.split(r"[.\[]", path)[0]
 
 
 def _in_place(step: Step) -> bool:
@@ -233,15 +244,6 @@ def _as_far_as_known(old: object, new: object) -> bool:
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(map(_as_far_as_known, old, new))
     return old == new or (isinstance(new, str) and is_unknown(new))
-
-
-def _staying(step: Step) -> Step:
-    """The step with the values that it has where it waits for them."""
-    waiting = _inputs(step.because)
-    inputs = {**step.new, **{key: step.old[key] for key in waiting if key in step.old}}
-    paths = tuple(each for each in step.paths if not waiting & _inputs([each]))
-    op = Op.SAME if inputs == step.old else Op.UPDATE
-    return replace(step, op=op, after=replace(step.state, inputs=inputs), because=(), paths=paths)
 
 
 def _step(urn: str, op: Op, step: Mapping[str, Any]) -> Step | None:

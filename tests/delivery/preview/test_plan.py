@@ -208,6 +208,16 @@ def test_a_part_that_is_not_known_yet_replaces_nothing_alone(image: str, op: Op)
     assert {one.name: one.op for one in read(document).steps}["run"] is op
 
 
+@pytest.mark.parametrize(
+    ("kind", "op"), [("app:ContainerApp", Op.SAME), ("pulumi-python:dynamic/aks:RolledOut", Op.UPDATE)]
+)
+def test_an_update_for_what_stays_is_none_but_a_dynamic_resource_may_wait_for_what_is_new(kind: str, op: Op) -> None:
+    source = {"env": [urn(IDENTITY, "tracking")]}
+    waiting = step("update", kind, "waiting", {"env": "1"}, {"env": UNKNOWN}, depends_on=source)
+    found = read(preview(step("update", IDENTITY, "tracking", {"tags": 1}, {"tags": 2}), waiting))
+    assert {one.name: one.op for one in found.steps}["waiting"] is op
+
+
 def test_what_is_replaced_is_another_one_for_what_takes_a_value_of_it() -> None:
     assert {one.name: one.op for one in read(tagged("replace")).steps}["pulls"] is Op.REPLACE
     assert {one.name: one.op for one in read(tagged("update", scope="/vault")).steps}["pulls"] is Op.REPLACE
