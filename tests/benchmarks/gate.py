@@ -86,7 +86,7 @@ def sides(made: Platform, token: str, settings: Mapping[str, str]) -> dict[str, 
     return {
         "off": Side(made.start("tracking"), plain),
         "on": Side(
-            made.start("tracking", ready=True, prefix=(), **settings),
+            made.start("tracking", ready=True, **settings),
             {**plain, "Authorization": f"Bearer {token}", "X-MLFLOW-WORKSPACE": "default"},
         ),
     }
