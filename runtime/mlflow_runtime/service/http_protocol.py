@@ -36,7 +36,7 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         self._unread = 0 if self._moved else self._unread + len(data)
         if self._unread > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("The head of the request is too long.")
+            self.send_400_response("A head, an extension of a chunk or the trailers are too long.")
 
     def on_headers_complete(self) -> None:
         """Begin to answer a request."""
