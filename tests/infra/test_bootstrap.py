@@ -126,6 +126,8 @@ def test_deploy_of_a_stack_in_a_cluster_grants_what_an_up_there_does_and_nothing
             name = holders.get(each["principalId"], "another owner's nodes").removeprefix("identity-")
             principal = known.get(f"{stack}-{name}", NODES)
             assert condition.allows(WRITE, role=each["roleDefinitionId"][-36:], principal=principal), name
+            # Its right to grant ends at its own group, and the identities are in another one.
+            assert not each["scope"].endswith("-identity"), name
         assert made.of_type(GROUP) + made.of_type(IDENTITY) == []
         # Its pods sign in by an issuer that is known when the cluster is.
         assert {made.inputs(name)["resourceGroupName"] for name in made.of_type(CREDENTIAL)} == {
