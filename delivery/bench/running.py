@@ -110,7 +110,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
             ready = _setups(plan, up, folder, signed_in, say)
             prepared = _prepared(plan, ready, say)
             measured, left_out = _measured(tool, plan, ready, prepared, clock, say)
-            itself, unasked = _postgres(plan, up, ready.get(OURS[2]), folder, say)
+            itself, unasked = _postgres(plan, up, ready.get(OURS[2]), folder, clock, say)
             carried, unlimited = _carried(tool, plan, up, clock, say) if plan.scaling_seconds else ([], [])
             after = grown(up.postgres)
     return Outcome(
@@ -165,11 +165,13 @@ def _measured(
 
 
 def _postgres(
-    plan: Plan, up: Platform, setup: Setup | None, folder: Path, say: Callable[[str], None]
+    plan: Plan, up: Platform, setup: Setup | None, folder: Path, clock: Clock, say: Callable[[str], None]
 ) -> tuple[list[PostgresCeiling], list[str]]:
     """What the database itself does, on one connection and on two replicas' of hot paths, or why it is left out."""
     if setup is None or not any(load.scenario == "logging" for load in plan.loads):
         return [], []
+    if not clock.allows(plan.scaling_seconds + END_SECONDS):
+        return [], ["PostgreSQL without services, as there was no time"]
     say("PostgreSQL without services before it")
     both, seconds = 2 * Limits().hot_path_connections, round(CEILING_SECONDS)
     try:
