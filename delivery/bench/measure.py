@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import secrets
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from delivery.bench import load, processes, store, values
-from delivery.bench.clock import Clock
 from delivery.bench.load import Job, Noted
 from delivery.bench.plan import Load
 from delivery.bench.processes import Use
@@ -43,20 +42,22 @@ class Prepared:
 class Used:
     """What a setup used since it began: its services, and of a processor its gateway and its database alone.
 
-    `machine` are the seconds of a processor that anybody used since the machine began.
+    `machine` are the seconds of a processor that anybody used since the machine began, until `at`.
     """
 
     services: Use
     gateway: float
     database: float
     machine: float
+    at: float
 
     @classmethod
     def of(cls, setup: Setup) -> Used:
         """Look at a setup's processes now."""
         alone = [0.0 if pid is None else processes.use([pid]).cpu_seconds for pid in (setup.gateway, setup.database)]
         services = processes.use(setup.processes)
-        return cls(services=services, gateway=alone[0], database=alone[1], machine=processes.machine_seconds())
+        machine = processes.machine_seconds()
+        return cls(services=services, gateway=alone[0], database=alone[1], machine=machine, at=time.monotonic())
 
 
 NOTHING: Final = Prepared(dataset="", history="", model="")
@@ -87,9 +88,8 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
             **({"trace": load.trace_template()} if planned.scenario == "traces" else {}),
         },
     )
-    before, size, clock = Used.of(setup), setup.store.size(), Clock(limit=math.inf)
+    before, size = Used.of(setup), setup.store.size()
     noted = load.run(tool.package, tool.node, job)
-    passed = clock.passed
     after, growth = Used.of(setup), setup.store.size() - size
     there = store.stored(setup.store, experiment)
     if noted.acknowledged.artifacts:
@@ -120,7 +120,7 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
         gateway_cpu=(after.gateway - before.gateway) / at_work,
         database_cpu=(after.database - before.database) / at_work,
         tool_cpu=noted.cpu_seconds / at_work,
-        machine_cpu=(after.machine - before.machine) / passed,
+        machine_cpu=(after.machine - before.machine) / (after.at - before.at),
     )
 
 
