@@ -35,10 +35,6 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dashboard": ("delivery.dashboard.command:dashboard", "Show the local stack's metrics as charts, until Ctrl-C."),
     "env": ("delivery.local.command:env", "Print the exports for plain `pulumi` commands on the local stack."),
     "audit": ("delivery.audit.command:audit", "Show who changed what, and who was refused."),
-    "gc": (
-        "delivery.gc.command:gc",
-        "Remove deleted runs, experiments and models for good, with their artifacts.",
-    ),
     "quotas": (
         "delivery.quotas.command:quotas",
         "Show what each team stores of artifacts, and fail if one is over its quota.",

@@ -32,7 +32,6 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/components/emulators/test_vault.py": False,
     "tests/components/mlflow/observability/test_kql.py": True,
     "tests/delivery/audit": False,
-    "tests/delivery/gc": False,
     "tests/delivery/quotas": False,
     "tests/delivery/apply/test_approval.py": False,
     "tests/delivery/apply/test_neighbours.py": False,
