@@ -45,7 +45,7 @@ def install_artifacts() -> None:
 
 def _of_shared_model(method: Any) -> Any:
     @functools.wraps(method)
-    def checked(store: Any, name: str, *args: Any, **options: Any) -> Any:
+    def checked(store: Any, name: str | None, *args: Any, **options: Any) -> Any:
         part = current.part_of(get_request_workspace())
         if part is not None and not part.has_model(name):
             raise MlflowException(

@@ -97,8 +97,12 @@ def test_a_shared_model_is_read_and_nothing_else_of_its_team(teams: Teams, model
     refused = [
         *((method, path, body) for method, path, body in reads(private.name)),
         ("GET", f"{M2}/model-versions/get?{twice}", {"name": private.name, "version": "1"}),
-        *(("GET", found(text), None) for text in ("", "name LIKE 'shared-%'", "run_id = 'x'", f"{own} AND {own}")),
+        *(
+            ("GET", found(text), None)
+            for text in ("", "name = ''", "name LIKE 'shared-%'", "run_id = 'x'", f"{own} AND {own}")
+        ),
         ("GET", f"{M2}/model-versions/search", None),
+        ("GET", "/model-versions/get-artifact?version=1&path=MLmodel", None),
         ("GET", f"{M2}/registered-models/search", None),
         ("GET", f"{ARTIFACTS}/{private.folder}/MLmodel", None),
         ("GET", f"{ARTIFACTS}", None),

@@ -40,8 +40,10 @@ class Part:
     models: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
 
-    def has_model(self, name: str) -> bool:
-        """Return whether a registered model is among those shared."""
+    def has_model(self, name: str | None) -> bool:
+        """Return whether a registered model is among those shared; a request without a name is for none."""
+        if not name:
+            return False
         return any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in self.models)
 
     def has_artifacts(self, path: str, workspace: str) -> bool:
