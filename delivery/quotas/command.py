@@ -47,7 +47,19 @@ def quotas(
 
         local = read_local(config_file)
         return _reported(report.stored(sizes(local), local.teams, local.quotas), as_json=as_json)
+    if stack == LOCAL:
+        raise CommandError(
+            "--listing: got a file for the local stack; expected a stack on Azure, as the local container is listed by "
+            "the command itself. Run: mlflow-platform quotas",
+            ExitCode.USAGE,
+        )
     refuse(stack)
+    if listing is None and as_json:
+        raise CommandError(
+            f"--json: got it without --listing; expected both for {stack}, whose container this command does not list. "
+            f"Run: {_listing_command(stack)} --json",
+            ExitCode.USAGE,
+        )
     if listing is None:
         say(_listing_command(stack))
         return ExitCode.DONE
@@ -84,6 +96,6 @@ def _listing_command(stack: str) -> str:
     account = f'"$(pulumi stack output storage_account -s {stack})"'
     return (
         f"az storage blob list --account-name {account} --container-name {ARTIFACT_CONTAINER} --auth-mode login "
-        "--num-results '*' --query '[].[name, properties.contentLength]' --output tsv | "
-        f"mlflow-platform quotas {stack} --listing -"
+        "--num-results '*' --query '[].[name, properties.contentLength]' --output tsv > listing.tsv && "
+        f"mlflow-platform quotas {stack} --listing listing.tsv"
     )

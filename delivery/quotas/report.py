@@ -27,12 +27,20 @@ class Stored:
 
 
 def parsed(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Yield name and bytes of each file in lines of NAME, a tab and BYTES. Raises ValueError for another line."""
+    """Yield name and bytes of each file in lines of NAME, a tab and BYTES.
+
+    Raises ValueError for another line, and for no line: nobody is over a quota where the listing failed.
+    """
+    number = 0
     for number, line in enumerate(lines, start=1):
         name, _, size = line.rstrip("\r\n").rpartition("\t")
         if not name or not size.isdecimal():
             raise ValueError(f"line {number}: got {line.strip()[:80]!r}; expected NAME, a tab and BYTES")
         yield name, int(size)
+    if not number:
+        raise ValueError(
+            "got no line; expected NAME, a tab and BYTES of each file, and making the listing may have failed"
+        )
 
 
 def stored(files: Iterable[tuple[str, int]], teams: Sequence[str], quotas: Mapping[str, int]) -> tuple[Stored, ...]:

@@ -63,7 +63,8 @@ def test_on_azure_the_listing_is_read(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert quotas("dev") == ExitCode.DONE
     printed = capsys.readouterr().out
     assert printed.startswith('az storage blob list --account-name "$(pulumi stack output storage_account -s dev)"')
-    assert printed.endswith("| mlflow-platform quotas dev --listing -\n")
+    # Not by a pipe: a shell goes on with what a failed listing left of one.
+    assert printed.endswith(" > listing.tsv && mlflow-platform quotas dev --listing listing.tsv\n")
 
     lines = f"workspaces/team-a/1/a b\t{3 * GIB}\n1/a\t{GIB}\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
@@ -80,9 +81,23 @@ def test_on_azure_the_listing_is_read(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_listing_of_another_kind_is_refused_with_the_command_that_makes_one(tmp_path: Path) -> None:
     file = tmp_path / "listing"
     file.write_text("[]\n")
-    for listing, said in ((file, r"line 1: got '\[\]'"), (tmp_path / "none", "No such file")):
+    (empty := tmp_path / "empty").touch()
+    for listing, said in (
+        *((file, r"line 1: got '\[\]'"), (empty, "got no line"), (tmp_path / "none", "No such file")),
+    ):
         with pytest.raises(CommandError, match=f"--listing: .*{said}.* Run: az storage blob list") as raised:
             quotas("dev", listing)
+        assert raised.value.code == ExitCode.USAGE
+
+
+@pytest.mark.usefixtures("on_azure")
+def test_a_listing_is_of_a_stack_on_azure_and_a_document_of_a_listing() -> None:
+    for given, said in (
+        ({"listing": Path("f")}, "--listing: got a file for the local stack; .* Run: mlflow-platform quotas$"),
+        ({"stack": "dev", "as_json": True}, "--json: got it without --listing; .* --listing listing.tsv --json$"),
+    ):
+        with pytest.raises(CommandError, match=said) as raised:
+            quotas(**given)
         assert raised.value.code == ExitCode.USAGE
 
 
