@@ -42,8 +42,8 @@ class Record:
     """What an `up` was asked to apply, and the person or workflow that asked: a plan, by its fingerprint, of a commit.
 
     `image` is the digest that the stack's file names, `engine` the engine's version. A revert of drift applies no plan:
-    `reverted` names the resources that are again what `commit` says, `before` is the commit that was applied last, and
-    `reason` whatever its person says.
+    `reverted` names the resources that are again what the program says, `checkout` is the commit that said so, and
+    `reason` whatever its person says; `commit` is still the one that was applied as a whole.
     """
 
     stack: str
@@ -53,7 +53,7 @@ class Record:
     engine: str
     who: str
     reverted: str = ""
-    before: str = ""
+    checkout: str = ""
     reason: str = ""
 
     def message(self) -> str:
@@ -65,7 +65,7 @@ class Record:
         return {key: value for key, value in asdict(self).items() if value or key not in _OF_A_REVERT}
 
 
-_OF_A_REVERT: Final = frozenset({"reverted", "before", "reason"})
+_OF_A_REVERT: Final = frozenset({"reverted", "checkout", "reason"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +84,18 @@ class Applied:
 
 
 def last(engine: Engine) -> Applied | None:
-    """Return the last update that ended well and has a record; None if there was none. Needs a stack's own options."""
+    """Return the last update that ended well and has a record; None if there was none. Needs a stack's own options.
+
+    A revert of drift is passed over: it brings back what the update before it made.
+    """
     for index, update in enumerate(_history(engine)):
         record = parse(update.get("message"))
-        if record is not None and update.get("kind") == "update" and update.get("result") == "succeeded":
+        if (
+            record is not None
+            and not record.reverted
+            and update.get("kind") == "update"
+            and update.get("result") == "succeeded"
+        ):
             started = str(update.get("startTime", ""))
             return Applied(
                 record=record,

@@ -73,6 +73,13 @@ def drift(
                 ExitCode.USAGE,
             )
         return bring_back(users_engine(names[0]), names[0], revert, reason=reason, confirmed=yes)
+    for option, given in {"--reason": reason, "--yes": yes}.items():
+        if given:
+            raise CommandError(
+                f"{option}: got it without --revert; expected both, since nothing is changed otherwise. "
+                f"Run: {' '.join(['mlflow-platform drift', *names])}",
+                ExitCode.USAGE,
+            )
     return show(names, again=again, as_json=as_json, save=save)
 
 
@@ -96,13 +103,14 @@ def bring_back(
 ) -> int:
     """Make resources on Azure what the program says, and nothing else. Raises CommandError for one without drift.
 
-    The stack's history then has who did it, from which commit to which, and the reason: it is no plan that somebody
+    The stack's history then has who did it, by which checkout, and the reason: it is no plan that somebody
     approved.
     """
-    if secret_texts.is_secret(reason):
+    if secret_texts.in_words(reason, engine.environment):
         raise CommandError(
-            "--reason: got a text with a secret; expected plain words, since they are in the stack's history. Nothing "
-            "was changed. Revoke the secret; then the same again without it.",
+            "--reason: got a text with a secret, or with `$(`, which a pipeline replaces by a value of its own; "
+            "expected plain words, since they are in the stack's history. Nothing was changed. If a secret was in it, "
+            "revoke it; then the same again without it.",
             ExitCode.USAGE,
         )
     found = check(engine, stack)
@@ -128,12 +136,12 @@ def _record(engine: Engine, stack: str, resources: Sequence[str], reason: str) -
     return Record(
         stack=stack,
         plan="",
-        commit=_commit(Repository(engine.folder)),
+        commit=last.record.commit if last else "",
         image=last.record.image if last else "",
         engine=version(engine),
         who=whoever(engine.environment),
         reverted=", ".join(resources),
-        before=last.record.commit if last else "",
+        checkout=_commit(Repository(engine.folder)),
         reason=" ".join(reason.split()),
     )
 

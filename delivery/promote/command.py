@@ -212,20 +212,10 @@ def asked(
     return request, builds
 
 
-_LEAST_SECRET: Final = 8
-"""Characters."""
-
-
 def _refuse_secrets(texts: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Refuse texts that would carry a secret into a commit, a pull request or a log.
-
-    A pipeline of Azure DevOps replaces `$(NAME)` in a field of its form, the job's token too. A shorter value of the
-    environment than _LEAST_SECRET may be a word of any text.
-    """
-    named = [value.strip() for name, value in environ.items() if secret_texts.names_secret(name)]
-    secrets = [value for value in named if len(value) >= _LEAST_SECRET]
+    """Refuse texts that would carry a secret into a commit, a pull request or a log."""
     for text in texts:
-        if "$(" in text or secret_texts.is_secret(text) or any(secret in text for secret in secrets):
+        if secret_texts.in_words(text, environ):
             raise CommandError(
                 "promote: got a text with a secret, or with `$(`, which a pipeline replaces by a value of its own; "
                 "expected plain words, since they are in the commit. Nothing was written. If a secret was in it, "

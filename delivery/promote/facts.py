@@ -35,7 +35,7 @@ def gathered(
     """Return what is known of a change. `values` is what the target's edited file says, `report` its preview."""
     settings = source.settings() if source else None
     updates = evidence.updates(source.name) if source else ()
-    newest = updates[0] if not isinstance(updates, Unknown) and updates else None
+    newest = None if isinstance(updates, Unknown) else history.newest(updates)
     since = None if isinstance(updates, Unknown) else history.running_since(updates, wanted)
     return Facts(
         change=change,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from delivery.apply import record
 from delivery.promote import release
 from delivery.promote.release import Release
 from delivery.pulumi.project import own_values
@@ -58,6 +59,11 @@ def running_since(updates: Sequence[Update], wanted: Release) -> datetime | None
             break
         since = one.ended if one.succeeded else since
     return since
+
+
+def newest(updates: Sequence[Update]) -> Update | None:
+    """Return the newest update that is no revert of drift, which brings back what that update made; None without."""
+    return next((one for one in updates if not (noted := record.parse(one.message)) or not noted.reverted), None)
 
 
 def pending(export: Mapping[str, Any]) -> list[str]:

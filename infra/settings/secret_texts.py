@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 HIDDEN: Final = "[hidden]"
+_LEAST_SECRET: Final = 8
 
 # Of their issuers' documents: tokens of GitHub, GitLab, Slack and AWS, JSON Web Tokens, a client secret of Entra, and
 # keys and signatures of Azure's accounts.
@@ -42,6 +43,16 @@ def hidden(text: str, mark: Callable[[str], str] = lambda _: HIDDEN) -> str:
 def is_secret(text: str) -> bool:
     """Whether a text contains a token, an address with a password, or a password of a connection."""
     return _TOKEN.search(text) is not None or _PASSWORD.search(text) is not None
+
+
+def in_words(text: str, environ: Mapping[str, str]) -> bool:
+    """Whether words for a commit, a history or a log contain a secret, by its form or of the environment.
+
+    A pipeline of Azure DevOps replaces `$(NAME)` in a field of its form, the job's token too. A shorter value of the
+    environment than _LEAST_SECRET may be a word of any text.
+    """
+    named = [value.strip() for name, value in environ.items() if names_secret(name)]
+    return "$(" in text or is_secret(text) or any(len(value) >= _LEAST_SECRET and value in text for value in named)
 
 
 def names_secret(key: str) -> bool:

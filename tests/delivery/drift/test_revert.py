@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from delivery.apply.record import Record, parse
+from delivery.apply.record import Record, SmokeResult, last, parse
 from delivery.drift import command
 from delivery.drift.lines import drift
-from delivery.outcome import CommandError
+from delivery.outcome import CommandError, ExitCode
 from delivery.preview.plan import read
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY
@@ -24,11 +24,12 @@ ACCOUNT = "storage:StorageAccount"
 
 NOW = "b" * 40
 BEFORE = Record(stack=STACK, plan="p", commit="a" * 40, image="sha256:1", engine="3.274.1", who="a@b")
+REVERT = replace(BEFORE, plan="", who="eve", reverted="vault")
 
 
 @dataclass(frozen=True)
 class Planned:
-    """An engine whose preview is this one, and whose last update has the record BEFORE."""
+    """An engine whose preview is this one, and whose last updates have the records BEFORE and REVERT."""
 
     document: Any
     folder: Path = REPOSITORY
@@ -40,8 +41,12 @@ class Planned:
         return Result(code=0, out=json.dumps(self.document), text="")
 
     def must(self, *arguments: str) -> Result:
-        updates = [{"kind": "update", "result": "succeeded", "message": BEFORE.message(), "startTime": "ten"}]
-        answers = {"stack history": json.dumps(updates), "stack tag": "{}", "version": "v3.274.1\n"}
+        updates = [
+            {"kind": "update", "result": "succeeded", "message": one.message(), "startTime": when}
+            for one, when in ((REVERT, "noon"), (BEFORE, "ten"))
+        ]
+        tags = {"mlflow-platform:smoke": json.dumps({"started": "ten", "result": "passed"})}
+        answers = {"stack history": json.dumps(updates), "stack tag": json.dumps(tags), "version": "v3.274.1\n"}
         return Result(code=0, out=answers[" ".join(arguments[:2])], text="")
 
     def show(self, *arguments: str) -> int:
@@ -79,13 +84,26 @@ def test_a_setting_that_keeps_something_else_is_no_obstacle(monkeypatch: pytest.
 def test_a_revert_is_in_the_history_with_who_from_what_to_what_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     _, up = reverted(monkeypatch, same(ACCOUNT, "store")).shown
     made = parse(up[up.index("--message") + 1])
-    assert made == replace(
-        BEFORE, plan="", commit=NOW, who="ada", reverted="store", before=BEFORE.commit, reason="Mallory's mistake"
-    )
+    assert made == replace(BEFORE, plan="", who="ada", reverted="store", checkout=NOW, reason="Mallory's mistake")
 
 
-def test_a_reason_with_a_secret_changes_nothing() -> None:
-    engine = Planned(preview())
+def test_the_smoke_test_of_the_update_before_a_revert_counts() -> None:
+    applied = last(cast(Engine, Planned(preview())))
+    assert applied is not None
+    assert applied.smoke is not None
+    assert (applied.record, applied.smoke.result) == (BEFORE, SmokeResult.PASSED)
+
+
+@pytest.mark.parametrize("reason", [f"ghp_{'0' * 36}", "of $(System.AccessToken)", "by hunter2-of-the-stack"])
+def test_a_reason_with_a_secret_changes_nothing(reason: str) -> None:
+    engine = Planned(preview(), environment={"STATE_PASSWORD": "hunter2-of-the-stack"})
     with pytest.raises(CommandError, match="--reason: got a text with a secret"):
-        command.bring_back(cast(Engine, engine), STACK, ["store"], reason=f"ghp_{'0' * 36}", confirmed=True)
+        command.bring_back(cast(Engine, engine), STACK, ["store"], reason=reason, confirmed=True)
     assert engine.shown == []
+
+
+@pytest.mark.parametrize(("option", "given"), [("--reason", {"reason": "a test"}), ("--yes", {"yes": True})])
+def test_what_is_for_a_revert_is_refused_without_one(option: str, given: dict[str, Any]) -> None:
+    with pytest.raises(CommandError, match=f"{option}: got it without --revert; .* Run: mlflow-platform drift") as said:
+        command.drift(["prod"], **given)
+    assert said.value.code == ExitCode.USAGE

@@ -12,6 +12,7 @@ import pytest
 
 from components.mlflow import runtime_contract
 from delivery import cli
+from delivery.apply.record import Record
 from delivery.image.build import BUILD
 from delivery.outcome import ExitCode
 from delivery.promote import history, release
@@ -61,6 +62,15 @@ def test_the_engines_history_is_read() -> None:
     assert update.ended == datetime(2026, 11, 29, 10, 3, 20, tzinfo=UTC)
     assert {*update.values} == {"image", "profile"}
     assert update.release == Build(digest=DIGEST, labels=LABELS).release
+
+
+def test_a_revert_of_drift_is_passed_over() -> None:
+    applied = Record(stack="dev", plan="p", commit="c" * 40, image=DIGEST, engine="3.274.1", who="ada")
+    reverted = replace(applied, plan="", reverted="vault")
+    updates = history.read([entry(message=one.message()) for one in (reverted, applied)], "mlflow-platform")
+    assert history.newest(updates) == updates[1]
+    by_hand = history.read([entry(message="by hand"), entry(message=applied.message())], "mlflow-platform")
+    assert (history.newest(by_hand), history.newest([])) == (by_hand[0], None)
 
 
 def test_unfinished_operations_and_deletions_are_read() -> None:
