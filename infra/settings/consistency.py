@@ -17,7 +17,7 @@ from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
 from infra.naming import Names
 from infra.settings import access_rules, cluster_rules, ports, regions, secret_texts
-from infra.settings.azure import AzureSettings, GithubSettings, ImageSettings, TagSettings
+from infra.settings.azure import AzureSettings, Exposure, GithubSettings, ImageSettings, TagSettings
 from infra.settings.ports import LocalPort
 from infra.settings.problems import Problems, path
 from infra.settings.profiles import ComputeKind, ProfileName
@@ -39,7 +39,7 @@ _github = FederatedSubject.github_environment
 
 def check(problems: Problems, settings: Settings) -> None:
     """Record every value that cannot be together with another, with this version, or with Azure."""
-    _stack_has_a_usable_name(problems, settings)
+    names = _stack_has_a_usable_name(problems, settings)
     _compute_fits_the_profile(problems, settings.profile, settings.compute)
     if settings.compute is ComputeKind.CONTAINER_APPS:
         _sizes_of_container_apps(problems, settings.sizes)
@@ -67,6 +67,8 @@ def check(problems: Problems, settings: Settings) -> None:
     if settings.compute is ComputeKind.AKS:
         cluster_rules.check(problems, azure, settings.sizes)
     _domain_is_whole(problems, azure, settings.compute)
+    if settings.compute is ComputeKind.CONTAINER_APPS and names is not None:
+        _certificate_is_of_the_stack(problems, azure, names)
 
 
 def refuse_secrets(problems: Problems, values: Mapping[str, Any], secrets: Sequence[str]) -> None:
@@ -86,14 +88,16 @@ def refuse_secrets(problems: Problems, values: Mapping[str, Any], secrets: Seque
     problems.finish()
 
 
-def _stack_has_a_usable_name(problems: Problems, settings: Settings) -> None:
+def _stack_has_a_usable_name(problems: Problems, settings: Settings) -> Names | None:
+    """Return names of a stack on Azure, with a suffix that stands for its own."""
     stack, remedy = settings.stack, problems.rename("mlflow")
     if not _STACK_NAME.fullmatch(stack):
         allowed = "1 to 20 lower-case letters, digits and single '-', a letter first and no '-' last"
         problems.note("stack", stack, allowed, remedy)
     elif settings.azure is not None:
         # Stacks whose names Azure would refuse in one of the resources' names.
-        problems.built("stack", stack, remedy, lambda: Names(stack=stack, suffix="aaaaa"))
+        return problems.built("stack", stack, remedy, lambda: Names(stack=stack, suffix="aaaaa"))
+    return None
 
 
 def _compute_fits_the_profile(problems: Problems, profile: ProfileName, compute: ComputeKind) -> None:
@@ -283,6 +287,25 @@ def _domain_is_whole(problems: Problems, azure: AzureSettings, compute: ComputeK
             problems.note(field, value, allowed, problems.remove(field))
         elif field == "domain.certificate" and value is not None and azure.domain.host is None:
             problems.note(field, value, "only with domain.host, the name that it is for", problems.remove(field))
+
+
+def _certificate_is_of_the_stack(problems: Problems, azure: AzureSettings, names: Names) -> None:
+    """Record a certificate that Azure would not bind: of another environment, or one that it could not renew.
+
+    Azure issues and renews a managed one over the internet alone (Microsoft Learn, "Custom domain names and free
+    managed certificates in Azure Container Apps").
+    """
+    field, certificate = "domain.certificate", azure.domain.certificate
+    if certificate is None or azure.domain.host is None:
+        return
+    own = f"/resourceGroups/{names.resource_group}/providers/Microsoft.App/managedEnvironments/{names.environment}/"
+    # Azure reads ids in either case.
+    if own.casefold() not in certificate.casefold():
+        allowed = f"a certificate of the stack's own environment, whose id contains {own}"
+        problems.note(field, certificate, allowed, problems.remove(field))
+    elif "/managedCertificates/" in certificate and azure.exposure is not Exposure.PUBLIC:
+        allowed = "a certificate from a Key Vault, as Azure issues and renews its own only for ingress public"
+        problems.note(field, certificate, allowed, problems.remove(field))
 
 
 def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:

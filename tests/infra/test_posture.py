@@ -48,11 +48,12 @@ def only(recorded: Graph, token: str) -> dict[str, Any]:
 
 
 CERTIFICATE = (
-    "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/managedEnvironments/e/managedCertificates/mlflow"
+    "/subscriptions/s/resourceGroups/rg-mlflow-dev/providers/Microsoft.App/managedEnvironments/cae-mlflow-dev"
+    "/managedCertificates/mlflow"
 )
 
 
-@pytest.mark.parametrize("certificate", [None, CERTIFICATE])
+@pytest.mark.parametrize("certificate", [None, CERTIFICATE.replace("managedCertificates", "certificates")])
 def test_a_name_of_ones_own_is_the_gateways_once_it_has_a_certificate(certificate: str | None) -> None:
     domain = {"host": "mlflow.example.com", **({"certificate": certificate} if certificate else {})}
     recorded = graph("dev", domain=domain)

@@ -31,7 +31,8 @@ LEAST: dict[str, Any] = {
     "image": {"digest": DIGEST},
 }
 CERTIFICATE = (
-    "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/managedEnvironments/e/managedCertificates/mlflow"
+    "/subscriptions/s/resourceGroups/rg-mlflow-dev/providers/Microsoft.App/managedEnvironments/cae-mlflow-dev"
+    "/managedCertificates/mlflow"
 )
 GUID = "11111111-1111-1111-1111-111111111111"
 
@@ -144,6 +145,14 @@ def test_what_the_file_gives_wins() -> None:
             "allowed: the id of a certificate of the stack's environment",
         ),
         ({"domain": {"certificate": CERTIFICATE}}, "allowed: only with domain.host, the name that it is for"),
+        (
+            {"domain": {"host": "mlflow.example.com", "certificate": CERTIFICATE}},
+            "allowed: a certificate from a Key Vault, as Azure issues and renews its own only for ingress public",
+        ),
+        (
+            {"domain": {"host": "mlflow.example.com", "certificate": CERTIFICATE.replace("mlflow-dev", "mlflow-prod")}},
+            "allowed: a certificate of the stack's own environment, whose id contains /resourceGroups/rg-mlflow-dev/",
+        ),
         ({"compute": "aks", "domain": {"host": "mlflow.example.com"}}, "allowed: only with compute container_apps"),
         ({**ENTRA, "teams": ["team-a", "team-a"]}, "teams[1]: 'team-a' is not allowed; allowed: each of them once"),
         ({**ENTRA, "teams": ["Team"]}, "allowed: a list of names of 2 to 63 lower-case letters"),
