@@ -9,12 +9,13 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pulumi.runtime.rpc import UNKNOWN as UNKNOWN
 
+from components.azure.roles import AzureRole, assignment_name
 from delivery.azure_types import paths
 from delivery.azure_types.type_tokens import short
 
@@ -34,6 +35,9 @@ _ENGINES_OWN = ("pulumi:pulumi:", "pulumi:providers:")
 _DYNAMIC = "pulumi-python:dynamic"
 # The program's pickled code of dynamic resources, and what providers keep for themselves.
 _INTERNAL = "__"
+# What the engine prints for every secret.
+_SECRET: Final = "[secret]"  # noqa: S105 - it stands for one
+_NAMED_BY: Final = ("scope", "principalId", "roleDefinitionId")
 
 
 class PlanError(ValueError):
@@ -193,32 +197,46 @@ def _steps(raw: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
 
 
 def _settled(steps: Sequence[Step]) -> Sequence[Step]:
-    """Return the steps without changes of what nobody knows yet although it stays.
+    """Return the steps without changes to a value that Azure computed once and keeps.
 
-    Of a resource that is updated in place the provider previews inputs, name and location: all that Azure computed of
-    it is unknown, and whatever takes that previews as changed, or as replaced if it takes it for good, as each role
-    assignment after a change of an identity's tags (pulumi-azure-native, provider.go, `Update`). Azure computes it
-    once. What a dynamic resource waits for, such as the name of a new revision, may be another one.
+    Of a resource that is updated in place the provider previews inputs, name and location: each computed output of it
+    is unknown. An input that takes such an output previews as changed, or as a reason to recreate its resource, as of
+    each role assignment after a change of an identity's tags (pulumi-azure-native, provider.go, `Update`). An input
+    that is built from one, as an image's address, is unknown as well, and the program may have changed the rest of it:
+    its change stays. So does that of a dynamic resource, which may wait for another value, as a new revision's name.
+
+    No preview shows that a program takes another output of the same resource where it took one whole, while that
+    resource is updated too.
     """
     known = {step.urn: step for step in steps if step.op is not Op.PENDING}
-    settled: set[str] = set()
-    while found := {urn: stays for urn, step in known.items() if (stays := _settle(step, known, settled)) != step}:
+    kept: set[str] = set()
+    while found := {urn: stays for urn, step in known.items() if (stays := _settle(step, known, kept)) != step}:
+        kept |= {urn for urn in found if known[urn].op is Op.REPLACE}
         known |= found
-        settled |= found.keys()
     return [step if step.op is Op.PENDING else known[step.urn] for step in steps]
 
 
-def _settle(step: Step, known: Mapping[str, Step], settled: Collection[str]) -> Step:
-    """The step with the values that it has where it waits for them."""
+def _settle(step: Step, known: Mapping[str, Step], kept: Collection[str]) -> Step:
+    """Return the step with the values that it has where it takes them from what computed them once.
+
+    `kept` names resources that the engine would recreate and that stay.
+    """
     if step.op not in (Op.UPDATE, Op.REPLACE) or step.before is None or step.type.startswith(_DYNAMIC):
         return step
     sources = {key: [known[urn] for urn in urns if urn in known] for key, urns in step.state.depends_on.items()}
     in_place = {key for key, found in sources.items() if found and all(map(_in_place, found))}
     changed = {key for key in step.new if key in step.old and step.new[key] != step.old[key]}
-    waiting = {key for key in changed & in_place if _as_far_as_known(step.old[key], step.new[key])}
+    from_the_same = {key for key in in_place if step.state.depends_on[key] == step.before.depends_on.get(key)}
+    waiting = {
+        key
+        for key in changed & from_the_same
+        if _takes(step.old[key], step.new[key], {value for source in sources[key] for value in _unknown(source, kept)})
+    }
+    if "roleAssignmentName" in changed & from_the_same and _keeps_name(step, changed - waiting):
+        waiting.add("roleAssignmentName")
     because = tuple(each for each in step.because if _input(each) not in waiting)
     # One without a reason of its own follows the replacement of another resource.
-    follows = "" in in_place and any(each.urn in settled for each in sources[""])
+    follows = "" in in_place and any(each.urn in kept for each in sources[""])
     settles = not because and (step.because or follows) if step.op is Op.REPLACE else waiting
     if not settles:
         return step
@@ -226,6 +244,15 @@ def _settle(step: Step, known: Mapping[str, Step], settled: Collection[str]) -> 
     paths = tuple(each for each in step.paths if _input(each) not in waiting)
     op = Op.SAME if inputs == step.old else Op.UPDATE
     return replace(step, op=op, after=replace(step.state, inputs=inputs), because=(), paths=paths)
+
+
+def _keeps_name(step: Step, changed: Set[str]) -> bool:
+    """Whether a role assignment's unknown name, which the program computes from three inputs, is the one it has."""
+    scope, principal, definition = (str(step.old.get(key, "")) for key in _NAMED_BY)
+    role = definition.rpartition("/")[2]
+    if changed & set(_NAMED_BY) or role not in {*AzureRole} or step.new["roleAssignmentName"] != UNKNOWN:
+        return False
+    return bool(step.old["roleAssignmentName"] == assignment_name(scope, principal, AzureRole(role)))
 
 
 def _input(path: str) -> str:
@@ -237,13 +264,29 @@ def _in_place(step: Step) -> bool:
     return step.op is Op.SAME or (step.op is Op.UPDATE and step.type.startswith("azure-native:"))
 
 
-def _as_far_as_known(old: object, new: object) -> bool:
-    """Whether two values differ only in what is not known yet."""
+def _unknown(step: Step, kept: Collection[str]) -> Set[str]:
+    """The texts of a resource that a preview does not know: its outputs, but for its inputs where it is updated."""
+    if step.before is None:
+        return set()
+    given = () if step.urn in kept else _texts_in(step.old)
+    return {*_texts_in(step.before.outputs)} - {*given, "", _SECRET}
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts_in(each)
+
+
+def _takes(old: object, new: object, computed: Collection[str]) -> bool:
+    """Whether two values differ only where the old one is one of the computed texts, whole, and the new one unknown."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(_as_far_as_known(old[key], new[key]) for key in old)
+        return old.keys() == new.keys() and all(_takes(old[key], new[key], computed) for key in old)
     if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(_as_far_as_known, old, new))
-    return old == new or (isinstance(new, str) and is_unknown(new))
+        return len(old) == len(new) and all(_takes(*pair, computed) for pair in zip(old, new, strict=True))
+    return old == new or (new == UNKNOWN and isinstance(old, str) and old in computed)
 
 
 def _step(urn: str, op: Op, step: Mapping[str, Any]) -> Step | None:

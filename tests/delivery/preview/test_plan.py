@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
+from components.azure.roles import AzureRole, assignment_name
 from delivery.preview.differences import ABSENT, between, of
 from delivery.preview.fingerprint import fingerprint
 from delivery.preview.plan import Op, Plan, PlanError, read
@@ -173,19 +174,31 @@ def test_differences_are_as_deep_as_possible(before: Any, after: Any, expected: 
 
 
 IDENTITY, RIGHT = "managedidentity:UserAssignedIdentity", "authorization:RoleAssignment"
+PRINCIPAL = "11111111-1111-1111-1111-111111111111"
+GRANTED = {
+    "principalId": PRINCIPAL,
+    "roleAssignmentName": assignment_name("/registry", PRINCIPAL, AzureRole.ACR_PULL),
+    "roleDefinitionId": f"/providers/Microsoft.Authorization/roleDefinitions/{AzureRole.ACR_PULL.value}",
+    "scope": "/registry",
+}
 
 
-def tagged(op: str, *, scope: str = "/registry") -> dict[str, Any]:
+def tagged(op: str, **after: str) -> dict[str, Any]:
     """An identity whose tags change, with a right of it, as azure-native previews both."""
-    before = {"principalId": "1", "roleAssignmentName": "2", "scope": "/registry"}
-    after = {"principalId": UNKNOWN, "roleAssignmentName": UNKNOWN, "scope": scope}
+    new = {**GRANTED, "principalId": UNKNOWN, "roleAssignmentName": UNKNOWN, **after}
     source = [urn(IDENTITY, "tracking")]
-    why = ["principalId", "roleAssignmentName", *(["scope"] if scope != "/registry" else [])]
+    why = [key for key in new if new[key] != GRANTED[key]]
     taken = {"principalId": source, "roleAssignmentName": source}
     return preview(
-        step(op, IDENTITY, "tracking", {"tags": 1}, {"tags": 2}, reasons=["location"] if op == "replace" else []),
-        step("replace", RIGHT, "pulls", before, after, reasons=why, depends_on=taken),
+        tags_of(IDENTITY, "tracking", op=op, principalId=PRINCIPAL, clientId="1"),
+        step("replace", RIGHT, "pulls", GRANTED, new, reasons=why, depends_on=taken),
     )
+
+
+def tags_of(kind: str, name: str, *, op: str = "update", **outputs: Any) -> dict[str, Any]:
+    """A resource whose tags change, with what Azure computed for it."""
+    reasons = ["location"] if op == "replace" else []
+    return step(op, kind, name, {"tags": 1}, {"tags": 2}, reasons=reasons, outputs=outputs)
 
 
 def test_what_azure_computed_stays_where_its_resource_is_updated_in_place() -> None:
@@ -204,7 +217,7 @@ def test_a_part_that_is_not_known_yet_replaces_nothing_alone(image: str, op: Op)
     replaced = step(
         "replace", job, "run", before, after, reasons=["spec.containers[0].env"], depends_on={"spec": identity}
     )
-    document = preview(step("update", IDENTITY, "prepare", {"tags": 1}, {"tags": 2}), replaced)
+    document = preview(tags_of(IDENTITY, "prepare", clientId="1"), replaced)
     assert {one.name: one.op for one in read(document).steps}["run"] is op
 
 
@@ -214,25 +227,73 @@ def test_a_part_that_is_not_known_yet_replaces_nothing_alone(image: str, op: Op)
 def test_an_update_for_what_stays_is_none_but_a_dynamic_resource_may_wait_for_what_is_new(kind: str, op: Op) -> None:
     source = {"env": [urn(IDENTITY, "tracking")]}
     waiting = step("update", kind, "waiting", {"env": "1"}, {"env": UNKNOWN}, depends_on=source)
-    found = read(preview(step("update", IDENTITY, "tracking", {"tags": 1}, {"tags": 2}), waiting))
+    found = read(preview(tags_of(IDENTITY, "tracking", clientId="1"), waiting))
     assert {one.name: one.op for one in found.steps}["waiting"] is op
+
+
+@pytest.mark.parametrize("op", [Op.UPDATE, Op.REPLACE])
+@pytest.mark.parametrize("kind", ["app:ContainerApp", "kubernetes:batch/v1:Job"])
+def test_a_value_that_is_built_from_a_computed_one_may_have_changed(kind: str, op: Op) -> None:
+    """The engine shows nothing of `concat(login_server, "/mlflow@sha256:...")`, the digest that the program changed."""
+    registry = "containerregistry:Registry"
+    before, after = ({"template": {"containers": [{"image": of}]}} for of in ("cr.azurecr.io/mlflow@sha256:1", UNKNOWN))
+    app = step(
+        *(op.value, kind, "tracking", before, after),
+        reasons=["template.containers[0].image"] if op is Op.REPLACE else [],
+        depends_on={"template": [urn(registry, "images")]},
+    )
+    plan = read(preview(tags_of(registry, "images", loginServer="cr.azurecr.io"), app))
+    found = next(one for one in plan.steps if one.name == "tracking")
+    assert found.op is op
+    assert found.new == after
+
+
+def test_the_condition_of_a_right_may_have_changed() -> None:
+    """It is built from principals, and says what deploy may grant."""
+    document = tagged("update")
+    right = document["steps"][-1]
+    right["oldState"]["inputs"]["condition"] = f"of {PRINCIPAL}"
+    right["newState"]["inputs"]["condition"] = UNKNOWN
+    for state in ("oldState", "newState"):
+        right[state]["propertyDependencies"]["condition"] = [urn(IDENTITY, "tracking")]
+    found = next(one for one in read(document).steps if one.name == "pulls")
+    assert (found.op, found.new["condition"], found.new["principalId"]) == (Op.UPDATE, UNKNOWN, PRINCIPAL)
+
+
+def test_what_was_given_before_or_comes_from_another_resource_may_change() -> None:
+    source, other = [urn(IDENTITY, "tracking")], [urn(IDENTITY, "registry")]
+    for taken, given in (([], "1"), (other, "1"), (source, "[secret]"), (source, "westeurope")):
+        waiting = step(
+            "update", "app:ContainerApp", "app", {"env": given}, {"env": UNKNOWN}, depends_on={"env": source}
+        )
+        waiting["oldState"] = {**waiting["oldState"], "propertyDependencies": {"env": taken}}
+        identity = step(
+            *("update", IDENTITY, "tracking", {"location": "westeurope", "tags": 1}),
+            {"location": "westeurope", "tags": 2},
+            outputs={"clientId": "1", "secret": "[secret]", "location": "westeurope"},
+        )
+        found = read(preview(identity, same(IDENTITY, "registry", outputs={"clientId": "1"}), waiting))
+        assert {one.name: one.op for one in found.steps}["app"] is Op.UPDATE
 
 
 def test_what_is_replaced_is_another_one_for_what_takes_a_value_of_it() -> None:
     assert {one.name: one.op for one in read(tagged("replace")).steps}["pulls"] is Op.REPLACE
     assert {one.name: one.op for one in read(tagged("update", scope="/vault")).steps}["pulls"] is Op.REPLACE
+    other = AzureRole.ACR_PUSH.value
+    assert {one.name: one.op for one in read(tagged("update", roleDefinitionId=other)).steps}["pulls"] is Op.REPLACE
 
 
 def test_what_takes_a_value_of_what_stays_stays_too() -> None:
     zone, record = "privatedns:PrivateZone", "privatedns:PrivateRecordSet"
     environment, named = "app:ManagedEnvironment", {"privateZoneName": UNKNOWN}
     document = preview(
-        step("update", environment, "apps", {"tags": 1}, {"tags": 2}),
+        tags_of(environment, "apps", defaultDomain="a"),
         *(
             step(
                 *("replace", kind, name, {"privateZoneName": "a"}, named),
                 reasons=["privateZoneName"],
                 depends_on={"privateZoneName": [urn(*source)]},
+                outputs={"privateZoneName": "a"},
             )
             for kind, name, source in ((zone, "zone", (environment, "apps")), (record, "any", (zone, "zone")))
         ),
