@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlflow_runtime.gateway.config import MAX_HEADER_BYTES
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 # Room for whatever the gateway lets in: it adds headers, and writes a byte of a path that is not ASCII as three
 # characters.
@@ -15,6 +19,9 @@ MAX_HEAD_BYTES: Final = 4 * MAX_HEADER_BYTES
 
 MOST_AHEAD: Final = 16
 """Requests that a client may send ahead of its answers. The gateway sends none; each takes memory while it waits."""
+
+_VERSIONS: Final = ("1.0", "1.1")
+_OF_A_BODY: Final = (b"content-length", b"transfer-encoding")
 
 
 class NotTaken(Exception):  # noqa: N818 - it names what happened
@@ -24,25 +31,60 @@ class NotTaken(Exception):  # noqa: N818 - it names what happened
 class Protocol(HttpToolsProtocol):
     """One connection. A request that is malformed, or whose head has no end, gets 400 and the connection ends.
 
-    httptools itself takes heads, extensions of chunks and trailers of any length.
+    httptools itself takes heads, extensions of chunks and trailers of any length. A 400 answers no request that came
+    whole: behind one that is being answered the connection only ends, and no request that waits is carried out.
     """
 
     _unread = 0
     _moved = False
+    _ends = False
+    _running: RequestResponseCycle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Read what came. Bytes that complete neither a head nor a message nor a part of a body are counted."""
+        if self._ends:
+            return
         self._moved = False
         super().data_received(data)
         self._unread = 0 if self._moved else self._unread + len(data)
         if self._unread > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("A head, an extension of a chunk or the trailers are too long.")
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what was read last, and read no more."""
+        self._ends = True
+        running = self._running
+        if running is None or running.response_complete:
+            super().send_400_response(msg)
+        elif running.more_body:
+            # Its own body is what is refused.
+            running.disconnected = True
+            running.message_event.set()
+            if running.response_started:
+                self.transport.close()
+            else:
+                super().send_400_response(msg)
+        else:
+            self.pipeline.clear()
+            running.keep_alive = False
+            # What is left unread when the connection closes may cost the client the answer.
+            self.flow.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered; those that wait are not carried out."""
+        self.pipeline.clear()
+        if self._running is not None:
+            self.cycle = self._running
+        super().connection_lost(exc)
+
     def on_headers_complete(self) -> None:
         """Begin to answer a request."""
         self._moved = True
+        if self.parser.get_http_version() not in _VERSIONS or len(self.pipeline) >= MOST_AHEAD:
+            raise NotTaken
+        upgrades = self.parser.should_upgrade()
         # Of a request for another protocol httptools takes the body for the other protocol's.
-        if self.parser.should_upgrade() or len(self.pipeline) >= MOST_AHEAD:
+        if upgrades and (self.parser.get_method() == b"CONNECT" or any(name in _OF_A_BODY for name, _ in self.headers)):
             raise NotTaken
         path, _, query = self.url.partition(b"?")
         decoded = unquote(path.decode("ascii"))
@@ -53,6 +95,10 @@ class Protocol(HttpToolsProtocol):
         # Trailers come as more headers. They are the application's headers no more: who may do what was decided by
         # those that came first.
         self.headers = []
+        if upgrades:
+            # It is answered in HTTP/1.1. What its sender may say in the other protocol is no request.
+            self.cycle.keep_alive = False
+            self._ends = True
 
     def on_body(self, body: bytes) -> None:
         """Pass a part of a body on."""
@@ -63,3 +109,10 @@ class Protocol(HttpToolsProtocol):
         """End a request's body."""
         self._moved = True
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing: any client may ask for another protocol, and is answered."""

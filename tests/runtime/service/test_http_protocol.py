@@ -58,24 +58,26 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": answer})
 
 
-def talk(parts: Sequence[bytes]) -> Wire:
-    """Send these parts one after the other, as long as the connection is open."""
+def talk(parts: Sequence[bytes], *, to: Any = app, turns: int = 3) -> Wire:
+    """Send these parts one after the other, with turns of the loop between them, as long as the connection is open."""
     wire = Wire()
 
     async def send() -> None:
-        config = uvicorn.Config(app, http=Protocol, ws="none", lifespan="off", log_config=None)
+        config = uvicorn.Config(to, http=Protocol, ws="none", lifespan="off", log_config=None)
         protocol = Protocol(config, ServerState(), {}, asyncio.get_running_loop())
         protocol.connection_made(wire)
         for part in parts:
             if wire.closed:
                 break
             protocol.data_received(part)
-            for _ in range(3):
+            for _ in range(turns):
                 await asyncio.sleep(0)
         for _ in range(8 * MOST_AHEAD):
             await asyncio.sleep(0)
         wire.stayed = not wire.closed
         protocol.connection_lost(None)
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     asyncio.run(send())
     return wire
@@ -157,8 +159,11 @@ def test_trailers_are_no_headers() -> None:
         b"CONNECT a:1 HTTP/1.1\r\nHost: h\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET / HTTP/9.9\r\nHost: h\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: h\r\n\r\n",
+        b"GET / HTTP/0.9\r\nHost: h\r\n\r\n",
         b"\x16\x03\x01",
         POST + b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{}",
+        POST + b"Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(request_: bytes) -> None:
@@ -174,8 +179,52 @@ def test_requests_that_come_together_are_answered_in_order_and_not_without_end()
     found = [int(each.split(b" ")[0]) for each in few.written.split(b"\r\n\r\n/")[1:]]
     assert (found, few.stayed) == (list(range(MOST_AHEAD)), True)
     many = talk([b"".join(ask % number for number in range(1000))])
-    assert many.written.startswith(b"HTTP/1.1 400 ")
-    assert not many.stayed
+    assert answered_alone(many, b"/0 0 [host];")
+
+
+def answered_alone(wire: Wire, answer: bytes) -> bool:
+    """Whether this is the only answer, which says that the connection ends."""
+    head, _, body = wire.written.partition(b"\r\n\r\n")
+    return head.startswith(b"HTTP/1.1 200 ") and b"connection: close" in head and body == answer and not wire.stayed
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [b"\x00", b"GET / HTTP/2.0\r\n\r\n", b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n\x00"],
+    ids=["a byte", "a version", "a request and a byte"],
+)
+def test_what_was_carried_out_has_its_own_answer_whatever_comes_behind(behind: bytes) -> None:
+    """A client takes 400 for its request's answer, and creates again what was created."""
+    create, answer = POST + b"Content-Length: 2\r\n\r\n{}", b"/a 2 [content-length,host];"
+    assert answered_alone(talk([create + behind]), answer)
+    assert answered_alone(talk([create, behind], turns=0), answer)
+    assert answered_alone(talk([create, b"GET /", b"x" * MAX_HEAD_BYTES], turns=0), answer)
+
+
+def test_a_body_that_is_refused_is_the_only_answer() -> None:
+    wire = talk([CHUNKED + b"2\r\n{}\r\n", b"x\r\n"])
+    assert wire.written.startswith(b"HTTP/1.1 400 ")
+    assert wire.written.count(b"HTTP/1.1") == 1
+
+
+def test_the_request_that_is_answered_is_told_that_its_client_left() -> None:
+    """Not the one that waits behind it, which is not carried out."""
+    seen: list[str] = []
+
+    async def waits(scope: Any, receive: Any, _send: Any) -> None:
+        seen.append(scope["path"])
+        await receive()
+        seen.append((await receive())["type"])
+
+    talk([b"GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n"], to=waits)
+    assert seen == ["/a", "http.disconnect"]
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
+def test_another_protocol_may_be_asked_for_and_is_not_spoken(protocol: bytes) -> None:
+    ask = b"GET /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: " + protocol + b"\r\n\r\n"
+    for parts in ([ask], [ask + b"\x00\x01"], [ask, b"GET /b HTTP/1.1\r\n\r\n"]):
+        assert answered_alone(talk(parts), b"/a 0 [connection,upgrade];")
 
 
 def test_a_client_that_waits_for_100_gets_it() -> None:
