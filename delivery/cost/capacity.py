@@ -38,6 +38,15 @@ RUN_REQUESTS: Final = 28
 RUN_ROWS: Final = 88
 """Rows of such a run: itself, its metrics, 11 latest metrics, its parameters and the tag that has its name."""
 
+USUAL: Final = {
+    **dict.fromkeys(("logging", "bursty", "batch", "reads", "traces", "access"), Role.TRACKING),
+    "registry": Role.REGISTRY,
+    "artifacts": Role.ARTIFACTS,
+}
+"""The service that answers each scenario. `large` is left out: its work is its bytes, of which a rate tells nothing."""
+
+_SETUPS: Final = ("ours-2", "ours-2-cold", "ours-2-access")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -178,18 +187,19 @@ def carried(milliseconds: float, cpu: float) -> float:
 
 
 def thresholds(document: Mapping[str, Any]) -> dict[Role, float]:
-    """Return what a request takes of each service, in milliseconds of a processor, where another replica is decided on.
+    """Return what the dearest usual request takes of each service, in milliseconds of a processor.
 
-    Of tracking and gateway it is logging with the hot path off: what MLflow answers itself, which the hot path's share
-    of a stack's requests cannot make worse. Of the others it is what they do most.
+    A threshold is a rate, which no replica exceeds once its processor is busy. So it must be below what a replica
+    answers of the dearest, or a load of those alone never starts another replica.
     """
-    cold = Measured.read(document, "ours-2-cold")
-    found = {Role.GATEWAY: cold.gateway_ms, Role.TRACKING: cold.tracking_ms}
-    for role, scenario in ((Role.REGISTRY, "registry"), (Role.ARTIFACTS, "artifacts")):
-        for one in document["summaries"]:
-            if (one["scenario"], one["setup"]) == (scenario, "ours-2") and one["rate"]:
-                found[role] = (one["cpu"] - one["gateway_cpu"]) * 1000 / one["rate"]
-    return found
+    found: dict[Role, float] = {}
+    for one in document["summaries"]:
+        if one["setup"] not in _SETUPS or one["scenario"] not in USUAL or not one["rate"]:
+            continue
+        services, gateway = one["cpu"] - one["gateway_cpu"], one["gateway_cpu"]
+        for role, used in ((USUAL[one["scenario"]], services), (Role.GATEWAY, gateway)):
+            found[role] = max(found.get(role, 0.0), used * 1000 / one["rate"])
+    return {role: found[role] for role in SERVICES if role in found}
 
 
 def table(measured: Measured, runs: Sequence[int], sizes: Mapping[Role, Size], pool: int) -> list[Capacity]:

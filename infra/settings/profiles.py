@@ -84,9 +84,10 @@ def _size(
 # cpu and memory come in the steps of Container Apps' consumption plan, 1 core to 2 GiB, spool disks in its sizes
 # (https://learn.microsoft.com/azure/container-apps/containers#allocations and /storage-mounts#ephemeral-storage).
 # A service needs about 250 MiB idle. Another replica starts when each has as many requests a second as keep 60 % of its
-# cores busy, by what the bench measured with the hot path off (docs/capacity.md): the hot path takes an eighth of that,
-# a search of the UI four times as much. The fewest replicas of staging and prod outlive the loss of one, those of prod
-# of a zone. The most are twice what the database carries with the hot path off, as searches need more of a replica.
+# cores busy with the dearest that people usually send, by what the bench measured: traces, for the gateway artifacts
+# (docs/capacity.md). More than a busy replica answers of those would never start one. The fewest replicas of staging and
+# prod outlive the loss of one, those of prod of a zone. The most are twice what the database carries with the hot path
+# off, as searches need more of a replica.
 PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.LOCAL: Profile(
         compute=ComputeKind.LOCAL,
@@ -102,10 +103,10 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.DEV: Profile(
         compute=ComputeKind.CONTAINER_APPS,
         services={
-            Role.GATEWAY: _size(0.25, 512, 0, 0, 1, 200),
-            Role.TRACKING: _size(0.5, 1024, 1024, 0, 2, 40),
+            Role.GATEWAY: _size(0.25, 512, 0, 0, 1, 80),
+            Role.TRACKING: _size(0.5, 1024, 1024, 0, 2, 8),
             Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1, 40),
-            Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2, 20),
+            Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2, 15),
         },
         # As in prod, so that a request waits here for a connection where it would wait there.
         database_pool=4,
@@ -127,8 +128,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.STAGING: Profile(
         compute=ComputeKind.CONTAINER_APPS,
         services={
-            Role.GATEWAY: _size(0.5, 1024, 0, 2, 4, 400),
-            Role.TRACKING: _size(1, 2048, 2048, 2, 6, 80),
+            Role.GATEWAY: _size(0.5, 1024, 0, 2, 4, 150),
+            Role.TRACKING: _size(1, 2048, 2048, 2, 6, 15),
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3, 40),
             Role.ARTIFACTS: _size(1, 2048, 1024, 2, 4, 30),
         },
@@ -149,8 +150,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.PROD: Profile(
         compute=ComputeKind.CONTAINER_APPS,
         services={
-            Role.GATEWAY: _size(0.5, 1024, 0, 3, 10, 400),
-            Role.TRACKING: _size(1, 2048, 2048, 3, 20, 80),
+            Role.GATEWAY: _size(0.5, 1024, 0, 3, 10, 150),
+            Role.TRACKING: _size(1, 2048, 2048, 3, 20, 15),
             Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6, 40),
             Role.ARTIFACTS: _size(1, 2048, 1024, 3, 10, 30),
         },

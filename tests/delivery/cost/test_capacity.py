@@ -13,6 +13,7 @@ from components.mlflow.roles import SERVICES, Role
 from delivery.cost import prices
 from delivery.cost.capacity import (
     SIZES,
+    USUAL,
     Measured,
     Work,
     capacity,
@@ -134,23 +135,35 @@ def test_a_larger_database_has_room_for_more_runs_in_its_memory() -> None:
     assert runs_in_memory("D2ds_v5", ONE) == pytest.approx(2 * runs_in_memory("B2s", ONE))
 
 
-def test_thresholds_are_of_what_each_service_does_most() -> None:
+def test_thresholds_are_of_the_dearest_usual_request_of_each_service() -> None:
     document = results()
+    ours = document["summaries"][1]
     document["summaries"] += [
-        {**document["summaries"][1], "scenario": "registry", "clients": 4, "rate": 100.0},
-        {**document["summaries"][1], "scenario": "artifacts", "clients": 8, "rate": 0},
+        {**ours, "scenario": "registry", "clients": 4, "rate": 100.0},
+        {**ours, "scenario": "reads", "clients": 4, "rate": 50.0},
+        {**ours, "scenario": "artifacts", "clients": 8, "rate": 0},
+        {**ours, "scenario": "large", "clients": 1, "rate": 1.0},
+        {**ours, "scenario": "reads", "clients": 4, "rate": 1.0, "setup": "stock-postgres"},
     ]
-    assert thresholds(document) == pytest.approx({Role.GATEWAY: 0.2, Role.TRACKING: 0.8, Role.REGISTRY: 8.0})
+    assert thresholds(document) == pytest.approx({Role.GATEWAY: 4.0, Role.TRACKING: 16.0, Role.REGISTRY: 8.0})
 
 
-def test_the_profiles_start_another_replica_at_about_what_one_carries_by_the_published_run() -> None:
-    published = thresholds(json.loads(page.RESULTS.read_text()))
-    assert published.keys() == set(SERVICES)
-    for name in (ProfileName.DEV, ProfileName.STAGING, ProfileName.PROD):
-        for role, milliseconds in published.items():
+@pytest.mark.parametrize("name", [ProfileName.DEV, ProfileName.STAGING, ProfileName.PROD])
+def test_every_usual_load_alone_starts_another_replica_by_the_published_run(name: ProfileName) -> None:
+    document = json.loads(page.RESULTS.read_text())
+    assert thresholds(document).keys() == set(SERVICES)
+    ours = [one for one in document["summaries"] if one["setup"].startswith("ours-2") and one["rate"]]
+    assert {one["scenario"] for one in ours} <= {*USUAL, "large"}
+    for one in (each for each in ours if each["scenario"] in USUAL):
+        used = {Role.GATEWAY: one["gateway_cpu"], USUAL[one["scenario"]]: one["cpu"] - one["gateway_cpu"]}
+        for role, processors in used.items():
             size = PROFILES[name].services[role]
-            share = size.concurrency / carried(milliseconds, size.cpu)
-            assert 0.4 <= share <= 1.6, f"{name}, {role}: {size.concurrency} is {share:.2f} of what a replica carries"
+            most = min(1.0, size.cpu) * one["rate"] / processors
+            assert size.concurrency < most, f"{role}: a replica ends at {most:.0f}/s of {one['scenario']}"
+    for role, milliseconds in thresholds(document).items():
+        size = PROFILES[name].services[role]
+        share = size.concurrency / carried(milliseconds, size.cpu)
+        assert 0.6 <= share <= 1.1, f"{role}: {size.concurrency} is {share:.2f} of what a replica carries"
 
 
 @pytest.mark.parametrize(("runs", "rate"), [(0, 1.0), (1, 0.0), (1, float("nan"))])
