@@ -85,9 +85,9 @@ def _size(
 # (https://learn.microsoft.com/azure/container-apps/containers#allocations and /storage-mounts#ephemeral-storage).
 # A service needs about 250 MiB idle. Another replica starts when each has as many requests a second as keep 60 % of its
 # cores busy with the dearest that people usually send, by what the bench measured: traces, for the gateway artifacts
-# (docs/capacity.md). More than a busy replica answers of those would never start one. The fewest replicas of staging and
-# prod outlive the loss of one, those of prod of a zone. The most are twice what the database carries with the hot path
-# off, as searches need more of a replica.
+# (docs/capacity.md). More than a busy replica answers of those would never start one. The fewest replicas of staging
+# and prod outlive the loss of one, those of prod of a zone. The most are twice what the database carries with the hot
+# path off, as searches need more of a replica.
 PROFILES: Mapping[ProfileName, Profile] = {
     ProfileName.LOCAL: Profile(
         compute=ComputeKind.LOCAL,
