@@ -73,11 +73,11 @@ def bench(
             f"bench: nothing was measured: {'; '.join(outcome.left_out)}. Wait until the machine is quiet, or leave "
             "--quick out."
         )
-    if outcome.lost or outcome.unasked or outcome.altered:
+    if outcome.lost or outcome.twice or outcome.altered:
         raise CommandError(
-            f"bench: {outcome.lost:,} of what was acknowledged was not stored, {outcome.unasked:,} was stored that "
-            f"nothing acknowledged, and {outcome.altered:,} of the values that were compared are other ones. `lost`, "
-            "`unasked` and `altered` in the results.json of --output say where."
+            f"bench: {outcome.lost:,} of what was acknowledged was not stored, {outcome.twice:,} was stored "
+            f"twice, and {outcome.altered:,} of the values that were compared are other ones. `lost`, "
+            "`twice` and `altered` in the results.json of --output say where."
         )
     return ExitCode.DONE
 

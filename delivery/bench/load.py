@@ -115,9 +115,14 @@ class Noted:
         return sum(len(call.milliseconds) for call in self.calls.values())
 
     @property
+    def failed(self) -> Mapping[str, int]:
+        """By call: requests with another answer than they should have had."""
+        return {name: sum(call.failed.values()) + call.wrong for name, call in self.calls.items()}
+
+    @property
     def errors(self) -> int:
         """Requests without an answer, or with another one than they should have had."""
-        return self.unanswered + sum(sum(call.failed.values()) + call.wrong for call in self.calls.values())
+        return self.unanswered + sum(self.failed.values())
 
 
 def run(tool: Path, node: Path, job: Job) -> Noted:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from delivery.bench import load, processes, store, values
 from delivery.bench.load import Job, Noted
-from delivery.bench.plan import Load
+from delivery.bench.plan import Load, stores
 from delivery.bench.processes import Use
 from delivery.bench.results import Measurement
 from delivery.bench.setup import Setup
@@ -111,6 +111,7 @@ def measure(tool: Tool, setup: Setup, prepared: Prepared, planned: Load, number:
         acknowledged=back.acknowledged,
         lost=back.lost,
         unasked=back.unasked,
+        twice=store.twice(back.beyond, noted.failed, noted.unanswered, stores(planned.scenario, job.values["bytes"])),
         values=number_of_values,
         altered=len(altered),
         runs=len(noted.acknowledged.runs),

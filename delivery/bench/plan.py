@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -125,18 +125,22 @@ SCENARIOS: Final = {
 }
 """What each scenario is, by its name."""
 
-MOST_STORED: Final = {
-    "logging": 50,
-    "bursty": 1,
-    "batch": 1000,
-    "reads": 0,
-    "registry": 0,
-    "artifacts": 2**20,
-    "traces": 1,
-    "access": 1,
-}
-"""The most that one request of a scenario stores, in what is counted: rows of a run, traces, bytes of a file. A large
-file is the plan's."""
+_BATCH: Final = {"logging": 50, "batch": 1000}
+"""Metrics of one batch of a scenario."""
+
+
+def stores(scenario: str, file_bytes: int) -> Mapping[str, tuple[str, int]]:
+    """What one request of each call of a scenario stores, in what is counted: its kind, and how many or bytes."""
+    return {
+        "create": ("run", 1),
+        "log-metric": ("metrics", 1),
+        "log-parameter": ("params", 1),
+        "log-batch": ("metrics", _BATCH.get(scenario, 1)),
+        "update": ("finished", 1),
+        "export-trace": ("trace", 1),
+        "upload": ("artifact", file_bytes),
+    }
+
 
 READING: Final = ("reads", "registry")
 """The scenarios that read what was there before."""

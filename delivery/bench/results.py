@@ -13,8 +13,9 @@ class Figures:
     """What is known of a setup under a load beside its answers' times.
 
     `outside` counts accepted answers before the time and after its end, by which the database grew as well. `lost` is
-    what was acknowledged and not stored, `altered` are values of it that are other ones in the database, of `values`
-    that were compared. Memory in MiB, of the setup's processes without the database; processors are seconds of work a
+    what was acknowledged and not stored, `unasked` is stored and was not acknowledged, `twice` is what of that no
+    failed request explains. `altered` are acknowledged values that are other ones in the database, of `values` that
+    were compared. Memory in MiB, of the setup's processes without the database; processors are seconds of work a
     second. `tool_cpu` is the load tool's own, `gateway_cpu` a part of `cpu`, `machine_cpu` are those that anybody used,
     other programs too. The database grew by `growth` bytes, with `runs` runs.
     """
@@ -27,6 +28,7 @@ class Figures:
     acknowledged: int
     lost: int
     unasked: int
+    twice: int
     values: int
     altered: int
     runs: int
@@ -120,6 +122,7 @@ def _summary(rounds: Sequence[Measurement]) -> Summary:
         acknowledged=sum(one.acknowledged for one in rounds),
         lost=sum(one.lost for one in rounds),
         unasked=sum(one.unasked for one in rounds),
+        twice=sum(one.twice for one in rounds),
         values=sum(one.values for one in rounds),
         altered=sum(one.altered for one in rounds),
         runs=sum(one.runs for one in rounds),

@@ -18,11 +18,10 @@ from delivery.bench import data, machine, ours, postgres_ceiling, processes, quo
 from delivery.bench.ceiling import Ceiling, ceilings
 from delivery.bench.clock import Clock, minutes
 from delivery.bench.grown import Grown, grown
-from delivery.bench.measure import MEGABYTE, NOTHING, Prepared, Tool, measure
+from delivery.bench.measure import NOTHING, Prepared, Tool, measure
 from delivery.bench.ours import Platform
 from delivery.bench.plan import (
     LABELS,
-    MOST_STORED,
     OURS,
     OURS_ACCESS,
     OURS_COLD,
@@ -87,10 +86,9 @@ class Outcome:
         return sum(one.altered for one in self.measurements)
 
     @property
-    def unasked(self) -> int:
-        """How much was stored beyond what the failed requests could have stored: something was done twice."""
-        most = {**MOST_STORED, "large": self.plan.large_mib * MEGABYTE}
-        return sum(max(0, one.unasked - one.errors * most[one.scenario]) for one in self.measurements)
+    def twice(self) -> int:
+        """How much was stored beyond what the failed requests could have stored."""
+        return sum(one.twice for one in self.measurements)
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:

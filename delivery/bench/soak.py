@@ -10,9 +10,9 @@ from typing import Final
 
 from delivery.bench.aims import Aim
 from delivery.bench.load import Interval
-from delivery.bench.plan import MOST_STORED
+from delivery.bench.plan import stores
 from delivery.bench.results import percentile
-from delivery.bench.store import ReadBack
+from delivery.bench.store import ReadBack, twice
 
 SHARE: Final = 0.6
 """Of the requests a second that the stack was measured to carry just before."""
@@ -48,8 +48,9 @@ class Kill:
 class Soak:
     """A soak of `seconds`: `carried` requests/s were measured before, of which `asked` were sent.
 
-    `kinds` are the failed requests by what they were. `differences` names values that are not there as acknowledged,
-    of `values` that were compared. `intervals` are each of `interval` seconds, by their number.
+    `kinds` are the failed requests by what they were, `failed` those with an answer by their call. `differences` names
+    values that are not there as acknowledged, of `values` that were compared. `intervals` are each of `interval`
+    seconds, by their number.
     """
 
     facts: Mapping[str, str]
@@ -59,6 +60,7 @@ class Soak:
     asked: float
     accepted: int
     kinds: Mapping[str, int]
+    failed: Mapping[str, int]
     back: ReadBack
     values: int
     differences: Sequence[str]
@@ -80,7 +82,7 @@ class Soak:
     @property
     def twice(self) -> int:
         """What was stored beyond what failed requests can explain."""
-        return max(0, self.back.unasked - self.errors * MOST_STORED["logging"])
+        return twice(self.back.beyond, self.failed, self.kinds.get("unanswered", 0), stores("logging", 0))
 
     @property
     def whole(self) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,9 @@ from typing import Any, Protocol
 import psycopg2
 
 from delivery.bench.load import SPANS, Acknowledged
+
+Stores = Mapping[str, tuple[str, int]]
+"""By the name of a call: the kind of what one request of it stores, as read back, and how much of it."""
 
 
 class Store(Protocol):
@@ -93,14 +98,19 @@ class Sqlite:
 class ReadBack:
     """Of everything that the server acknowledged, how much was there afterwards.
 
-    `lost` are acknowledged and not stored. `unasked` are stored beyond what was acknowledged: a request without an
-    answer may have been carried out, any other may not.
+    `lost` are acknowledged and not stored. `beyond` are stored beyond what was acknowledged, by their kind: a request
+    that failed may have been carried out, any other may not.
     """
 
     acknowledged: int
     stored: int
     lost: int
-    unasked: int
+    beyond: Mapping[str, int]
+
+    @property
+    def unasked(self) -> int:
+        """How much is stored beyond what was acknowledged, of any kind."""
+        return sum(self.beyond.values())
 
 
 def stored(store: Store, experiment: str) -> Acknowledged:
@@ -125,12 +135,33 @@ def stored(store: Store, experiment: str) -> Acknowledged:
 def compare(acknowledged: Acknowledged, found: Acknowledged) -> ReadBack:
     """Compare thing by thing, so that one too many of a run does not hide one that another lost."""
     wanted, there = _counted(acknowledged), _counted(found)
+    beyond: Counter[str] = Counter()
+    for (kind, name), number in there.items():
+        beyond[kind] += max(0, number - wanted.get((kind, name), 0))
     return ReadBack(
         acknowledged=sum(wanted.values()),
         stored=sum(there.values()),
         lost=sum(max(0, number - there.get(name, 0)) for name, number in wanted.items()),
-        unasked=sum(max(0, number - wanted.get(name, 0)) for name, number in there.items()),
+        beyond=dict(+beyond),
     )
+
+
+def twice(beyond: Mapping[str, int], failed: Mapping[str, int], unanswered: int, stores: Stores) -> int:
+    """Return how much of `beyond` no failed request explains: something was done twice.
+
+    `failed` counts the requests of each call that failed, each of which explains what such a call `stores` and nothing
+    of another kind. An `unanswered` request may have been any call.
+    """
+    left = Counter(beyond)
+    for call, count in failed.items():
+        kind, number = stores.get(call, ("", 0))
+        left[kind] -= count * number
+    most = {kind: max(number for each, number in stores.values() if each == kind) for kind in +left}
+    for kind in sorted(most, key=lambda kind: most[kind], reverse=True):
+        requests = min(unanswered, math.ceil(left[kind] / most[kind]))
+        left[kind] -= requests * most[kind]
+        unanswered -= requests
+    return sum((+left).values())
 
 
 def _counted(what: Acknowledged) -> Mapping[tuple[str, str], int]:

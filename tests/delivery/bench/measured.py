@@ -21,6 +21,7 @@ ONE = Measurement(
     acknowledged=4,
     lost=0,
     unasked=0,
+    twice=0,
     values=20,
     altered=0,
     runs=1,

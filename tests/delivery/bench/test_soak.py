@@ -39,6 +39,7 @@ def soaked(found: Remembered = FOUND, metrics: int = 2, **changes: object) -> So
         asked=60,
         accepted=7200,
         kinds={},
+        failed={},
         back=back,
         values=values,
         differences=differences,
@@ -69,9 +70,10 @@ def test_a_soak_that_stored_everything_and_stayed_flat_reaches_its_aims() -> Non
         soaked(replace(FOUND, latest={"loss": (0, 10, 1.0)})),
         soaked(replace(FOUND, params={})),
         soaked(metrics=3),
-        soaked(metrics=53, kinds={"502": 1}),
+        soaked(metrics=53, kinds={"502": 1}, failed={"log-batch": 1}),
+        soaked(metrics=3, kinds={"502": 1}, failed={"log-parameter": 1}),
     ],
-    ids=["lost", "value", "latest", "parameter", "twice", "twice, beside what failed"],
+    ids=["lost", "value", "latest", "parameter", "twice", "twice, beside what failed", "twice, beside another call"],
 )
 def test_a_soak_finds_what_is_lost_altered_or_stored_twice(soak: Soak) -> None:
     assert not soak.whole
@@ -79,7 +81,7 @@ def test_a_soak_finds_what_is_lost_altered_or_stored_twice(soak: Soak) -> None:
 
 
 def test_a_failed_request_may_have_been_carried_out() -> None:
-    assert soaked(metrics=52, kinds={"502": 1}).whole
+    assert soaked(metrics=52, kinds={"502": 1}, failed={"log-batch": 1}).whole
 
 
 @pytest.mark.parametrize(("by", "memory", "connections"), [(0.01, True, True), (0.1, False, True), (5, False, False)])

@@ -9,7 +9,8 @@ import pytest
 
 from delivery.bench import data
 from delivery.bench.load import SPANS, Acknowledged, Values
-from delivery.bench.store import ReadBack, Sqlite, compare, stored
+from delivery.bench.plan import stores
+from delivery.bench.store import ReadBack, Sqlite, compare, stored, twice
 from delivery.bench.values import Remembered, compared, remembered
 
 RUN = {"metrics": 70, "params": 5, "finished": 1}
@@ -31,7 +32,7 @@ def without_one(kind: str) -> Acknowledged:
 
 
 def test_all_that_was_acknowledged_and_nothing_else_is_there() -> None:
-    assert compare(ALL, ALL) == ReadBack(acknowledged=1180, stored=1180, lost=0, unasked=0)
+    assert compare(ALL, ALL) == ReadBack(acknowledged=1180, stored=1180, lost=0, beyond={})
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,27 @@ def test_whatever_is_missing_is_lost(found: Acknowledged, lost: int) -> None:
 
 def test_one_too_many_of_a_run_does_not_hide_what_another_lost() -> None:
     found = replace(ALL, runs={"a": {**RUN, "metrics": 71}, "b": {**RUN, "metrics": 69}})
-    assert compare(ALL, found) == ReadBack(acknowledged=1180, stored=1180, lost=1, unasked=1)
+    assert compare(ALL, found) == ReadBack(acknowledged=1180, stored=1180, lost=1, beyond={"metrics": 1})
+
+
+@pytest.mark.parametrize(
+    ("beyond", "failed", "unanswered", "found"),
+    [
+        ({"run": 1}, {}, 0, 1),
+        ({"run": 1}, {"create": 1}, 0, 0),
+        ({"run": 3}, {"log-metric": 40}, 0, 3),
+        ({"metrics": 51}, {"log-metric": 1, "log-batch": 1}, 0, 0),
+        ({"metrics": 53}, {"log-batch": 1, "get-run": 9}, 0, 3),
+        ({"metrics": 1}, {"log-parameter": 1}, 0, 1),
+        ({"metrics": 50, "params": 1}, {}, 2, 0),
+        ({"metrics": 51, "params": 1}, {}, 2, 1),
+        ({"artifact": 2**20 + 1}, {"upload": 1}, 0, 1),
+    ],
+)
+def test_a_failed_request_explains_what_its_call_stores_and_nothing_of_another_kind(
+    beyond: dict[str, int], failed: dict[str, int], unanswered: int, found: int
+) -> None:
+    assert twice(beyond, failed, unanswered, stores("logging", 2**20)) == found
 
 
 @pytest.fixture
