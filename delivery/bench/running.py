@@ -36,7 +36,7 @@ from delivery.bench.plan import (
 from delivery.bench.postgres_ceiling import PostgresCeiling
 from delivery.bench.quota import QuotaError
 from delivery.bench.results import Measurement
-from delivery.bench.scaling import CORES, REPLICAS, Carried
+from delivery.bench.scaling import CORES, REPLICAS, Carried, Step
 from delivery.bench.setup import Setup
 from delivery.bench.signed_in import SignedIn, entra
 from delivery.outcome import CommandError
@@ -75,20 +75,24 @@ class Outcome:
     seconds: float
 
     @property
+    def parts(self) -> list[Measurement | Step]:
+        """Everything that was read back: measurements, and steps of a search."""
+        return [*self.measurements, *(step for one in self.carried for step in one.steps)]
+
+    @property
     def lost(self) -> int:
         """How much was acknowledged and not stored, in any part of the run."""
-        steps = [step for one in self.carried for step in one.steps]
-        return sum(one.lost for one in self.measurements) + sum(step.lost for step in steps)
+        return sum(one.lost for one in self.parts)
 
     @property
     def altered(self) -> int:
         """How many of the compared values are other ones in the database."""
-        return sum(one.altered for one in self.measurements)
+        return sum(one.altered for one in self.parts)
 
     @property
     def twice(self) -> int:
         """How much was stored beyond what the failed requests could have stored."""
-        return sum(one.twice for one in self.measurements)
+        return sum(one.twice for one in self.parts)
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:

@@ -108,15 +108,14 @@ def test_a_line_while_it_goes_on_names_errors_and_losses() -> None:
     )
 
 
-def test_a_run_has_lost_what_any_part_of_it_lost() -> None:
-    carried = [Carried(setup="", replicas=1, hot_path=True, steps=[replace(STEP, lost=2)])]
-    assert outcome(ONE).lost == 0
-    assert replace(outcome(ONE, replace(ONE, lost=3)), carried=carried).lost == 5
-
-
-def test_what_any_part_of_a_run_stored_twice_counts() -> None:
-    """What failed requests explain does not."""
-    assert outcome(replace(ONE, unasked=2, twice=2), replace(ONE, unasked=54, twice=4)).twice == 2 + 4
+@pytest.mark.parametrize("wrong", ["lost", "altered", "twice"])
+def test_what_any_part_of_a_run_got_wrong_counts(wrong: str) -> None:
+    changed: dict[str, Any] = {wrong: 2}
+    step = replace(STEP, **changed)
+    carried = [Carried(setup="", replicas=1, hot_path=True, steps=[STEP, step])]
+    assert not step.within
+    assert getattr(outcome(ONE), wrong) == 0
+    assert getattr(replace(outcome(ONE, replace(ONE, **changed)), carried=carried), wrong) == 4
 
 
 def test_each_round_begins_with_another_setup() -> None:

@@ -73,17 +73,21 @@ def test_a_search_begins_at_what_the_nearest_replicas_let_expect() -> None:
         replace(STEP, p95=SLO_MILLISECONDS + 1),
         replace(STEP, errors=1),
         replace(STEP, lost=1),
+        replace(STEP, altered=1),
+        replace(STEP, twice=1),
         replace(STEP, p95=math.nan),
     ],
-    ids=["slow", "error", "lost", "no answer"],
+    ids=["slow", "error", "lost", "altered", "twice", "no answer"],
 )
 def test_a_step_is_not_within(step: Step) -> None:
     assert not step.within
 
 
 def test_a_step_adds_up_the_processors_of_all_who_worked() -> None:
-    one = scaling.step(replace(ONE, cpu=0.7, gateway_cpu=0.2, database_cpu=0.4, tool_cpu=0.1, lost=1, altered=2))
-    assert (one.clients, one.rate, one.p95, one.lost) == (16, 2.0, 10.0, 3)
+    one = scaling.step(
+        replace(ONE, cpu=0.7, gateway_cpu=0.2, database_cpu=0.4, tool_cpu=0.1, lost=1, altered=2, twice=3)
+    )
+    assert (one.clients, one.rate, one.p95, one.lost, one.altered, one.twice) == (16, 2.0, 10.0, 1, 2, 3)
     assert (one.replicas_cpu, one.busy) == pytest.approx((0.5, 1.2))
 
 
