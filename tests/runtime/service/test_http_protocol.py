@@ -207,7 +207,7 @@ def test_a_body_that_is_refused_is_the_only_answer() -> None:
     assert wire.written.count(b"HTTP/1.1") == 1
 
 
-def test_the_request_that_is_answered_is_told_that_its_client_left() -> None:
+def test_the_request_that_is_answered_learns_that_its_client_left() -> None:
     """Not the one that waits behind it, which is not carried out."""
     seen: list[str] = []
 
