@@ -269,6 +269,8 @@ def _of_cluster(base: _Base, stack: str, apart: resources.ResourceGroup, *purpos
             resource_group_name=apart.name,
             tags=written(stack, stack, base.chosen.file.tags),
         ),
+        # A cluster that runs stops without them.
+        pulumi.ResourceOptions(protect=base.chosen.file.protect),
     )
 
 

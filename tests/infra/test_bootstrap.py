@@ -137,6 +137,13 @@ def test_deploy_of_a_stack_in_a_cluster_grants_what_an_up_there_does_and_nothing
         assert administers == []
 
 
+def test_the_identities_of_a_cluster_do_not_go_with_an_edit() -> None:
+    """A cluster that runs stops without them."""
+    recorded = in_clusters()
+    for name in ("nodes", "control-blue", "control-green"):
+        assert recorded.options(f"prod-cluster-{name}-identity").protect, name
+
+
 def grantable(recorded: Graph, stack: str) -> set[tuple[AzureRole, str]]:
     """The roles that a stack's deploy may grant or take away, each with its holder."""
     condition = Condition(recorded.inputs(f"{stack}-deploy-group-rbac-administrator")["condition"])
