@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mlflow_runtime.middleware.access.browser import cookies
 from mlflow_runtime.responses import Failure
 
 LIMIT_KIB: Final = 64
@@ -25,7 +27,11 @@ def size(scope: Scope) -> int:
 
 
 class HeadLimit:
-    """ASGI middleware that answers a longer head with 431."""
+    """ASGI middleware that answers a longer head with 431.
+
+    Tabs that a browser opens together each begin a sign-in without the others' cookies, so all of them may be too many.
+    The answer ends them: the next request of that browser is short enough.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -38,6 +44,10 @@ class HeadLimit:
                 message=f"The target and the headers of the request are {found} bytes long; allowed: {LIMIT_KIB} KiB. "
                 "Send long filters and lists in the body of a POST, and fewer cookies.",
             )
-            await JSONResponse(failure.body, failure.status)(scope, receive, send)
+            answer = JSONResponse(failure.body, failure.status)
+            sent = "; ".join(Headers(scope=scope).getlist("cookie"))
+            for ended in cookies.end_flows(cookies.read(sent)):
+                answer.headers.append("Set-Cookie", ended)
+            await answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)

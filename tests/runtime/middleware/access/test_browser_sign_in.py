@@ -27,6 +27,7 @@ from mlflow_runtime.middleware.access.browser.sign_in import SignIn
 from mlflow_runtime.middleware.access.gate import Gate
 from mlflow_runtime.middleware.access.keys import Keys
 from mlflow_runtime.middleware.access.tokens import Tokens
+from mlflow_runtime.middleware.head_limit import HeadLimit
 from tests.support.asgi import scope
 from tests.support.entra_tokens import ACCESS, ANNA, AZURE_CLI, TENANT, key_set, token
 
@@ -91,7 +92,7 @@ class Person:
             await page(asked, receive, send)
 
         gate = Gate(PageScript(mlflow), access, tokens, lambda method, path: f"{method} {path}")
-        app = SignIn(gate, access, tokens, [HOST, "localhost:5500"], self.entra.redeem)
+        app = HeadLimit(SignIn(gate, access, tokens, [HOST, "localhost:5500"], self.entra.redeem))
         target = urlsplit(path)
         cookie = "; ".join(f"{name}={value}" for name, value in self.kept.items())
         sent = {"host": host, **headers, **({"cookie": cookie} if cookie else {})}
@@ -268,6 +269,16 @@ def test_a_browser_keeps_few_sign_ins_and_the_latest_of_them() -> None:
     assert len(person.under_way) == 6
     person.open("/access/sign-out", "POST", OWN)
     assert person.kept == {}
+
+
+def test_more_tabs_than_a_request_has_room_for_end_their_sign_ins() -> None:
+    together = Person()
+    for _ in range(40):
+        person = Person()
+        person.asked(f"/{'x' * 1400}")
+        together.kept |= person.kept
+    assert (together.open("/").status, together.kept) == (431, {})
+    assert together.sign_in().status == 303
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:

@@ -57,7 +57,7 @@ def end(cookies: Mapping[str, str]) -> Iterator[str]:
     """Yield the Set-Cookie values that end a session and each sign-in under way, whichever replica began it."""
     yield from (_dropped(f"{SESSION}-{number}") for number in range(_MOST))
     yield _dropped(FRESH)
-    yield from map(_dropped, _flows(cookies))
+    yield from end_flows(cookies)
 
 
 def flow(cookies: Mapping[str, str], name: str) -> str:
@@ -75,6 +75,11 @@ def begin_flow(cookies: Mapping[str, str], name: str, value: str, seconds: int) 
 def end_flow(name: str) -> str:
     """Return the Set-Cookie value that ends the sign-in of a name."""
     return _dropped(f"{FLOW}-{name}")
+
+
+def end_flows(cookies: Mapping[str, str]) -> Iterator[str]:
+    """Yield the Set-Cookie values that end each sign-in under way."""
+    yield from map(_dropped, _flows(cookies))
 
 
 def _flows(cookies: Mapping[str, str]) -> list[str]:
