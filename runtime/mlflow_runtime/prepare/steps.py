@@ -56,8 +56,7 @@ class _Run:
             self._schemas()
             self._grants()
             with self._step("indexes") as done:
-                made = indexes.ensure(self._engine(self._names[Store.TRACKING]))
-                done(f"created {', '.join(made)}" if made else "present")
+                done(str(indexes.ensure(self._engine(self._names[Store.TRACKING]))))
 
     def _server(self, connection: Connection) -> None:
         names = list(self._names.values())

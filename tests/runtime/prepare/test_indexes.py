@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import psycopg2
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 from mlflow.entities import ViewType
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import event
+from sqlalchemy import NullPool, create_engine, event
 
 from mlflow_runtime.prepare import indexes
 from mlflow_runtime.prepare.connection import engine
@@ -35,41 +41,105 @@ def present(pair: Pair) -> list[tuple[object, ...]]:
 
 
 WHOLE = [(name, True) for name in sorted(indexes.TRACKING)]
+BY_START_TIME, LATEST = indexes.TRACKING
 
 
 def test_prepare_makes_them_and_finds_them(prepared: Prepared, clone: Callable[[], Pair]) -> None:
     assert present(prepared.pair) == WHOLE
-    assert sum("indexes: created platform_runs_by_start_time" in output for output in prepared.outputs) == 1
+    assert sum(f"indexes: created {BY_START_TIME}" in output for output in prepared.outputs) == 1
     assert sum("indexes: present" in output for output in prepared.outputs) == 1
     pair = clone()
     target = engine(pair.settings().admin_url, pair.tracking)
-    # What a killed CREATE INDEX CONCURRENTLY leaves, and what somebody dropped.
+    # What a killed CREATE INDEX CONCURRENTLY leaves, what somebody dropped, and what another image made.
     pair.as_admin(
         pair.tracking,
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'platform_runs_latest'::regclass",
-        "DROP INDEX platform_runs_by_start_time",
+        f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{LATEST}'::regclass",  # noqa: S608
+        f"DROP INDEX {BY_START_TIME}",
+        "CREATE INDEX platform_runs_latest_of_another_image ON runs (start_time)",
+        "CREATE TABLE platform_table (id int PRIMARY KEY)",
     )
-    assert indexes.ensure(target) == list(indexes.TRACKING)
-    assert present(pair) == WHOLE
-    assert indexes.ensure(target) == []
+    found = indexes.ensure(target)
+    assert (found.created, found.missing) == (list(indexes.TRACKING), [])
+    assert str(found).endswith("; dropped platform_runs_latest_of_another_image")
+    assert [each for each in present(pair) if each != ("platform_table_pkey", True)] == WHOLE
+    assert str(indexes.ensure(target)) == "present"
 
 
-def test_one_that_cannot_be_made_is_logged_and_the_others_are_made(
+def test_another_definition_has_another_name() -> None:
+    assert len({*indexes.named({"a": "runs (user_id)"}), *indexes.named({"a": "runs (name)"})}) == 2
+
+
+def test_one_that_cannot_be_made_leaves_nothing_and_the_others_are_made(
     clone: Callable[[], Pair], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair = clone()
-    monkeypatch.setattr(indexes, "TRACKING", {"platform_other": "runs (removed)", "platform_more": "runs (user_id)"})
+    pair.as_admin(pair.tracking, FILL[0])
+    # The build of the second begins and fails, after which PostgreSQL keeps an invalid index.
+    of = {"platform_no": "runs (removed)", "platform_half": "runs ((1 / (length(run_uuid) - 32)))"}
+    monkeypatch.setattr(indexes, "TRACKING", {**of, "platform_more": "runs (user_id)"})
     with caplog.at_level(logging.WARNING):
-        assert indexes.ensure(engine(pair.settings().admin_url, pair.tracking)) == ["platform_more"]
-    assert 'index platform_other was not made (column "removed" does not exist' in caplog.text
+        found = indexes.ensure(engine(pair.settings().admin_url, pair.tracking))
+    assert str(found) == "created platform_more; not created platform_no, platform_half"
+    assert 'index platform_no was not created (column "removed" does not exist' in caplog.text
+    # An image's index that may serve instead stays.
+    assert present(pair) == [("platform_more", True), *WHOLE]
+
+
+@contextmanager
+def writing(pair: Pair) -> Iterator[Callable[[], None]]:
+    """A transaction that has written to the table of runs; what it yields ends it."""
+    with closing(pair.server.connect(pair.tracking, "postgres")) as connection:
+        connection.autocommit = False
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE runs IN ROW EXCLUSIVE MODE")
+            yield connection.rollback
+
+
+def test_a_transaction_that_outlives_the_lock_timeout_is_waited_for(clone: Callable[[], Pair]) -> None:
+    pair = clone()
+    pair.as_admin(pair.tracking, f"DROP INDEX {LATEST}")
+    admin_url = pair.settings().admin_url
+    target = create_engine(
+        admin_url.set(database=pair.tracking).update_query_dict({"options": "-c lock_timeout=1ms"}), poolclass=NullPool
+    )
+    waits = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND wait_event_type = 'Lock'"
+    with writing(pair) as end, ThreadPoolExecutor() as threads:
+        found = threads.submit(indexes.ensure, target)
+        while not (found.done() or pair.as_admin("postgres", waits)):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        end()
+        assert str(found.result(timeout=60)) == f"created {LATEST}"
+    assert present(pair) == WHOLE
+
+
+def test_a_transaction_without_an_end_ends_the_build_and_not_the_prepare(
+    clone: Callable[[], Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = clone()
+    pair.as_admin(pair.tracking, f"DROP INDEX {LATEST}")
+    monkeypatch.setattr(indexes, "BUILD_SECONDS", 0.3)
+    monkeypatch.setattr(indexes, "DROP_SECONDS", 0.3)
+    target = engine(pair.settings().admin_url, pair.tracking)
+    with writing(pair):
+        assert str(indexes.ensure(target)) == f"not created {LATEST}"
+    monkeypatch.undo()
+    assert str(indexes.ensure(target)) == f"created {LATEST}"
+    assert present(pair) == WHOLE
+
+
+def test_a_database_that_is_away_fails_no_prepare() -> None:
+    for error in (ClientAuthenticationError("no token"), psycopg2.OperationalError("failover")):
+        target = create_engine("postgresql+psycopg2://", creator=Mock(side_effect=error))
+        assert indexes.ensure(target).missing == [*indexes.TRACKING]
 
 
 @pytest.mark.parametrize(
     ("search", "order", "index"),
     [
-        ("", ["attributes.start_time DESC"], "platform_runs_by_start_time"),
-        ("tags.team = 'team-3'", ["attributes.start_time DESC"], "platform_runs_by_start_time"),
-        ("", [], "platform_runs_latest"),
+        ("", ["attributes.start_time DESC"], BY_START_TIME),
+        ("tags.team = 'team-3'", ["attributes.start_time DESC"], BY_START_TIME),
+        ("", [], LATEST),
     ],
     ids=["as the pages ask", "by a tag", "as clients ask"],
 )
