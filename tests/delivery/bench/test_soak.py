@@ -11,11 +11,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from delivery.bench import plots, soak_report
+from delivery.bench import plots, soak_report, soaking
+from delivery.bench.command import bench
 from delivery.bench.load import Acknowledged, Interval, Values
 from delivery.bench.soak import Kill, Sample, Soak, aims
 from delivery.bench.store import compare
 from delivery.bench.values import Remembered, compared
+from delivery.outcome import CommandError, ExitCode
 
 # A run as the load tool notes it, and as the tables have it.
 WANTED = Acknowledged(
@@ -57,9 +59,9 @@ def growing(by: float) -> list[Sample]:
 
 def test_a_soak_that_stored_everything_and_stayed_flat_reaches_its_aims() -> None:
     found = aims(soaked())
-    assert [one.reached for one in found] == [True] * 4
+    assert [one.reached for one in found] == [True] * 5
     assert found[0].figure == "4 counted, 4 values compared: 0 lost, 0 altered, 0 twice"
-    assert found[-1].figure == "2 kills, ready again after 5.0 to 6.5 s"
+    assert found[4].figure == "2 kills, ready again after 5.0 to 6.5 s"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_a_soak_that_stored_everything_and_stayed_flat_reaches_its_aims() -> Non
 )
 def test_a_soak_finds_what_is_lost_altered_or_stored_twice(soak: Soak) -> None:
     assert not soak.whole
-    assert [one.reached for one in aims(soak)] == [False, True, True, True]
+    assert [one.reached for one in aims(soak)] == [False, True, True, True, True]
 
 
 def test_a_failed_request_may_have_been_carried_out() -> None:
@@ -87,7 +89,7 @@ def test_a_failed_request_may_have_been_carried_out() -> None:
 @pytest.mark.parametrize(("by", "memory", "connections"), [(0.01, True, True), (0.1, False, True), (5, False, False)])
 def test_what_grows_is_not_flat(by: float, memory: bool, connections: bool) -> None:
     found = aims(soaked(samples=growing(by)))
-    assert [one.reached for one in found[1:3]] == [memory, connections]
+    assert [one.reached for one in found[2:4]] == [memory, connections]
 
 
 def test_a_replica_that_did_not_serve_again_is_no_success() -> None:
@@ -96,7 +98,32 @@ def test_a_replica_that_did_not_serve_again_is_no_success() -> None:
 
 
 def test_too_few_samples_and_no_kill_show_nothing() -> None:
-    assert [one.reached for one in aims(soaked(samples=growing(0)[:2], kills=[]))] == [True, False, False, False]
+    found = aims(soaked(samples=growing(0)[:2], kills=[]))
+    assert [one.reached for one in found] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(("accepted", "reached"), [(6480, True), (6479, False), (1000, False)])
+def test_a_stack_that_answers_too_little_of_what_it_was_asked_is_no_success(accepted: int, reached: bool) -> None:
+    found = aims(soaked(accepted=accepted))[1]
+    assert (found.figure, found.reached) == (f"{accepted:,} of 7,200", reached)
+
+
+@pytest.mark.parametrize(
+    ("soak", "said"),
+    [
+        (soaked(accepted=1000), "1,000 of 7,200"),
+        (soaked(kills=[]), "0 kills"),
+        (soaked(samples=growing(5)), "connections to PostgreSQL are flat"),
+        (soaked(metrics=1), "1 lost"),
+    ],
+    ids=["accepted", "kills", "connections", "lost"],
+)
+def test_a_soak_fails_unless_every_aim_is_reached(soak: Soak, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soaking, "run", lambda *_: soak)
+    with pytest.raises(CommandError, match=re.escape(said)):
+        bench(soak=3)
+    monkeypatch.setattr(soaking, "run", lambda *_: soaked())
+    assert bench(soak=3) == ExitCode.DONE
 
 
 def test_many_points_are_a_line_over_an_axis_of_fifths() -> None:
@@ -121,4 +148,4 @@ def test_the_files_of_a_soak_are_beside_those_of_a_whole_run(tmp_path: Path) -> 
     found = json.loads((tmp_path / "soak.json").read_text())
     # The second interval had neither an answer nor a failure; the last one is not whole.
     assert found["intervals"] == [{"at": 5, "rate": 60, "failed": 0, "p95": 1.0}]
-    assert [one["reached"] for one in found["aims"]] == [True] * 4
+    assert [one["reached"] for one in found["aims"]] == [True] * 5
