@@ -94,8 +94,8 @@ def _soak(minutes: float, output: Path | None) -> int:
     missed = [f"{one.aim} ({one.figure})" for one in aims(found) if not one.reached]
     if missed:
         raise CommandError(
-            f"bench: the soak did not reach: {'; '.join(missed)}. The soak.md and soak.json of --output show when. What "
-            "is lost, altered or stored twice is a fault; for the others soak again first, on a quiet machine."
+            f"bench: the soak did not reach: {'; '.join(missed)}. The soak.md and soak.json of --output show when. "
+            "What is lost, altered or stored twice is a fault; for the others soak again first, on a quiet machine."
         )
     return ExitCode.DONE
 

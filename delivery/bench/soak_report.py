@@ -66,7 +66,8 @@ def markdown(found: Soak) -> str:
         "# A soak",
         f"Written by `mlflow-platform bench --soak`: {found.seconds / 60:g} minutes of the scenario `logging` through "
         f"the gateway at {soak.SHARE:.0%} of what {found.replicas} replicas were measured to carry just before, while "
-        "one replica after the other is killed. What it means is in [performance.md](../performance.md#soak).",
+        f"all of them but {found.spared} are killed in turn. What it means is in "
+        "[performance.md](../performance.md#soak).",
         table(("of the machine", ""), found.facts.items()),
         table(("aim", "this run", "reached"), rows),
         table(*_row(found)),

@@ -103,6 +103,7 @@ def _soaked(up: Platform, tool: Tool, facts: Mapping[str, str], seconds: float, 
         facts=facts,
         seconds=noted.seconds,
         replicas=REPLICAS,
+        spared=up.own(1)[0].name,
         carried=carried,
         asked=asked,
         accepted=noted.accepted,
@@ -137,8 +138,8 @@ def _look(watched: Watched, stopped: threading.Event) -> None:
 
 
 def _kill(watched: Watched, stopped: threading.Event, seconds: float, say: Callable[[str], None]) -> None:
-    """Kill one after the other, each when the one before it serves again, and none near the end."""
-    for replica in itertools.cycle(watched.up.own(REPLICAS)):
+    """Kill all but the first in turn, each when the one before it serves again, and none near the end."""
+    for replica in itertools.cycle(watched.up.own(REPLICAS)[1:]):
         if stopped.wait(_KILL_EVERY) or watched.clock.passed + _KILL_EVERY > seconds:
             return
         watched.kill(replica, stopped)
