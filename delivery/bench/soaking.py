@@ -32,7 +32,6 @@ _UP_SECONDS: Final = 300.0
 _CAPACITY_SECONDS: Final = 10.0
 _WARM_SECONDS: Final = 2.0
 _KILL_EVERY: Final = 45.0
-_RESTART_SECONDS: Final = 120.0
 _SAMPLE_EVERY: Final = 5.0
 _POLL_SECONDS: Final = 0.2
 _INTERVAL: Final = 5.0
@@ -62,7 +61,7 @@ class Watched:
     def kill(self, replica: Replica, stopped: threading.Event) -> None:
         """Kill a replica without grace, and wait until another process in its place is ready."""
         supervisor, name, at = Supervisor(self.up.layout), replica.name, self.clock.passed
-        old, began = supervisor.pids().get(name), Clock(limit=_RESTART_SECONDS)
+        old, began = supervisor.pids().get(name), Clock(limit=soak.RESTART_SECONDS)
         supervisor.kill_process(name)
         while supervisor.pids().get(name, old) == old or not answers(replica.port, "/ready", timeout=5):
             if stopped.wait(_POLL_SECONDS):
@@ -145,8 +144,9 @@ def _kill(watched: Watched, stopped: threading.Event, seconds: float, say: Calla
         watched.kill(replica, stopped)
         if stopped.is_set():
             return
-        ready, left = watched.kills[-1].seconds, max(0.0, seconds - watched.clock.passed)
-        say(f"  {replica.name} was killed, and ready again after {ready:.1f} s; {left / 60:.1f} minutes left")
+        one, left = watched.kills[-1], max(0.0, seconds - watched.clock.passed)
+        again = f"ready again after {one.seconds:.1f} s" if one.served else "is not ready again"
+        say(f"  {replica.name} was killed, and {again}; {left / 60:.1f} minutes left")
 
 
 @contextmanager

@@ -132,7 +132,10 @@ def test_no_soak_kills_the_replica_whose_memory_is_judged(monkeypatch: pytest.Mo
 
 def test_a_replica_that_did_not_serve_again_is_no_success() -> None:
     kills = [Kill(at=45, replica="tracking", seconds=6.5), Kill(at=90, replica="tracking-2", seconds=math.nan)]
-    assert not aims(soaked(kills=kills))[-1].reached
+    found = aims(soaked(kills=kills))[-1]
+    assert (found.figure, found.reached) == ("2 kills, ready again after 6.5 to 6.5 s; 1 not within 120 s", False)
+    found = aims(soaked(kills=kills[1:]))[-1]
+    assert (found.figure, found.reached) == ("1 kills, none ready again; 1 not within 120 s", False)
 
 
 def test_too_few_samples_and_no_kill_show_nothing() -> None:
