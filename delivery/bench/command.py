@@ -34,7 +34,7 @@ def bench(
         typer.Option(
             help="Instead, minutes of logging at 60 % of what a stack carries, while its replicas are killed.",
             min=3,
-            max=600,
+            max=60,
             show_default="none",
         ),
     ] = None,

@@ -61,8 +61,8 @@ class Soak:
 
     `spared` is the one of the `replicas` that is never killed: of the others no process lives long enough to show a
     leak. `kinds` are the failed requests by what they were, `failed` those with an answer by their call. `differences`
-    names values that are not there as acknowledged, of `values` that were compared. `intervals` are each of `interval`
-    seconds, by their number.
+    names values that are not there as acknowledged, of `values` that were compared. `unwatched` says why samples or
+    kills ended before the load. `intervals` are each of `interval` seconds, by their number.
     """
 
     facts: Mapping[str, str]
@@ -79,6 +79,7 @@ class Soak:
     differences: Sequence[str]
     kills: Sequence[Kill]
     samples: Sequence[Sample]
+    unwatched: Sequence[str]
     interval: float
     intervals: Mapping[int, Interval]
 
@@ -127,6 +128,11 @@ def aims(soak: Soak) -> list[Aim]:
             aim="replicas are killed, and each serves again",
             figure=_served(soak.kills),
             reached=bool(soak.kills) and all(one.served for one in soak.kills),
+        ),
+        Aim(
+            aim="samples and kills go on as long as the load",
+            figure="; ".join(soak.unwatched) or "they did",
+            reached=not soak.unwatched,
         ),
     ]
 

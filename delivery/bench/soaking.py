@@ -91,7 +91,8 @@ def _soaked(up: Platform, tool: Tool, facts: Mapping[str, str], seconds: float, 
     say(f"It carries {carried:,.0f} requests/s: {asked:,.0f} for {seconds / 60:g} minutes, and kills")
     job = replace(_job(setup, tool), seconds=seconds, rate=asked, sample=1, interval=_INTERVAL)
     watched = Watched(up)
-    with _beside(lambda stopped: _look(watched, stopped), lambda stopped: _kill(watched, stopped, seconds, say)):
+    works = (lambda stopped: _look(watched, stopped), lambda stopped: _kill(watched, stopped, seconds, say))
+    with _beside(*works) as unwatched:
         noted = load.run(tool.package, tool.node, job)
     say("Reading everything back")
     acknowledged = noted.acknowledged
@@ -113,6 +114,7 @@ def _soaked(up: Platform, tool: Tool, facts: Mapping[str, str], seconds: float, 
         differences=differences,
         kills=watched.kills,
         samples=watched.samples,
+        unwatched=unwatched,
         interval=_INTERVAL,
         intervals=noted.intervals,
     )
@@ -150,14 +152,17 @@ def _kill(watched: Watched, stopped: threading.Event, seconds: float, say: Calla
 
 
 @contextmanager
-def _beside(*works: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Work in threads beside a block, until it ends. Raises what one of them raised."""
-    stopped = threading.Event()
+def _beside(*works: Callable[[threading.Event], None]) -> Iterator[list[str]]:
+    """Work in threads beside a block, until it ends. What was raised in one of them is in the list then.
+
+    What the load found out is worth having all the same.
+    """
+    stopped, failed = threading.Event(), list[str]()
     with ThreadPoolExecutor(len(works)) as threads:
         begun = [threads.submit(work, stopped) for work in works]
         try:
-            yield
+            yield failed
         finally:
             stopped.set()
-    for work in begun:
-        work.result()
+            errors = [work.exception() for work in begun]
+            failed += [f"{type(error).__name__}: {error}" for error in errors if error]

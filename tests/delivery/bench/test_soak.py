@@ -21,6 +21,7 @@ from delivery.bench.soak import Kill, Sample, Soak, aims
 from delivery.bench.soaking import Watched
 from delivery.bench.store import compare
 from delivery.bench.values import Remembered, compared
+from delivery.cli import run
 from delivery.outcome import CommandError, ExitCode
 
 # A run as the load tool notes it, and as the tables have it.
@@ -51,6 +52,7 @@ def soaked(found: Remembered = FOUND, metrics: int = 2, **changes: object) -> So
         values=values,
         differences=differences,
         kills=[Kill(at=45, replica="tracking-2", seconds=6.5), Kill(at=90, replica="tracking-3", seconds=5)],
+        unwatched=[],
         samples=[Sample(at=at, memory={"gateway": 50, "tracking": 250}, connections=40) for at in range(0, 120, 10)],
         interval=5,
         intervals={0: Interval(milliseconds=[1.0] * 300, failed=0), 2: Interval(milliseconds=[9.0], failed=2)},
@@ -64,7 +66,7 @@ def growing(by: float) -> list[Sample]:
 
 def test_a_soak_that_stored_everything_and_stayed_flat_reaches_its_aims() -> None:
     found = aims(soaked())
-    assert [one.reached for one in found] == [True] * 6
+    assert [one.reached for one in found] == [True] * 7
     assert found[0].figure == "4 counted, 4 values compared: 0 lost, 0 altered, 0 twice"
     assert found[5].figure == "2 kills, ready again after 5.0 to 6.5 s"
 
@@ -84,7 +86,7 @@ def test_a_soak_that_stored_everything_and_stayed_flat_reaches_its_aims() -> Non
 )
 def test_a_soak_finds_what_is_lost_altered_or_stored_twice(soak: Soak) -> None:
     assert not soak.whole
-    assert [one.reached for one in aims(soak)] == [False, True, True, True, True, True]
+    assert [one.reached for one in aims(soak)] == [False, True, True, True, True, True, True]
 
 
 def test_a_failed_request_may_have_been_carried_out() -> None:
@@ -104,7 +106,7 @@ def test_the_memory_of_the_replica_that_lives_on_is_judged_by_itself() -> None:
         for at in range(9)
     ]
     found = aims(soaked(samples=samples))
-    assert [one.reached for one in found] == [True, True, False, True, True, True]
+    assert [one.reached for one in found] == [True, True, False, True, True, True, True]
     assert (found[2].aim.split(":")[0], found[2].figure) == (
         "memory of tracking, which is not killed, is flat",
         "170 against 140 MiB, at most 180",
@@ -132,15 +134,37 @@ def test_no_soak_kills_the_replica_whose_memory_is_judged(monkeypatch: pytest.Mo
 
 def test_a_replica_that_did_not_serve_again_is_no_success() -> None:
     kills = [Kill(at=45, replica="tracking", seconds=6.5), Kill(at=90, replica="tracking-2", seconds=math.nan)]
-    found = aims(soaked(kills=kills))[-1]
+    found = aims(soaked(kills=kills))[5]
     assert (found.figure, found.reached) == ("2 kills, ready again after 6.5 to 6.5 s; 1 not within 120 s", False)
-    found = aims(soaked(kills=kills[1:]))[-1]
+    found = aims(soaked(kills=kills[1:]))[5]
     assert (found.figure, found.reached) == ("1 kills, none ready again; 1 not within 120 s", False)
+
+
+def test_a_watcher_that_fails_leaves_the_load_its_results() -> None:
+    def failing(stopped: threading.Event) -> None:
+        raise ValueError("no connection")
+
+    with soaking._beside(failing, lambda _: None) as failed:
+        noted = "results"
+    assert (noted, failed) == ("results", ["ValueError: no connection"])
+    found = aims(soaked(unwatched=failed))[-1]
+    assert (found.figure, found.reached) == ("ValueError: no connection", False)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "allowed"), [("2", "greater than or equal to 3"), ("61", "less than or equal to 60")]
+)
+def test_a_soak_is_no_shorter_than_two_kills_and_no_longer_than_its_values_have_room(
+    minutes: str, allowed: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """All acknowledged values are in the load tool's memory until the end."""
+    assert run(["bench", "--soak", minutes]) == ExitCode.USAGE
+    assert allowed in capfd.readouterr().err
 
 
 def test_too_few_samples_and_no_kill_show_nothing() -> None:
     found = aims(soaked(samples=growing(0)[:2], kills=[]))
-    assert [one.reached for one in found] == [True, True, False, False, False, False]
+    assert [one.reached for one in found] == [True, True, False, False, False, False, True]
 
 
 @pytest.mark.parametrize(("accepted", "reached"), [(6480, True), (6479, False), (1000, False)])
@@ -189,4 +213,4 @@ def test_the_files_of_a_soak_are_beside_those_of_a_whole_run(tmp_path: Path) -> 
     found = json.loads((tmp_path / "soak.json").read_text())
     # The second interval had neither an answer nor a failure; the last one is not whole.
     assert found["intervals"] == [{"at": 5, "rate": 60, "failed": 0, "p95": 1.0}]
-    assert [one["reached"] for one in found["aims"]] == [True] * 6
+    assert [one["reached"] for one in found["aims"]] == [True] * 7
