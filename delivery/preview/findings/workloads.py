@@ -9,7 +9,7 @@ from typing import Any
 from components.azure.postgres_size import RESERVED_CONNECTIONS, max_connections
 from components.mlflow.connections import Budget
 from components.mlflow.roles import WITH_DATABASES, Role
-from delivery.preview.plan import Op, Plan, State, Step, is_unknown
+from delivery.preview.plan import UNKNOWN, Op, Plan, State, Step, is_unknown
 from delivery.preview.reasons import Figure, Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Phrase, Strong, value
 
@@ -22,8 +22,12 @@ _POOL = "DATABASE_POOL_SIZE"
 def image(plan: Plan) -> Iterator[Found]:
     """The image's digest where any workload gets another one, and from where it is imported."""
     before, after = digests(plan)
-    # Otherwise it is known only after the update, since the registry is replaced.
-    if before != after and after:
+    # The address begins with the registry's, which is unknown while the registry changes.
+    unknown = any(is_unknown(each.get("image")) for app in _states(plan, APP)[1] for each in _containers(app))
+    if before and unknown:
+        then = [*_digests(after), ", "] if after else []
+        yield Row(subject=Subject.IMAGE, what="image", now=_digests(before), after=[*then, value(UNKNOWN)])
+    elif before != after and after:
         yield Row(subject=Subject.IMAGE, what="image", now=_digests(before), after=_digests(after))
     for step in plan.of(Op.CREATE, Op.UPDATE, Op.REPLACE):
         if step.type.endswith(_IMPORT):

@@ -476,6 +476,13 @@ def test_another_network_that_resolves_private_names_is_a_decision() -> None:
     assert (gone.verdict, rows(gone, Subject.NETWORK)) == (Verdict.ROUTINE, [("link", hub, "none")])
 
 
+def test_an_image_that_is_known_after_the_update_is_not_named_as_unchanged() -> None:
+    before, after = ({"template": {"containers": [{"image": image}]}} for image in ("cr/m@sha256:0", UNKNOWN))
+    found = of(step("update", APP, "tracking", before, after))
+    assert rows(found, Subject.IMAGE) == [("image", "0…", "known after the update")]
+    assert "image" not in plain(found.unchanged)
+
+
 def test_another_source_of_the_image_is_a_decision() -> None:
     kind = "pulumi-python:dynamic/components.azure.image_import:ImageImport"
     there = same(ACCOUNT, "store")
