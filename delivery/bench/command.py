@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -66,10 +66,7 @@ def bench(
     say(f"It ends after {minutes(chosen.limit_seconds)}; what there is no time for is left out and named.")
     with reported(ToolError, SupervisorError):
         outcome = running.run(chosen, _timed())
-    if output is None:
-        say(f"\n{report.markdown(outcome)}")
-    else:
-        say("Wrote " + ", ".join(str(file) for file in report.write(outcome, output)))
+    _show(report.files(outcome), report.TABLES, output)
     if not outcome.measurements and not outcome.carried:
         raise CommandError(
             f"bench: nothing was measured: {'; '.join(outcome.left_out)}. Wait until the machine is quiet, or leave "
@@ -87,10 +84,7 @@ def bench(
 def _soak(minutes: float, output: Path | None) -> int:
     with reported(ToolError, SupervisorError):
         found = soaking.run(minutes, _timed())
-    if output is None:
-        say(f"\n{soak_report.markdown(found)}")
-    else:
-        say("Wrote " + ", ".join(str(file) for file in soak_report.write(found, output)))
+    _show(soak_report.files(found), soak_report.TABLES, output)
     missed = [f"{one.aim} ({one.figure})" for one in aims(found) if not one.reached]
     if missed:
         raise CommandError(
@@ -98,6 +92,14 @@ def _soak(minutes: float, output: Path | None) -> int:
             "What is lost, altered or stored twice is a fault; for the others soak again first, on a quiet machine."
         )
     return ExitCode.DONE
+
+
+def _show(files: Mapping[str, str], tables: str, output: Path | None) -> None:
+    """Write the files into a folder; without one print the tables alone."""
+    if output is None:
+        say(f"\n{files[tables]}")
+    else:
+        say("Wrote " + ", ".join(str(file) for file in report.write(files, output)))
 
 
 def _timed() -> Callable[[str], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -35,10 +35,14 @@ _LIMITED: Final = (
 )
 
 
-def write(outcome: Outcome, folder: Path) -> list[Path]:
-    """Write the files of a run into a folder, which is made if it is missing; return them."""
+def files(outcome: Outcome) -> dict[str, str]:
+    """What a run found out: the content of each file, by its name."""
+    return {TABLES: markdown(outcome), RESULTS: json.dumps(document(outcome), indent=1) + "\n", **pictures(outcome)}
+
+
+def write(files: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write files, by their names, into a folder, which is made if it is missing; return them."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {TABLES: markdown(outcome), RESULTS: json.dumps(document(outcome), indent=1) + "\n", **pictures(outcome)}
     for name, text in files.items():
         (folder / name).write_text(text)
     return [folder / name for name in files]

@@ -1,10 +1,9 @@
-"""What a soak showed, as files beside those of a whole run. Pure but for the writing."""
+"""What a soak showed, as files beside those of a whole run. Pure."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, Final
 
 from delivery.bench import plots, soak
@@ -21,13 +20,9 @@ REQUESTS: Final = "soak-requests.svg"
 _SHOWN: Final = 5
 
 
-def write(found: Soak, folder: Path) -> list[Path]:
-    """Write the files of a soak into a folder, which is made if it is missing; return them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {TABLES: markdown(found), RESULTS: json.dumps(document(found), indent=1) + "\n", **pictures(found)}
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    return [folder / name for name in files]
+def files(found: Soak) -> dict[str, str]:
+    """What a soak showed: the content of each file, by its name."""
+    return {TABLES: markdown(found), RESULTS: json.dumps(document(found), indent=1) + "\n", **pictures(found)}
 
 
 def document(found: Soak) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_the_tables_have_a_row_for_each_setup_and_show_what_was_lost() -> None:
 
 def test_every_picture_of_the_tables_is_written_and_is_well_formed(tmp_path: Path) -> None:
     carried = [Carried(setup="", replicas=number, hot_path=True, steps=[STEP]) for number in (2, 1)]
-    written = report.write(replace(outcome(ONE, FAST), carried=carried), tmp_path / "figures")
+    written = report.write(report.files(replace(outcome(ONE, FAST), carried=carried)), tmp_path / "figures")
     assert {file.name for file in written} == {"tables.md", "results.json", "logging-16.svg", "limited-replicas.svg"}
     shown = re.findall(r"!\[.*\]\((.*)\)", (tmp_path / "figures" / "tables.md").read_text())
     assert shown == ["logging-16.svg", "limited-replicas.svg"]

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from delivery.bench import plots, soak_report, soaking
+from delivery.bench import plots, report, soak_report, soaking
 from delivery.bench.command import bench
 from delivery.bench.load import Acknowledged, Interval, Values
 from delivery.bench.ours import Platform, Replica
@@ -202,7 +202,7 @@ def test_many_points_are_a_line_over_an_axis_of_fifths() -> None:
 
 
 def test_the_files_of_a_soak_are_beside_those_of_a_whole_run(tmp_path: Path) -> None:
-    written = soak_report.write(soaked(), tmp_path)
+    written = report.write(soak_report.files(soaked()), tmp_path)
     assert {file.name for file in written} == {"soak.md", "soak.json", "soak-memory.svg", "soak-requests.svg"}
     text = (tmp_path / "soak.md").read_text()
     assert "| 100 | 60.0 | 7,200 | 1.00 | 0 | 2 | 4 | 0 | 0 |" in text
