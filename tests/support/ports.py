@@ -31,6 +31,18 @@ def first_of_free_ports(count: int) -> int:
     raise RuntimeError(f"ports: got no {count} consecutive free ports on 127.0.0.1 from {lowest} to {highest}")
 
 
+def refuses(port: int) -> bool:
+    """Whether nobody listens on a port.
+
+    A connection that waits to be taken when the listener closes is reset rather than refused.
+    """
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=30).close()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True
+    return False
+
+
 def _range() -> tuple[int, int]:
     """Return the bounds of this worker's part of the range, the upper one excluded."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

@@ -28,3 +28,18 @@ def test_a_port_that_is_taken_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(RuntimeError, match="no 1 consecutive free ports"):
             ports.first_of_free_ports(1)
     assert ports.first_of_free_ports(1) == taken
+
+
+def test_a_port_refuses_when_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert not ports.refuses(port)
+    assert ports.refuses(port)
+
+
+def test_a_connection_that_was_reset_was_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reset(*_: object, **__: object) -> socket.socket:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(socket, "create_connection", reset)
+    assert ports.refuses(1)

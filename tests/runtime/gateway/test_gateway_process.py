@@ -26,6 +26,7 @@ from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.routes import ServiceRole
 from tests.runtime.gateway.stack import START, Gateway, Request, Upstream, tell
+from tests.support.ports import refuses
 from tests.support.waiting import until
 
 
@@ -71,7 +72,7 @@ def test_a_stop_finishes_what_is_in_flight(tmp_path: Path, upstreams: dict[str, 
             until(lambda: len(tracking.seen) == 1, "the request arrived")
             assert gateway.process is not None
             gateway.process.send_signal(signal.SIGTERM)
-            until(lambda: refuses(gateway), "no new connection is taken")
+            until(lambda: refuses(gateway.port), "no new connection is taken")
             assert gateway.process.poll() is None
         finally:
             finish.set()
@@ -95,14 +96,6 @@ def test_a_gateway_that_is_to_stop_first_sends_its_callers_away(
     for answer in (gateway.call("GET", "/version"), gateway.call("GET", "/live"), gateway.call("POST", "/", b"{}")):
         assert (answer.status, answer.headers["Connection"]) == (200, "close")
     assert gateway.process.wait(30) == 0
-
-
-def refuses(gateway: Gateway) -> bool:
-    try:
-        gateway.connect().close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_a_stop_waits_no_longer_than_the_grace(tmp_path: Path, upstreams: dict[str, list[Upstream]]) -> None:
@@ -211,7 +204,7 @@ def test_a_stalled_client_holds_no_replica(tmp_path: Path, upstreams: dict[str, 
         assert process.stdin is not None
         process.stdin.write(json.dumps(config).encode())
         process.stdin.close()
-        until(lambda: not refuses(gateway), "the gateway listens")
+        until(lambda: not refuses(gateway.port), "the gateway listens")
         head = f"POST / HTTP/1.1\r\nHost: {gateway.host}\r\nContent-Length: 9\r\n"
         assert gateway.raw(head.encode()) == b""
         with gateway.connect() as connection:

@@ -18,6 +18,7 @@ from tests.benchmarks import overload
 from tests.runtime.gateway import stack as front
 from tests.runtime.service.test_service import new_run
 from tests.support.patience import OUTAGE_SECONDS, patience
+from tests.support.ports import refuses
 from tests.support.services import PUBLIC_HOST, Platform, Service, eventually
 
 ROLES = ("tracking", "registry", "artifacts")
@@ -136,7 +137,7 @@ def test_a_stop_lets_an_upload_come_to_its_end(shared: Platform) -> None:
         connection.sendall(head.encode() + content[: 1 << 19])
         eventually(lambda: _uploads(service) == 1, "the upload is under way")
         service.program.process.send_signal(signal.SIGTERM)
-        eventually(lambda: _refuses(service.port), "nothing new is taken")
+        eventually(lambda: refuses(service.port), "nothing new is taken")
         time.sleep(1)  # the upload is slow, and not over when the stop has begun
         assert service.program.process.poll() is None
         connection.sendall(content[1 << 19 :])
@@ -204,11 +205,3 @@ def _connection_after(service: Service, path: str) -> tuple[int, str | None]:
     answer = connection.getresponse()
     connection.close()
     return answer.status, answer.headers["Connection"]
-
-
-def _refuses(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except ConnectionRefusedError:
-        return True
-    return False
