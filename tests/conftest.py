@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
 import signal
 import sys
 import threading
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 if threading.current_thread() is threading.main_thread():
     # In the background of a shell SIGINT is ignored, and children inherit that: no process could be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Processes keep the bytecode of what they import, as they do for a user: without it each compiles the product again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # An example that takes its time says that the machine is busy, and nothing of the product.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

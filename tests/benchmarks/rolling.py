@@ -27,6 +27,7 @@ from mlflow.exceptions import MlflowException
 from tests.support.local_stack import RunningStack
 
 CLIENTS = 2
+PAUSE_SECONDS = 0.1  # a client that never pauses takes the processors that the roll-out needs
 JSON = {"Content-Type": "application/json"}
 
 
@@ -60,7 +61,7 @@ class Client:
             if self._attempt(lambda: self.write(session, number)):  # noqa: B023 - called at once
                 self.acknowledged.add(number)
             self._attempt(lambda: self.read(session))
-            time.sleep(0.01)
+            time.sleep(PAUSE_SECONDS)
 
     def lost(self, url: str) -> set[int]:
         """Acknowledged writes that cannot be read back."""

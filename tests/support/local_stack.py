@@ -80,8 +80,9 @@ class RunningStack:
         """Bring it up without the smoke program. Ends with every process ready."""
         done = self.run("up", "--no-smoke")
         assert done.returncode == 0, done.stdout + done.stderr
-        status = self.run("status")
-        assert status.returncode == 0, done.stdout + status.stdout
+        rows = processes(self.local)
+        assert rows
+        assert [row for row in rows if not row["ready"]] == [], done.stdout
 
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A plain Pulumi command in the environment that `env` prints."""

@@ -129,7 +129,7 @@ class Plane:
                     *arguments,
                 ],
                 cwd=REPOSITORY,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": path} | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -123,7 +123,6 @@ class Platform:
             **settings,
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{REPOSITORY / 'runtime'}",
-            "PYTHONDONTWRITEBYTECODE": "1",
             **self.plane.environment(BY_ROLE[role]),
             "SSL_CERT_FILE": str(self.plane.ca),
         }
