@@ -104,8 +104,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
         compute=ComputeKind.CONTAINER_APPS,
         services={
             Role.GATEWAY: _size(0.25, 512, 0, 0, 1, 80),
-            Role.TRACKING: _size(0.5, 1024, 1024, 0, 2, 8),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1, 40),
+            Role.TRACKING: _size(0.5, 1024, 1024, 0, 2, 6),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1, 30),
             Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2, 15),
         },
         # As in prod, so that a request waits here for a connection where it would wait there.
@@ -129,8 +129,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
         compute=ComputeKind.CONTAINER_APPS,
         services={
             Role.GATEWAY: _size(0.5, 1024, 0, 2, 4, 150),
-            Role.TRACKING: _size(1, 2048, 2048, 2, 6, 15),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3, 40),
+            Role.TRACKING: _size(1, 2048, 2048, 2, 6, 12),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3, 30),
             Role.ARTIFACTS: _size(1, 2048, 1024, 2, 4, 30),
         },
         database_pool=10,
@@ -151,8 +151,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
         compute=ComputeKind.CONTAINER_APPS,
         services={
             Role.GATEWAY: _size(0.5, 1024, 0, 3, 10, 150),
-            Role.TRACKING: _size(1, 2048, 2048, 3, 20, 15),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6, 40),
+            Role.TRACKING: _size(1, 2048, 2048, 3, 20, 12),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6, 30),
             Role.ARTIFACTS: _size(1, 2048, 1024, 3, 10, 30),
         },
         database_pool=4,

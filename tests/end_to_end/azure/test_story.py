@@ -317,7 +317,7 @@ def test_a_teams_first_days(team: Team, tmp_path: Path) -> None:
     team.propose("The next release, with seven requests at a time")
     plan, comment = team.review(2, "dev")
     assert "### Deployment preview: `dev` routine" in comment
-    assert "`template.scale.rules[requests-in-flight].http.metadata.concurrentRequests`: `8` → `7`" in comment
+    assert "`template.scale.rules[requests-in-flight].http.metadata.concurrentRequests`: `6` → `7`" in comment
     assert f"`{plan}`" in comment
     team.merge()
     without_an_image(team, plan, f"{source}/mlflow-platform@{second.digest}")
