@@ -31,6 +31,7 @@ def document(report: Report) -> dict[str, Any]:
         "counts": dict(report.counts),
         "resources": report.resources,
         "unknowns": report.unknowns,
+        "awaiting": report.awaiting,
         "source": {
             "head": report.source.head or None,
             "base": report.source.base or None,

@@ -12,7 +12,8 @@ LENGTH: Final = 16
 
 
 def fingerprint(plan: Plan) -> str:
-    """The plan's name: 16 hexadecimal digits of what it creates, changes and deletes, and of what loses protection.
+    """The plan's name: 16 hexadecimal digits of what it creates, changes and deletes, of what loses protection, and of
+    which values are known only after the update.
 
     The order in which the engine reports, times, outputs and places in the source are no part of it: they differ
     between two previews of the same plan. Two previews with another version of the engine or provider may differ.
@@ -29,7 +30,7 @@ def parts(plan: Plan) -> dict[str, str]:
 
 
 def _of_the_plan(plan: Plan) -> list[Step]:
-    return [step for step in plan.steps if step.op is not Op.SAME or step.loses_protection]
+    return [step for step in plan.steps if step.op is not Op.SAME or step.loses_protection or step.awaits]
 
 
 def _digest(of: list[Any]) -> str:
@@ -38,7 +39,8 @@ def _digest(of: list[Any]) -> str:
 
 
 def _described(step: Step) -> list[Any]:
-    return [step.urn, step.op.value, step.type, list(step.because), _state(step.before), _state(step.after)]
+    awaits = [list(step.awaits)] if step.awaits else []
+    return [step.urn, step.op.value, step.type, list(step.because), _state(step.before), _state(step.after), *awaits]
 
 
 def _state(state: State | None) -> list[Any] | None:

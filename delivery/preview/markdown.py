@@ -105,8 +105,7 @@ def body(report: Report, form: Form, *, lists: bool) -> Iterator[str]:
         yield from _details(f"{count(total, 'change')}: {tally(report.counts)}", _table(report), form)
         yield ""
     if report.unknowns:
-        have = "has" if report.unknowns == 1 else "have"
-        yield f"{count(report.unknowns, 'resource')} {have} values that are known only after the update."
+        yield report.not_known
         yield ""
 
 

@@ -79,7 +79,8 @@ class Step:
     `before` is None for what is created, `after` for what is deleted. `because` names the inputs that make the engine
     replace it, none where only another resource's replacement does. `paths` are the inputs that the engine itself
     finds changed, whole lists too, none where it does not say: those that the program leaves to Azure are not among
-    them.
+    them. `awaits` are the inputs that take an output of a resource which is updated in place: `after` has the value of
+    now, which stays unless the program takes another output of that resource.
     """
 
     op: Op
@@ -89,6 +90,7 @@ class Step:
     after: State | None
     because: Sequence[str] = ()
     paths: Sequence[str] = ()
+    awaits: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -145,6 +147,11 @@ class Plan:
     def changes(self) -> list[Step]:
         """What is created, updated, replaced or deleted."""
         return [step for step in self.steps if step.op is not Op.SAME]
+
+    @property
+    def awaiting(self) -> list[Step]:
+        """What takes a value that nobody knows before the update, though it takes it from where it did."""
+        return [step for step in self.steps if step.awaits]
 
     def of(self, *ops: Op) -> list[Step]:
         """The steps of these kinds."""
@@ -205,8 +212,8 @@ def _settled(steps: Sequence[Step]) -> Sequence[Step]:
     that is built from one, as an image's address, is unknown as well, and the program may have changed the rest of it:
     its change stays. So does that of a dynamic resource, which may wait for another value, as a new revision's name.
 
-    No preview shows that a program takes another output of the same resource where it took one whole, while that
-    resource is updated too.
+    That the program takes another output of the same resource looks the same: `awaits` names the input, and a report
+    says that it is known after the update.
     """
     known = {step.urn: step for step in steps if step.op is not Op.PENDING}
     kept: set[str] = set()
@@ -243,7 +250,8 @@ def _settle(step: Step, known: Mapping[str, Step], kept: Collection[str]) -> Ste
     inputs = {**step.new, **{key: step.old[key] for key in waiting}}
     paths = tuple(each for each in step.paths if _input(each) not in waiting)
     op = Op.SAME if inputs == step.old else Op.UPDATE
-    return replace(step, op=op, after=replace(step.state, inputs=inputs), because=(), paths=paths)
+    awaits = tuple(sorted({*step.awaits, *waiting}))
+    return replace(step, op=op, after=replace(step.state, inputs=inputs), because=(), paths=paths, awaits=awaits)
 
 
 def _keeps_name(step: Step, changed: Set[str]) -> bool:

@@ -96,7 +96,9 @@ class Report:
 
     `title` are the headlines; `unchanged` says in one line what stays; `plan` is the fingerprint, empty where no plan
     could be computed, and `parts` has the fingerprint of each resource by its urn. `counts` has the number of resources
-    by what happens to them. `beside` has the drift, None where nobody looked for it; it is no part of the plan. `gates`
+    by what happens to them. `unknowns` counts those with a value that is known only after the update; of these
+    `awaiting` counts those that take it from where they did, so that it stays unless the program takes another output
+    there. `beside` has the drift, None where nobody looked for it; it is no part of the plan. `gates`
     says what `promote` found of the release that the stack gets, or that nobody asked.
     """
 
@@ -111,11 +113,25 @@ class Report:
     counts: Mapping[str, int]
     resources: int
     unknowns: int
+    awaiting: int
     plan: str
     source: Source = field(default_factory=Source)
     parts: Mapping[str, str] = field(default_factory=dict)
     beside: Beside | None = None
     gates: Phrase = ()
+
+    @property
+    def not_known(self) -> str:
+        """How many resources have values that are known only after the update, and what is known of these."""
+        have = "has" if self.unknowns == 1 else "have"
+        text = f"{count(self.unknowns, 'resource')} {have} values that are known only after the update."
+        if not self.awaiting:
+            return text
+        take = "takes" if self.awaiting == 1 else "take"
+        return (
+            f"{text} Of these, {self.awaiting} {take} an output of a resource that is updated: the value stays, unless "
+            "the program takes another output now."
+        )
 
     @property
     def next(self) -> str:
@@ -166,7 +182,8 @@ def report(
         changes=_changes(plan),
         counts=_counts(changes),
         resources=len([step for step in plan.steps if step.op not in (Op.DELETE, Op.PENDING)]),
-        unknowns=sum(step.after is not None and is_unknown(step.new) for step in changes),
+        unknowns=sum(bool(step.awaits or (step.after and is_unknown(step.new))) for step in plan.steps),
+        awaiting=len(plan.awaiting),
         plan=fingerprint(plan),
         source=source,
         parts=parts(plan),
@@ -240,6 +257,7 @@ def _not_planned(plan: Plan, source: Source) -> Report:
         counts={},
         resources=0,
         unknowns=0,
+        awaiting=0,
         plan="",
         source=source,
     )
@@ -293,12 +311,13 @@ def _unchanged(plan: Plan, found: Sequence[Found]) -> Phrase:
 
 
 def _changes(plan: Plan) -> list[Change]:
-    """Resources that change alike together, in the order of what happens and of names."""
+    """Resources that change alike together, in the order of what happens and of names; then those that await values."""
     alike: dict[tuple[str, str], tuple[Phrase, list[str]]] = {}
     order = list(Op)
     phrase: Phrase
     leaders = {step.urn: cause.step.name for cause in causes(plan) for step in cause.followers}
-    for step in sorted(plan.changes, key=lambda one: (order.index(one.op), one.name)):
+    shown = [step for step in plan.steps if step.op is not Op.SAME or step.awaits]
+    for step in sorted(shown, key=lambda one: (order.index(one.op), one.name)):
         leader = leaders.get(step.urn)
         phrase = [Strong("replaced"), " with ", Code(leader)] if leader else _described(step)
         alike.setdefault((step.op.value, repr(phrase)), (phrase, []))[1].append(step.name)
@@ -309,9 +328,12 @@ def _described(step: Step) -> Phrase:
     if does := _WAITS.get(step.type.rpartition(":")[2]):
         return [does if step.op is not Op.DELETE else "delete"]
     found = differences(step)
+    awaits: list[Part] = ["known after the update: ", *listed(step.awaits)] if step.awaits else []
+    if step.op is Op.SAME:
+        return awaits
     if step.op in (Op.UPDATE, Op.REPLACE) and found:
         parts: list[Part] = [Strong("replaced"), ": "] if step.op is Op.REPLACE else []
-        return parts + each(found, most=_MOST)
+        return [*parts, *each(found, most=_MOST), *(["; ", *awaits] if awaits else [])]
     return [step.op.value, " ", Code(step.kind)] if step.op is Op.CREATE else [step.op.value]
 
 

@@ -90,7 +90,7 @@ def _summary(report: Report, *, listed: bool) -> list[Text]:
         more = "" if listed else "  (--changes lists them)"
         lines.append(Text(f"{count(total, 'change')}: {tally(report.counts)}{more}"))
     if report.unknowns:
-        lines.append(Text(f"{count(report.unknowns, 'resource')} with values that are known only after the update"))
+        lines.append(Text(report.not_known))
     lines.append(Text(f"plan {report.plan}" if report.plan else "no plan", style="dim"))
     lines.append(Text(f"next: {report.next}"))
     return lines

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from delivery.preview.plan import Op, Plan, Step, is_unknown
 from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
-from delivery.preview.text import Code, Phrase, Strong, count, listed
+from delivery.preview.text import Code, Part, Phrase, Strong, count, listed, value
 
 RULES = "network:NetworkSecurityGroup"
 SUBNET = "network:Subnet"
@@ -27,32 +27,44 @@ def network(plan: Plan) -> Iterator[Found]:
 
 
 def links(plan: Plan) -> Iterator[Found]:
-    """Other networks that resolve the stack's private names from now on, or no longer."""
+    """Other networks that resolve the stack's private names from now on, or no longer.
+
+    One that is known after the update is another one, unless its value comes from the stack's own network.
+    """
     own = {one.id.lower() for step in plan.steps if step.kind == NETWORK for one in (step.before, step.after) if one}
     for step in plan.of(Op.CREATE, Op.DELETE, Op.UPDATE, Op.REPLACE):
         if step.kind != LINK or plan.empty_before:
             continue
         was, now = _linked(step.old), _linked(step.new)
-        if was == now or {was.lower(), now.lower()} <= {*own, ""} or is_unknown(now):
+        is_own = now.lower() in {*own, ""} or (is_unknown(now) and _takes_own(step, plan))
+        if was == now or (is_own and was.lower() in {*own, ""}):
             continue
+        then: Part = value(now) if is_unknown(now) else Code(now)
         yield Row(
             subject=Subject.NETWORK,
             what=Code(step.name),
             now=[Code(was) if was else "none"],
-            after=[Code(now) if now else "none"],
+            after=[then if now else "none"],
         )
-        if now:
+        if not is_own:
+            named: Phrase = ["A network that is ", then] if is_unknown(now) else [then]
             yield Reason(
                 subject=Subject.NETWORK,
                 verdict=Verdict.DECIDE,
                 headline="lets another network resolve its names",
-                phrase=[Strong("Network."), " ", Code(now), " resolves the stack's private names."],
+                phrase=[Strong("Network."), " ", *named, " resolves the stack's private names."],
                 urn=step.urn,
             )
 
 
 def _linked(inputs: Mapping[str, Any]) -> str:
     return str((inputs.get("virtualNetwork") or {}).get("id") or "")
+
+
+def _takes_own(step: Step, plan: Plan) -> bool:
+    """Whether the network that a link names comes from the stack's own networks alone."""
+    sources = [plan.at(urn) for urn in step.state.depends_on.get("virtualNetwork", ())]
+    return bool(sources) and all(one is not None and one.kind == NETWORK for one in sources)
 
 
 def _own_ranges(plan: Plan) -> set[str]:

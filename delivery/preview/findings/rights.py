@@ -8,9 +8,9 @@ from typing import Final
 
 from components.azure.roles import AzureRole
 from delivery.preview.differences import of as differences
-from delivery.preview.plan import Op, Plan, State, Step, is_unknown, physical_name
+from delivery.preview.plan import UNKNOWN, Op, Plan, State, Step, is_unknown, physical_name
 from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
-from delivery.preview.text import Code, Phrase, Strong, value
+from delivery.preview.text import Code, Phrase, Strong, count, value
 
 ASSIGNMENT = "authorization:RoleAssignment"
 IDENTITY = "managedidentity:UserAssignedIdentity"
@@ -93,7 +93,8 @@ class Grant:
 def rights(plan: Plan) -> Iterator[Found]:
     """Assignments that come, go or change, and identities that somebody else may sign in as.
 
-    A first deployment has nothing to compare: its rights are one row.
+    A first deployment has nothing to compare: its rights are one row. So are those that take an output of an identity
+    which is updated: nobody knows before the update that they stay.
     """
     assignments = [step for step in plan.changes if step.kind == ASSIGNMENT and step.op is not Op.PENDING]
     if plan.empty_before:
@@ -105,6 +106,9 @@ def rights(plan: Plan) -> Iterator[Found]:
     for step in plan.changes:
         if step.kind == FEDERATION and not plan.empty_before:
             yield from _federation(step)
+    if awaiting := [step for step in plan.awaiting if step.kind == ASSIGNMENT and step.op is Op.SAME]:
+        what = f"{count(len(awaiting), 'right')} of updated resources"
+        yield Row(subject=Subject.RIGHTS, what=what, now=["granted"], after=[value(UNKNOWN)])
 
 
 def grant(state: State, plan: Plan) -> Grant:

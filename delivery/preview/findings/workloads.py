@@ -11,7 +11,7 @@ from components.mlflow.connections import Budget
 from components.mlflow.roles import WITH_DATABASES, Role
 from delivery.preview.plan import UNKNOWN, Op, Plan, State, Step, is_unknown
 from delivery.preview.reasons import Figure, Found, Reason, Row, Subject, Verdict
-from delivery.preview.text import Code, Phrase, Strong, value
+from delivery.preview.text import Code, Phrase, Strong, count, listed, value
 
 APP = "app:ContainerApp"
 _IMPORT = ":ImageImport"
@@ -87,16 +87,21 @@ def connections(plan: Plan) -> Iterator[Found]:
 def service_settings(plan: Plan) -> Iterator[Found]:
     """Which settings the services get otherwise, such as how many requests a replica answers at once.
 
-    Addresses that are known after the update follow what is replaced, which a report names by itself.
+    Those that are known after the update, such as addresses of what is updated or replaced, are one row.
     """
-    moved: dict[tuple[str, str, str], None] = {}
+    moved: set[tuple[str, str, str]] = set()
     for step in plan.of(Op.UPDATE):
         if step.kind == APP and step.before and step.after:
             was, now = _environment(step.before), _environment(step.after)
-            names = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name) and name != _POOL)
-            moved |= {(name, was.get(name, "none"), now.get(name, "none")): None for name in names}
-    for name, before, after in sorted(one for one in moved if not is_unknown(one[-1])):
+            names = {name for name in was.keys() | now.keys() if was.get(name) != now.get(name) and name != _POOL}
+            moved |= {(name, was.get(name, "none"), now.get(name, "none")) for name in names}
+    unknown = {one for one in moved if is_unknown(one[-1])}
+    for name, before, after in sorted(moved - unknown):
         yield Row(subject=Subject.SERVICES, what=Code(name), now=[value(before)], after=[value(after)])
+    if unknown:
+        names = {name for name, _, _ in unknown}
+        what = f"{count(len(names), 'setting')} of the services"
+        yield Row(subject=Subject.SERVICES, what=what, now=listed(sorted(names)), after=[value(UNKNOWN)])
 
 
 def _environment(app: State) -> dict[str, str]:

@@ -464,14 +464,23 @@ def test_another_network_that_resolves_private_names_is_a_decision() -> None:
     network = same(VNET, "vnet")
     network["newState"]["id"] = network["oldState"]["id"] = own
 
-    def linked(to: str) -> Report:
-        link = {"virtualNetwork": {"id": to}}
-        return of(network, step("create", "privatedns:VirtualNetworkLink", "link", None, link))
+    def linked(to: str, *sources: str) -> Report:
+        link, taken = {"virtualNetwork": {"id": to}}, {"virtualNetwork": sources}
+        return of(network, STORE, step("create", "privatedns:VirtualNetworkLink", "link", None, link, depends_on=taken))
 
     assert said(linked(hub), Subject.NETWORK) == [f"Network. {hub} resolves the stack's private names."]
     assert rows(linked(hub), Subject.NETWORK) == [("link", "none", hub)]
-    for to in (own.upper(), UNKNOWN):
-        assert linked(to).verdict is Verdict.ROUTINE
+    vnet, store = urn(VNET, "vnet"), urn(CONTAINER, "container")
+    for found in (linked(own.upper()), linked(UNKNOWN, vnet)):
+        assert (found.verdict, rows(found, Subject.NETWORK)) == (Verdict.ROUTINE, [])
+    for found in (linked(UNKNOWN), linked(UNKNOWN, store), linked(UNKNOWN, vnet, store)):
+        assert rows(found, Subject.NETWORK) == [("link", "none", "known after the update")]
+        assert said(found, Subject.NETWORK) == [
+            "Network. A network that is known after the update resolves the stack's private names."
+        ]
+    kind, now = "privatedns:VirtualNetworkLink", {"virtualNetwork": {"id": UNKNOWN}}
+    left = step("update", kind, "link", {"virtualNetwork": {"id": hub}}, now, depends_on={"virtualNetwork": [vnet]})
+    assert rows(of(network, left), Subject.NETWORK) == [("link", hub, "known after the update")]
     gone = of(network, step("delete", "privatedns:VirtualNetworkLink", "link", {"virtualNetwork": {"id": hub}}))
     assert (gone.verdict, rows(gone, Subject.NETWORK)) == (Verdict.ROUTINE, [("link", hub, "none")])
 
@@ -559,6 +568,12 @@ def test_each_setting_that_the_services_get_otherwise_is_a_row() -> None:
     )
     found = of(*(step("update", APP, name, before, after) for name in ("tracking", "registry")))
     assert (found.verdict, rows(found, Subject.SERVICES)) == (Verdict.ROUTINE, [("GRACE", "30", "3")])
+    after = app(GRACE="3", BODY=UNKNOWN, DATABASE_POOL_SIZE="4", VAULT=f"https://{UNKNOWN}")
+    found = of(*(step("update", APP, name, before, after) for name in ("tracking", "registry")))
+    assert rows(found, Subject.SERVICES) == [
+        ("GRACE", "30", "3"),
+        ("2 settings of the services", "BODY, VAULT", "known after the update"),
+    ]
 
 
 def test_data_that_is_called_less_confidential_is_one_decision() -> None:

@@ -12,7 +12,11 @@ from pulumi.runtime.rpc import UNKNOWN
 from components.azure.roles import AzureRole, assignment_name
 from delivery.preview.differences import ABSENT, between, of
 from delivery.preview.fingerprint import fingerprint
+from delivery.preview.markdown import markdown
 from delivery.preview.plan import Op, Plan, PlanError, read
+from delivery.preview.reasons import Subject, Verdict
+from delivery.preview.report import report
+from delivery.preview.text import plain
 from tests.support.previews import preview, same, step, urn
 
 ACCOUNT = "storage:StorageAccount"
@@ -206,6 +210,32 @@ def test_what_azure_computed_stays_where_its_resource_is_updated_in_place() -> N
     found = {one.name: one for one in read(tagged("update")).steps}
     assert (found["tracking"].op, found["pulls"].op) == (Op.UPDATE, Op.SAME)
     assert found["pulls"].new == found["pulls"].old
+
+
+def test_another_output_of_what_is_updated_looks_the_same_so_the_report_says_that_nobody_knows() -> None:
+    """The program may take the identity's client id from now on, which the engine shows as unknown too."""
+    plan = read(tagged("update"))
+    (pulls,) = plan.awaiting
+    assert pulls.awaits == ("principalId", "roleAssignmentName")
+    found = report(plan)
+    assert (found.verdict, found.unknowns, found.awaiting, found.counts) == (Verdict.ROUTINE, 1, 1, {"update": 1})
+    words = {change.names[0]: plain(change.what) for change in found.changes}
+    assert words["pulls"] == "known after the update: principalId, roleAssignmentName"
+    (row,) = (one for one in found.rows if one.subject is Subject.RIGHTS)
+    assert (row.what, plain(row.after)) == ("1 right of updated resources", "known after the update")
+    assert "rights" not in plain(found.unchanged)
+    assert "1 takes an output of a resource that is updated: the value stays, unless the program" in markdown(found)
+    assert fingerprint(plan) != fingerprint(read(preview(tags_of(IDENTITY, "tracking"), same(RIGHT, "pulls", GRANTED))))
+
+
+def test_what_changes_and_awaits_a_value_says_both() -> None:
+    source = {"env": [urn(IDENTITY, "tracking")]}
+    app = step(
+        *("update", "app:ContainerApp", "app", {"env": "1", "cpu": 1}, {"env": UNKNOWN, "cpu": 2}), depends_on=source
+    )
+    found = report(read(preview(tags_of(IDENTITY, "tracking", clientId="1"), app)))
+    words = {change.names[0]: plain(change.what) for change in found.changes}
+    assert words["app"] == "cpu: 1 → 2; known after the update: env"
 
 
 @pytest.mark.parametrize(("image", "op"), [("a", Op.SAME), ("b", Op.REPLACE)])

@@ -128,6 +128,7 @@ def report(verdict: Verdict = Verdict.ROUTINE, reasons: Any = ()) -> Report:
         counts={},
         resources=0,
         unknowns=0,
+        awaiting=0,
         plan="",
     )
 
