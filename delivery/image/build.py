@@ -15,7 +15,7 @@ import shlex
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,6 +116,27 @@ def describe(folder: Path) -> dict[str, Any]:
         },
         "dropped": context.dropped(),
     }
+
+
+class CopyError(ValueError):
+    """Of several builds one does not vouch for the others. The message says which, and how to make another build."""
+
+
+def refuse_copies(builds: Sequence[tuple[Path, str]]) -> None:
+    """Refuse, of several builds, two of one number and one without: a build does not vouch for itself.
+
+    `builds` has the folder or the document of each with the build's number. Raises CopyError.
+    """
+    if len(builds) < 2:
+        return
+    remedy = "Nothing was changed. Build on another machine, and give what it wrote. Run: mlflow-platform image build"
+    known: dict[str, Path] = {}
+    for place, build_number in builds:
+        if not build_number:
+            raise CopyError(f"got {place}, whose {_DOCUMENT} names no build; expected one that does. {remedy}")
+        if build_number in known:
+            raise CopyError(f"got {known[build_number]} and {place}, which are one build; expected two. {remedy}")
+        known[build_number] = place
 
 
 def number(target: Path) -> str:

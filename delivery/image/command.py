@@ -81,16 +81,18 @@ def push(
     """Push a build to a registry and print its name with the digest, which is that of the build.
 
     Of several builds nothing is pushed unless they are the same image. A copy of a build is refused: it says nothing of
-    another machine. An Azure registry is signed in to as you are
-    signed in to Azure, another one as podman or docker are.
+    another machine. An Azure registry is signed in to as you are signed in to Azure, another one as podman or docker
+    are.
 
     Example: mlflow-platform image push .local/image --to NAME.azurecr.io/mlflow-platform
     """
     first = builds[0]
     for other in builds[1:]:
         _refuse_differences(first, other)
-    if len(builds) > 1:
-        _refuse_copies(builds)
+    try:
+        builder.refuse_copies([(folder, builder.number(folder)) for folder in builds])
+    except builder.CopyError as error:
+        raise CommandError(f"image push: {error}", ExitCode.USAGE) from None
     with _steps() as report:
         place = registry.Place.named(to)
         image = layout.read(first / "layout")
@@ -131,25 +133,6 @@ def _refuse_differences(first: Path, second: Path) -> None:
         say(line)
     if found:
         raise CommandError(f"image: {len(found)} differences. Equal commits, bases and locks give equal images")
-
-
-def _refuse_copies(builds: list[Path]) -> None:
-    """Refuse several folders of one build, and one that does not say of which: a build does not vouch for itself."""
-    known: dict[str, Path] = {}
-    remedy = "Nothing was pushed. Build on another machine, and give the folder. Run: mlflow-platform image build"
-    for folder in builds:
-        number = builder.number(folder)
-        if not number:
-            raise CommandError(
-                f"image push: got {folder}, whose image.json names no build; expected a build. {remedy}",
-                ExitCode.USAGE,
-            )
-        if number in known:
-            raise CommandError(
-                f"image push: got {known[number]} and {folder}, which are one build; expected two. {remedy}",
-                ExitCode.USAGE,
-            )
-        known[number] = folder
 
 
 def _revision(image: layout.Image) -> str:

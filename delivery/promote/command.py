@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 import typer
 
+from delivery.image.build import CopyError, refuse_copies
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.promote import evidence, gates, promotion, publishing
 from delivery.promote import images as pushed_images
@@ -225,20 +226,13 @@ def _refuse_secrets(texts: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def _builds(files: list[Path]) -> list[Build]:
-    """Each file once, and no copy: a build does not vouch for itself. Raises ReleaseError."""
-    found: dict[str, Path] = {}
-    builds = []
-    for file in dict.fromkeys(file.resolve() for file in files):
-        one = build(file)
-        if one.number in found:
-            raise ReleaseError(
-                f"--image: got {found[one.number]} and {file}, which are of one build; expected the documents of two. "
-                "Build on another machine, and give its .local/image/image.json. Run: mlflow-platform image build"
-            )
-        if one.number:
-            found[one.number] = file
-        builds.append(one)
-    return builds
+    """Each file once, and no copy. Raises ReleaseError."""
+    found = [(file, build(file)) for file in dict.fromkeys(file.resolve() for file in files)]
+    try:
+        refuse_copies([(file, one.number) for file, one in found])
+    except CopyError as error:
+        raise ReleaseError(f"--image: {error}") from None
+    return [one for _, one in found]
 
 
 def _is_image(text: str) -> bool:

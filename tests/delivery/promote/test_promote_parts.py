@@ -135,15 +135,20 @@ def test_builds_vouch_for_each_other(tmp_path: Path) -> None:
 
 
 def test_a_copied_document_is_no_second_build(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for name, number in (("image", "1"), ("copy", "1"), ("second", "2")):
+    for name, number in (("image", "1"), ("copy", "1"), ("second", "2"), ("older", "")):
         (tmp_path / f"{name}.json").write_text(json.dumps({"digest": DIGEST, "labels": LABELS, BUILD: number}))
-    image, copy, second = (tmp_path / f"{name}.json" for name in ("image", "copy", "second"))
-    assert cli.run(["promote", "dev", "staging", "--image", str(image), "--image", str(copy)]) == ExitCode.USAGE
-    said = capfd.readouterr().err
-    assert f"--image: got {image} and {copy}, which are of one build; expected the documents of two." in said
-    assert "Run: mlflow-platform image build" in said
-    _, builds = asked(["dev", "staging"], [], [], [image, second, image], rollback=False, emergency="")
-    assert [one.number for one in builds] == ["1", "2"]
+    image, copy, second, older = (tmp_path / f"{name}.json" for name in ("image", "copy", "second", "older"))
+    for other, expected in (
+        (copy, f"--image: got {image} and {copy}, which are one build; expected two."),
+        (older, f"--image: got {older}, whose image.json names no build; expected one that does."),
+    ):
+        assert cli.run(["promote", "dev", "staging", "--image", str(image), "--image", str(other)]) == ExitCode.USAGE
+        said = capfd.readouterr().err
+        assert expected in said
+        assert "Run: mlflow-platform image build" in said
+    for files, numbers in (([image, second, image], ["1", "2"]), ([older], [""])):
+        _, builds = asked(["dev", "staging"], [], [], files, rollback=False, emergency="")
+        assert [one.number for one in builds] == numbers
 
 
 @pytest.mark.parametrize(
