@@ -56,6 +56,11 @@ class Record:
     checkout: str = ""
     reason: str = ""
 
+    @property
+    def applies(self) -> bool:
+        """Whether it is of a plan. What reads what a stack runs passes over a revert: that brings back what was."""
+        return not self.reverted
+
     def message(self) -> str:
         """Return it as the message of an update."""
         return json.dumps({_KEY: VERSION, **self.document()}, ensure_ascii=False)
@@ -92,7 +97,7 @@ def last(engine: Engine) -> Applied | None:
         record = parse(update.get("message"))
         if (
             record is not None
-            and not record.reverted
+            and record.applies
             and update.get("kind") == "update"
             and update.get("result") == "succeeded"
         ):

@@ -63,7 +63,7 @@ def running_since(updates: Sequence[Update], wanted: Release) -> datetime | None
 
 def newest(updates: Sequence[Update]) -> Update | None:
     """Return the newest update that is no revert of drift, which brings back what that update made; None without."""
-    return next((one for one in updates if not (noted := record.parse(one.message)) or not noted.reverted), None)
+    return next((one for one in updates if (noted := record.parse(one.message)) is None or noted.applies), None)
 
 
 def pending(export: Mapping[str, Any]) -> list[str]:
