@@ -1,8 +1,9 @@
 """A team's first days: the product's own commands in a git repository of its own, with the real engine.
 
-In place of Azure is the offline one. Azurite stands for the account with the bootstrap stack's state, and a passphrase
-for the key in its vault; the other stacks' states are in a folder. GitHub is a stand-in that holds the comments. dev
-runs the whole program. staging and prod run a small part of it, which takes less time and shows the same.
+In place of Azure is the offline one, which runs no service: a stock MLflow server is what the smoke program reaches.
+Azurite stands for the account with the bootstrap stack's state, and a passphrase for the key in its vault; the other
+stacks' states are in a folder. GitHub is a stand-in that holds the comments. dev runs the whole program. staging and
+prod run a small part of it, which takes less time and shows the same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from delivery.pulumi.project import own_values, project_name
 from infra.naming import Names, unique_suffix
 from tests.delivery.promote.promoting import a_release, committed, git, labels
 from tests.delivery.pull_request import github_stand_in as hub
+from tests.delivery.smoke.server import stock_server
 from tests.end_to_end.azure.living import failed, opened
 from tests.support import blob_backend
 from tests.support.arm import needs_schemas
@@ -46,8 +48,11 @@ pytestmark = [needs_schemas, pytest.mark.timeout(1800)]
 SECONDS: Final = 600
 PARTS: Final = ("__main__.py", "Pulumi.yaml", ".gitignore", "components", "delivery", "infra", "stacks", "tools")
 ADMINISTRATORS: Final = "11111111-2222-4333-8444-555555555555"
-ACCEPTED: Final = ("--accepts", "smoke", "--accepts", "alerts", "--accepts", "registry")
-"""What nobody can check from here: the gateway has no public name, and nothing asks the real Azure."""
+UNASKED: Final = ("--accepts", "alerts", "--accepts", "registry")
+"""Nothing asks the real Azure."""
+
+ACCEPTED: Final = ("--accepts", "smoke", *UNASKED)
+"""What nobody can check from here: the gateway has no public name either."""
 
 MAIN: Final = """\
 import pulumi
@@ -188,24 +193,25 @@ class Team:
         """Close a pull request without merging it."""
         git(self.checkout, "reset", "--quiet", "--hard", "origin/main")
 
-    def plan(self, stack: str, code: int = 0) -> str:
-        """`preview STACK`, as a workflow runs it; return the plan's fingerprint."""
+    def plan(self, stack: str, *, code: int = 0, drift: bool = False) -> str:
+        """`preview STACK`, as a workflow runs it; return the plan's fingerprint. `up` looks for drift by itself."""
         outputs = self.checkout.parent / "outputs"
         outputs.unlink(missing_ok=True)
-        self.run("preview", stack, "--save", str(self._plans / f"{stack}.json"), "--outputs", str(outputs), code=code)
+        files = ["--save", str(self._plans / f"{stack}.json"), "--outputs", str(outputs)]
+        self.run("preview", stack, *files, *([] if drift else ["--no-drift"]), code=code)
         return outputs.read_text().split("\n")[0].removeprefix("plan=")
 
-    def review(self, pull_request: int, stack: str, *, code: int = 0) -> tuple[str, str]:
+    def review(self, pull_request: int, stack: str, *, code: int = 0, drift: bool = True) -> tuple[str, str]:
         """The two jobs of a pull request: plans, and the one comment. Return the plan and the comment."""
         shutil.rmtree(self._plans, ignore_errors=True)
-        plan = self.plan(stack, code)
+        plan = self.plan(stack, code=code, drift=drift)
         self.run("report", str(self._plans), "--pull-request", str(pull_request), code=code)
         (comment,) = self.stored.comments[pull_request]
         return plan, comment["body"]
 
     def deploy(self, stack: str) -> None:
         """Plan, approve, apply: after a merge."""
-        self.run("up", stack, "--approved", self.plan(stack)).has(f"{stack}: applied")
+        self.run("up", stack, "--approved", self.plan(stack)).has(f"{stack}: applied: smoke not run")
 
     def built(self, digit: str) -> tuple[Release, list[str]]:
         """A release of what is checked out, and the options that name the documents of two builds of it."""
@@ -220,9 +226,9 @@ class Team:
         file = self.checkout / "stacks" / f"Pulumi.{stack}.yaml"
         file.write_bytes(changed(file.read_bytes(), release.values(project_name(self.checkout))))
 
-    def promoted(self, *words: str) -> str:
+    def promoted(self, *words: str, accepted: Sequence[str] = ACCEPTED) -> str:
         """`promote WORDS...`; return the branch that it pushed."""
-        return str(self.run("promote", *words, *ACCEPTED, "--json").document["branch"])
+        return str(self.run("promote", *words, *accepted, "--json").document["branch"])
 
     def store(self, stack: str) -> str:
         """The id of a stack's account."""
@@ -300,14 +306,16 @@ def test_a_teams_first_days(team: Team, tmp_path: Path) -> None:
     assert f"`{plan}`" in comment
     team.merge()
     before = len(azure.calls())
-    team.run("up", "dev", "--approved", plan).has("dev: applied: smoke not run", f"Plan {plan}")
+    with stock_server(tmp_path) as gateway:
+        done = team.run("up", "dev", "--approved", plan, "--smoke-url", gateway.url)
+    done.has("dev: applied: smoke passed", f"Plan {plan}")
     made = [(call["operation"], call["type"].removeprefix("azure-native:")) for call in azure.calls()[before:]]
     ran = [made.index(each) for each in (("create", "app:Job"), ("create", "app:ContainerApp"))]
     assert made.index(("import", "containerregistry:Registry")) < min(ran)
     # Without a right on the subscription: neither a group nor an identity was created.
     new = [one["id"].lower() for key, one in azure.resources.items() if key not in made_by_an_owner]
     assert [one for one in new if "/resourcegroups/rg-mlflow-dev/" not in one] == []
-    team.merge(team.promoted("dev", "staging", *builds))
+    team.merge(team.promoted("dev", "staging", *builds, accepted=UNASKED))
     team.deploy("staging")
 
     # 3. A change, its report, and its approval. Its image is nowhere yet: `up` fails before any service is touched.
@@ -315,26 +323,28 @@ def test_a_teams_first_days(team: Team, tmp_path: Path) -> None:
     team.name(second, "dev")
     team.configure("dev", tracking={"concurrency": 7})
     team.propose("The next release, with seven requests at a time")
-    plan, comment = team.review(2, "dev")
+    plan, comment = team.review(2, "dev", drift=False)
     assert "### Deployment preview: `dev` routine" in comment
     assert "`template.scale.rules[requests-in-flight].http.metadata.concurrentRequests`: `6` → `7`" in comment
     assert f"`{plan}`" in comment
     team.merge()
     without_an_image(team, plan, f"{source}/mlflow-platform@{second.digest}")
 
-    # 4. From dev to staging, with the setting that was tried, and on to prod's file: its `up` would show the same.
+    # 4. From dev to staging and on to prod, with the setting that was tried.
     team.merge(team.promoted("dev", "staging", "--with", "tracking.concurrency", *builds))
     team.deploy("staging")
     assert team.tags("staging") == {"release": second.short, "concurrency": "7"}
     team.merge(team.promoted("staging", "prod", "--with", "tracking.concurrency", *builds))
     assert team.values("prod")["image"]["digest"] == second.digest
     assert team.values("prod")["tracking"]["concurrency"] == 7
+    team.deploy("prod")
+    assert team.tags("prod") == {"release": second.short, "concurrency": "7"}
 
     # 5. A bad change at each gate.
     refused_by_the_settings(team)
     refused_by_azure(team)
-    stopped_by_drift(team)
-    stopped_by_an_unapproved_plan(team)
+    approved = stopped_by_drift(team)
+    stopped_by_an_unapproved_plan(team, approved)
     stopped_on_the_way(team, builds)
 
     # 6. Back to the release before; the `up` is killed, brought back, and finished.
@@ -342,7 +352,7 @@ def test_a_teams_first_days(team: Team, tmp_path: Path) -> None:
     assert branch == f"rollback/staging/{first.short}"
     team.merge(branch)
     killed_and_brought_back(team, first)
-    team.run("preview", "staging").has("staging: no change")
+    team.run("preview", "staging", "--no-drift").has("staging: no change")
 
 
 def bootstrapped(team: Team, folder: Path) -> str:
@@ -360,10 +370,12 @@ def bootstrapped(team: Team, folder: Path) -> str:
         assert {"state_account", "key_vault", "dev_deploy_client_id", "build_client_id"} <= done["outputs"].keys()
         assert not (team.checkout / ".bootstrap" / "state").exists()
 
-        # As it is in its account: nothing to do, nothing that differs on Azure, and nothing to be destroyed.
+        # As it is in its account: nothing to do, which the command itself has seen, nothing that differs on Azure, and
+        # nothing to be destroyed.
+        assert {"name": "preview without a change", "needed": True} in done["steps"]
         own = {**team.environment, **there, "PULUMI_BACKEND_URL": account.url}
         engine = Engine(folder=team.checkout, environment=own, options=("--stack", "bootstrap"))
-        must(engine.run("preview", "--refresh", "--expect-no-changes"))
+        must(engine.run("refresh", "--preview-only", "--expect-no-changes"))
         resources = dict(team.azure.resources)
         assert "cannot be deleted" in failed(engine.run("destroy", "--yes"))
         assert team.azure.resources == resources
@@ -402,14 +414,17 @@ def refused_by_azure(team: Team) -> None:
     """The engine would try it and Azure refuse it: the report says so before anybody tries."""
     team.configure("dev", database={"geoBackup": True})
     team.propose("Copy the backups to another region")
-    _, comment = team.review(4, "dev", code=1)
+    _, comment = team.review(4, "dev", code=1, drift=False)
     assert "`dev` refused" in comment
     assert "> 1. **Azure will refuse** the change of `postgres-server`: " in comment
     team.take_back()
 
 
-def stopped_by_drift(team: Team) -> None:
-    """The report names it as not from the change, no plan is applied over it, and `drift` names the way back."""
+def stopped_by_drift(team: Team) -> str:
+    """The report names it as not from the change, no plan is applied over it, and `drift` names the way back.
+
+    Return the plan, of eight requests at a time.
+    """
     account = team.store("staging")
     team.azure.change(account, publicNetworkAccess="Enabled")
     team.configure("staging", tracking={"concurrency": 8})
@@ -424,15 +439,13 @@ def stopped_by_drift(team: Team) -> None:
     (line,) = found["lines"]
     team.paste(f"{line['revert']} --yes")
     assert team.azure.resources[account]["inputs"]["publicNetworkAccess"] == "Disabled"
+    return plan
 
 
-def stopped_by_an_unapproved_plan(team: Team) -> None:
+def stopped_by_an_unapproved_plan(team: Team, approved: str) -> None:
     """What is not committed, and what came after the approval, is not applied."""
-    team.configure("staging", tracking={"concurrency": 8})
-    team.run("up", "staging", "--approved", "0" * 16, code=1).has("checkout: got 1 file", "expected a clean checkout")
-    team.propose("Eight at a time")
-    approved = team.plan("staging")
     team.configure("staging", tracking={"concurrency": 9})
+    team.run("up", "staging", "--approved", approved, code=1).has("checkout: got 1 file", "expected a clean checkout")
     team.propose("Nine at a time")
     before = team.tags("staging")
     stopped = team.run("up", "staging", "--approved", approved, "--json", code=1).document
@@ -444,10 +457,11 @@ def stopped_by_an_unapproved_plan(team: Team) -> None:
 
 def stopped_on_the_way(team: Team, builds: list[str]) -> None:
     """A release that nobody built, in a hurry: each gate that it does not pass says what to do."""
-    team.configure("dev", soakHours=24, image={"digest": f"sha256:{'9' * 64}", "commit": "9" * 40, "mlflow": "3.16.1"})
-    team.configure("staging", tracking={"concurrency": 100_000})
+    by_hand = {"digest": f"sha256:{'9' * 64}", "commit": "9" * 40, "mlflow": "3.16.1"}
+    team.configure("staging", soakHours=24, image=by_hand)
+    team.configure("prod", tracking={"concurrency": 100_000})
     team.commit("Edit the release by hand")
-    wrong = team.run("promote", "dev", "staging", *builds, "--dry-run", "--json", code=1).document
+    wrong = team.run("promote", "staging", "prod", *builds, "--dry-run", "--json", code=1).document
     stops = {one["id"]: one["do"] for one in wrong["gates"] if one["state"] in ("stopped", "not checked")}
     assert stops.keys() >= {"applied", "soak", "label", "ancestry", "provenance", "guardrails", "preview"}
     assert [gate for gate, do in stops.items() if not do] == []
