@@ -100,7 +100,9 @@ class LocalCompute:
             root=str(self._args.root),
             name=spec.name,
             command=self._command(spec.role),
-            env=self._environment({**spec.env, spec.drain_variable: str(_drain_seconds(spec))}),
+            env=self._environment(
+                {**self._processors(spec), **spec.env, spec.drain_variable: str(_drain_seconds(spec))}
+            ),
             ports=_replica_ports(spec.port, spec.scale),
             extra_ports=list(spec.extra_ports),
             priority=PUBLIC_PRIORITY if spec.ingress is Ingress.PUBLIC else SERVICE_PRIORITY,
@@ -133,6 +135,10 @@ class LocalCompute:
 
     def _limits(self, spec: ServiceSpec | JobSpec) -> Limits | None:
         return Limits(cpu=spec.cpu, memory_mib=spec.memory_mib) if self._args.contained else None
+
+    def _processors(self, spec: ServiceSpec) -> dict[str, str]:
+        """As many as a program in Go takes in its container. With more it wakes one for work that another could do."""
+        return {} if self._args.contained else {"GOMAXPROCS": str(max(1, int(spec.cpu)))}
 
     def _identity_header(self, identity: str) -> str:
         return str(self._args.identity_headers / identity)

@@ -29,8 +29,9 @@ ROLES = (*BACKENDS, Role.GATEWAY)
 # Where services are called by no name of their own.
 OWN_MACHINE = LocalCompute(LocalComputeArgs(root=Path(), command=[], image="", environment={}, identity_headers=Path()))
 SPOOL = "MLFLOW_RUNTIME_SPOOL_MIB"
-# What a backend decides: where a replica is, and how long it sends callers away, which depends on who else is there.
-PLATFORM = {"PORT", "TMPDIR", "MLFLOW_RUNTIME_DRAIN_SECONDS"}
+# What a backend decides: where a replica is, how long it sends callers away, which depends on who else is there, and
+# how many processors it takes where nothing holds it.
+PLATFORM = {"PORT", "TMPDIR", "MLFLOW_RUNTIME_DRAIN_SECONDS", "GOMAXPROCS"}
 TOPOLOGY = Topology(
     sizes=dict.fromkeys(
         ROLES, Size(cpu=0.5, memory_mib=1024, spool_mib=512, scale=Scale(minimum=1, maximum=2, concurrency=9))
