@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -26,6 +27,46 @@ _OF_A_BODY: Final = (b"content-length", b"transfer-encoding")
 
 class NotTaken(Exception):  # noqa: N818 - it names what happened
     """The head of a request that is not taken, however well-formed it is."""
+
+
+class _Joined(asyncio.Transport):
+    """What one answer is written to: a head that is followed by a body at once goes out together with it.
+
+    Each piece would be a packet of its own, for which the kernel wakes the gateway.
+    """
+
+    def __init__(
+        self, cycle: RequestResponseCycle, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__()
+        self._cycle = cycle
+        self._transport = transport
+        self._loop = loop
+        self._head: bytes | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send it, unless it is the head."""
+        if self._head is None and self._cycle.response_started:
+            self._head = bytes(data)
+            self._loop.call_soon(self._send_head)
+        elif self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        else:
+            self._transport.write(data)
+
+    def _send_head(self) -> None:
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """End the connection, behind what was written."""
+        self._send_head()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it has ended."""
+        return self._transport.is_closing()
 
 
 class Protocol(HttpToolsProtocol):
@@ -112,6 +153,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        cycle.transport = _Joined(cycle, self.transport, self.loop)
         super()._start_asgi_task(cycle, app)
 
     def _unsupported_upgrade_warning(self) -> None:

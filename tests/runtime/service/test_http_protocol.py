@@ -18,17 +18,23 @@ PART = b"x" * 65536
 
 
 class Wire(asyncio.Transport):
-    """A connection in memory: what the server wrote, and whether it `stayed` open until the client left."""
+    """A connection in memory: what the server wrote and in which pieces, and whether it `stayed` open until the client
+    left.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.written = b""
+        self.pieces: list[bytes] = []
         self.closed = False
         self.stayed = False
 
+    @property
+    def written(self) -> bytes:
+        return b"".join(self.pieces)
+
     def write(self, data: Any) -> None:
         if not self.closed:
-            self.written += bytes(data)
+            self.pieces.append(bytes(data))
 
     def close(self) -> None:
         self.closed = True
@@ -96,6 +102,32 @@ def test_a_request_is_answered(parts: Sequence[bytes]) -> None:
     assert wire.written.startswith(b"HTTP/1.1 200 OK\r\n")
     assert wire.written.endswith(b"\r\n\r\n/a 0 [host];")
     assert wire.stayed
+
+
+async def slow(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with a head, and later with two pieces of a body."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    for piece in (b"ab", b"cd"):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": piece, "more_body": piece == b"ab"})
+
+
+def test_a_head_waits_for_nothing_and_goes_with_a_body_that_is_there() -> None:
+    ask = b"%s /a HTTP/1.1\r\nHost: h\r\n\r\n"
+    one, two = talk([ask % b"GET", ask % b"GET"]).pieces
+    assert one == two
+    assert one.endswith(b"\r\n\r\n/a 0 [host];")
+    head, *body = talk([ask % b"GET"], to=slow).pieces
+    assert (head[-4:], body) == (b"\r\n\r\n", [b"ab", b"cd"])
+    (head,) = talk([ask % b"HEAD"]).pieces
+    assert head.endswith(b"content-length: 12\r\n\r\n")
+    expecting = POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    first, answer = talk([expecting, b"{}"]).pieces
+    assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.endswith(b"/a 2 [content-length,expect,host];")
+    (answer,) = talk([ask.replace(b"Host", b"Connection: close\r\nHost") % b"GET"]).pieces
+    assert answer.endswith(b"[connection,host];")
 
 
 def test_a_target_is_divided_and_nothing_else() -> None:
