@@ -55,6 +55,9 @@ NOT_PLAIN: Final = r"^[^/]|^$|//|[/\\]\.\.?(?:[/\\\x01-\x1f\x7f]|$)|\x00"
 # Control characters and the backslash, which files have in their names, and no path but an artifact's.
 ONLY_IN_NAMES: Final = r"[\x01-\x1f\x7f\\]"
 
+ORDINARY: Final = r"^/(?:ajax-)?api/2\.0/mlflow/(?:experiments|metrics|runs)/[a-z-]+$"
+"""Paths of tracking that no rule about paths says anything of, in the same syntax. Nearly all requests have one."""
+
 _NOT_PLAIN = re.compile(NOT_PLAIN)
 _ONLY_IN_NAMES = re.compile(ONLY_IN_NAMES)
 

@@ -13,7 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlflow_runtime.routes import NOT_PLAIN, PREFIXES, ServiceRole, doubled, is_plain, pattern, role_of
+from mlflow_runtime.routes import (
+    LIVE_PATH,
+    METRICS_PATH,
+    NOT_PLAIN,
+    ORDINARY,
+    PREFIXES,
+    READY_PATH,
+    ServiceRole,
+    doubled,
+    is_plain,
+    pattern,
+    role_of,
+)
 
 NAME = "/api/2.0/mlflow-artifacts/artifacts/0/"
 
@@ -192,3 +204,20 @@ def test_a_prefix_is_found_with_doubled_slashes(path: str, end: str | None) -> N
 def test_tracking_has_no_pattern() -> None:
     with pytest.raises(ValueError, match=f"tracking owns only what {' and '.join(PREFIXES)} leave over"):
         pattern(ServiceRole.TRACKING)
+
+
+@given(st.from_regex(re.compile(ORDINARY), fullmatch=True))
+def test_of_an_ordinary_path_no_rule_says_anything(path: str) -> None:
+    assert is_plain(path)
+    assert role_of(path) is T
+    assert "//" not in path
+    assert path not in {LIVE_PATH, READY_PATH, METRICS_PATH}
+    assert not any(re.search(doubled(prefix), path) for prefix in PREFIXES[A])
+
+
+@pytest.mark.parametrize("name", ["log-metric", "log-batch", "search", "get", "create"])
+@pytest.mark.parametrize("prefix", ["/api", "/ajax-api"])
+def test_what_training_and_the_page_send_most_is_ordinary(prefix: str, name: str) -> None:
+    assert re.fullmatch(ORDINARY, f"{prefix}/2.0/mlflow/runs/{name}")
+    for other in (f"/runs/../{name}", f"//runs/{name}", f"/runs//{name}", f"/runs/{name}/", f"/runs/{name}\n"):
+        assert not re.fullmatch(ORDINARY, f"{prefix}/2.0/mlflow{other}")

@@ -1,9 +1,9 @@
 """The gateway's Caddy configuration as a pure function of its settings.
 
-A request passes, in this order: its id and its headers are put right, its doubled slashes are
-merged, the gateway's own `/live` and `/ready`, the check
-of its Host, of its path, of its size, and then the service that owns its path. Whatever stops it on the way becomes an
-error in MLflow's shape.
+A request passes, in this order: its id and its headers are put right, its doubled slashes are merged, the gateway's
+own `/live` and `/ready`, the check of its Host, of its path, of its size, and then the service that owns its path. What
+is about paths is left out for one that is ordinary. Whatever stops a request on the way becomes an error in MLflow's
+shape.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mlflow_runtime.routes import (
     METRICS_PATH,
     NOT_PLAIN,
     ONLY_IN_NAMES,
+    ORDINARY,
     PREFIXES,
     READY_PATH,
     ServiceRole,
@@ -79,19 +80,40 @@ def _routes(settings: Settings) -> list[Json]:
     """What a request passes, in order."""
     return [
         *headers.routes(),
-        *_merge_slashes(),
         *draining.routes(),
+        _unless_ordinary(*_of_any_path(settings)),
+        _other_host(settings),
+        _size(settings.max_body),
+        _unless_ordinary(
+            *(
+                {
+                    "match": [{"path_regexp": {"pattern": pattern(role)}}],
+                    "handle": upstream.service(settings, role),
+                }
+                for role in PREFIXES
+            )
+        ),
+        {"handle": upstream.service(settings, ServiceRole.TRACKING)},
+    ]
+
+
+def _unless_ordinary(*routes: Json) -> Json:
+    """Routes that look at the path, which they need not for nearly all requests."""
+    # Not `path_regexp`, which cleans the path before it looks.
+    ordinary: Json = {"vars_regexp": {"{http.request.uri.path}": {"pattern": ORDINARY}}}
+    return {"match": [{"not": [ordinary]}], "handle": [{"handler": "subroute", "routes": list(routes)}]}
+
+
+def _of_any_path(settings: Settings) -> list[Json]:
+    return [
+        *_merge_slashes(),
         {"match": [{"path_regexp": {"pattern": f"^{LIVE_PATH}$"}}], "handle": _unlogged(answers.live())},
         {
             "match": [{"path_regexp": {"pattern": f"^{READY_PATH}$"}}],
             "handle": _unlogged(upstream.readiness(settings)),
         },
+        _other_host(settings),
         {
-            "match": [{"not": [{"header": {"Host": list(settings.public_hosts)}}]}],
-            "handle": [answers.refuse(403)],
-        },
-        {
-            # Not `path_regexp`, which cleans the path before it looks.
             "match": [{"vars_regexp": {"{http.request.uri.path}": {"pattern": NOT_PLAIN}}}],
             "handle": [answers.refuse(400)],
         },
@@ -110,21 +132,22 @@ def _routes(settings: Settings) -> list[Json]:
             "handle": [answers.refuse(404)],
         },
         {
-            "group": "size",
             "match": [{"method": ["PUT"], "path_regexp": {"pattern": pattern(ServiceRole.ARTIFACTS)}}],
-            "handle": _limit(settings.max_artifact),
+            **_size(settings.max_artifact),
         },
-        {"group": "size", "handle": _limit(settings.max_body)},
-        *(
-            {
-                "group": "service",
-                "match": [{"path_regexp": {"pattern": pattern(role)}}],
-                "handle": upstream.service(settings, role),
-            }
-            for role in PREFIXES
-        ),
-        {"group": "service", "handle": upstream.service(settings, ServiceRole.TRACKING)},
     ]
+
+
+def _other_host(settings: Settings) -> Json:
+    return {
+        "match": [{"not": [{"header": {"Host": list(settings.public_hosts)}}]}],
+        "handle": [answers.refuse(403)],
+    }
+
+
+def _size(most: int) -> Json:
+    """The limit of a body. Only the first one that a request meets counts."""
+    return {"group": "size", "handle": _limit(most)}
 
 
 def _tls(settings: Settings) -> Json:

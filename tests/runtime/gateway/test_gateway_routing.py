@@ -33,7 +33,7 @@ def test_all_else_goes_to_tracking(gateway: Gateway, path: str) -> None:
 
 
 # Pieces that two readers of a path could take differently.
-WORDS = ("api", "2.0", "mlflow", "mlflow-artifacts", "registered-models", "webhooks", "x", "", ".", "..")
+WORDS = ("api", "2.0", "mlflow", "mlflow-artifacts", "registered-models", "webhooks", "runs", "x", "", ".", "..")
 CODED = (
     "%61pi",
     "mlflow%2Dwebhooks",
@@ -52,7 +52,9 @@ CODED = (
 ODD = ("API", "%c3%a9", "%c3%28", "%ff", "%3f", "%23", "%", "%zz", "%2", "..;", "a;b", "\\", *"#[]'^{}|~*@:\"<")
 PIECES = st.sampled_from([*WORDS, *CODED, *ODD])
 SEPARATORS = st.sampled_from(["/", "/", "/", "//", "%2f", "%2F", "/./", "/../", "\\"])
-STARTS = st.sampled_from(["", "/", "//", "/.", *(prefix for group in PREFIXES.values() for prefix in group)])
+STARTS = st.sampled_from(
+    ["", "/", "//", "/.", "/api/2.0/mlflow/runs", *(prefix for group in PREFIXES.values() for prefix in group)]
+)
 RAW_PATHS = st.tuples(STARTS, st.lists(st.tuples(SEPARATORS, PIECES), max_size=6)).map(
     lambda drawn: drawn[0] + "".join(separator + piece for separator, piece in drawn[1])
 )
@@ -67,6 +69,10 @@ RAW_PATHS = st.tuples(STARTS, st.lists(st.tuples(SEPARATORS, PIECES), max_size=6
 @example(raw="/api/2.0/mlflow/registered-models%0a")
 @example(raw="/api/2.0/mlflow/registered-models%00/get")
 @example(raw="/api/2.0/mlflow-artifacts/%2f\\api")
+@example(raw="/api/2.0/mlflow/runs/log-metric")
+@example(raw="//api/2.0/mlflow/runs/log-metric")
+@example(raw="/api/2.0/mlflow/runs/log%2Dmetric")
+@example(raw="/api/2.0/mlflow/runs/x%0a")
 def test_the_gateway_and_the_services_read_a_path_alike(gateway: Gateway, raw: str) -> None:
     """Caddy chooses by its reading, a service by `role_of` of its own: of the path it got, decoded as uvicorn does."""
     answer = gateway.raw(f"GET {raw}?q HTTP/1.1\r\nHost: {gateway.host}\r\nConnection: close\r\n\r\n".encode())
