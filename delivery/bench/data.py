@@ -17,12 +17,15 @@ VERSIONS: Final = 5
 
 _BEGAN: Final = 1_700_000_000_000
 
+FIRST: Final = 100_000_000
+"""Added to a run's number, so that all have as many digits."""
+
 
 def prepare(setup: Setup, *, runs: int, points: int) -> Prepared:
     """Write `runs` runs, of which the first has `points` points of one metric, and the model."""
     experiment = setup.new_experiment(f"bench-dataset-{secrets.token_hex(4)}")
     setup.store.write(*statements(int(experiment), runs=runs, points=points))
-    first = run(int(experiment), "0")
+    first = run(int(experiment), 0)
     _register(setup, first, source=f"mlflow-artifacts:/{experiment}/{first}/model")
     return Prepared(dataset=experiment, history=first, model=MODEL)
 
@@ -31,7 +34,7 @@ def statements(experiment: int, *, runs: int, points: int) -> list[str]:
     """The statements that write the runs of an experiment."""
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {runs})"
     steps = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {points})"
-    each, first = f"'{run(experiment, '')}' || i", f"'{run(experiment, '0')}'"
+    each, first = f"'{prefix(experiment)}' || ({FIRST} + i)", f"'{run(experiment, 0)}'"
     loss = "((i * 7919) % 1000) / 1000.0"
     values = {"loss": loss, "accuracy": f"1 - {loss}", "epoch": "i % 90"}
     params = {"optimizer": "CASE i % 3 WHEN 0 THEN 'adam' WHEN 1 THEN 'sgd' ELSE 'lamb' END", "seed": "'' || i"}
@@ -58,9 +61,14 @@ def statements(experiment: int, *, runs: int, points: int) -> list[str]:
     ]
 
 
-def run(experiment: int, number: str) -> str:
-    """The id of a run of an experiment, or without a number what its runs' ids begin with."""
-    return f"d{experiment}x{number}"
+def run(experiment: int, number: int) -> str:
+    """The id of a run of an experiment: 32 hexadecimal digits, as MLflow's own ids are."""
+    return f"{prefix(experiment)}{FIRST + number}"
+
+
+def prefix(experiment: int) -> str:
+    """What the ids of an experiment's runs begin with; the rest is FIRST and the run's number."""
+    return f"{experiment:0{32 - len(str(FIRST))}x}"
 
 
 def _register(setup: Setup, owner: str, *, source: str) -> None:

@@ -60,7 +60,7 @@ def script(statement: str, experiment: int) -> str:
     """The statement for pgbench: one metric at a step of its own, of a run by chance."""
     values = (
         "'default'",
-        f"('{data.run(experiment, '')}' || :run)",
+        f"('{data.prefix(experiment)}' || ({data.FIRST} + :run))",
         "ARRAY['ceiling']::text[]",
         "ARRAY[0.5]::float8[]",
         "ARRAY[:step]::bigint[]",

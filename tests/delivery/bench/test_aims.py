@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from delivery.bench import plan, report
+from delivery.bench import data, plan, report
 from delivery.bench.aims import HOT, aims
 from delivery.bench.plan import OURS, OURS_DIRECT, STOCK_POSTGRES
 from delivery.bench.postgres_ceiling import PostgresCeiling, parsed, script
@@ -137,7 +137,7 @@ def test_the_tables_have_the_aims_and_the_part_of_what_postgres_does() -> None:
 def test_pgbench_sends_the_statement_with_a_run_and_a_step_by_chance() -> None:
     first, _, statement = script(LOG_METRICS.sql, 7).splitlines()
     assert first == "\\set run random(0, 199)"
-    assert "run_uuid = ('d7x' || :run)" in statement
+    assert f"run_uuid = ('{data.prefix(7)}' || ({data.FIRST} + :run))" in statement
     assert "workspace = 'default'" in statement
     assert (
         "unnest(ARRAY['ceiling']::text[], ARRAY[0.5]::float8[], ARRAY[:step]::bigint[], ARRAY[:step]::bigint[], "

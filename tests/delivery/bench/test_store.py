@@ -76,6 +76,9 @@ def test_a_failed_request_explains_what_its_call_stores_and_nothing_of_another_k
     assert twice(beyond, failed, unanswered, stores("logging", 2**20)) == found
 
 
+RUNS = [data.run(7, number) for number in range(3)]
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Sqlite:
     made = Sqlite(file=tmp_path / "mlflow.db")
@@ -86,15 +89,15 @@ def store(tmp_path: Path) -> Sqlite:
 def test_an_experiment_is_read_back_run_by_run(store: Sqlite) -> None:
     store.write(*data.statements(7, runs=3, points=20))
     store.write(*data.statements(8, runs=2, points=5))
-    store.write("DELETE FROM params WHERE key = 'seed' AND run_uuid = 'd7x1'")
-    store.write("UPDATE runs SET status = 'RUNNING' WHERE run_uuid = 'd7x2'")
+    store.write(f"DELETE FROM params WHERE key = 'seed' AND run_uuid = '{RUNS[1]}'")  # noqa: S608
+    store.write(f"UPDATE runs SET status = 'RUNNING' WHERE run_uuid = '{RUNS[2]}'")  # noqa: S608
     store.write(*["INSERT INTO spans VALUES ('tr-0a', 's', 7), ('tr-0c', 's', 8)"] * SPANS)
     store.write("INSERT INTO spans VALUES ('tr-0b', 's', 7)")
     assert stored(store, "7") == Acknowledged(
         runs={
-            "d7x0": {"metrics": 23, "params": 2, "finished": 1},
-            "d7x1": {"metrics": 3, "params": 1, "finished": 1},
-            "d7x2": {"metrics": 3, "params": 2, "finished": 0},
+            RUNS[0]: {"metrics": 23, "params": 2, "finished": 1},
+            RUNS[1]: {"metrics": 3, "params": 1, "finished": 1},
+            RUNS[2]: {"metrics": 3, "params": 2, "finished": 0},
         },
         traces=["0a"],  # of the other a span is missing
     )
@@ -145,9 +148,9 @@ def test_values_that_are_there_and_more_of_them_are_no_difference() -> None:
 def test_values_are_read_of_the_runs_that_are_asked_for(store: Sqlite) -> None:
     store.write(*data.statements(7, runs=2, points=2))
     # Two points of a history beside the first, of which the table of the latest knows nothing.
-    found = remembered(store, ["d7x0", "d7x1"])
+    found = remembered(store, [RUNS[0], RUNS[1]])
     loss = 7919 % 1000 / 1000.0
-    assert found["d7x1"].metrics["loss"] == [(0, 1_700_000_000_001, loss)]
-    assert found["d7x1"].latest["loss"] == (0, 1_700_000_000_001, loss)
-    assert found["d7x1"].params == {"optimizer": "sgd", "seed": "1"}
-    assert [line for line in compared({"d7x0": Values()}, found)[1] if "the latest loss is (0," in line]
+    assert found[RUNS[1]].metrics["loss"] == [(0, 1_700_000_000_001, loss)]
+    assert found[RUNS[1]].latest["loss"] == (0, 1_700_000_000_001, loss)
+    assert found[RUNS[1]].params == {"optimizer": "sgd", "seed": "1"}
+    assert [line for line in compared({RUNS[0]: Values()}, found)[1] if "the latest loss is (0," in line]
