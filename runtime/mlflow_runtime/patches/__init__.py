@@ -20,6 +20,7 @@ from mlflow_runtime.patches import (
     connect_attempts,
     database_errors,
     error_answers,
+    json_answers,
     logged_model_history,
     schema_verification,
     shared_parts,
@@ -48,6 +49,7 @@ def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
     span_exports.install(fastapi_app)
     artifact_names.install()
     error_answers.install(fastapi_app, flask_app)
+    json_answers.install()
     if settings.access is not None:
         workspaces.install(settings.access)
         workspace_stores.install()
