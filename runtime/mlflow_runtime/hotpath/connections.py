@@ -28,8 +28,12 @@ from mlflow_runtime.reasons import first_line
 # After a failed connect requests go to MLflow for so long, rather than wait for the next failure.
 PAUSE_SECONDS: Final = 1.0
 
+LOCK_SECONDS: Final = 1
+"""After which the server ends a statement that waits for a lock, such as one of a transaction of MLflow's. MLflow
+answers its request then, and waits in a thread."""
+
 STATEMENT_SECONDS: Final = 10
-"""After which the server ends a statement: it waits for a lock of a transaction of MLflow's, say."""
+"""After which the server ends any other statement."""
 
 ANSWER_SECONDS: Final = 15.0
 """After which a server that does not end its statement, as one that hangs, is given up."""
@@ -203,7 +207,11 @@ class Pool:
 
     def __init__(self, url: URL, size: int) -> None:
         # Of an option that comes twice PostgreSQL takes the last value.
-        options = (*url.normalized_query.get("options", ()), f"-c statement_timeout={1000 * STATEMENT_SECONDS}", _PLANS)
+        options = (
+            *url.normalized_query.get("options", ()),
+            f"-c statement_timeout={1000 * STATEMENT_SECONDS} -c lock_timeout={1000 * LOCK_SECONDS}",
+            _PLANS,
+        )
         self._url = url.update_query_dict({"options": " ".join(options)})
         self._tokens = Tokens()
         self._kept: list[Connection] = []

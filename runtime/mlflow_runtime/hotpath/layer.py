@@ -20,11 +20,12 @@ from sqlalchemy.exc import OperationalError
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlflow_runtime.hotpath import requests
+from mlflow_runtime.hotpath import requests, together
 from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool, Refused, Unfit
 from mlflow_runtime.hotpath.requests import Call, NotPlain, Read
 from mlflow_runtime.hotpath.sources import changed
-from mlflow_runtime.hotpath.statements import REVISIONS
+from mlflow_runtime.hotpath.statements import LOG_METRICS_OF_RUNS, REVISIONS
+from mlflow_runtime.hotpath.together import Found, Together
 from mlflow_runtime.metrics import hot_path as metrics
 from mlflow_runtime.middleware.access import audit, current
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
@@ -41,6 +42,8 @@ _CALLS: Final[Mapping[tuple[str, str], Read]] = {
     ("POST", "runs/log-parameter"): requests.log_param,
     ("POST", "runs/log-batch"): requests.log_batch,
     ("POST", "runs/set-tag"): requests.set_tag,
+    ("GET", "metrics/get-history"): requests.get_history,
+    ("GET", "metrics/get-history-bulk-interval"): requests.sample_history,
 }
 ROUTES: Final[Mapping[tuple[str, str], Read]] = {
     (method, f"{prefix}/2.0/mlflow/{path}"): read
@@ -75,6 +78,7 @@ class HotPath:
     def __init__(self, app: ASGIApp, url: URL, connections: int, *, workspaces: bool = False) -> None:
         self._app = app
         self._pool = Pool(url, connections)
+        self._together = Together(self._logged)
         self._workspaces = workspaces
         self._hosts = get_allowed_hosts()
         self._head: Sequence[tuple[bytes, bytes]] = ()
@@ -131,8 +135,11 @@ class HotPath:
                 audit.touch_named(name, [value])
         workspace = dict(scope["headers"]).get(_WORKSPACE, b"").decode("latin-1") or DEFAULT_WORKSPACE
         try:
-            async with self._pool.connection() as connection:
-                found = await self._done(connection, wanted, workspace)
+            if together.shares(wanted):
+                found = await self._together.run(wanted[0], workspace)
+            else:
+                async with self._pool.connection() as connection:
+                    found = await self._done(connection, wanted, workspace)
         except Unfit as error:
             self._turn_off(f"the database does not take its statements, {error}")
             return None
@@ -152,34 +159,47 @@ class HotPath:
         except NotPlain:
             return None  # nothing was written
 
-    async def _done(self, connection: Connection, wanted: Sequence[Call], workspace: str) -> Sequence[Any] | None:
+    async def _logged(self, calls: Sequence[Call], workspace: str) -> Sequence[Found]:
+        """What calls that log metrics of several runs found, when all is committed."""
+        async with self._pool.connection() as connection:
+            if len(calls) == 1:
+                return [await self._done(connection, calls, workspace)]
+            row = await connection.run(LOG_METRICS_OF_RUNS.execute, (workspace, *together.values(calls)))
+        active, revision = row or ((), None)
+        self._look_at(revision)
+        return [[] if call.run_id in active else None for call in calls]
+
+    async def _done(self, connection: Connection, wanted: Sequence[Call], workspace: str) -> Found:
         """What the last call found, once all are done and committed; None where none of them is.
 
         Raises Lost only where one may be committed all the same.
         """
         if not wanted:
             return None
-        together = len(wanted) > 1 or any(call.is_partial for call in wanted)
-        begin, found = "BEGIN; " if together else "", list[Any]()
+        whole = len(wanted) > 1 or any(call.is_partial for call in wanted)
+        begin, found = "BEGIN; " if whole else "", list[Any]()
         for call in wanted:
             try:
                 row = await connection.run(begin + call.statement.execute, (workspace, *call.values))
             except Lost:
-                if together or call.only_reads:
+                if whole or call.only_reads:
                     return None
                 raise
             begin = ""
             done, revision, *found = row or (False, None)
-            if revision not in REVISIONS:
-                self._turn_off(f"the schema is at revision {revision!r}")
+            self._look_at(revision)
             if not done:
-                if together:
+                if whole:
                     with contextlib.suppress(Lost, Refused):  # without its answer the connection is closed
                         await connection.run("ROLLBACK")
                 return None
-        if together:
+        if whole:
             await connection.run("COMMIT")
         return found
+
+    def _look_at(self, revision: str | None) -> None:
+        if revision not in REVISIONS:
+            self._turn_off(f"the schema is at revision {revision!r}")
 
     def _turn_off(self, reason: str) -> None:
         if self._on:

@@ -6,6 +6,7 @@ validators judge the values: it truncates what it truncates, and what it refuses
 
 from __future__ import annotations
 
+import base64
 import functools
 import itertools
 import json
@@ -17,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 from mlflow import entities
 from mlflow.entities import (
     Dataset,
@@ -40,7 +41,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.service_pb2 import CreateRun, GetRun, UpdateRun
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from mlflow.utils.name_utils import _generate_random_name
-from mlflow.utils.proto_json_utils import _mark_int64_fields, _merge_json_dicts
+from mlflow.utils.search_utils import SearchUtils
 from mlflow.utils.validation import (
     _validate_batch_log_limits,
     _validate_metric,
@@ -51,14 +52,19 @@ from mlflow.utils.validation import (
 
 from mlflow_runtime.hotpath.statements import (
     CREATE_RUN,
+    GET_HISTORY,
     GET_RUN,
     LOG_METRICS,
     LOG_PARAMS,
+    MOST_POINTS,
     MOST_ROWS,
+    READING,
+    SAMPLE_HISTORY,
     SET_TAGS,
     UPDATE_RUN,
     Statement,
 )
+from mlflow_runtime.patches.json_answers import message_to_json, number
 
 _RUN: Final = frozenset({"run_id", "run_uuid"})
 _METRIC: Final = frozenset({"key", "value", "timestamp", "step"})
@@ -73,8 +79,16 @@ _RUN_COLUMNS: Final = 8
 _BATCH: Final = frozenset({"run_id", "metrics", "params", "tags"})
 # JSON has no numbers for them; protobuf's JSON has these words.
 _WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_QUERY: Final = re.compile(rb"(?:run_uuid=[0-9a-f]{32}&)?run_id=(?P<run_id>[0-9a-f]{32})(?:&run_uuid=[0-9a-f]{32})?")
 _INT64: Final = range(-(1 << 63), 1 << 63)
+# What clients' libraries leave as it is in a query, and what they write the rest with.
+_QUERY: Final = re.compile(rb"[A-Za-z0-9_.~*/:,%+=&-]{1,4096}")
+_RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
+_HISTORY: Final = _RUN | {"metric_key", "max_results", "page_token"}
+_SAMPLE: Final = frozenset({"run_ids", "metric_key", "max_results", "start_step", "end_step"})
+_COUNT: Final = re.compile(r"[1-9][0-9]{0,3}")
+_STEP: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
+# As `create_page_token` of MLflow writes it.
+_TOKEN: Final = re.compile(rb'\{"offset": ([1-9][0-9]{0,8})\}')
 
 
 class NotPlain(Exception):  # noqa: N818 - it names what was found
@@ -95,6 +109,11 @@ class Call:
     answer: Answering = lambda _: b"{}"
 
     @property
+    def run_id(self) -> str:
+        """The run that it is for."""
+        return str(self.values[0])
+
+    @property
     def is_partial(self) -> bool:
         """Whether it may do a part of what is asked for, which must not stay: several parameters, one of them taken."""
         return self.statement is LOG_PARAMS and len(self.values[1]) > 1
@@ -102,7 +121,7 @@ class Call:
     @property
     def only_reads(self) -> bool:
         """Whether it writes nothing."""
-        return self.statement is GET_RUN
+        return self.statement.name in READING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +157,20 @@ def of_body(body: bytes) -> Mapping[str, Any]:
 
 
 def of_query(query: bytes) -> Mapping[str, Any]:
-    """Return what a query gives by name, in the form that MLflow's clients and its page send. Raises NotPlain."""
-    found = _QUERY.fullmatch(query)
-    if found is None:
+    """Return what a query gives by name, each once, in the form that MLflow's clients and its page send.
+
+    Raises NotPlain.
+    """
+    if not _QUERY.fullmatch(query):
         raise NotPlain
-    return {"run_id": found["run_id"].decode()}
+    try:
+        given = parse_qsl(query.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError as error:
+        raise NotPlain from error
+    found = dict(given)
+    if len(found) < len(given):
+        raise NotPlain
+    return found
 
 
 def calls(read: Read, given: Mapping[str, Any]) -> Sequence[Call]:
@@ -269,7 +297,10 @@ def _run_info(run_id: str, found: Sequence[Any]) -> RunInfo:
 
 def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_get_run` of MLflow's handlers and `get_run` of its store."""
-    run_id = given["run_id"]
+    _only(given, _RUN)
+    run_id = _run_id(given)
+    if not _RUN_ID.fullmatch(run_id):
+        raise NotPlain
 
     def answer(found: Sequence[Any]) -> bytes:
         columns = iter([array or [] for array in found[_RUN_COLUMNS:]])
@@ -298,6 +329,78 @@ def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
     return [Call(statement=GET_RUN, values=(run_id,), answer=answer)]
 
 
+def get_history(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`_get_metric_history` of MLflow's handlers and `get_metric_history` of its store."""
+    _only(given, _HISTORY)
+    run_id, key, most = _run_id(given), _text(given, "metric_key"), _count(given)
+    token = _string(given, "page_token")
+    offset = _offset(token) if token else 0
+
+    def answer(found: Sequence[Any]) -> bytes:
+        points = _points(key, found)
+        more = len(points) > most
+        token = SearchUtils.create_page_token(offset + most).decode() if more else ""
+        return _history(points[:most], token)
+
+    return [Call(statement=GET_HISTORY, values=(run_id, key, offset, most + 1), answer=answer)]
+
+
+def sample_history(given: Mapping[str, Any]) -> Sequence[Call]:
+    """`get_metric_history_bulk_interval_impl` of MLflow's handlers, for one run, and what it calls of the store."""
+    _only(given, _SAMPLE)
+    run_id, key, most = _text(given, "run_ids"), _text(given, "metric_key"), _count(given)
+    if ("start_step" in given) != ("end_step" in given):
+        raise NotPlain
+    start, end = _step(given, "start_step", _INT64[0]), _step(given, "end_step", _INT64[-1])
+    if start > end:
+        raise NotPlain
+    of_run = f',\n      "run_id": {encode_basestring_ascii(run_id)}'
+    values = (run_id, key, most, start, end)
+    return [Call(statement=SAMPLE_HISTORY, values=values, answer=lambda found: _history(_points(key, found, of_run)))]
+
+
+def _points(key: str, found: Sequence[Any], more: str = "") -> Sequence[str]:
+    """The points of a metric as the JSON of `Metric`, or with `more` of `MetricWithRunId`."""
+    name = encode_basestring_ascii(key)
+    return [
+        f'\n    {{\n      "key": {name},\n      "value": {number(math.nan if is_nan else value)},'
+        f'\n      "timestamp": {timestamp},\n      "step": {step}{more}\n    }}'
+        for value, timestamp, step, is_nan in zip(*(column or () for column in found), strict=True)
+    ]
+
+
+def _history(points: Sequence[str], token: str = "") -> bytes:
+    members = [
+        *([f'\n  "metrics": [{",".join(points)}\n  ]'] if points else []),
+        *([f'\n  "next_page_token": {encode_basestring_ascii(token)}'] if token else []),
+    ]
+    return f"{{{','.join(members)}\n}}".encode() if members else b"{}"
+
+
+def _count(given: Mapping[str, Any]) -> int:
+    """How many points are asked for: without a number MLflow answers with all, which may be very many."""
+    text = _text(given, "max_results")
+    if not _COUNT.fullmatch(text) or int(text) > MOST_POINTS:
+        raise NotPlain
+    return int(text)
+
+
+def _step(given: Mapping[str, Any], name: str, otherwise: int) -> int:
+    if name not in given:
+        return otherwise
+    text = _text(given, name)
+    if not _STEP.fullmatch(text):
+        raise NotPlain
+    return int(text)
+
+
+def _offset(token: str) -> int:
+    found = _TOKEN.fullmatch(base64.b64decode(token, validate=True))
+    if found is None:
+        raise NotPlain
+    return int(found[1])
+
+
 def _rows(columns: Iterator[Sequence[Any]], width: int) -> Sequence[tuple[Any, ...]]:
     """Return rows that came as so many columns."""
     return list(zip(*itertools.islice(columns, width), strict=True))
@@ -311,24 +414,7 @@ def _dataset_inputs(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, s
 
 
 def _json(message: Any) -> bytes:
-    """`message_to_json` of MLflow."""
-    plain = MessageToDict(message, preserving_proto_field_name=True)
-    return _indented(_merge_json_dicts(_mark_int64_fields(message), plain)).encode()
-
-
-def _indented(value: Any, margin: str = "\n") -> str:
-    """`json.dumps` with an indent of 2, which is written in Python and takes three times as long."""
-    if type(value) is str:
-        return encode_basestring_ascii(value)
-    if type(value) is int or (type(value) is float and math.isfinite(value)):
-        return repr(value)
-    inner = margin + "  "
-    if type(value) is dict and value:
-        members = [f"{inner}{encode_basestring_ascii(name)}: {_indented(each, inner)}" for name, each in value.items()]
-        return f"{{{','.join(members)}{margin}}}"
-    if type(value) is list and value:
-        return f"[{','.join([inner + _indented(each, inner) for each in value])}{margin}]"
-    return json.dumps(value)
+    return message_to_json(message).encode()
 
 
 def _metrics(run_id: str, metrics: Sequence[Metric]) -> Call:

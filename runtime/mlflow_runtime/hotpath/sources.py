@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mlflow.entities import Metric, Run
+from mlflow.entities.metric import MetricWithRunId
 from mlflow.server import fastapi_app, fastapi_security, handlers, security, workspace_helpers
 from mlflow.server.handlers import _get_request_message, _validate_request_json_with_schema
 from mlflow.store.tracking.dbmodels.models import (
     SqlDataset,
     SqlInputTag,
     SqlLatestMetric,
+    SqlMetric,
     SqlParam,
     SqlRun,
     SqlTag,
@@ -19,6 +21,7 @@ from mlflow.store.tracking.dbmodels.models import (
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils import proto_json_utils, validation
+from mlflow.utils.search_utils import SearchUtils
 from mlflow.utils.uri import append_to_uri_path
 
 from mlflow_runtime.patches.unchanged import is_unchanged
@@ -72,6 +75,17 @@ READ: Final[Sequence[tuple[Any, str]]] = (
     (SqlAlchemyStore.set_tag, "b23963bf08b06c99"),
     (SqlAlchemyStore._set_tags, "a47520dc63cd5d01"),
     (SqlAlchemyStore.log_batch, "5616623d30fd5426"),
+    (handlers._get_metric_history, "36f50171b2d09e85"),
+    (handlers.get_metric_history_bulk_interval_handler, "0109aed21e9df7ab"),
+    (handlers.get_metric_history_bulk_interval_impl, "314df9d19b0a3b0a"),
+    (SqlAlchemyStore.get_metric_history, "2dc49cb772ee972b"),
+    (SqlAlchemyStore.get_metric_history_bulk_interval, "acca1180ce9b26b2"),
+    (SqlAlchemyStore._sample_metric_history_single_run, "d1d958e93bfb11f5"),
+    (SqlAlchemyStore._sample_rows_with_window_functions, "ab1a8649ad93abc7"),
+    (WorkspaceAwareSqlAlchemyStore._validate_run_accessible, "e718b16bcaccbdf6"),
+    (MetricWithRunId, "6285a4a33f5d4b94"),
+    (SqlMetric.to_mlflow_entity, "ed77c08f03d747e1"),
+    (SearchUtils.create_page_token, "e8ad771ab8aa6a57"),
     (SqlLatestMetric.to_mlflow_entity, "ed77c08f03d747e1"),
     (SqlParam.to_mlflow_entity, "5bc5d986f2dc739c"),
     (SqlTag.to_mlflow_entity, "26434edff5d9f90b"),

@@ -25,10 +25,10 @@ _OWN_RUN: Final = """EXISTS (
         )"""
 
 # `_get_run` and `_check_run_is_active` in mlflow/store/tracking/sqlalchemy_store.py.
+_ACTIVE: Final = f"lifecycle_stage = 'active' AND {_KNOWN} AND {_OWN_RUN}"
 _RUN: Final = f"""
     run AS (
-        SELECT run_uuid FROM runs
-        WHERE run_uuid = $2 AND lifecycle_stage = 'active' AND {_KNOWN} AND {_OWN_RUN}
+        SELECT run_uuid FROM runs WHERE run_uuid = $2 AND {_ACTIVE}
     )"""  # noqa: S608
 _REVISION: Final = "(SELECT version_num FROM alembic_version)"
 
@@ -54,26 +54,43 @@ class Statement:
         return f"EXECUTE {self.name} ({', '.join(['%s'] * (1 + len(self.types)))})"
 
 
-# `_log_metrics_once` and `_update_latest_metrics_if_necessary`. A metric that is there already was compared with the
-# latest one when it came. Latest metrics are locked in the order of their keys, as MLflow does.
+# `_log_metrics_once` and `_update_latest_metrics_if_necessary`, of what is in `logged`. A metric that is there already
+# was compared with the latest one when it came. Latest metrics are locked in the order of their keys, as MLflow does.
+_METRICS: Final = """history AS (
+        INSERT INTO metrics (run_uuid, key, value, timestamp, step, is_nan)
+        SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged
+        ON CONFLICT DO NOTHING
+    ), latest AS (
+        INSERT INTO latest_metrics AS latest (run_uuid, key, value, timestamp, step, is_nan)
+        SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged WHERE newest ORDER BY run_uuid, key
+        ON CONFLICT (run_uuid, key) DO UPDATE
+        SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, is_nan = excluded.is_nan
+        WHERE (excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)
+    )"""
+
+# `log_metric`, and `log_batch` with metrics alone.
 LOG_METRICS: Final = Statement(
     name="log_metrics",
     types=("text", "text[]", "float8[]", "bigint[]", "bigint[]", "boolean[]", "boolean[]"),
     sql=f"""
 WITH {_RUN}, logged AS (
         SELECT * FROM run, unnest($3, $4, $5, $6, $7, $8) AS metric (key, value, timestamp, step, is_nan, newest)
-    ), history AS (
-        INSERT INTO metrics (run_uuid, key, value, timestamp, step, is_nan)
-        SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged
-        ON CONFLICT DO NOTHING
-    ), latest AS (
-        INSERT INTO latest_metrics AS latest (run_uuid, key, value, timestamp, step, is_nan)
-        SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged WHERE newest ORDER BY key
-        ON CONFLICT (run_uuid, key) DO UPDATE
-        SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, is_nan = excluded.is_nan
-        WHERE (excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)
-    )
+    ), {_METRICS}
 SELECT EXISTS (SELECT FROM run), {_REVISION}""",  # noqa: S608 - constants of this module
+)
+
+# The same of several runs, each metric with its run. It answers which runs are active, and writes nothing of others.
+LOG_METRICS_OF_RUNS: Final = Statement(
+    name="log_metrics_of_runs",
+    types=("text[]", "text[]", "float8[]", "bigint[]", "bigint[]", "boolean[]", "boolean[]"),
+    sql=f"""
+WITH run AS (
+        SELECT run_uuid FROM runs WHERE run_uuid = ANY ($2) AND {_ACTIVE}
+    ), logged AS (
+        SELECT metric.* FROM run JOIN unnest($2, $3, $4, $5, $6, $7, $8)
+            AS metric (run_uuid, key, value, timestamp, step, is_nan, newest) USING (run_uuid)
+    ), {_METRICS}
+SELECT ARRAY (SELECT run_uuid FROM run), {_REVISION}""",  # noqa: S608 - constants of this module
 )
 
 # `log_param` and `_log_params`: all or none, and nothing over a value that is there and differs.
@@ -147,6 +164,9 @@ SELECT EXISTS (SELECT FROM updated), {_REVISION}, updated.* FROM (VALUES (1)) AS
 
 MOST_ROWS: Final = 200
 """Of one kind of a run's rows, such as its tags."""
+
+MOST_POINTS: Final = 1000
+"""Of a metric's history in one answer. More are MLflow's, too."""
 
 _MOST_BYTES: Final = 1 << 16
 """Of the text of one kind. A run that has more of either is MLflow's: its answer would hold up the event loop."""
@@ -249,6 +269,57 @@ FROM (VALUES (1)) AS always LEFT JOIN (
 ) ON {" AND ".join(f"{rows.name}.few" for rows in _OF_A_RUN)}""",  # noqa: S608
 )
 
+_OWN: Final = f"{_KNOWN} AND {_OWN_RUN}"
+_POINTS: Final = "array_agg(value), array_agg(timestamp), array_agg(step), array_agg(is_nan)"
+
+# `get_metric_history`, of a run in any stage. One point more than asked for says that there is another page.
+GET_HISTORY: Final = Statement(
+    name="get_history",
+    types=("text", "text", "bigint", "bigint"),
+    sql=f"""
+WITH found AS (
+        SELECT run_uuid FROM runs WHERE run_uuid = $2 AND {_OWN}
+    ), page AS (
+        SELECT value, timestamp, step, is_nan FROM found JOIN metrics USING (run_uuid) WHERE key = $3
+        ORDER BY timestamp, step, value OFFSET $4 LIMIT $5
+    )
+SELECT EXISTS (SELECT FROM found), {_REVISION}, {_POINTS} FROM page""",  # noqa: S608
+)
+
+# `get_metric_history_bulk_interval` of one run, and `_sample_rows_with_window_functions`: the first point of each of so
+# many buckets, as NTILE makes them, and in place of the last bucket's the last point of all. Of `longer` buckets each
+# has one point more than `size`. PostgreSQL numbers the points in the order of an index, and sorts them for no bucket.
+_HISTORY: Final = (
+    "FROM metrics WHERE run_uuid = $2 AND EXISTS (SELECT FROM found) AND key = $3 AND step BETWEEN $5 AND $6"
+)
+SAMPLE_HISTORY: Final = Statement(
+    name="sample_history",
+    types=("text", "text", "integer", "bigint", "bigint"),
+    sql=f"""
+WITH found AS (
+        SELECT run_uuid FROM runs WHERE run_uuid = $2 AND {_OWN}
+    ), buckets AS (
+        SELECT count(*) AS points, count(*) / $4 AS size, mod(count(*), $4) AS longer {_HISTORY}
+    ), numbered AS (
+        SELECT value, timestamp, step, is_nan, row_number() OVER (ORDER BY step, timestamp, value, is_nan) - 1 AS place
+        {_HISTORY}
+    ), sampled AS (
+        SELECT value, timestamp, step, is_nan FROM numbered, buckets
+        WHERE place = points - 1 OR place < points - size AND CASE
+            WHEN place < longer * (size + 1) THEN mod(place, size + 1) ELSE mod(place - longer * (size + 1), size)
+        END = 0
+        ORDER BY place
+    )
+SELECT EXISTS (SELECT FROM found), {_REVISION}, {_POINTS} FROM sampled""",  # noqa: S608
+)
+
+READING: Final = frozenset({GET_RUN.name, GET_HISTORY.name, SAMPLE_HISTORY.name})
+"""Those that write nothing."""
+
 ALL: Final[Mapping[str, Statement]] = {
-    each.name: each for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN, GET_RUN)
+    each.name: each
+    for each in (
+        *(LOG_METRICS, LOG_METRICS_OF_RUNS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN),
+        *(GET_RUN, GET_HISTORY, SAMPLE_HISTORY),
+    )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from dataclasses import dataclass, replace
 
 from starlette.types import ASGIApp, Message
@@ -13,6 +14,8 @@ from tests.support.services import PUBLIC_HOST
 V2 = "/api/2.0/mlflow"
 AJAX = "/ajax-api/2.0/mlflow"
 JSON = ("content-type", "application/json")
+IDLE_SECONDS = 3.0
+"""A connection that was idle for longer is opened again: stock MLflow ends it after five seconds."""
 # What is the server's and the request's own: its name, the time, and the id by which its log lines are found.
 _NOT_COMPARED = frozenset({"server", "date", "x-request-id"})
 
@@ -61,6 +64,7 @@ class Client:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._sending = threading.Lock()
+        self._answered = time.monotonic()
 
     def ask(self, request: Request) -> Answer:
         """Send a request as it is; threads take turns."""
@@ -68,12 +72,15 @@ class Client:
             return self._asked(request)
 
     def _asked(self, request: Request) -> Answer:
+        if time.monotonic() - self._answered > IDLE_SECONDS:
+            self._connection.close()
         self._connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
         for name, value in request.sent.items():
             self._connection.putheader(name, value)
         self._connection.endheaders(request.body or None)
         answer = self._connection.getresponse()
         body = answer.read()
+        self._answered = time.monotonic()
         kept = tuple((name, value) for name, value in answer.getheaders() if name.lower() not in _NOT_COMPARED)
         return Answer(status=answer.status, headers=kept, body=body)
 

@@ -29,6 +29,7 @@ from tests.support.services import PUBLIC_HOST, Platform, Service
 
 CONNECTIONS = 4
 AT_ONCE = 16
+RUNS = 4
 # As `_generate_random_name` of MLflow makes them.
 _RANDOM_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]+")
 # Its own columns but for the id; the order of rows says nothing.
@@ -42,8 +43,8 @@ _ROWS: Mapping[str, str] = {
 }
 # Headers that the service's own environment decides; those of the real service are compared in a test of their own.
 _COMPARED = frozenset({"content-type", "content-length"})
-# What these answer was in the request, so the database orders nothing of it.
-_AS_THEY_ARE = ("/runs/create", "/runs/update")
+# What these answer was in the request, or is asked for in an order.
+_AS_THEY_ARE = ("/runs/create", "/runs/update", "/metrics/get-history", "/metrics/get-history-bulk-interval")
 
 
 @dataclass
@@ -123,14 +124,14 @@ class Sides:
                 made, other = _created(answer), _created(expected)
                 found += self.rows_that_differ({**made, "asking": ours}, {**other, "asking": theirs})
                 answer, expected = answer.without(**made), expected.without(**other)
-            shown = _shown_as_it_is if request.path.endswith(_AS_THEY_ARE) else _shown
+            shown = _shown_as_it_is if request.path.partition("?")[0].endswith(_AS_THEY_ARE) else _shown
             if shown(answer) != shown(expected):
                 found.append(f"{request}: got {shown(answer)}; MLflow answers {shown(expected)}")
         return found + self.rows_that_differ({"run_id": ours}, {"run_id": theirs})
 
     def differences_at_once(self) -> list[str]:
         """Send requests at the same time through the hot path, and name what is not as if one came after the other."""
-        return self._of_batches() + self._of_conflicts()
+        return self._of_runs() or self._of_batches() or self._of_conflicts()
 
     def at_once(self, run_id: str, requests: Sequence[Request]) -> list[Answer]:
         """Send requests for a run at the same time through the hot path."""
@@ -178,6 +179,26 @@ class Sides:
         return (
             [] if expected == [stored] else [f"of parameters that differ: got {stored}, {answers}; expected one batch"]
         )
+
+    def _of_runs(self) -> list[str]:
+        """Of metrics for several runs, one of which is deleted."""
+        ours, theirs = ([self.run() for _ in range(RUNS)] for _ in range(2))
+        for deleted in (ours[1], theirs[1]):
+            assert self.reference.ask(post("delete").of(run=deleted)).status == HTTPStatus.OK
+        requests = [
+            post("log-metric", key="ab"[number % 2], value=number, timestamp=1, step=number // 2 * -1)
+            for number in range(RUNS)
+        ]
+
+        def all_for(runs: Sequence[str]) -> list[Request]:
+            return [request.of(run=run) for request in requests for run in runs]
+
+        statuses = [answer.status for answer in self.at_once("", all_for(ours))]
+        expected = [self.reference.ask(request).status for request in all_for(theirs)]
+        found = [] if statuses == expected else [f"of several runs: got {statuses}; MLflow answers {expected}"]
+        for mine, other in zip(ours, theirs, strict=True):
+            found += self.rows_that_differ({"run_id": mine}, {"run_id": other})
+        return found
 
     def rows_that_differ(self, ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
         """Compare the rows of two runs. Each has its id as `run_id`, and more that is not the same."""

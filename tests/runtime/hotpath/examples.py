@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tests.runtime.hotpath.asking import JSON, V2, Request
 from tests.runtime.hotpath.comparing import post
-from tests.runtime.hotpath.generating import GET_RUN
+from tests.runtime.hotpath.generating import GET_RUN, history, sample, token
 
 
 def metric(value: object, *, step: Any = 0, timestamp: Any = 0, key: str = "m") -> dict[str, Any]:
@@ -62,6 +62,37 @@ EXAMPLES: Final[Mapping[str, Sequence[Request]]] = {
         post("log-batch", metrics=[metric(1.0, step=9, key=key) for key in "cabcab"]),
         post("log-batch", metrics=[metric("NaN", step=3), metric(0.0, step=3)]),
         GET_RUN,
+    ],
+    "histories": [
+        history("m", max_results=5),
+        sample("m", max_results=5),
+        # Times fall where steps rise, so that the two have different orders.
+        post("log-batch", metrics=[metric(step * 0.5, step=step, timestamp=40 - step // 3) for step in range(37)]),
+        post(
+            "log-batch", metrics=[metric(value, step=5, timestamp=7, key="a/b c") for value in (3.0, 1.0, 2.0, "NaN")]
+        ),
+        post("log-batch", metrics=[metric(value, key="ö") for value in ("Infinity", "-Infinity", 5e-324)]),
+        *(history("m", max_results=most) for most in (1, 5, 36, 37, 38, 1000, 1001)),
+        *(history("m", max_results=10, page_token=token(offset)) for offset in (10, 30, 36, 37, 100)),
+        *(history("m", max_results=10, page_token=given) for given in ("x", "e30=", token(0), token(-1), "")),
+        *(history("m", max_results=given) for given in (0, -1, "01", "x", "")),
+        *(history(key, max_results=9) for key in ("a/b c", "ö", "", "nothing")),
+        history("m"),
+        history("m", max_results=5, unknown="1"),
+        *(sample("m", max_results=most) for most in (1, 2, 5, 36, 37, 38, 1000, 2500, 2501, 0)),
+        *(
+            sample("m", max_results=3, start_step=start, end_step=end)
+            for start, end in ((0, 36), (5, 9), (9, 5), (-1, "x"))
+        ),
+        *(sample(key, max_results=3) for key in ("a/b c", "ö", "", "nothing")),
+        sample("m"),
+        sample("m", max_results=3, start_step=1),
+        replace(sample("m", max_results=3), path=sample("m", max_results=3).path + "&run_ids={run}"),
+        replace(sample("m", max_results=3), path=sample("m", max_results=3).path.replace("{run}", "0" * 32)),
+        replace(history("m", max_results=3), path=history("m", max_results=3).path.replace("{run}", "0" * 32)),
+        post("delete"),
+        history("m", max_results=5),
+        sample("m", max_results=5),
     ],
     "what is no number": [
         *(post("log-metric", **metric(given)) for given in _NO_NUMBERS),

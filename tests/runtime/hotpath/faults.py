@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,17 +12,21 @@ from typing import Any, Final
 import pytest
 from mlflow.entities import RunData
 
-from mlflow_runtime.hotpath import connections, layer, requests
+from mlflow_runtime.hotpath import connections, layer, requests, together
 from mlflow_runtime.hotpath.statements import (
     ALL,
     CREATE_RUN,
+    GET_HISTORY,
     GET_RUN,
     LOG_METRICS,
+    LOG_METRICS_OF_RUNS,
     LOG_PARAMS,
+    SAMPLE_HISTORY,
     SET_TAGS,
     UPDATE_RUN,
     Statement,
 )
+from mlflow_runtime.patches.json_answers import message_to_json
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 
@@ -126,6 +129,22 @@ def _with_tags_reversed(tags: Sequence[Any], **more: Any) -> Any:
     return RunData(tags=list(reversed(tags)), **more)
 
 
+def _of_the_older_name(given: Mapping[str, Any]) -> str:
+    return str(given.get("run_uuid") or given["run_id"])
+
+
+def _of_others(calls: Sequence[requests.Call]) -> tuple[Sequence[Any], ...]:
+    runs, *columns = _values(calls)
+    return runs[::-1], *columns
+
+
+_values: Final = together.values
+
+
+def _without_spaces(message: Any) -> str:
+    return json.dumps(json.loads(message_to_json(message)))
+
+
 _NEWER = "(excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)"
 
 FAULTS: Mapping[str, Seed] = {
@@ -181,14 +200,31 @@ FAULTS: Mapping[str, Seed] = {
     "a question for a deleted run shows it as active": Sql(
         GET_RUN, "artifact_uri, lifecycle_stage\n", "artifact_uri, 'active' AS lifecycle_stage\n"
     ),
-    "a question prefers the older name of the id": Code(
-        requests, "_QUERY", re.compile(rb"run_uuid=(?P<run_id>[0-9a-f]{32})&run_id=[0-9a-f]{32}")
+    "a question prefers the older name of the id": Code(requests, "_run_id", _of_the_older_name),
+    "a page of a history goes by step": Sql(GET_HISTORY, "ORDER BY timestamp, step, value", "ORDER BY step, value"),
+    "a page of a history begins at the first point": Sql(GET_HISTORY, "OFFSET $4", "OFFSET 0 * $4"),
+    "a history does not see NaN": Sql(GET_HISTORY, "array_agg(is_nan)", "array_agg(false)"),
+    "a history has points of other metrics": Sql(GET_HISTORY, "key = $3", "key >= $3"),
+    "a sample ends before the last point": Sql(SAMPLE_HISTORY, "place = points - 1 OR place < points - size AND", ""),
+    "a sample has one point too many": Sql(SAMPLE_HISTORY, "OR place < points - size AND", "OR"),
+    "the last buckets of a sample are the longer ones": Sql(SAMPLE_HISTORY, "place < longer * (size + 1)", "size = 0"),
+    "a sample goes by time": Sql(
+        SAMPLE_HISTORY, "(ORDER BY step, timestamp, value, is_nan)", "(ORDER BY timestamp, step, value, is_nan)"
     ),
-    "an answer has no spaces": Code(requests, "_indented", json.dumps),
+    "a sample is not held to its steps": Sql(SAMPLE_HISTORY, "step BETWEEN $5 AND $6", "$5 <= $6"),
+    "an answer has no spaces": Code(requests, "message_to_json", _without_spaces),
 }
 """Each with what it does wrong."""
 
 FAULTS_AT_ONCE: Mapping[str, Seed] = {
+    "deleted runs take metrics beside others": Sql(LOG_METRICS_OF_RUNS, "lifecycle_stage = 'active'", "true"),
+    "runs that take none are answered as those beside them": Sql(
+        LOG_METRICS_OF_RUNS, "ARRAY (SELECT run_uuid FROM run)", "$2"
+    ),
+    "metrics of a run go to one beside it": Code(together, "values", _of_others),
+    "beside others the latest metric goes by its value alone": Sql(
+        LOG_METRICS_OF_RUNS, _NEWER, "excluded.value > latest.value"
+    ),
     "a batch of parameters that is refused stays in part": Code(requests.Call, "is_partial", False),
     "the latest metric is compared with an earlier one": Sql(
         LOG_METRICS,

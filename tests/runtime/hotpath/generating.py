@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import Any
+from urllib.parse import urlencode
 
 from hypothesis import strategies as st
 
@@ -196,6 +198,34 @@ def _state(name: str, **more: Any) -> st.SearchStrategy[Request]:
 GET_RUN = Request(path=f"{V2}/runs/get?run_id={{run}}", method="GET", headers=())
 
 
+def history(key: str, **more: Any) -> Request:
+    """A question for a page of a metric's history."""
+    return _question("get-history", run_id="{run}", metric_key=key, **more)
+
+
+def sample(key: str, **more: Any) -> Request:
+    """A question for some points of a metric's history, as the page asks."""
+    return _question("get-history-bulk-interval", run_ids="{run}", metric_key=key, **more)
+
+
+def token(offset: int) -> str:
+    """The token of a page that begins there."""
+    return base64.b64encode(json.dumps({"offset": offset}).encode()).decode()
+
+
+def _question(name: str, **asked: Any) -> Request:
+    return Request(path=f"{AJAX}/metrics/{name}?{urlencode(asked, safe='{}')}", method="GET", headers=())
+
+
+_HISTORIES = st.one_of(
+    st.builds(history, _KEYS, max_results=_mostly(st.integers(1, 9), st.sampled_from([0, -1, "x", "5 ", 1001]))),
+    st.builds(history, _KEYS, max_results=st.integers(1, 4), page_token=st.integers(0, 5).map(token)),
+    st.builds(sample, _KEYS, max_results=_mostly(st.integers(1, 9), st.sampled_from([0, -1, "x", 2501]))),
+    st.builds(sample, _KEYS, max_results=st.integers(1, 4), start_step=st.integers(-1, 2), end_step=st.integers(-1, 3)),
+)
+"""Histories as they are asked for."""
+
+
 @st.composite
 def _gets(draw: st.DrawFn) -> Request:
     """Questions for a run, as clients and the page ask, or as nobody does."""
@@ -282,6 +312,7 @@ REQUESTS: st.SearchStrategy[Request] = st.one_of(
         3,
     ),
     _gets(),
+    _HISTORIES,
     _things(),
 )
 """One request for `{run}`, or for a new one in `{experiment}`."""

@@ -109,7 +109,7 @@ def test_what_the_middleware_refuses_is_refused_here(method: str, path: str, mon
     reached.clear()
     assert ask(usual, most=0) == 503
     assert ask(replace(usual, headers=(JSON, ("content-encoding", "br")))) == 415
-    assert ask(replace(usual, path=path.replace("/runs", "//runs"))) == 400
+    assert ask(replace(usual, path=path.replace("/2.0", "//2.0"))) == 400
     assert ask(replace(usual, headers=(JSON, ("x", "y" * MAX_HEADER_BYTES)))) == 431
     assert reached == []
 

@@ -63,6 +63,20 @@ def test_an_answer_has_mlflows_headers_and_body(tracking: Service, stock: Servic
         theirs.close()
 
 
+@pytest.mark.parametrize("asked", ["get-history?run_id", "get-history-bulk-interval?run_ids"])
+def test_a_history_has_mlflows_headers_and_body(tracking: Service, stock: Service, asked: str) -> None:
+    run_id, _ = new_run(stock, asked.replace("?", "-"))
+    assert stock.ask(f"{V2}/runs/log-batch", {"run_id": run_id, **ONE_OF_EACH}).status == 200
+    path = f"{V2}/metrics/{asked}={run_id}&metric_key=m&max_results=3"
+    request = Request(path=path, method="GET", headers=(("accept", "*/*"),))
+    before = answered(tracking)
+    ours, theirs = Client(tracking.port), Client(stock.port)
+    assert ours.ask(request) == theirs.ask(request)
+    assert answered(tracking) == before + 1
+    ours.close()
+    theirs.close()
+
+
 def without_id(answer: Answer) -> Answer:
     """An answer without the id of its run, which another one has where it is new."""
     run = json.loads(answer.body).get("run")
