@@ -368,3 +368,16 @@ def test_no_backend_asks_which_role_it_runs(backend: str) -> None:
 @pytest.mark.parametrize("asks", ["spec.role is Role.GATEWAY", "Role.PREPARE", "spec.name == 'gateway'"])
 def test_a_backend_that_asks_is_noticed(asks: str) -> None:
     assert len(roles_asked_for(f"shares_port = {asks}")) == 1
+
+
+@pytest.mark.parametrize(("cpu", "processors"), [(0.25, "1"), (1.0, "1"), (1.75, "1"), (2.0, "2")])
+def test_a_process_takes_as_many_processors_as_its_container_would(tmp_path: Path, cpu: float, processors: str) -> None:
+    spec = replace(TOPOLOGY.gateway(OWN_MACHINE), cpu=cpu)
+
+    def given(backend: LocalCompute) -> str | None:
+        graph = record(lambda: backend.run_service(spec, parent=Parent()), preview=False, computed=COMPUTED)
+        found: str | None = graph.inputs(Role.GATEWAY.value)["env"].get("GOMAXPROCS")
+        return found
+
+    assert given(local(tmp_path)) == processors
+    assert given(local(tmp_path, contained=True)) is None
