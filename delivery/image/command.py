@@ -95,7 +95,7 @@ def push(
         raise CommandError(f"image push: {error}", ExitCode.USAGE) from None
     with _steps() as report:
         place = registry.Place.named(to)
-        image = layout.read(first / "layout")
+        image = layout.head(first / "layout")
         new = registry.push(first / "layout", place, tag or _revision(image))
         report(f"{'pushed to' if new else 'already in'} {place}")
     if outputs is not None:
@@ -135,7 +135,7 @@ def _refuse_differences(first: Path, second: Path) -> None:
         raise CommandError(f"image: {len(found)} differences. Equal commits, bases and locks give equal images")
 
 
-def _revision(image: layout.Image) -> str:
+def _revision(image: layout.Head) -> str:
     """The commit that an image is built from. Raises ToolError where there is none, or files differed from it."""
     revision = str((image.config.get("config", {}).get("Labels") or {}).get(REVISION_LABEL, ""))
     if not re.fullmatch(r"[0-9a-f]{40}", revision):

@@ -20,9 +20,9 @@ def differences(first: Path, second: Path) -> list[str]:
     A file differs by its kind, permissions, owner, time or content. Layers that differ though
     their files are equal (in order or compression) are named too.
     """
-    one, other = layout.read(first), layout.read(second)
-    if one.digest == other.digest:
+    if layout.head(first).digest == layout.head(second).digest:
         return []
+    one, other = layout.read(first), layout.read(second)
     found = [
         *_changes("package", _packages(first), _packages(second)),
         *_changes("file", _files(one), _files(other)),

@@ -41,34 +41,54 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Image:
-    """An image. `digest` is its manifest's, for registries; `identifier` its configuration's, for podman."""
+class Head:
+    """An image less its files.
+
+    `digest` is its manifest's, for registries; `identifier` its configuration's, for podman.
+    """
 
     digest: str
     identifier: str
     config: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image(Head):
+    """An image with its files, which takes seconds to read."""
+
     layers: list[Layer]
     files: dict[str, File] = field(repr=False)
 
 
+def head(folder: Path) -> Head:
+    """Return the head of the one image of the layout in `folder`. Raises `ToolError` where there is none."""
+    found, _ = _read_head(folder)
+    return found
+
+
 def read(folder: Path) -> Image:
     """The one image of the layout in `folder`. Raises `ToolError` where there is none."""
-    try:
-        (entry,) = json.loads((folder / "index.json").read_text())["manifests"]
-        manifest = json.loads(_blob(folder, entry["digest"]).read_text())
-        config = json.loads(_blob(folder, manifest["config"]["digest"]).read_text())
-    except (OSError, ValueError, KeyError) as error:
-        raise ToolError(f"{folder} is no OCI layout with one image: {error}. `make image` writes one") from error
-    made_by = [step.get("created_by", "") for step in config.get("history", []) if not step.get("empty_layer")]
+    found, entries = _read_head(folder)
+    made_by = [step.get("created_by", "") for step in found.config.get("history", []) if not step.get("empty_layer")]
     files: dict[str, File] = {}
     layers = []
-    for position, layer in enumerate(manifest["layers"]):
+    for position, layer in enumerate(entries):
         unpacked = _apply(_blob(folder, layer["digest"]), files)
         created_by = made_by[position] if position < len(made_by) else ""
         layers.append(Layer(digest=layer["digest"], size=layer["size"], unpacked=unpacked, created_by=created_by))
-    return Image(
-        digest=entry["digest"], identifier=manifest["config"]["digest"], config=config, layers=layers, files=files
-    )
+    return Image(digest=found.digest, identifier=found.identifier, config=found.config, layers=layers, files=files)
+
+
+def _read_head(folder: Path) -> tuple[Head, list[Any]]:
+    """The head of the image, and the entries of its layers in the manifest."""
+    try:
+        (entry,) = json.loads((folder / "index.json").read_text())["manifests"]
+        manifest = json.loads(_blob(folder, entry["digest"]).read_text())
+        identifier, entries = manifest["config"]["digest"], manifest["layers"]
+        config = json.loads(_blob(folder, identifier).read_text())
+    except (OSError, ValueError, KeyError) as error:
+        raise ToolError(f"{folder} is no OCI layout with one image: {error}. `make image` writes one") from error
+    return Head(digest=entry["digest"], identifier=identifier, config=config), entries
 
 
 def content(folder: Path, path: str) -> bytes:

@@ -27,7 +27,7 @@ from mlflow.exceptions import MlflowException
 from tests.support.local_stack import RunningStack
 
 CLIENTS = 2
-PAUSE_SECONDS = 0.1  # a client that never pauses takes the processors that the roll-out needs
+PAUSE_SECONDS = 0.25  # a client that never pauses takes the processors that the roll-out needs
 JSON = {"Content-Type": "application/json"}
 
 
@@ -124,18 +124,19 @@ def tracking(url: str) -> Client:
 
 
 def registry(url: str) -> Client:
-    """Sets tags of one registered model."""
+    """Sets tags of one registered model, and reads its versions: its own answer grows with each tag."""
     model = f"rolling-{uuid.uuid4()}"
     Session(url).call("POST", "registered-models/create", {"name": model})
 
     def read(session: Session) -> Any:
-        return session.call("GET", f"registered-models/get?name={model}")
+        return session.call("GET", f"model-versions/search?filter=name%3D%27{model}%27&max_results=1")
 
     def write(session: Session, number: int) -> None:
         session.call("POST", "registered-models/set-tag", {"name": model, "key": str(number), "value": "x"})
 
     def stored(session: Session) -> set[int]:
-        return {int(tag["key"]) for tag in read(session)["registered_model"].get("tags", [])}
+        found = session.call("GET", f"registered-models/get?name={model}")["registered_model"]
+        return {int(tag["key"]) for tag in found.get("tags", [])}
 
     return Client("registry", write, read, stored)
 

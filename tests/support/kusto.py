@@ -143,6 +143,14 @@ def analyzed(queries: Iterable[str]) -> list[dict[str, Any]]:
 
 def run(query: str, lines: Sequence[Mapping[str, object]], table: str = CONSOLE) -> list[dict[str, Any]]:
     """The rows that a query gives of rows of a table: by column, those that are left out are empty."""
+    (found,) = run_all([query], lines, table)
+    return found
+
+
+def run_all(
+    queries: Iterable[str], lines: Sequence[Mapping[str, object]], table: str = CONSOLE
+) -> list[list[dict[str, Any]]]:
+    """The same for each of several queries over the same rows, which are loaded once: that takes the most time."""
     connection = _connection()
     connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of the tables above
     if lines:
@@ -151,7 +159,11 @@ def run(query: str, lines: Sequence[Mapping[str, object]], table: str = CONSOLE)
         empty = {name: "" if kind == "string" else None for name, kind in columns.items()}
         values = [line.get(name, empty[name]) for line in lines for name in columns]
         connection.execute(f"INSERT INTO {table} VALUES {', '.join([row] * len(lines))}", values)  # noqa: S608
-    found = connection.execute(_translated(query))
+    return [_asked(query) for query in queries]
+
+
+def _asked(query: str) -> list[dict[str, Any]]:
+    found = _connection().execute(_translated(query))
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 

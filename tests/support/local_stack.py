@@ -99,11 +99,11 @@ class RunningStack:
             check=False,
         )
 
-    def log_entries(self, process: str) -> Iterator[dict[str, Any]]:
-        """The JSON lines of a process's logs, whole ones only."""
+    def log_entries(self, process: str, about: str = "") -> Iterator[dict[str, Any]]:
+        """The JSON lines of a process's logs that hold a text, whole ones only. Most lines are of other tests."""
         for path in self.local.layout.logs.glob(f"{process}.log*"):
             for line in path.read_text(errors="replace").splitlines():
-                if line.startswith("{") and line.endswith("}"):
+                if about in line and line.startswith("{") and line.endswith("}"):
                     yield json.loads(line)
 
     def ask(
@@ -157,4 +157,5 @@ class RunningStack:
 def eventually(condition: Callable[[], bool], seconds: float = 180, what: str = "it") -> None:
     """Wait for a condition; connection errors count as not yet."""
     not_yet = (OSError, KeyError, SupervisorError, urllib3.exceptions.HTTPError)
-    until(condition, what, seconds, not_yet=not_yet, pause=0.1)
+    # A look at a stack asks each of its processes, which takes the processors that they need to become ready.
+    until(condition, what, seconds, not_yet=not_yet, pause=0.25)

@@ -4,6 +4,7 @@ import datetime
 import json
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -283,3 +284,4 @@ def test_a_client_outlives_its_token(plane: Plane) -> None:
         while len(seen) < 3:
             assert client.get_secret("kept").value == "v"
             seen.add(plane.token(PREPARE, VAULT)["access_token"])
+            time.sleep(0.05)

@@ -95,5 +95,6 @@ def test_the_command_fails_when_images_differ(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match="is no OCI layout with one image"):
-        layout.read(tmp_path)
+    for ask in (layout.read, lambda folder: compare.differences(folder, folder)):
+        with pytest.raises(ToolError, match="is no OCI layout with one image"):
+            ask(tmp_path)

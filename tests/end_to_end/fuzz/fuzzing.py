@@ -117,7 +117,8 @@ class Fuzzing:
         """Why a connection to a service broke off: only the gateway's log says it."""
         if answer.status != 502:
             return ""
-        entries, number = self.stack.log_entries("gateway"), answer.headers["x-request-id"]
+        number = answer.headers["x-request-id"]
+        entries = self.stack.log_entries("gateway", number)
         reported = (entry["error"] for entry in entries if entry.get("request_id") == number and "error" in entry)
         return f" ({next(reported, 'not in the log yet')})"
 

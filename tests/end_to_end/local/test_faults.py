@@ -162,7 +162,8 @@ def test_an_expired_database_token_is_refused_and_new_connections_get_a_new_one(
 
 def _answers_since(stack: RunningStack, process: str) -> float:
     """When the process that runs now opened its port, in seconds since 1970, by its log."""
-    opened = (entry["time"] for entry in stack.log_entries(process) if "Uvicorn running" in entry["message"])
+    said = "Uvicorn running"
+    opened = (entry["time"] for entry in stack.log_entries(process, said) if said in entry["message"])
     return datetime.fromisoformat(max(opened)).timestamp()
 
 

@@ -89,10 +89,9 @@ def test_interrupted_in_the_middle_up_goes_on_the_next_time(own_stack: RunningSt
 
 def test_up_again_changes_nothing(own_stack: RunningStack) -> None:
     before = pids(own_stack)
-    own_stack.up()
+    again = own_stack.pulumi("up", "--yes", "--expect-no-changes")
+    assert again.returncode == NO_CHANGES, again.stdout + again.stderr
     assert pids(own_stack) == before
-    preview = own_stack.pulumi("preview", "--expect-no-changes")
-    assert preview.returncode == NO_CHANGES, preview.stdout + preview.stderr
 
 
 def test_the_smoke_passes_and_leaves_nothing(own_stack: RunningStack) -> None:
@@ -105,8 +104,6 @@ def test_the_smoke_passes_and_leaves_nothing(own_stack: RunningStack) -> None:
 
 def test_a_changed_setting_restarts_only_the_gateway_and_loses_nothing(own_stack: RunningStack) -> None:
     prepared = _prepare_log(own_stack)
-    own_stack.configure(limits={"maxArtifactMib": 20})
-    assert own_stack.pulumi("preview", "--expect-no-changes").returncode != NO_CHANGES
     replaced, outcomes = replaced_beside_clients(own_stack, CLIENTS, limits={"maxArtifactMib": 20})
     assert replaced == {"gateway"}
     too_large = own_stack.ask("/api/2.0/mlflow-artifacts/artifacts/a.bin", method="PUT", data=bytes((20 << 20) + 1))
@@ -127,16 +124,6 @@ def test_a_roll_out_of_all_services_fails_no_request_and_loses_nothing(own_stack
     assert all(one.acknowledged > 20 for one in outcomes), outcomes
 
 
-def test_a_stopped_process_is_drift_that_refresh_reports_and_up_repairs(own_stack: RunningStack) -> None:
-    own_stack.supervisor.stop_process("registry")
-    refresh = own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff")
-    assert refresh.returncode == CHANGES
-    assert re.search(r'registry +: "running" => "stopped"', refresh.stdout), refresh.stdout
-    own_stack.up()
-    assert own_stack.healthy()
-    assert own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes").returncode == NO_CHANGES
-
-
 def test_down_stops_everything_and_up_brings_the_same_runs_back(own_stack: RunningStack) -> None:
     experiment = own_stack.call("experiments/create", {"name": f"kept-{uuid.uuid4()}"})["experiment_id"]
     run = own_stack.call("runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"]
@@ -146,7 +133,10 @@ def test_down_stops_everything_and_up_brings_the_same_runs_back(own_stack: Runni
     assert own_stack.run("down").returncode == 0
     assert own_stack.run("status").returncode == 1
     eventually(lambda: not [pid for pid in before.values() if Path(f"/proc/{pid}").exists()], 10, "the end of all")
+    # Only the roll-out needs two replicas of each.
+    own_stack.configure(**replicas(1) | {"tracking": replicas(2)["tracking"]})
     own_stack.up()
+    assert {name for name in pids(own_stack) if name.startswith(tuple(replicas(1)))} == set(SERVICES) - {"gateway"}
     assert own_stack.call(f"runs/get?run_id={run}")["run"]["info"]["run_id"] == run
     assert own_stack.ask(artifact).content == b"kept"
 
@@ -157,10 +147,15 @@ def test_status_as_a_document_names_every_process(own_stack: RunningStack) -> No
     assert {row["name"] for row in document["processes"]} >= {*SERVICES, "postgres", "blobs", "azure"}
 
 
-def test_a_killed_engine_blocks_nothing_and_more_replicas_leave_the_others_alone(own_stack: RunningStack) -> None:
+def test_a_stopped_process_is_drift_and_a_killed_engine_blocks_neither_its_repair_nor_more_replicas(
+    own_stack: RunningStack,
+) -> None:
+    own_stack.supervisor.stop_process("registry")
+    refresh = own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff")
+    assert refresh.returncode == CHANGES
+    assert re.search(r'registry +: "running" => "stopped"', refresh.stdout), refresh.stdout
     before = pids(own_stack)
-    # Of a service without a database: five replicas with one would need a smaller pool.
-    own_stack.configure(artifacts={"minReplicas": 3, "maxReplicas": 3})
+    own_stack.configure(tracking={"minReplicas": 3, "maxReplicas": 3})
     update = subprocess.Popen(
         own_stack.command("up", "--no-smoke"), cwd=REPOSITORY, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -181,7 +176,8 @@ def test_a_killed_engine_blocks_nothing_and_more_replicas_leave_the_others_alone
     assert own_stack.healthy()
     after = pids(own_stack)
     assert {name for name in before if before[name] != after[name]} == {"gateway"}
-    assert after.keys() - before.keys() == {"artifacts-3"}
+    assert after.keys() - before.keys() == {"tracking-3", "registry"}
+    assert own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes").returncode == NO_CHANGES
 
 
 def test_access_control_is_turned_on_and_a_pipeline_passes_the_smoke(own_stack: RunningStack) -> None:

@@ -64,12 +64,12 @@ CALLS = [
 
 def _logged(stack: RunningStack, request_id: str) -> dict[str, list[dict[str, Any]]]:
     """The request lines of an id: of the gateway, and of every service that has one."""
-    access = [entry for entry in stack.log_entries("gateway") if entry.get("request_id") == request_id]
+    access = [entry for entry in stack.log_entries("gateway", request_id) if entry.get("request_id") == request_id]
     found = {"gateway": [entry for entry in access if str(entry.get("logger", "")).startswith("http.log.access")]}
     for process in ("tracking", "tracking-2", "registry", "artifacts"):
         lines = [
             entry
-            for entry in stack.log_entries(process)
+            for entry in stack.log_entries(process, request_id)
             if entry.get("request_id") == request_id and entry.get("logger") == "mlflow_runtime.request"
         ]
         if lines:

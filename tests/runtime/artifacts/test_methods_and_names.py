@@ -80,6 +80,14 @@ def listed(service: Service, folder: str) -> list[str]:
     return [each["path"] for each in answer.body.get("files", [])]
 
 
+def all_listed(service: Service, folder: str) -> list[str]:
+    """The names below a folder, of which one may be in a folder of its own, in order."""
+    found = listed(service, folder)
+    inside = {name.rpartition("/")[0] for name in NAMES if "/" in name} & set(found)
+    below = [f"{parent}/{name}" for parent in inside for name in listed(service, f"{folder}/{parent}")]
+    return sorted([*(name for name in found if name not in inside), *below])
+
+
 def store_reads(service: Service) -> float:
     """How many times the service has read a blob's content."""
     lines = service.ask("/metrics").content.decode().splitlines()
@@ -152,21 +160,24 @@ def test_a_delete_without_a_name_is_refused(artifacts: Service, through: Service
     assert artifacts.ask(f"{ROOT}/{path}", method="DELETE").status in (400, 405)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_kept_by_every_method(through: Service, folder: str, name: str) -> None:
-    others = [other for other in NAMES if other != name]
-    for other in others:
-        assert through.ask(of(f"{folder}/{other}"), method="HEAD").status == 404
-    assert through.ask(of(f"{folder}/{name}"), name.encode(), method="PUT").status == 200
-    parent, _, last = f"{folder}/{name}".rpartition("/")
-    assert listed(through, parent) == [last]
-    assert through.ask(of(f"{folder}/{name}")).content == name.encode()
-    assert through.ask(of(f"{folder}/{name}"), method="HEAD").status == 200
-    for other in others:
-        assert through.ask(of(f"{folder}/{other}"), method="DELETE").status == 200
-    assert listed(through, parent) == [last]
-    assert through.ask(of(f"{folder}/{name}"), method="DELETE").status == 200
-    assert listed(through, parent) == []
+@pytest.mark.parametrize("names", [NAMES, NAMES[::-1]], ids=["in order", "in reverse"])
+def test_a_name_is_kept_by_every_method(through: Service, folder: str, names: list[str]) -> None:
+    """No method takes one name for another, whichever of the two is there first and goes first."""
+    there: list[str] = []
+    for name in names:
+        assert through.ask(of(f"{folder}/{name}"), method="HEAD").status == 404, name
+        assert through.ask(of(f"{folder}/{name}"), method="DELETE").status == 200, name
+        assert through.ask(of(f"{folder}/{name}"), name.encode(), method="PUT").status == 200, name
+        there.append(name)
+        assert all_listed(through, folder) == sorted(there), name
+    for name in names:
+        assert through.ask(of(f"{folder}/{name}")).content == name.encode()
+        head = through.ask(of(f"{folder}/{name}"), method="HEAD")
+        assert (head.status, head.headers["Content-Length"]) == (200, str(len(name.encode()))), name
+    for name in names:
+        assert through.ask(of(f"{folder}/{name}"), method="DELETE").status == 200, name
+        there.remove(name)
+        assert all_listed(through, folder) == sorted(there), name
 
 
 @pytest.mark.parametrize("path", ["..%2fa", "a%2f..%2f..%2fb", "..%5Ca", "a%5C..%5Cb", "%252e%252e%252fa", "C:%5Ca"])

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -168,9 +168,15 @@ def quiet(records: Records) -> Lines:
 
 def found(backend: str, query: str, lines: Lines) -> list[dict[str, Any]]:
     """What a query finds in the backend's table of these lines."""
+    (rows_found,) = all_found(backend, [query], lines)
+    return rows_found
+
+
+def all_found(backend: str, queries: Iterable[str], lines: Lines) -> list[list[dict[str, Any]]]:
+    """What each query finds in the backend's table of these lines."""
     if backend == "container_apps":
-        return kusto.run(query, lines)
-    return kusto.run(query, of_cluster(lines), "ContainerLogV2")
+        return kusto.run_all(queries, lines)
+    return kusto.run_all(queries, of_cluster(lines), "ContainerLogV2")
 
 
 def of_cluster(lines: Lines) -> Lines:
@@ -296,11 +302,10 @@ def tracking_on_a_full_disk(records: Records) -> Lines:
         pytest.skip("this system lets nobody mount a small disk")
     lines: list[Mapping[str, object]] = []
     with ExitStack() as stack:
-        artifacts = stack.enter_context(records.service("artifacts", []))
         tracking = stack.enter_context(records.service("tracking", lines, prefix=mount, TMPDIR=str(records.disk)))
         eventually(lambda: tracking.ready().status == 200, "tracking is ready")
         trace, spans = new_trace(tracking)
-        assert artifacts.ask(f"/api/2.0/mlflow-artifacts/artifacts/{spans}", bytes(DISK), method="PUT").status == 200
+        records.platform.blob_container().upload_blob(spans, bytes(DISK))
         assert tracking.ask(f"/ajax-api/2.0/mlflow/get-trace-artifact?request_id={trace}").status == 507
     return lines
 
@@ -409,7 +414,8 @@ def test_every_panel_of_the_workbook_shows_something_of_these_lines(
     lines = [*quiet, *(line for _, fault in ALL for line in recorded(fault))]
     shown = {panel.title: panel.query for section in sections(logs) for panel in section.panels}
     asked = {title: query for title, query in shown.items() if query.startswith(logs.source)}
-    empty = {title for title, query in asked.items() if not found(backend, here(query), lines)}
+    answers = all_found(backend, [here(query) for query in asked.values()], lines)
+    empty = {title for title, answer in zip(asked, answers, strict=True) if not answer}
     assert len(asked) > len(PANELS)
     assert empty == set()
 

@@ -128,15 +128,22 @@ def test_overload_is_answered_with_200_or_503_and_leaves_nothing_behind(shared: 
         service.program.kill()
 
 
-def test_a_stop_lets_an_upload_come_to_its_end(shared: Platform) -> None:
-    service = shared.start("artifacts")
+def test_a_replica_that_is_to_stop_first_sends_its_callers_away_and_lets_an_upload_come_to_its_end(
+    shared: Platform,
+) -> None:
+    service = shared.start("artifacts", MLFLOW_RUNTIME_DRAIN_SECONDS="4")
     content = os.urandom(1 << 20)
     path = "/api/2.0/mlflow-artifacts/artifacts/stop/a.bin"
     head = f"PUT {path} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nContent-Length: {len(content)}\r\n\r\n"
+    assert _connection_after(service, "/version") == (200, None)
     with socket.create_connection(("127.0.0.1", service.port), timeout=front.PATIENCE_SECONDS) as connection:
         connection.sendall(head.encode() + content[: 1 << 19])
         eventually(lambda: _uploads(service) == 1, "the upload is under way")
         service.program.process.send_signal(signal.SIGTERM)
+        eventually(lambda: service.ready().status == 503, "it says that it is not ready")
+        assert service.ready().body == {"status": "stopping"}
+        for asked, status in (("/version", 200), ("/live", 200), ("/no/such/route", 404)):
+            assert _connection_after(service, asked) == (status, "close")
         eventually(lambda: refuses(service.port), "nothing new is taken")
         time.sleep(1)  # the upload is slow, and not over when the stop has begun
         assert service.program.process.poll() is None
@@ -145,17 +152,6 @@ def test_a_stop_lets_an_upload_come_to_its_end(shared: Platform) -> None:
     assert answer.startswith(b"HTTP/1.1 200 "), answer
     assert service.program.process.wait(front.PATIENCE_SECONDS) == 0
     assert shared.blob_container().download_blob("stop/a.bin").readall() == content
-
-
-def test_a_replica_that_is_to_stop_first_sends_its_callers_away(shared: Platform) -> None:
-    service = shared.start("artifacts", MLFLOW_RUNTIME_DRAIN_SECONDS="4")
-    assert _connection_after(service, "/version") == (200, None)
-    service.program.process.send_signal(signal.SIGTERM)
-    eventually(lambda: service.ready().status == 503, "it says that it is not ready")
-    assert service.ready().body == {"status": "stopping"}
-    for path, status in (("/version", 200), ("/live", 200), ("/no/such/route", 404)):
-        assert _connection_after(service, path) == (status, "close")
-    assert service.program.process.wait(front.PATIENCE_SECONDS) == 0
 
 
 def test_a_second_signal_ends_the_drain(shared: Platform) -> None:

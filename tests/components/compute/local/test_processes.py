@@ -213,6 +213,7 @@ def test_a_shutdown_goes_by_priority_and_stops_equals_at_once(group: ProcessGrou
             with contextlib.suppress(SupervisorError):
                 states = supervisor.states()
                 ended.append({name for name, state in states.items() if state in ("STOPPING", "STOPPED")} - {"keeper"})
+            time.sleep(0.02)  # each stop takes a second
         stopping.result()
     assert {"web", "web-2"} in ended
     assert {"web"} not in ended or {"web-2"} not in ended
