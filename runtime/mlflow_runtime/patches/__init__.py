@@ -29,6 +29,7 @@ from mlflow_runtime.patches import (
     span_trees,
     workspace_ids,
     workspace_locations,
+    workspace_memory,
     workspace_stores,
 )
 from mlflow_runtime.service.settings import Settings
@@ -55,6 +56,7 @@ def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
         workspace_stores.install()
         workspace_locations.install()
         workspace_ids.install()
+        workspace_memory.install(settings.access.workspaces)
         audited_ids.install()
         shared_parts.install_models()
     # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.
