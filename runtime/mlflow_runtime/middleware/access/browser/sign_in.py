@@ -49,6 +49,8 @@ class SignIn:
         if path != flow.OWN and not path.startswith(f"{flow.OWN}/"):
             await self._app(scope, receive, send)
             return
+        # The gate, which begins a record, comes behind: without this it would be that of the request before this one.
+        audit.begin()
         answer = await self._answer(Request(scope, receive), path)
         await answer(scope, receive, send)
 
