@@ -7,13 +7,17 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
+from graphql import GraphQLList, get_named_type, is_enum_type, is_leaf_type
 from mlflow.protos import databricks_pb2
+from mlflow.server.graphql.graphql_schema_extensions import schema
 
 from tests.end_to_end.fuzz.declarations import Operation, operations
+from tests.runtime.access.things import MCP_NAMESPACE, MCP_VERSION
 
 _DEEPEST: Final = 5
 _TEXTS: Final = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
@@ -55,6 +59,70 @@ _DELETES: Final = re.compile("DELETE|delete|rename|remove")
 _NUMBERS: Final = re.compile("step|max_results|timeout")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Query(Operation):
+    """A field of MLflow's GraphQL schema that takes arguments: one of a query or of a mutation."""
+
+    kind: str
+    name: str
+    arguments: Any
+    answer: Any
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.name}"
+
+    def text(self, ids: Mapping[str, str], own: Mapping[str, str] | None) -> str:
+        """Return the query with these ids, which asks for all that the field answers."""
+        given = ", ".join(f"{name}: {json.dumps(value)}" for name, value in self._given(ids, own))
+        return f"{self.kind} {{ {self.name}(input: {{{given}}}) {_selection(self.answer)} }}"
+
+    def _given(self, ids: Mapping[str, str], own: Mapping[str, str] | None) -> Iterator[tuple[str, Any]]:
+        for name, argument in self.arguments.items():
+            snake = _snake(name)
+            if is_enum_type(get_named_type(argument.type)) or snake in _LEFT_OUT or _NUMBERS.search(snake):
+                continue
+            is_list = isinstance(argument.type, GraphQLList)
+            yield name, _listed(snake, ids, own) if is_list else _text(snake, ids)
+
+
+@cache
+def queries() -> tuple[Query, ...]:
+    """Every field of the schema that takes arguments, but for those that answer with them."""
+    graph = schema.graphql_schema
+    return tuple(
+        Query(
+            method="POST",
+            path="/graphql",
+            fields=tuple(map(_snake, field.args["input"].type.fields)),
+            kind=kind,
+            name=name,
+            arguments=field.args["input"].type.fields,
+            answer=field.type,
+        )
+        for kind, root in (("query", graph.query_type), ("mutation", graph.mutation_type))
+        for name, field in root.fields.items()
+        if "input" in field.args
+    )
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+
+
+def _selection(kind: Any, depth: int = 0) -> str:
+    """Return everything below a type of GraphQL, as deep as it goes."""
+    named = get_named_type(kind)
+    if is_leaf_type(named):
+        return ""
+    below = {name: field.type for name, field in named.fields.items() if not field.args}
+    chosen = [
+        f"{name} {_selection(each, depth + 1)}"
+        for name, each in below.items()
+        if is_leaf_type(get_named_type(each)) or depth < _DEEPEST
+    ]
+    return f"{{ {' '.join(chosen)} }}"
+
+
 @dataclass(frozen=True)
 class Probe:
     """One request. `foreign` names the fields whose ids are another team's."""
@@ -69,16 +137,18 @@ class Probe:
 
 
 def probes(own: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Probe]:
-    """Yield, for every route, a request with each of its ids from `other` in turn, and one with all of them.
+    """Yield, for every route, requests with each of its ids from `other` in turn, and with all of them.
 
-    What deletes and renames comes last, so that the own things are still there for the others.
+    Of each there are two: one with all of its arguments, and one with only those that it needs or that are ids, in
+    which a list has the own id before the other one. What deletes and renames comes last, so that the own things are
+    still there for the others.
     """
-    for operation in sorted(operations(), key=_place):
+    for operation in sorted((*operations(), *queries()), key=_place):
         names = sorted({*named(operation, own)})
         for foreign in dict.fromkeys((*((name,) for name in names), tuple(names))):
             ids = {**own, **{name: other[name] for name in foreign}}
-            for lean in (False, True):
-                yield _probe(operation, foreign, ids, lean)
+            yield _probe(operation, foreign, ids, None)
+            yield _probe(operation, foreign, ids, own)
 
 
 def _place(operation: Operation) -> int:
@@ -113,11 +183,18 @@ def _fields(message: Any, depth: int = 0) -> Iterator[str]:
             yield from _fields(field.message_type, depth + 1)
 
 
-def _probe(operation: Operation, foreign: tuple[str, ...], ids: Mapping[str, str], lean: bool) -> Probe:
+def _probe(
+    operation: Operation, foreign: tuple[str, ...], ids: Mapping[str, str], own: Mapping[str, str] | None
+) -> Probe:
+    """Return a request. With `own` ids it is the one with fewer arguments."""
+    if "/mcp-servers" in operation.path:
+        ids, own = _of_mcp(ids), own and _of_mcp(own)
+    if isinstance(operation, Query):
+        return Probe(operation, foreign, operation.path, {"query": operation.text(ids, own)})
     if operation.message is None:
-        arguments = {name: _text(name, ids) for name in operation.fields if name not in _LEFT_OUT}
+        arguments = {name: _argument(name, ids, own) for name in operation.fields if name not in _LEFT_OUT}
     else:
-        arguments = _filled(operation.message, ids, lean)
+        arguments = _filled(operation.message, ids, own)
     path = operation.path
     for parameter in re.findall(r"{(\w+)}", path):
         path = path.replace(f"{{{parameter}}}", quote(_text(parameter, ids), safe=""), 1)
@@ -132,11 +209,16 @@ def _probe(operation: Operation, foreign: tuple[str, ...], ids: Mapping[str, str
     return Probe(operation, foreign, path, arguments)
 
 
-def _shown(value: Any) -> Any:
-    """An argument of a query: a list is repeated, an object is JSON."""
-    if isinstance(value, list):
-        return [_shown(each) for each in value]
-    return value if isinstance(value, str) else json.dumps(value)
+def _of_mcp(ids: Mapping[str, str]) -> Mapping[str, str]:
+    return {**ids, "name": f"{MCP_NAMESPACE}/{ids['name']}", "version": MCP_VERSION}
+
+
+def _argument(name: str, ids: Mapping[str, str], own: Mapping[str, str] | None) -> Any:
+    return _listed(name, ids, own) if name.endswith("_ids") else _text(name, ids)
+
+
+def _listed(name: str, ids: Mapping[str, str], own: Mapping[str, str] | None) -> list[str]:
+    return [*dict.fromkeys(_text(name, each) for each in (own, ids) if each is not None)]
 
 
 def _text(name: str, ids: Mapping[str, str]) -> str:
@@ -148,9 +230,10 @@ def _text(name: str, ids: Mapping[str, str]) -> str:
     return "1" if _NUMBERS.search(name) else _WHOLE.get(name, "x")
 
 
-def _filled(message: Any, ids: Mapping[str, str], lean: bool, depth: int = 0) -> dict[str, Any]:
+def _filled(message: Any, ids: Mapping[str, str], own: Mapping[str, str] | None, depth: int = 0) -> dict[str, Any]:
     """A message with all of its fields, or with only those that are required or lead to an id."""
     found: dict[str, Any] = {}
+    lean = own is not None
     for field in message.fields:
         required = field.GetOptions().Extensions[databricks_pb2.validate_required]
         if field.name in _LEFT_OUT:
@@ -159,7 +242,7 @@ def _filled(message: Any, ids: Mapping[str, str], lean: bool, depth: int = 0) ->
             found[field.name] = {key: ids[name] for key, name in _IN_MAPS.items()}
             continue
         if field.message_type is not None:
-            value: Any = _message(field, ids, lean, depth)
+            value: Any = _message(field, ids, own, depth)
             if value is None or (lean and not value and not required):
                 continue
         elif field.enum_type is not None:
@@ -168,6 +251,9 @@ def _filled(message: Any, ids: Mapping[str, str], lean: bool, depth: int = 0) ->
             continue
         elif field.type == FieldDescriptor.TYPE_BOOL:
             value = False
+        elif field.type in _TEXTS and field.is_repeated:
+            found[field.name] = _listed(field.name, ids, own)
+            continue
         elif field.type in _TEXTS:
             value = _text(field.name, ids)
         else:
@@ -176,7 +262,8 @@ def _filled(message: Any, ids: Mapping[str, str], lean: bool, depth: int = 0) ->
     return found
 
 
-def _message(field: Any, ids: Mapping[str, str], lean: bool, depth: int) -> Any:
+def _message(field: Any, ids: Mapping[str, str], own: Mapping[str, str] | None, depth: int) -> Any:
+    lean = own is not None
     kind = field.message_type
     if depth >= _DEEPEST:
         return None
@@ -188,7 +275,7 @@ def _message(field: Any, ids: Mapping[str, str], lean: bool, depth: int) -> Any:
         return "feedback"
     if _is_given(kind):
         return None
-    return _filled(kind, ids, lean, depth + 1)
+    return _filled(kind, ids, own, depth + 1)
 
 
 def _is_map(field: Any) -> bool:

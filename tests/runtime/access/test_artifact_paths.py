@@ -62,6 +62,42 @@ def test_the_body_of_a_get_names_no_other_team_either(teams: Teams, secret: str)
     assert owner.made(f"{API}/artifacts", {"path": secret.rpartition("/")[0]}, method="GET")["files"]
 
 
+def test_the_name_of_a_file_in_parts_leads_nowhere_else(teams: Teams, secret: str) -> None:
+    def foreign() -> set[str]:
+        blobs = teams.platform.blob_container().list_blobs()
+        return {f"{blob.name} {blob.etag}" for blob in blobs if not blob.name.startswith("workspaces/team-a/")}
+
+    member, before, folder = Member(teams, "team-a", Role.CONTRIBUTOR), foreign(), uuid.uuid4().hex
+    other = f"workspaces/team-b/{secret}"
+    for name in (
+        "..",
+        "../..",
+        f"/{other}",
+        other,
+        f"../../../{other}",
+        "..%2f..",
+        "a\\..\\..",
+        ".",
+        "a/",
+        f"{'../' * 9}x",
+    ):
+        made = member.send(f"{API}/mpu/create/1/{folder}", {"path": name, "num_parts": 1})
+        for part in made.body["credentials"] if made.status == 200 else ():
+            path = part["url"][part["url"].index(API) :]
+            assert path.startswith(f"{API}/artifacts/workspaces/team-a/1/{folder}/"), (name, path)
+            sent = member.send(path, b"of team a", method="PUT")
+            whole = {"path": name, "upload_id": made.body["upload_id"]}
+            parts = [{"part_number": 1, "etag": sent.headers["ETag"]}] if sent.status == 200 else []
+            member.send(f"{API}/mpu/complete/1/{folder}", {**whole, "parts": parts})
+    # One whose name is only that of a file, to show that a file is made so.
+    assert any(name.startswith(f"workspaces/team-a/1/{folder}/") for name in names(teams))
+    assert foreign() == before
+
+
+def names(teams: Teams) -> list[str]:
+    return [str(blob.name) for blob in teams.platform.blob_container().list_blobs()]
+
+
 def test_the_whole_of_a_workspace_is_not_deleted(teams: Teams, secret: str) -> None:
     member = Member(teams, "team-b", Role.CONTRIBUTOR)
     for path in ("", "/", "%2F", "workspaces", "workspaces/team-b", "workspaces/team-b/", "workspaces%2Fteam-b"):

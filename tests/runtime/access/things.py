@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,14 +14,25 @@ from tests.runtime.access.teams import Member
 
 M2: Final = "/api/2.0/mlflow"
 M3: Final = "/api/3.0/mlflow"
+MCP_NAMESPACE: Final = "com.example"
+"""What stands before a model's name in that of the MCP server of a team."""
+MCP_VERSION: Final = "1.0.0"
 
 
 @dataclass(frozen=True)
 class Things:
-    """`ids` are by the names of the fields that take them; `marker` is in values, and in no id and no name."""
+    """`ids` are by the names of the fields that take them; `marker` is in values, and in no id and no name.
+
+    `number` stands for it where a value is a number.
+    """
 
     ids: Mapping[str, str]
     marker: str
+    number: float
+
+    def shown_in(self, content: bytes) -> bool:
+        """Return whether an answer has a value of them."""
+        return self.marker.encode() in content or str(self.number).encode() in content
 
 
 def make(member: Member, marker: str) -> Things:
@@ -39,7 +51,8 @@ def make(member: Member, marker: str) -> Things:
     experiment = post(f"{M2}/experiments/create", name=f"e-{unique}", tags=[tag])["experiment_id"]
     info = post(f"{M2}/runs/create", experiment_id=experiment, start_time=1, tags=[tag])["run"]["info"]
     run = info["run_id"]
-    metric = {"key": "m", "value": 1.0, "timestamp": 1, "step": 0}
+    number = zlib.crc32(marker.encode()) + 0.5
+    metric = {"key": "m", "value": number, "timestamp": 1, "step": 0}
     post(f"{M2}/runs/log-batch", run_id=run, metrics=[metric], params=[{"key": "p", "value": marker}], tags=[tag])
     artifact = f"{experiment}/{run}/artifacts/a.txt"
     member.made(f"/api/2.0/mlflow-artifacts/artifacts/{artifact}", marker.encode(), method="PUT")
@@ -49,6 +62,7 @@ def make(member: Member, marker: str) -> Things:
     source = f"mlflow-artifacts:/workspaces/{member.team}/{experiment}/{run}/artifacts"
     post(f"{M2}/model-versions/create", name=name, source=source, run_id=run, description=marker)
     post(f"{M2}/registered-models/alias", name=name, alias="champion", version="1")
+    _mcp_server(member, f"{MCP_NAMESPACE}/{name}", marker)
     webhook = _webhook(member, f"w-{unique}", marker)
     dataset = post(
         f"{M3}/datasets/create", name=f"d-{unique}", experiment_ids=[experiment], tags=json.dumps({"k": marker})
@@ -130,7 +144,20 @@ def make(member: Member, marker: str) -> Things:
             **{"schema_id": schema["schema_id"], "queue_id": queue_id},
         },
         marker,
+        number,
     )
+
+
+def _mcp_server(member: Member, name: str, marker: str) -> None:
+    """Make an MCP server with all that one has."""
+    server = f"{M3}/mcp-servers/{name}"
+    member.made(f"{M3}/mcp-servers", {"name": name, "description": marker})
+    described = {"name": name, "version": MCP_VERSION, "description": marker}
+    member.made(f"{server}/versions", {"server_json": described, "status": "active"})
+    member.made(f"{server}/endpoints", {"server_version": MCP_VERSION, "url": f"https://{marker}.invalid/mcp"})
+    member.made(f"{server}/aliases", {"alias": "champion", "version": MCP_VERSION})
+    for tagged in (server, f"{server}/versions/{MCP_VERSION}"):
+        member.made(f"{tagged}/tags", {"key": "k", "value": marker})
 
 
 def _webhook(member: Member, name: str, marker: str) -> str:
