@@ -53,7 +53,7 @@ class Wanted:
 
 
 def read(logs: Iterable[Path]) -> list[Record]:
-    """Return all records of some logs, the oldest first."""
+    """Return all records of some logs, with those of their earlier parts, the oldest first."""
     found = [record for log in logs for line in _lines(log) if (record := parsed(line)) is not None]
     return sorted(found, key=lambda record: record.time)
 
@@ -83,5 +83,15 @@ def parsed(line: str) -> Record | None:
 
 
 def _lines(log: Path) -> Iterator[str]:
-    with log.open(encoding="utf-8", errors="replace") as file:
-        yield from file
+    """Yield the lines of a log and of its earlier parts, `NAME.2` before `NAME.1`. A line may go over two of them."""
+    earlier = sorted(log.parent.glob(f"{log.name}.[0-9]"), key=lambda part: int(part.suffix[1:]), reverse=True)
+    begun = ""
+    for part in (*earlier, log):
+        with part.open(encoding="utf-8", errors="replace") as file:
+            for text in file:
+                begun += text
+                if text.endswith("\n"):
+                    yield begun
+                    begun = ""
+    if begun:
+        yield begun

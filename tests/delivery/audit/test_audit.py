@@ -87,6 +87,15 @@ def test_what_is_asked_for_is_shown_and_nothing_else(shown: Shown, options: dict
     assert sorted(each["caller"] for each in shown(**options)) == sorted(callers)
 
 
+def test_a_log_is_read_with_its_earlier_parts(tmp_path: Path, shown: Shown) -> None:
+    logs, cut = tmp_path / "state" / "logs", deleted("emil@example.com", "r2")
+    (logs / "tracking-1.log.2").write_text(f"{deleted('dora@example.com', 'r1')}\n{cut[:40]}")
+    (logs / "tracking-1.log.1").write_text(f"{cut[40:]}\n")
+    assert [shown(run)[0]["caller"] for run in ("r1", "r2", RUN)] == [
+        *("dora@example.com", "emil@example.com", "anna@example.com")
+    ]
+
+
 def test_a_person_reads_a_line_for_each(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options: dict[str, Any] = {"stack": "local", "caller": "", "workspace": "", "most": 50, "days": 30}
     audit("", config_file=stack, refused=True, as_json=False, **options)
