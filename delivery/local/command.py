@@ -116,7 +116,12 @@ def env(config_file: ConfigFile = CONFIG_FILE) -> int:
         return ExitCode.DONE
 
 
-def token(config_file: ConfigFile = CONFIG_FILE) -> int:
+def token(
+    config_file: ConfigFile = CONFIG_FILE,
+    exports: Annotated[
+        bool, typer.Option("--exports", help="Print what `mlflow-entra login` needs instead, for a person.")
+    ] = False,
+) -> int:
     """Print a token of the local stack's pipeline.
 
     It is for MLFLOW_TRACKING_TOKEN, curl and other programs.
@@ -126,9 +131,9 @@ def token(config_file: ConfigFile = CONFIG_FILE) -> int:
     Example: export MLFLOW_TRACKING_TOKEN="$(mlflow-platform token)"
     """
     with _opened(config_file) as stack:
-        from delivery.local.sign_in import token as of_pipeline  # imports Pulumi
+        from delivery.local import sign_in  # imports Pulumi
 
-        say(of_pipeline(stack))
+        say(shell(sign_in.of_a_person(stack)) if exports else sign_in.token(stack))
         return ExitCode.DONE
 
 

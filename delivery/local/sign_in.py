@@ -1,4 +1,4 @@
-"""A token of the local stack's Entra for its pipeline, got as a workflow gets one on Azure: with no secret."""
+"""Sign in to the local stack's Entra: its pipeline as a workflow does on Azure, with no secret; a person by a code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from components.emulators import identities
 from components.emulators.azure.entra.grants import ASSERTION_TYPE
 from components.emulators.azure.managed_identity import API_VERSION, TOKEN_EXCHANGE
 from components.emulators.data_plane import ca_bundle, identity_endpoint
+from components.mlflow.access import AccessControl
 from delivery.local.configuration import STACK, LocalStack
 from delivery.outcome import CommandError
 from infra import local
-from infra.settings.model import parse
+from infra.settings.model import Settings, parse
 
 _SECONDS = 30
 
@@ -22,12 +23,7 @@ _SECONDS = 30
 def token(stack: LocalStack) -> str:
     """Return a token. Raises CommandError without access control, and where the stack does not answer."""
     settings = parse(stack.values, STACK)
-    access = local.access(settings)
-    if access is None:
-        raise CommandError(
-            "token: the local stack lets in everybody who reaches it; expected access.mode entra. "
-            "Run: make up ACCESS=entra"
-        )
+    access = _access(settings)
     bundle = str(ca_bundle(stack.root))
     try:
         pipeline = local.pipeline(settings)
@@ -42,6 +38,29 @@ def token(stack: LocalStack) -> str:
         return _answered(requests.post(address, data=form, timeout=_SECONDS, verify=bundle))
     except (OSError, requests.RequestException) as error:
         raise CommandError(f"token: the local stack does not answer ({error}). Run: make up") from error
+
+
+def of_a_person(stack: LocalStack) -> dict[str, str]:
+    """Return the variables with which `mlflow-entra login` signs a person in. Raises CommandError as `token` does."""
+    access = _access(parse(stack.values, STACK))
+    return {
+        "MLFLOW_TRACKING_URI": stack.url,
+        "MLFLOW_TRACKING_AUTH": "entra",
+        "MLFLOW_ENTRA_CLIENT_ID": access.client_id,
+        "AZURE_TENANT_ID": access.tenant_id,
+        "AZURE_AUTHORITY_HOST": str(access.authority),
+        "REQUESTS_CA_BUNDLE": str(ca_bundle(stack.root)),
+    }
+
+
+def _access(settings: Settings) -> AccessControl:
+    found = local.access(settings)
+    if found is None:
+        raise CommandError(
+            "token: the local stack lets in everybody who reaches it; expected access.mode entra. "
+            "Run: make up ACCESS=entra"
+        )
+    return found
 
 
 def identity_token(stack: LocalStack, resource: str) -> str:

@@ -181,6 +181,8 @@ def test_who_signs_in_by_a_code_is_remembered_until_the_logout(
     options = credentials.choose(env).options
     assert (options["authentication_record"].username, options["disable_automatic_authentication"]) == ("anna", True)
     assert options["cache_persistence_options"].allow_unencrypted_storage
+    # Microsoft says whether a host is one of its clouds' own.
+    assert "disable_instance_discovery" not in options
     assert isinstance(credentials.choose({**env, **GITHUB}), ClientAssertionCredential)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     tokens = tmp_path / ".IdentityService" / "mlflow-entra.nocae"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
+import requests
 from azure.identity import ClientSecretCredential
 
 from components.emulators import certificates
@@ -18,6 +21,8 @@ from components.emulators.azure.entra.signing import SigningKeys
 from components.emulators.azure.http import LOOPBACK, Request, Response, Server
 from components.emulators.azure.tokens import Tokens
 from tests.support.ports import first_of_free_ports
+
+_SECRET = ("access_token", "id_token", "refresh_token", "device_code")
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,26 @@ def serving(state: Path, directory: Directory, lifetime: int = 3600) -> Iterator
         thread.join(10)
 
 
+def link(page: requests.Response, name: str) -> str:
+    """Return where a click on a person, or on Cancel, leads from a page of the emulator."""
+    found = re.search(rf'href="([^"]+)">{re.escape(name)}<', page.text)
+    assert found is not None, page.text
+    return urljoin(page.url, html.unescape(found[1]))
+
+
+def click(page: requests.Response, name: str, ca: Path) -> requests.Response:
+    """Click on a person, or on Cancel, on a page of the emulator."""
+    return requests.get(link(page, name), verify=str(ca), timeout=10, allow_redirects=False)
+
+
+def enter_code(page: str, code: str, name: str, ca: Path) -> requests.Response:
+    """Enter the code of a device on the page that its message names, and sign in as somebody."""
+    found = requests.get(page, params={"otc": code}, verify=str(ca), timeout=10)
+    return click(found, name, ca) if found.ok else found
+
+
 def _secrets(given: Response) -> Iterator[str]:
     """Yield the tokens and the code of an answer."""
     if isinstance(given.body, dict):
-        yield from (str(given.body[name]) for name in ("access_token", "id_token") if name in given.body)
+        yield from (str(given.body[name]) for name in _SECRET if name in given.body)
     yield from parse_qs(urlsplit((given.headers or {}).get("Location", "")).query).get("code", ())

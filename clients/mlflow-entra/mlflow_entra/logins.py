@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.identity import AuthenticationRecord, DeviceCodeCredential, TokenCachePersistenceOptions
+
+from mlflow_entra import settings
 
 _CACHE = "mlflow-entra"
 _ANY_TENANT = "organizations"
@@ -29,7 +33,12 @@ def login(env: Mapping[str, str], scope: str, *, unencrypted: bool) -> str:
     Raises ValueError where the machine cannot encrypt and nothing else was asked for.
     """
     tenant = env.get("AZURE_TENANT_ID", _ANY_TENANT)
-    credential = DeviceCodeCredential(tenant_id=tenant, cache_persistence_options=_cache(unencrypted=unencrypted))
+    credential = DeviceCodeCredential(
+        tenant_id=tenant,
+        cache_persistence_options=_cache(unencrypted=unencrypted),
+        prompt_callback=_show,
+        **_trust(env.get("AZURE_AUTHORITY_HOST", "")),
+    )
     record = credential.authenticate(scopes=[scope])
     kept = file(env)
     kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -53,6 +62,7 @@ def remembered(env: Mapping[str, str]) -> Any:
         authentication_record=record,
         cache_persistence_options=cache,
         disable_automatic_authentication=True,
+        **_trust(record.authority),
     )
 
 
@@ -72,6 +82,17 @@ def logout(env: Mapping[str, str]) -> str:
             f"Its tokens are still in this machine's keyring: remove the entries {_CACHE}.cae and {_CACHE}.nocae there."
         )
     return ""
+
+
+def _show(page: str, code: str, _: datetime) -> None:
+    # At once, also where it goes to a file or another program.
+    print(f"To sign in, open {page} in any browser and enter the code {code}", flush=True)
+
+
+def _trust(authority: str) -> dict[str, bool]:
+    """Return the options for a host of Entra. One on this machine, an emulator, is in no list of Microsoft's clouds."""
+    host = urlsplit(authority if "://" in authority else f"//{authority}").hostname
+    return {"disable_instance_discovery": True} if host in settings.THIS_MACHINE else {}
 
 
 def _cache(*, unencrypted: bool) -> TokenCachePersistenceOptions:

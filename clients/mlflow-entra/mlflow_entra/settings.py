@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 CLIENT_ID = "MLFLOW_ENTRA_CLIENT_ID"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
-_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 class SettingsError(ValueError):
@@ -35,7 +35,7 @@ def may_carry(url: str, tracking_uri: str) -> bool:
     asked, own = urlsplit(url), urlsplit(tracking_uri)
     if (asked.hostname, asked.port or _port(asked.scheme)) != (own.hostname, own.port or _port(own.scheme)):
         return False
-    if asked.scheme != "https" and asked.hostname not in _THIS_MACHINE:
+    if asked.scheme != "https" and asked.hostname not in THIS_MACHINE:
         raise SettingsError(
             f"{TRACKING_URI}: got {tracking_uri!r}; expected https://, since a token over plain HTTP can be read on "
             f"the way. Run: export {TRACKING_URI}=https://{own.netloc}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -13,13 +13,21 @@ import msal  # type: ignore[import-untyped]
 import pytest
 import requests
 from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import ClientAssertionCredential
+from azure.identity import ClientAssertionCredential, DeviceCodeCredential
 
 from components.emulators import identities
-from components.emulators.azure.entra.directory import Application, Directory, Platform, Principal, dump, load
+from components.emulators.azure.entra.directory import (
+    AZURE_CLI,
+    Application,
+    Directory,
+    Platform,
+    Principal,
+    dump,
+    load,
+)
 from components.emulators.azure.managed_identity import TOKEN_EXCHANGE
 from components.emulators.identities import EmulatedIdentity
-from tests.support.entra import Served, serving
+from tests.support.entra import Served, click, enter_code, link, serving
 
 REDIRECT = "https://mlflow.example.com/access/callback"
 TRACKING = EmulatedIdentity.of("test", "mlflow-tracking")
@@ -80,10 +88,7 @@ def choose(entra: Served, flow: dict[str, Any], person: str) -> requests.Respons
     """Open the sign-in page and click on a person."""
     page = requests.get(flow["auth_uri"], verify=str(entra.ca), timeout=10)
     assert page.status_code == 200
-    link = re.search(rf'href="([^"]+)">{re.escape(person)}<', page.text)
-    assert link is not None, page.text
-    address = f"{entra.authority}/oauth2/v2.0/authorize{link[1].replace('&amp;', '&')}"
-    return requests.get(address, verify=str(entra.ca), timeout=10, allow_redirects=False)
+    return click(page, person, entra.ca)
 
 
 def signed_in(answer: requests.Response) -> dict[str, str]:
@@ -170,6 +175,24 @@ def test_a_person_signs_in_by_code_with_pkce(entra: Served) -> None:
     assert stolen["error_codes"] == [501481]
 
 
+def test_a_browser_that_is_signed_in_gets_a_code_without_a_question(entra: Served) -> None:
+    browser, client = requests.Session(), web(entra)
+    browser.trust_env, browser.verify = False, str(entra.ca)
+
+    def silent() -> dict[str, str]:
+        flow = client.initiate_auth_code_flow([entra.scope], redirect_uri=REDIRECT, prompt="none")
+        back = signed_in(browser.get(flow["auth_uri"], allow_redirects=False, timeout=10))
+        found: dict[str, str] = client.acquire_token_by_auth_code_flow(flow, back)
+        return found
+
+    assert silent()["error"] == "login_required"
+    page = browser.get(client.initiate_auth_code_flow([entra.scope], redirect_uri=REDIRECT)["auth_uri"], timeout=10)
+    browser.get(link(page, ANNA.name), allow_redirects=False, timeout=10)
+    assert claims(entra, silent()["access_token"])["oid"] == ANNA.object_id
+    assert browser.get(entra_configuration(entra)["end_session_endpoint"], timeout=10).status_code == 200
+    assert silent()["error"] == "login_required"
+
+
 @pytest.mark.parametrize(("person", "words"), [(GONE, "AADSTS50057"), (NOBODY, "AADSTS50105")])
 def test_who_may_not_sign_in_is_shown_why(entra: Served, person: Principal, words: str) -> None:
     flow = web(entra).initiate_auth_code_flow([entra.scope], redirect_uri=REDIRECT)
@@ -194,6 +217,74 @@ def test_nobody_is_sent_to_an_address_that_is_not_registered(entra: Served, chan
         allow_redirects=False,
     )
     assert (answer.status_code, "Location" in answer.headers) == (400, False)
+
+
+def test_a_person_signs_in_by_a_code_that_is_entered_elsewhere(entra: Served) -> None:
+    def shown(page: str, code: str, _: datetime) -> None:
+        assert enter_code(page, "BCDFGHJKL", ANNA.name, entra.ca).status_code == 400
+        assert enter_code(page, code.lower(), ANNA.name, entra.ca).status_code == 200
+        # It is entered once.
+        assert enter_code(page, code, GONE.name, entra.ca).status_code == 400
+
+    credential = DeviceCodeCredential(
+        tenant_id=DIRECTORY.tenant_id,
+        authority=entra.origin,
+        disable_instance_discovery=True,
+        connection_verify=str(entra.ca),
+        prompt_callback=shown,
+    )
+    record = credential.authenticate(scopes=[entra.scope])
+    assert (record.username, record.tenant_id) == (ANNA.name, DIRECTORY.tenant_id)
+    assert record.home_account_id == f"{ANNA.object_id}.{DIRECTORY.tenant_id}"
+    content = claims(entra, credential.get_token(entra.scope).token)
+    assert (content["oid"], content["azp"], content["scp"]) == (ANNA.object_id, AZURE_CLI, "access")
+    assert content["roles"] == ["team-a.Contributor"]
+
+
+def public(entra: Served, client_id: str = AZURE_CLI) -> msal.PublicClientApplication:
+    """Microsoft's client for a program of a person's own."""
+    session = requests.Session()
+    session.trust_env, session.verify = False, str(entra.ca)
+    return msal.PublicClientApplication(
+        client_id, authority=entra.authority, instance_discovery=False, http_client=session
+    )
+
+
+def test_a_person_stays_signed_in_by_a_refresh_token(entra: Served) -> None:
+    client = public(entra)
+    flow = client.initiate_device_flow([entra.scope])
+    enter_code(flow["verification_uri"], flow["user_code"], ANNA.name, entra.ca)
+    first = client.acquire_token_by_device_flow(flow)
+    assert first["id_token_claims"]["aud"] == AZURE_CLI
+    again = client.acquire_token_silent([entra.scope], client.get_accounts()[0], force_refresh=True)
+    assert again["access_token"] != first["access_token"]
+    assert claims(entra, again["access_token"])["oid"] == ANNA.object_id
+    other = public(entra, FEDERATED.client_id).acquire_token_by_refresh_token(first["refresh_token"], [entra.scope])
+    assert other["error_codes"] == [70000]
+    # A device code is good once.
+    assert client.acquire_token_by_device_flow(flow)["error_codes"] == [70018]
+
+
+@pytest.mark.parametrize(("person", "number"), [(GONE, 50057), (NOBODY, 50105)])
+def test_a_code_signs_nobody_in_who_may_not(entra: Served, person: Principal, number: int) -> None:
+    flow = public(entra).initiate_device_flow([entra.scope])
+    answer = enter_code(flow["verification_uri"], flow["user_code"], person.name, entra.ca)
+    assert (answer.status_code, f"AADSTS{number}" in answer.text) == (400, True)
+    # It waits for somebody who may.
+    waiting = public(entra).acquire_token_by_device_flow(flow, exit_condition=lambda _: True)
+    assert waiting["error"] == "authorization_pending"
+
+
+def test_a_code_is_declined(entra: Served) -> None:
+    flow = public(entra).initiate_device_flow([entra.scope])
+    enter_code(flow["verification_uri"], flow["user_code"], "Cancel", entra.ca)
+    assert public(entra).acquire_token_by_device_flow(flow)["error"] == "authorization_declined"
+
+
+def test_a_code_is_for_applications_that_need_no_consent_and_for_the_platform(entra: Served) -> None:
+    unknown = public(entra, FEDERATED.client_id).initiate_device_flow([entra.scope])
+    elsewhere = public(entra).initiate_device_flow(["https://vault.azure.net/.default"])
+    assert (unknown["error_codes"], elsewhere["error_codes"]) == ([65001], [500011])
 
 
 def test_another_tenant_is_not_here(entra: Served) -> None:

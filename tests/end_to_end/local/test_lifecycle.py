@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ import pytest
 
 from delivery.local.configuration import REPOSITORY
 from tests.benchmarks.rolling import CLIENTS, replaced_beside_clients, replicas
+from tests.support.client_package import installed
+from tests.support.command_line import mlflow_platform
+from tests.support.entra import enter_code
 from tests.support.local_stack import RunningStack, eventually
 
 SERVICES = ("tracking", "tracking-2", "registry", "artifacts", "gateway")
@@ -198,6 +202,33 @@ def test_access_control_is_turned_on_and_a_pipeline_passes_the_smoke(own_stack: 
     assert {"POST /api/2.0/mlflow/experiments/create", "POST /api/2.0/mlflow/runs/create"} <= {
         each["route"] for each in recorded
     }
+
+
+def test_a_person_signs_in_by_a_code_and_passes_the_smoke(own_stack: RunningStack, tmp_path: Path) -> None:
+    person = "registrar@team-a.example.com"
+    exported = dict(re.findall(r"^export (\w+)='?([^'\n]*)", own_stack.run("token", "--exports").stdout, re.MULTILINE))
+    ca, home = Path(exported["REQUESTS_CA_BUNDLE"]), {"HOME": str(tmp_path), "PYTHONPATH": str(installed(tmp_path))}
+    env = {**exported, **home, "PATH": os.environ["PATH"], "MLFLOW_WORKSPACE": "team-a"}
+    client = [sys.executable, "-m", "mlflow_entra.command"]
+    login = [*client, "login", "--unencrypted"]
+    with subprocess.Popen(login, env=env, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as signing_in:
+        assert signing_in.stdout is not None
+        asked = re.fullmatch(r".* open (\S+) in .* code (\S+)\n", signing_in.stdout.readline())
+        assert asked is not None
+        assert enter_code(asked[1], asked[2], person, ca).status_code == 200
+        assert (signing_in.stdout.read(), signing_in.wait()) == (f"Signed in as {person}.\n", 0)
+    command = mlflow_platform("smoke", own_stack.url, "--quick")
+    smoke = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    recorded = json.loads(own_stack.run("audit", "--workspace", "team-a", "--most", "1000", "--json").stdout)
+    assert {"POST /api/2.0/mlflow/runs/create", "POST /api/2.0/mlflow/registered-models/create"} <= {
+        each["route"] for each in recorded if each["caller"] == person
+    }
+    token = subprocess.run([*client, "token"], env=env, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    folders = (own_stack.local.layout.logs, own_stack.local.backend)
+    texts = [path.read_text(errors="replace") for each in folders for path in each.rglob("*") if path.is_file()]
+    assert any(person in text for text in texts)
+    assert not any(token.strip().rpartition(".")[2] in text for text in texts)
 
 
 def test_destroy_asks_first_and_then_leaves_nothing(own_stack: RunningStack) -> None:

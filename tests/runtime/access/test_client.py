@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -23,18 +20,11 @@ from mlflow_entra import credentials
 from mlflow_entra.provider import EntraAuthProvider
 from mlflow_runtime.middleware.access.roles import Role
 from tests.runtime.access.teams import DIRECTORY, MEMBERS, Member, Teams
-from tests.support.plane import REPOSITORY
-
-PACKAGE = REPOSITORY / "clients" / "mlflow-entra"
+from tests.support.client_package import built
 
 
 def test_the_wheel_registers_the_provider_and_the_command(tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE, tmp_path / "package")
-    build = f"import setuptools.build_meta as b; print(b.build_wheel({str(tmp_path)!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", build], cwd=tmp_path / "package", capture_output=True, text=True, check=True
-    )
-    with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
+    with zipfile.ZipFile(built(tmp_path)) as wheel:
         (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
         text = wheel.read(entry_points).decode()
         assert "mlflow_entra/py.typed" in wheel.namelist()

@@ -27,10 +27,14 @@ def access_token(
 
 
 def id_token(
-    directory: Directory, issuer: str, principal: Principal, nonce: str | None, lifetime: int
+    directory: Directory, issuer: str, principal: Principal, application: str, nonce: str | None, lifetime: int
 ) -> dict[str, Any]:
-    """Return the claims of an ID token for the platform. It has no `azp`."""
-    found = {**_common(directory, issuer, principal, lifetime), **_person(principal), "roles": list(principal.roles)}
+    """Return the claims of an ID token, which is for `application`, a client id. It has no `azp`.
+
+    App roles are those on the application itself, which only the platform has.
+    """
+    roles = {"roles": list(principal.roles)} if application == directory.platform.client_id else {}
+    found = {**_common(directory, issuer, principal, lifetime), **_person(principal), **roles, "aud": application}
     return found if nonce is None else {**found, "nonce": nonce}
 
 

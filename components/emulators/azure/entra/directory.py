@@ -12,6 +12,9 @@ from typing import Any
 
 from components.emulators.identities import TENANT_ID
 
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+"""Azure CLI's own application, by which Azure's clients sign people in, in every tenant."""
+
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:mlflow-platform:entra")
 
 
@@ -56,12 +59,14 @@ class Platform:
     """The application registration of the platform, to which all tokens are issued.
 
     `federated` are the object ids of the managed identities that may exchange a code for it. With `assignment_required`
-    whoever has no role cannot sign in. `groups_claim` puts groups into tokens.
+    whoever has no role cannot sign in. `groups_claim` puts groups into tokens. The applications of `preauthorized` get
+    tokens for people, who are not asked for consent.
     """
 
     client_id: str = field(default_factory=lambda: stable_id("application", "mlflow"))
     redirects: tuple[str, ...] = ()
     federated: tuple[str, ...] = ()
+    preauthorized: tuple[str, ...] = (AZURE_CLI,)
     assignment_required: bool = False
     groups_claim: bool = False
     enabled: bool = True

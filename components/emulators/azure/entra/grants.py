@@ -1,4 +1,5 @@
-"""The token endpoint: client credentials, and codes with PKCE. Refusals have the codes of Entra.
+"""The token endpoint: client credentials, codes with PKCE, device codes and refresh tokens. Refusals have the codes of
+Entra.
 
 The codes are those of Microsoft Learn, "Microsoft Entra authentication and authorization error codes".
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import secrets
 import threading
 import time
@@ -16,23 +18,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.emulators.azure.entra import claims
+from components.emulators.azure.entra.device_codes import DeviceCodes
 from components.emulators.azure.entra.directory import Application, Directory, Principal
+from components.emulators.azure.entra.refused import GrantRefused
 from components.emulators.azure.entra.signing import SigningKeys
 from components.emulators.azure.managed_identity import TOKEN_EXCHANGE
 from components.emulators.azure.tokens import TokenRefused, Tokens
 
 CODE_SECONDS = 600
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-
-class GrantRefused(Exception):  # noqa: N818
-    """A request that gets no token: Entra's number, OAuth's error and the text."""
-
-    def __init__(self, number: int, error: str, text: str, status: int = 400) -> None:
-        super().__init__(text)
-        self.number = number
-        self.error = error
-        self.status = status
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+# What a client asks for beside a token for the platform.
+_OPENID_SCOPES = ("openid", "profile", "offline_access", "email")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +44,15 @@ class Code:
     issued_at: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Refresh:
+    """The person for whom a refresh token stands, and the client that got it."""
+
+    person: Principal
+    client_id: str
+    scope: str
+
+
 class Grants:
     """Issues tokens of a directory. `assertions` judges the tokens of managed identities."""
 
@@ -57,6 +63,8 @@ class Grants:
         self._assertions = assertions
         self._lifetime = lifetime
         self._codes: dict[str, Code] = {}
+        self._refreshes: dict[str, Refresh] = {}
+        self._device_codes = DeviceCodes()
         self._lock = threading.Lock()
 
     def code(self, person: Principal, asked: Mapping[str, str]) -> str:
@@ -81,6 +89,10 @@ class Grants:
                 return self._of_application(form)
             case "authorization_code":
                 return self._of_code(form)
+            case value if value == DEVICE_CODE:
+                return self._of_device(form)
+            case "refresh_token":
+                return self._of_refresh(form)
         raise GrantRefused(70003, "unsupported_grant_type", "The app requested an unsupported grant type.")
 
     def _of_application(self, form: Mapping[str, str]) -> dict[str, Any]:
@@ -91,10 +103,7 @@ class Grants:
             raise GrantRefused(700016, "unauthorized_client", text)
         self._prove(form, application.secret, application.federated)
         self._admit(application, 7000112, f"Application '{client_id}' is disabled.", "unauthorized_client")
-        platform = self._directory.platform.client_id
-        if form.get("scope", "") not in (f"{platform}/.default", f"api://{platform}/.default"):
-            text = f"The resource principal named {form.get('scope')!r} was not found in the tenant."
-            raise GrantRefused(500011, "invalid_resource", text)
+        self._is_for_the_platform([form.get("scope", "")])
         return self._answer(application, application.client_id)
 
     def _of_code(self, form: Mapping[str, str]) -> dict[str, Any]:
@@ -113,11 +122,64 @@ class Grants:
             raise GrantRefused(500112, "invalid_client", "The reply address does not match the one of the request.")
         if code.challenge and not _proves(form.get("code_verifier", ""), code.challenge):
             raise GrantRefused(501481, "invalid_grant", "The code_verifier does not match the code_challenge.")
-        found = self._answer(code.person, platform.client_id)
-        if "openid" not in code.scope.split():
-            return found
-        identity = claims.id_token(self._directory, self._issuer, code.person, code.nonce, self._lifetime)
-        return {**found, "id_token": self._keys.sign(identity)}
+        return self._of_person(code.person, platform.client_id, code.scope, nonce=code.nonce)
+
+    def begin_device(self, form: Mapping[str, str]) -> tuple[str, str]:
+        """Return the device code and the user code of a client without a secret. Raises GrantRefused."""
+        client_id, scope = form.get("client_id", "").lower(), form.get("scope", "")
+        platform = self._directory.platform
+        if client_id not in platform.preauthorized:
+            text = f"The user or administrator has not consented to use the application with ID '{client_id}'."
+            raise GrantRefused(65001, "invalid_grant", text)
+        self._is_for_the_platform([each for each in scope.split() if each not in _OPENID_SCOPES])
+        return self._device_codes.begin(client_id, scope)
+
+    def waits(self, user_code: str) -> bool:
+        """Return whether a client waits for the person who enters this code."""
+        return self._device_codes.waits(user_code)
+
+    def enter(self, user_code: str, person: Principal | None) -> None:
+        """Sign the person in where the code was shown; None declines. Raises GrantRefused."""
+        if person is not None:
+            self._admit(person, 50057, "The user account is disabled.")
+        if not self._device_codes.choose(user_code, person):
+            raise GrantRefused(70018, "bad_verification_code", "Invalid verification code.")
+
+    def _of_device(self, form: Mapping[str, str]) -> dict[str, Any]:
+        client_id = form.get("client_id", "").lower()
+        person, scope = self._device_codes.redeem(form.get("device_code", ""), client_id)
+        return self._of_person(person, client_id, scope, home=form.get("client_info") == "1")
+
+    def _of_refresh(self, form: Mapping[str, str]) -> dict[str, Any]:
+        with self._lock:
+            found = self._refreshes.get(form.get("refresh_token", ""))
+        if found is None or form.get("client_id", "").lower() != found.client_id:
+            raise GrantRefused(70000, "invalid_grant", "The provided refresh token is not valid.")
+        return self._of_person(found.person, found.client_id, found.scope, home=form.get("client_info") == "1")
+
+    def _of_person(
+        self, person: Principal, client_id: str, scope: str, *, nonce: str | None = None, home: bool = False
+    ) -> dict[str, Any]:
+        """Return the tokens of a person for the scopes that a client asked for."""
+        self._admit(person, 50057, "The user account is disabled.")
+        found, asked = self._answer(person, client_id), scope.split()
+        if "openid" in asked:
+            identity = claims.id_token(self._directory, self._issuer, person, client_id, nonce, self._lifetime)
+            found["id_token"] = self._keys.sign(identity)
+        if "offline_access" in asked and client_id != self._directory.platform.client_id:
+            found["refresh_token"] = secrets.token_urlsafe(64)
+            with self._lock:
+                self._refreshes[found["refresh_token"]] = Refresh(person=person, client_id=client_id, scope=scope)
+        if home:
+            account = {"uid": person.object_id, "utid": self._directory.tenant_id}
+            found["client_info"] = base64.urlsafe_b64encode(json.dumps(account).encode()).decode().rstrip("=")
+        return found
+
+    def _is_for_the_platform(self, scopes: list[str]) -> None:
+        platform = self._directory.platform.client_id
+        if len(scopes) != 1 or scopes[0] not in (f"{platform}/.default", f"api://{platform}/.default"):
+            text = f"The resource principal named {' '.join(scopes)!r} was not found in the tenant."
+            raise GrantRefused(500011, "invalid_resource", text)
 
     def _prove(self, form: Mapping[str, str], secret: str | None, federated: tuple[str, ...]) -> None:
         """Refuse a client that has neither its secret nor a token of one of its managed identities."""

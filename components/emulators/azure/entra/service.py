@@ -9,10 +9,14 @@ import datetime
 import html
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
+from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
+from components.emulators.azure.entra import device_codes
 from components.emulators.azure.entra.directory import Directory
-from components.emulators.azure.entra.grants import GrantRefused, Grants
+from components.emulators.azure.entra.grants import Grants
+from components.emulators.azure.entra.refused import GrantRefused
 from components.emulators.azure.entra.signing import SigningKeys
 from components.emulators.azure.http import Request, Response
 from components.emulators.azure.tokens import Tokens
@@ -20,6 +24,9 @@ from components.emulators.azure.tokens import Tokens
 ROTATE = "/emulator/rotate"
 CHOICE = "emulator_user"
 """The argument of the authorize endpoint that a click on a person adds."""
+
+SESSION = "emulator_session"
+"""The cookie by which a browser is signed in here. It counts where an application asks to be answered silently."""
 
 
 class Entra:
@@ -47,9 +54,15 @@ class Entra:
             case "GET", "discovery/v2.0/keys":
                 return Response(200, self._keys.document(self._issuer))
             case "GET", "oauth2/v2.0/authorize":
-                return self._authorize(request.query)
+                return self._authorize(request.query, _session(request))
+            case "GET", "oauth2/v2.0/logout":
+                return _with_session(_page("<p>You are signed out.</p>", 200), "")
             case "POST", "oauth2/v2.0/token":
                 return self._token(request)
+            case "POST", "oauth2/v2.0/devicecode":
+                return self._device(request)
+            case "GET", "oauth2/deviceauth":
+                return self._enter(request.query)
         return Response(404)
 
     def _configuration(self) -> dict[str, object]:
@@ -57,23 +70,56 @@ class Entra:
             "issuer": self._issuer,
             "authorization_endpoint": f"{self._base}/oauth2/v2.0/authorize",
             "token_endpoint": f"{self._base}/oauth2/v2.0/token",
+            "device_authorization_endpoint": f"{self._base}/oauth2/v2.0/devicecode",
+            "end_session_endpoint": f"{self._base}/oauth2/v2.0/logout",
             "jwks_uri": f"{self._base}/discovery/v2.0/keys",
             "response_modes_supported": ["query"],
             "response_types_supported": ["code"],
-            "scopes_supported": ["openid", "profile"],
+            "scopes_supported": ["openid", "profile", "offline_access"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
         }
 
     def _token(self, request: Request) -> Response:
-        form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
         try:
-            return Response(200, self._grants.token(form))
+            return Response(200, self._grants.token(_form(request)))
         except GrantRefused as refused:
             return _refused(refused)
 
-    def _authorize(self, asked: Mapping[str, str]) -> Response:
+    def _device(self, request: Request) -> Response:
+        try:
+            device_code, user_code = self._grants.begin_device(_form(request))
+        except GrantRefused as refused:
+            return _refused(refused)
+        page = f"{self._base}/oauth2/deviceauth"
+        return Response(
+            200,
+            {
+                "device_code": device_code,
+                "user_code": user_code,
+                "verification_uri": page,
+                "expires_in": device_codes.SECONDS,
+                "interval": device_codes.INTERVAL_SECONDS,
+                "message": f"To sign in, use a web browser to open the page {page} and enter the code {user_code} to "
+                "authenticate.",
+            },
+        )
+
+    def _enter(self, asked: Mapping[str, str]) -> Response:
+        """The page on which a person enters a code, and then chooses who to be."""
+        code, chosen = asked.get("otc", ""), asked.get(CHOICE)
+        if not code:
+            return _page('<form><label>Code <input name="otc" autofocus></label> <button>Next</button></form>', 200)
+        if chosen is None and self._grants.waits(code):
+            return self._choice(asked)
+        try:
+            self._grants.enter(code, self._directory.person(chosen or ""))
+        except GrantRefused as refused:
+            return _problem(f"AADSTS{refused.number}: {refused}")
+        return _page("<p>You can close this window.</p>", 200)
+
+    def _authorize(self, asked: Mapping[str, str], session: str | None) -> Response:
         platform = self._directory.platform
         # Before these two are right, nothing is sent to the address that the request names.
         if asked.get("client_id", "").lower() != platform.client_id:
@@ -82,8 +128,9 @@ class Entra:
             return _problem("AADSTS50011: The redirect URI does not match those of the application.")
         if asked.get("response_type") != "code":
             return _back(asked, {"error": "unsupported_response_type"})
-        chosen = asked.get(CHOICE)
-        if chosen is None and asked.get("prompt") == "none":
+        silent = asked.get("prompt") == "none"
+        chosen = asked.get(CHOICE, session if silent else None)
+        if chosen is None and silent:
             text = "AADSTS50058: A silent sign-in request was sent but no user is signed in."
             return _back(asked, {"error": "login_required", "error_description": text})
         if chosen is None:
@@ -92,7 +139,7 @@ class Entra:
         if person is None:
             return _back(asked, {"error": "access_denied", "error_description": "AADSTS65004: User declined."})
         try:
-            return _back(asked, {"code": self._grants.code(person, asked)})
+            return _with_session(_back(asked, {"code": self._grants.code(person, asked)}), chosen)
         except GrantRefused as refused:
             return _problem(f"AADSTS{refused.number}: {refused}")
 
@@ -103,6 +150,23 @@ class Entra:
             for name, value in entries
         )
         return _page(f"<p>Sign in as</p><ul>{links}</ul>", 200)
+
+
+def _form(request: Request) -> dict[str, str]:
+    return dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _session(request: Request) -> str | None:
+    found = SimpleCookie(request.headers.get("cookie", "")).get(SESSION)
+    return found.value if found else None
+
+
+def _with_session(answer: Response, person: str) -> Response:
+    """Return an answer that signs a browser in as a person by object id, and out where that is empty."""
+    life = "" if person else "; Max-Age=0"
+    # As Entra's own: other sites' pages have it sent from a frame.
+    cookie = f"{SESSION}={person}; Path=/; Secure; HttpOnly; SameSite=None{life}"
+    return replace(answer, headers={**answer.headers, "Set-Cookie": cookie})
 
 
 def _back(asked: Mapping[str, str], answer: dict[str, str]) -> Response:
