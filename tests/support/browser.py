@@ -202,8 +202,13 @@ def _of_the_browser(host: str) -> bool:
 
 
 @contextmanager
-def browser(url: str, pictures: Path, *, any_certificate: bool = False) -> Iterator[Browser]:
+def browser(
+    url: str, pictures: Path, *, any_certificate: bool = False, third_party_cookies: bool = False
+) -> Iterator[Browser]:
     """A headless Chromium with a new profile. `any_certificate` has it trust the emulators' own.
+
+    With `third_party_cookies` a page in a frame gets its cookies, which Chromium blocks by default and some companies
+    allow.
 
     Everything but loopback goes to a proxy that refuses it and notes the host. Unlike Playwright's events, the proxy
     sees the requests of shared workers too.
@@ -214,6 +219,10 @@ def browser(url: str, pictures: Path, *, any_certificate: bool = False) -> Itera
         tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile,
         sync_playwright() as playwright,
     ):
+        if third_party_cookies:
+            preferences = Path(profile, "Default", "Preferences")
+            preferences.parent.mkdir()
+            preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
         context = playwright.chromium.launch_persistent_context(
             profile,
             executable_path=chromium(),

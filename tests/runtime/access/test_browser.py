@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 from playwright.sync_api import Page, expect
 
 from mlflow_runtime.middleware.access.browser import cookies, pages
 from mlflow_runtime.middleware.access.roles import Role
 from tests.runtime.access.teams import ANNA, NOBODY, Member, Teams
 from tests.support.browser import VIEW_MILLISECONDS, Browser, browser, chromium
+from tests.support.entra import click
+from tests.support.plane import PATIENCE
 from tests.support.services import Service, eventually
 
 pytestmark = pytest.mark.skipif(
@@ -27,7 +32,10 @@ def replica(teams: Teams) -> Service:
 @pytest.fixture(scope="module")
 def chrome(teams: Teams, replica: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     folder = tmp_path_factory.mktemp("browser")
-    with teams.gateway(folder, replica) as address, browser(address, folder, any_certificate=True) as opened:
+    with (
+        teams.gateway(folder, replica) as address,
+        browser(address, folder, any_certificate=True, third_party_cookies=True) as opened,
+    ):
         yield opened
 
 
@@ -42,7 +50,21 @@ def sign_in(page: Page, name: str) -> None:
     page.get_by_role("link", name=name, exact=True).click()
 
 
-def test_a_person_signs_in_works_and_signs_out(teams: Teams, window: Browser) -> None:
+def session(window: Browser) -> dict[str, str]:
+    """The cookies of a session that the browser has."""
+    kept = {each["name"]: each["value"] for each in window.context.cookies()}
+    return {name: value for name, value in kept.items() if re.fullmatch(f"{cookies.SESSION}-[0-9]", name)}
+
+
+def served(window: Browser, *replicas: Service) -> list[int]:
+    """What each replica answers to a page of the platform in this browser."""
+    sent = "; ".join(f"{name}={value}" for name, value in session(window).items())
+    headers = {"Cookie": sent, "Sec-Fetch-Site": "same-origin"}
+    return [each.ask("/version", headers=headers).status for each in replicas]
+
+
+def test_a_person_signs_in_works_and_signs_out(teams: Teams, replica: Service, window: Browser) -> None:
+    replicas = (teams.services["tracking"], replica)
     contributor = Member(teams, ANNA.roles[0].split(".")[0], Role.CONTRIBUTOR)
     experiment = contributor.made("/api/2.0/mlflow/experiments/create", {"name": "seen-by-anna"})["experiment_id"]
     page = window.context.new_page()
@@ -56,7 +78,18 @@ def test_a_person_signs_in_works_and_signs_out(teams: Teams, window: Browser) ->
     assert {name for name, each in held.items() if not each["httpOnly"]} <= {cookies.FRESH, "mlflow-request-auth"}
     assert all(each["secure"] and each["sameSite"] == "Lax" for each in held.values() if "access" in each["name"])
 
+    # MLflow's own pages know the role, and no workspace but the own one.
+    for route, shown in (("/account", ("Contributor", "team-a")), ("/", ("team-a",))):
+        other = window.context.new_page()
+        other.goto(f"{window.url}/#{route}")
+        for text in shown:
+            expect(other.get_by_text(text, exact=True).first).to_be_visible(timeout=VIEW_MILLISECONDS)
+        expect(other.get_by_text("team-b")).to_have_count(0)
+        other.close()
+
     # The session has ended: the page offers to sign in again beside itself, and stays as it is.
+    typed = page.get_by_placeholder("metrics.rmse < 1")
+    typed.fill("metrics.not_sent_yet > 1")
     page.evaluate("window.stays = true")
     window.context.clear_cookies()
     with page.expect_popup(timeout=VIEW_MILLISECONDS) as opened:
@@ -64,15 +97,56 @@ def test_a_person_signs_in_works_and_signs_out(teams: Teams, window: Browser) ->
     sign_in(opened.value, ANNA.name)
     expect(page.get_by_role("alert")).to_have_count(0, timeout=VIEW_MILLISECONDS)
     assert page.evaluate("window.stays")
+    expect(typed).to_have_value("metrics.not_sent_yet > 1")
 
     page.goto(f"{window.url}/access")
     expect(page.get_by_text("Contributor")).to_be_visible()
+    assert served(window, *replicas) == [200, 200]
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Signed out")).to_be_visible()
+    assert served(window, *replicas) == [401, 401]
     assert not [each for each in window.context.cookies() if each["name"].startswith(cookies.SESSION)]
     page.goto(window.url)
     sign_in(page, NOBODY.name)
     expect(page.get_by_text("has no role in any workspace")).to_be_visible()
+
+
+def test_a_session_is_renewed_without_a_visible_break(window: Browser) -> None:
+    page = window.context.new_page()
+    page.goto(window.url)
+    sign_in(page, ANNA.name)
+    page.wait_for_url(lambda address: urlsplit(address).path == "/")
+    before = session(window)
+    page.evaluate("window.stays = true")
+    # It is about to end.
+    window.context.clear_cookies(name=cookies.FRESH)
+    page.wait_for_function(f"document.cookie.includes('{cookies.FRESH}=1')", timeout=VIEW_MILLISECONDS)
+    assert session(window).keys() == before.keys()
+    assert session(window) != before
+    assert page.evaluate("window.stays")
+    expect(page.locator("#access-sign-in-again")).to_have_count(0)
+
+
+def test_an_answer_signs_in_the_browser_that_asked_and_once(teams: Teams, window: Browser) -> None:
+    asked = f"{window.url}/version"
+    # Of somebody who would like the victim to work under their name.
+    own = requests.get(f"{window.url}/access/sign-in", allow_redirects=False, timeout=PATIENCE)
+    choice = requests.get(own.headers["Location"], verify=str(teams.entra.ca), timeout=PATIENCE)
+    sent = click(choice, NOBODY.name, teams.entra.ca).headers["Location"]
+    page = window.context.new_page()
+    visited: list[str] = []
+    page.on("request", lambda request: visited.append(request.url))
+    page.goto(sent)
+    expect(page.get_by_role("heading", name="Sign-in not finished")).to_be_visible()
+    assert session(window) == {}
+
+    page.goto(asked)
+    sign_in(page, ANNA.name)
+    page.wait_for_url(asked)
+    before, (callback,) = session(window), [url for url in visited if "/access/callback?code=" in url and url != sent]
+    page.goto(callback)
+    expect(page.get_by_role("heading", name="Sign-in not finished")).to_be_visible()
+    assert session(window) == before
 
 
 def test_tabs_sign_in_at_the_same_time(window: Browser) -> None:
