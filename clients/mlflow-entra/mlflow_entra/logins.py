@@ -89,7 +89,7 @@ def _show(page: str, code: str, _: datetime) -> None:
     print(f"To sign in, open {page} in any browser and enter the code {code}", flush=True)
 
 
-def _trust(authority: str) -> dict[str, bool]:
+def _trust(authority: str) -> dict[str, Any]:
     """Return the options for a host of Entra. One on this machine, an emulator, is in no list of Microsoft's clouds."""
     host = urlsplit(authority if "://" in authority else f"//{authority}").hostname
     return {"disable_instance_discovery": True} if host in settings.THIS_MACHINE else {}

@@ -48,9 +48,9 @@ def test_each_route_passes_who_has_the_role_for_it_and_nobody_else(teams: Teams,
                         refusals[door.name][route, who] = answer.status
                     else:
                         passed[door.name].setdefault(route, set()).add(who)
-    for door, found in passed.items():
-        assert {route: who for route, who in found.items() if who != MAY[CLASSES[route]]} == {}, door
-        assert found.keys() == {route for route, kind in CLASSES.items() if kind is not Class.FORBIDDEN}, door
+    for name, found in passed.items():
+        assert {route: who for route, who in found.items() if who != MAY[CLASSES[route]]} == {}, name
+        assert found.keys() == {route for route, kind in CLASSES.items() if kind is not Class.FORBIDDEN}, name
     assert refusals[GATEWAY] == refusals[OWN_PORT]
     assert {who: {refusals[GATEWAY][route, who] for route in CLASSES} for who in ("anonymous", "no role")} == {
         "anonymous": {401},
