@@ -46,7 +46,7 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Refresh:
-    """The person for whom a refresh token stands, and the client that got it."""
+    """A refresh token: the person that it stands for, and the client that got it."""
 
     person: Principal
     client_id: str
