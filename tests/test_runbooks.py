@@ -1,4 +1,4 @@
-"""Each command of a runbook on delivery (promote, rollback, drift, a failed `up`, destroy) is run by a test.
+"""Each command of a runbook on delivery (promote, rollback, drift, a failed `up`, destroy) and on clusters is run.
 
 A command is its program and words without what they are about: `pulumi up --refresh`. The table names the test that
 runs it, most on the real engine and the offline Azure. Commands of `az` need a subscription, and are not run.
@@ -20,6 +20,7 @@ _DOCS: Final = REPOSITORY / "docs"
 # By document: its sections that are such a runbook; none is the whole document.
 RUNBOOKS: Final[Mapping[Path, tuple[str, ...]]] = {
     _DOCS / "runbooks" / "promote.md": (),
+    _DOCS / "runbooks" / "aks.md": (),
     _DOCS / "runbooks" / "azure.md": (
         *("`up` or `preview` fails", "The engine was killed", "Drift", "A lock is in the way"),
     ),
@@ -28,11 +29,21 @@ RUNBOOKS: Final[Mapping[Path, tuple[str, ...]]] = {
 }
 PROGRAMS: Final = ("mlflow-platform", "pulumi", "make")
 # Their next word says what they do.
-GROUPS: Final = ("stack", "config", "image")
+GROUPS: Final = ("stack", "config", "image", "state")
 
 STORY: Final = "end_to_end/azure/test_story.py::test_a_teams_first_days"
 LIFE: Final = "end_to_end/azure/test_lives.py::test_a_life"
 CHANGE: Final = "end_to_end/azure/test_lives.py::test_a_change_is_previewed_and_done_and_touches_nothing_else"
+MOVE: Final = (
+    "end_to_end/kubernetes/test_stacks.py::test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays"
+)
+OWNERS: Final = (
+    "end_to_end/kubernetes/test_stacks.py::"
+    "test_a_stack_moves_between_clusters_of_other_owners_and_its_own_and_leaves_theirs_as_they_are"
+)
+BESIDE: Final = (
+    "end_to_end/kubernetes/test_stacks.py::test_a_generation_takes_the_place_of_the_other_and_protected_data_stays"
+)
 DRIFT: Final = "end_to_end/azure/test_drift.py::test_what_differs_is_found_and_each_line_has_both_ways_out"
 KILLED: Final = (
     "delivery/recover/test_product.py::test_what_a_killed_up_has_left_on_azure_is_neither_lost_nor_made_twice"
@@ -43,6 +54,8 @@ IMPORTED: Final = (
 PASTED: Final = "delivery/promote/test_real_engine.py::test_a_command_of_the_documentation_works"
 SCHEDULED: Final = "delivery/promote/test_next.py::test_a_command_of_the_documentation_works"
 RUN_BY: Final[Mapping[str, str]] = {
+    "make kubernetes-programs": "tools/test_kubernetes_programs.py::test_all_programs_are_on_the_printed_path",
+    "make test-aks": "tools/test_ci_run.py::test_they_run_where_the_variable_asks_for_them",
     "make image": "delivery/image/conftest.py::start_build",
     "make recover": KILLED,
     "mlflow-platform doctor": "delivery/doctor/test_doctor.py::test_a_stack_is_made_well_by_the_commands_alone",
@@ -50,6 +63,7 @@ RUN_BY: Final[Mapping[str, str]] = {
     "mlflow-platform drift --again": "delivery/drift/test_again.py::test_only_what_a_second_look_sees_as_well_is_drift",
     "mlflow-platform drift --reason --revert": DRIFT,
     "mlflow-platform image push --to": "delivery/image/test_push.py::test_what_arrives_has_the_digest_of_the_build",
+    "mlflow-platform manifests": "delivery/kubernetes/test_manifests.py::test_manifests_of_a_stack_are_printed",
     "mlflow-platform preview": STORY,
     "mlflow-platform preview --save": STORY,
     "mlflow-platform promote": STORY,
@@ -65,13 +79,18 @@ RUN_BY: Final[Mapping[str, str]] = {
     "mlflow-platform up --approved": STORY,
     "pulumi cancel": "delivery/recover/test_recovery.py::test_a_lock_alone_is_taken_off",
     "pulumi config rm": LIFE,
+    "pulumi config rm --path": OWNERS,
     "pulumi config set": LIFE,
+    "pulumi config set --path": OWNERS,
     "pulumi destroy": LIFE,
     "pulumi import": IMPORTED,
     "pulumi preview --refresh": LIFE,
     "pulumi refresh --diff --preview-only": CHANGE,
     "pulumi stack history --json": DRIFT,
+    "pulumi stack --show-urns": BESIDE,
+    "pulumi stack output": MOVE,
     "pulumi stack rm --preserve-config": LIFE,
+    "pulumi state unprotect --yes": BESIDE,
     "pulumi up": LIFE,
     "pulumi up --refresh": CHANGE,
 }
@@ -87,7 +106,8 @@ def _shape(command: str) -> str | None:
     if Path(program).name not in PROGRAMS or not words:
         return None
     options = sorted({word.partition("=")[0] for word in words if word.startswith("--")})
-    return " ".join([Path(program).name, words[0], *(words[1:2] if words[0] in GROUPS else ()), *options])
+    of_group = [word for word in words[1:2] if words[0] in GROUPS and not word.startswith("-")]
+    return " ".join([Path(program).name, words[0], *of_group, *options])
 
 
 def _texts() -> dict[str, str]:

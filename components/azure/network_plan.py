@@ -66,6 +66,9 @@ AKS_POD_RANGE = IPv4Network("100.64.0.0/16")
 AKS_SERVICE_RANGE = IPv4Network("100.65.0.0/20")
 """Addresses of Kubernetes' services, which no packet on the network ever has."""
 
+CALLERS_RULE = "from-callers-inbound"
+"""The security rule of a subnet by which processes outside of the network are let in as compute is."""
+
 _SMALLEST: Mapping[SubnetRole, int] = {
     SubnetRole.POSTGRES: 28,
     SubnetRole.PRIVATE_ENDPOINTS: 29,
@@ -97,10 +100,11 @@ _RESERVED = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPlan:
-    """The range of the whole network and of each subnet."""
+    """The range of the whole network, of each subnet, and of each that the network has room for (`reserved`)."""
 
     cidr: IPv4Network
     subnets: Mapping[SubnetRole, IPv4Network] = field(default_factory=dict)
+    reserved: Mapping[SubnetRole, IPv4Network] = field(default_factory=dict)
 
 
 def plan(cidr: str, prefixes: Mapping[SubnetRole, int]) -> NetworkPlan:
@@ -117,7 +121,8 @@ def plan(cidr: str, prefixes: Mapping[SubnetRole, int]) -> NetworkPlan:
             raise ValueError(f"prefix of subnet {role}: /{prefix} was given; allowed are /8 to /{_SMALLEST[role]}.")
     if SubnetRole.AKS_NODES in wanted:
         _check_cluster(network)
-    offsets = _offsets({role: prefixes.get(role, DEFAULT_PREFIXES[role]) for role in SubnetRole})
+    sizes = {role: prefixes.get(role, DEFAULT_PREFIXES[role]) for role in SubnetRole}
+    offsets = _offsets(sizes)
     end = max((offsets[role] + _size(prefix) for role, prefix in wanted.items()), default=1)
     if end > network.num_addresses:
         needs = ", ".join(f"{role} /{prefix}" for role, prefix in wanted.items())
@@ -126,10 +131,12 @@ def plan(cidr: str, prefixes: Mapping[SubnetRole, int]) -> NetworkPlan:
             f"/{32 - (end - 1).bit_length()}. Give a larger range; a network that is in use can only be extended."
         )
     first = int(network.network_address)
-    return NetworkPlan(
-        cidr=network,
-        subnets={role: IPv4Network((first + offsets[role], prefix)) for role, prefix in wanted.items()},
-    )
+    reserved = {
+        role: IPv4Network((first + offsets[role], prefix))
+        for role, prefix in sizes.items()
+        if offsets[role] + _size(prefix) <= network.num_addresses
+    }
+    return NetworkPlan(cidr=network, subnets={role: reserved[role] for role in wanted}, reserved=reserved)
 
 
 def _network(cidr: str) -> IPv4Network:

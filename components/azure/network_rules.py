@@ -73,8 +73,10 @@ class Traffic:
 def rules(role: SubnetRole, plan: NetworkPlan, traffic: Traffic) -> list[network.SecurityRuleArgs]:
     """The rules of a subnet's network security group, in order of priority for each direction."""
     own = str(plan.subnets[role])
+    # Also where there is no such subnet: in a move to another backend Azure has the new rules minutes before the
+    # previous backend has served its last request. No other subnet ever gets these addresses.
     compute: dict[str, str | tuple[str, ...]] = {
-        other.value: str(plan.subnets[other]) for other in COMPUTE if other in plan.subnets
+        other.value: str(plan.reserved[other]) for other in COMPUTE if other in plan.reserved
     }
     if traffic.callers:
         compute["callers"] = (*traffic.callers,)

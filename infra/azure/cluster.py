@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,6 +78,14 @@ def place(
     )
 
 
+def existing_key(cluster_id: str, namespace: str) -> str:
+    """Return what names the resources in a namespace of another owner's cluster: in another one each is created again.
+
+    Azure's ids ignore case.
+    """
+    return f"existing-{hashlib.sha256(f'{cluster_id.lower()} {namespace}'.encode()).hexdigest()[:6]}"
+
+
 class Aks:
     """The kind of stack that runs in a cluster: one of its own, or one of another owner."""
 
@@ -97,7 +106,8 @@ class Aks:
         return self._create_cluster(base, azure) if existing is None else self._look_up(base, azure, existing.id)
 
     def _look_up(self, base: Foundation, azure: AzureSettings, cluster_id: str) -> ClusterPlace:
-        cluster = ExistingCluster("existing", cluster_id=cluster_id, networks=azure.network.client_networks)
+        key = existing_key(cluster_id, azure.aks.namespace(base.names.namespace))
+        cluster = ExistingCluster(key, cluster_id=cluster_id, networks=azure.network.client_networks)
         return ClusterPlace(
             base=base,
             azure=azure,
@@ -106,7 +116,7 @@ class Aks:
             name=cluster_id.rsplit("/", 1)[-1],
             issuer=cluster.issuer,
             pulls=cluster,
-            key="existing",
+            key=key,
             grants=((cluster, AzureRole.ACR_PULL),),
             # Those in its cluster are its owner's to give.
             deploy_roles=(),

@@ -103,7 +103,7 @@ def create_foundation(
             client_ranges=azure.network.client_ranges,
             clients_reach=[PrivateLinkGroup.BLOB] if azure.storage.clients_reach_blob else [],
             client_networks=azure.network.clients_by_name,
-            callers=[elsewhere.node_range] if elsewhere else [],
+            callers=sorted({*azure.network.caller_ranges, *([elsewhere.node_range] if elsewhere else [])}),
             caller_networks=azure.network.clients_by_name if elsewhere else {},
             postgres_zone=names.postgres_zone,
             protect=azure.protect,

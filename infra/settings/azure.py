@@ -171,6 +171,13 @@ class NetworkSettings(Section):
         "Microsoft.Network/virtualNetworks/vnet-hub",
         default=(),
     )
+    caller_ranges: tuple[Ipv4Range, ...] = described(
+        "Ranges of nodes that are let in to database and private endpoints, beside aks.existingCluster.nodeRange: "
+        "during a move out of a cluster of another owner its nodes",
+        "IPv4 ranges as in 10.8.0.0/22",
+        example="10.8.0.0/22",
+        default=(),
+    )
     fixed_outbound_address: Switch = described("A NAT gateway with one public address", default=False)
     internet_outbound: Switch = described(
         "Whether services may call HTTPS on the internet, as webhooks do", default=False

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from components.azure.network_plan import CALLERS_RULE
 from components.azure.roles import AzureRole
 from infra.settings.profiles import ComputeKind
 from tests.support.recorder import Graph
@@ -49,10 +50,34 @@ def test_a_stack_on_container_apps_has_none_of_it() -> None:
     assert not [name for name in names if "insights" in name or name == "monitoring-no-ready-pod"]
 
 
-def in_a_cluster_of_another_owner(stack: str) -> Graph:
+def in_a_cluster_of_another_owner(stack: str, **existing: str) -> Graph:
     """A stack whose network has the cluster's as its one peer."""
     network = {**configuration(stack).get("network", {}), "clientNetworks": [PEER]}
-    return graph(stack, compute=ComputeKind.AKS.value, aks={"existingCluster": ANOTHER_OWNERS}, network=network)
+    aks = {"existingCluster": {**ANOTHER_OWNERS, **existing}}
+    return graph(stack, compute=ComputeKind.AKS.value, aks=aks, network=network)
+
+
+def test_what_is_in_a_cluster_of_another_owner_is_created_again_in_another_one_or_namespace() -> None:
+    """Under one name it would be changed in place, in a cluster that has none of it."""
+    first, same, other = (
+        in_a_cluster_of_another_owner("prod", id=ANOTHER_OWNERS["id"].replace("aks-platform", name))
+        for name in ("aks-platform", "AKS-platform", "aks-other")
+    )
+    beside = in_a_cluster_of_another_owner("prod", namespace="team-other")
+
+    def of_the_cluster(found: Graph) -> set[str]:
+        kinds = ("kubernetes:", "pulumi:providers:kubernetes", "pulumi-python:dynamic/aks:")
+        return {name for name in found.names if found.type(name).startswith(kinds)}
+
+    assert of_the_cluster(first) == of_the_cluster(same)
+    assert len(of_the_cluster(first)) == len(of_the_cluster(other)) == len(of_the_cluster(beside)) > 40
+    assert not of_the_cluster(first) & (of_the_cluster(other) | of_the_cluster(beside))
+    identifiers = {
+        found.inputs(name)["clusterIdentifier"]
+        for found in (first, other, beside)
+        for name in found.of_type("pulumi:providers:kubernetes")
+    }
+    assert len(identifiers) == 3
 
 
 def test_of_a_cluster_of_another_owner_nothing_is_created_or_changed() -> None:
@@ -63,7 +88,8 @@ def test_of_a_cluster_of_another_owner_nothing_is_created_or_changed() -> None:
     scopes = [found.inputs(name).get("scope") for name in names if "RoleAssignment" in found.type(name)]
     scopes += [found.inputs(name).get("resourceUri") for name in names]
     assert not [scope for scope in scopes if HUB in str(scope)]
-    assert found.inputs("existing")["networks"] == [PEER]
+    (looked_up,) = found.of_type("pulumi-python:dynamic/aks:ExistingCluster")
+    assert found.inputs(looked_up)["networks"] == [PEER]
 
 
 def test_a_workflow_may_let_its_nodes_pull_from_the_registry_of_the_stack() -> None:
@@ -77,12 +103,13 @@ def test_its_pods_reach_the_data_and_its_lines_are_watched_where_they_arrive() -
     found = in_a_cluster_of_another_owner("prod")
     for subnet, port in (("postgres", "5432"), ("private-endpoints", "443")):
         rules = {rule["name"]: rule for rule in found.inputs(f"network-{subnet}-rules")["securityRules"]}
-        entering = rules["from-callers-inbound"]
+        entering = rules[CALLERS_RULE]
         assert (entering["sourceAddressPrefixes"], entering["destinationPortRange"]) == (["10.8.0.0/22"], port)
     links = [name for name in found.names if name.startswith("network-") and name.endswith("zone-link-vnet-platform")]
     zones = ("blob", "postgres", "registry", "vault")
     assert sorted(links) == [f"network-{zone}-zone-link-vnet-platform" for zone in zones]
-    gateway = found.inputs("existing-gateway-address")
+    (address,) = (name for name in found.names if name.endswith("-gateway-address"))
+    gateway = found.inputs(address)
     prefix = "service.beta.kubernetes.io/azure-load-balancer"
     assert gateway["metadata"]["namespace"] == "team-mlflow"
     assert gateway["metadata"]["annotations"][f"{prefix}-internal-subnet"] == "snet-ingress"

@@ -74,4 +74,4 @@ def _id(kind: str, name: str) -> str:
 
 
 def _type(kind: str) -> str:
-    return kind if kind.startswith(("pulumi", "mlflow:")) else f"azure-native:{kind}"
+    return kind if kind.startswith(("pulumi", "mlflow:", "kubernetes:")) else f"azure-native:{kind}"

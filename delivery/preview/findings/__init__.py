@@ -8,7 +8,7 @@ from typing import Final
 from delivery.preview.findings.costs import costs
 from delivery.preview.findings.data import data
 from delivery.preview.findings.first import fixed
-from delivery.preview.findings.network import exposure, links, network
+from delivery.preview.findings.network import cut_off, exposure, links, network
 from delivery.preview.findings.outage import deletion_by_age, outage, static_parameters, way_back
 from delivery.preview.findings.protection import alerts, classification, protection
 from delivery.preview.findings.refusals import pending, refusals
@@ -24,6 +24,7 @@ FINDINGS: Final[Sequence[Finding]] = (
     refusals,
     subscription,
     outage,
+    cut_off,
     way_back,
     deletion_by_age,
     disk,

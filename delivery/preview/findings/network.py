@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from components.azure.network_plan import CALLERS_RULE
 from delivery.preview.plan import Op, Plan, Step, is_unknown
 from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Part, Phrase, Strong, count, listed, value
@@ -15,6 +16,7 @@ SUBNET = "network:Subnet"
 NETWORK = "network:VirtualNetwork"
 LINK = "privatedns:VirtualNetworkLink"
 ENVIRONMENT = "app:ManagedEnvironment"
+_SERVES: Final = frozenset({"app:ContainerApp", "kubernetes:apps/v1:Deployment"})
 _ANYBODY: Final = frozenset({"*", "Internet", "0.0.0.0/0", "::/0"})
 
 
@@ -24,6 +26,32 @@ def network(plan: Plan) -> Iterator[Found]:
     for step in plan.of(Op.UPDATE, Op.REPLACE):
         if step.kind == RULES:
             yield from _rules(step, own)
+
+
+def cut_off(plan: Plan) -> Iterator[Found]:
+    """Nodes that no longer reach the data while services serve there: the engine deletes those at the very end."""
+    if not any(step.kind in _SERVES for step in plan.of(Op.DELETE)):
+        return
+    lost: dict[str, Step] = {}
+    for step in plan.of(Op.UPDATE):
+        was, now = ((_allowed(inputs).get(CALLERS_RULE) or {}) for inputs in (step.old, step.new))
+        for gone in sorted({*_both(was, _SIDES[True])} - {*_both(now, _SIDES[True])}):
+            lost.setdefault(gone, step)
+    for gone, step in lost.items():
+        yield Reason(
+            subject=Subject.OUTAGE,
+            verdict=Verdict.DECIDE,
+            headline="cuts running services off from their data",
+            phrase=[
+                Strong("Outage."),
+                " ",
+                Code(gone),
+                " no longer reaches database and private endpoints, while the previous services run there until the "
+                "end of the update. Let it in until then.",
+            ],
+            remedy=f"pulumi config set --path 'network.callerRanges[0]' {gone} -s {plan.stack}",
+            urn=step.urn,
+        )
 
 
 def links(plan: Plan) -> Iterator[Found]:

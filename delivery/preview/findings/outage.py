@@ -33,6 +33,10 @@ _REPLACED: Final[Mapping[str, tuple[str, str]]] = {
         "outage, and another URL",
         "All services are away until it is made again, and the URL changes.",
     ),
+    "containerservice:ManagedCluster": (
+        "outage",
+        "All services are away until it is made again. Have another cluster beside it instead, by aks.generation.",
+    ),
     "app:ContainerApp": ("outage of a service", "The service is away until it is made again."),
     "network:VirtualNetwork": ("outage", "Everything in it is away until it is made again."),
     "network:Subnet": ("outage", "Everything in it is away until it is made again."),

@@ -140,11 +140,21 @@ def test_the_database_takes_its_ports_from_compute_only(built: Callable[..., Gra
     assert allowed(built(), "postgres", "Inbound") == {
         "from-itself-inbound": ("10.20.0.0/28", "5432,6432"),
         "from-container-apps-inbound": ("10.20.0.64/26", "5432"),
+        # Of the previous cluster, or of the next one: in a move both backends run, and no other subnet gets this range.
+        "from-aks-nodes-inbound": ("10.20.0.128/26", "5432"),
     }
 
 
+def test_half_of_a_network_has_no_room_for_a_cluster_and_lets_none_in(built: Callable[..., Graph]) -> None:
+    graph = built(cidr="10.20.0.0/25")
+    assert [*allowed(graph, "postgres", "Inbound")] == ["from-itself-inbound", "from-container-apps-inbound"]
+
+
 def test_endpoints_answer_compute_and_call_nobody(built: Callable[..., Graph]) -> None:
-    assert allowed(built(), "private-endpoints", "Inbound") == {"from-container-apps-inbound": ("10.20.0.64/26", "443")}
+    assert allowed(built(), "private-endpoints", "Inbound") == {
+        "from-container-apps-inbound": ("10.20.0.64/26", "443"),
+        "from-aks-nodes-inbound": ("10.20.0.128/26", "443"),
+    }
     assert allowed(built(), "private-endpoints", "Outbound") == {}
 
 
@@ -204,7 +214,7 @@ def test_clients_are_let_in_to_the_endpoints_that_they_call_and_resolve_their_na
     built: Callable[..., Graph],
 ) -> None:
     blob = {"clients_reach": (PrivateLinkGroup.BLOB,), "client_networks": {"vnet-hub": HUB}}
-    services = {"from-container-apps-inbound": ("10.20.0.64/26", "443")}
+    services = allowed(built(), "private-endpoints", "Inbound")
     peers = allowed(built(**blob), "private-endpoints", "Inbound")
     assert peers == {**services, "clients-inbound": ("VirtualNetwork", "443")}
     graph = built(**blob, client_ranges=("10.9.0.0/24", "10.10.0.0/16"))

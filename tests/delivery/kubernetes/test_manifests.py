@@ -3,61 +3,89 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
-import pulumi
+import kubernetes_validate
 import pytest
 import yaml
 
-from components.compute.aks.backend import AksCompute, AksComputeArgs
-from components.mlflow.platform import Platform, PlatformArgs
 from delivery.cli import run
 from delivery.doctor.facts import settings_of
-from delivery.kubernetes.manifests import objects, parts, text
+from delivery.kubernetes.manifests import objects, text
 from delivery.pulumi.installation import REPOSITORY
 from delivery.pulumi.project import stack_document
 from infra.settings.azure import AzureSettings
-from infra.settings.model import Settings
-from tests.support.recorder import record
+from infra.settings.model import Settings, parse
+from tests.components.compute.aks.test_objects import KUBERNETES
+from tests.support.stacks import ANOTHER_OWNERS, PEER, configuration, graph
 
 STACKS = ("dev", "prod", "staging")
+# What changes an object of a stack, or where it is.
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "as it is": {},
+    "the other cluster": {"aks": {"generation": "green", "host": "mlflow.example.com", "certificate": "mlflow"}},
+    "a cluster of another owner": {
+        "aks": {"existingCluster": ANOTHER_OWNERS},
+        "network": {"cidr": "10.40.0.0/24", "clientNetworks": [PEER], "clientRanges": ["10.9.0.0/24"]},
+    },
+}
+_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
 def settings(stack: str) -> tuple[Settings, AzureSettings]:
-    found = settings_of(stack_document(REPOSITORY, stack), stack)
+    return azure(settings_of(stack_document(REPOSITORY, stack), stack))
+
+
+def azure(found: Settings) -> tuple[Settings, AzureSettings]:
     assert found.azure is not None
     return found, found.azure
 
 
-class Cluster(pulumi.ProviderResource):
-    def __init__(self) -> None:
-        super().__init__("kubernetes", "cluster", {})
+def applied(stack: str, **given: Any) -> list[Mapping[str, Any]]:
+    """Every object that the program of a stack gives the cluster's provider."""
+    recorded = graph(stack, compute="aks", **given)
+    return [recorded.inputs(name) for name in recorded.names if recorded.type(name).startswith("kubernetes:")]
 
 
-def applied(stack: str) -> list[Mapping[str, Any]]:
-    """Every object that the program gives the cluster's provider."""
+def filled(written: Any, found: Any, values: dict[str, str]) -> Any:
+    """What is written, each placeholder with the one value that it has wherever the program knows it."""
+    if isinstance(written, Mapping) and isinstance(found, Mapping):
+        return {key: filled(value, found.get(key), values) for key, value in written.items()}
+    if isinstance(written, list) and isinstance(found, list):
+        return [filled(*both, values) for both in itertools.zip_longest(written, found)]
+    if not isinstance(written, str) or not isinstance(found, str):
+        return written
+    names = _PLACEHOLDER.findall(written)
+    pattern = "(.+)".join(map(re.escape, _PLACEHOLDER.split(written)[::2]))
+    if match := re.fullmatch(pattern, found):
+        for name, value in zip(names, match.groups(), strict=True):
+            values.setdefault(name, value)
+    return _PLACEHOLDER.sub(lambda name: values.get(name[1], name[0]), written)
 
-    def program() -> None:
-        services, place = parts(*settings(stack))
-        compute = AksCompute(
-            "compute", AksComputeArgs(provider=Cluster(), server="https://k", authority="", place=place)
-        )
-        Platform("mlflow", PlatformArgs(compute=compute, topology=services))
 
-    graph = record(program, preview=False)
-    return [graph.inputs(name) for name in graph.names if graph.type(name).startswith("kubernetes:")]
+def by_name(found: list[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in found}
 
 
-def by_name(found: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(found, key=lambda each: (each["kind"], each["metadata"]["name"]))
+@pytest.mark.parametrize("given", SETTINGS)
+@pytest.mark.parametrize("stack", STACKS)
+def test_manifests_are_what_an_update_applies(stack: str, given: str) -> None:
+    written = text(*azure(parse(configuration(stack, compute="aks", **SETTINGS[given]), stack)))
+    manifests, found = by_name(list(yaml.safe_load_all(written))), by_name(applied(stack, **SETTINGS[given]))
+    assert len(manifests) > 25
+    values: dict[str, str] = {}
+    assert {key: filled(each, found.get(key), values) for key, each in manifests.items()} == found
+    # Each has a value of its own: one that stood for two would hide which service is who.
+    assert {*values} == {*_PLACEHOLDER.findall(written)} > {"REGISTRY", "TENANT_ID", "TRACKING_CLIENT_ID"}
+    assert len({*values.values()}) == len(values)
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_manifests_are_what_an_update_applies(stack: str) -> None:
-    written = list(yaml.safe_load_all(text(*settings(stack))))
-    assert len(written) > 25
-    assert by_name(written) == by_name(applied(stack))
+def test_the_schemas_of_kubernetes_take_every_object_of_a_stack(stack: str) -> None:
+    for each in objects(*settings(stack)):
+        kubernetes_validate.validate(each, KUBERNETES, strict=True)
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -96,6 +96,14 @@ def test_a_replacement_without_data_is_no_loss() -> None:
     assert "Everything in it is away" in said(found, Subject.OUTAGE)[0]
 
 
+def test_a_cluster_that_is_replaced_is_an_outage_with_the_way_around_it() -> None:
+    kind = "containerservice:ManagedCluster"
+    found = of(step("replace", kind, "aks", {"networkProfile": 1}, {"networkProfile": 2}, reasons=["networkProfile"]))
+    (outage,) = said(found, Subject.OUTAGE)
+    assert "aks is replaced. All services are away" in outage
+    assert "aks.generation" in outage
+
+
 def test_data_that_is_deleted_is_refused() -> None:
     found = of(step("delete", SERVER, "server", {"serverName": "psql"}))
     assert found.verdict is Verdict.REFUSED
@@ -296,6 +304,31 @@ def test_who_is_let_out_to_the_internet_is_described() -> None:
     assert "lets out to Internet" in said(found, Subject.NETWORK)[0]
     assert said(of(rules(after=[out("Storage.westeurope")])), Subject.NETWORK) == []
     assert said(of(rules(out("Internet"), after=[out("Storage.westeurope")])), Subject.NETWORK) == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "after", "outage"),
+    [
+        ((APP, "tracking"), [], True),
+        (("kubernetes:apps/v1:Deployment", "tracking-pods"), [], True),
+        (("kubernetes:apps/v1:Deployment", "tracking-pods"), ["10.9.0.0/22"], True),
+        (("kubernetes:apps/v1:Deployment", "tracking-pods"), ["10.8.0.0/22", "10.9.0.0/22"], False),
+        # Afterwards nothing runs there.
+        ((LOCK, "lock"), [], False),
+    ],
+)
+def test_nodes_that_lose_the_data_before_their_services_end_are_an_outage(
+    gone: tuple[str, str], after: list[str], outage: bool
+) -> None:
+    def rules(ranges: list[str]) -> dict[str, Any]:
+        rule = {"name": "from-callers-inbound", "direction": "Inbound", "access": "Allow", "destinationPortRange": "1"}
+        return {"securityRules": [{**rule, "sourceAddressPrefixes": ranges}] if ranges else []}
+
+    groups = [step("update", RULES, f"{name}-rules", rules(["10.8.0.0/22"]), rules(after)) for name in ("a", "b")]
+    found = of(*groups, step("delete", *gone, {}))
+    reasons = [reason for reason in found.reasons if reason.subject is Subject.OUTAGE]
+    remedy = "pulumi config set --path 'network.callerRanges[0]' 10.8.0.0/22 -s prod"
+    assert [(reason.verdict, reason.remedy) for reason in reasons] == [(Verdict.DECIDE, remedy)] * outage
 
 
 def test_a_rule_that_denies_or_follows_the_own_range_needs_no_decision() -> None:

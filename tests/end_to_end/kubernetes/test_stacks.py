@@ -23,9 +23,11 @@ from delivery.offline_azure.product import Product
 from delivery.offline_azure.rest import BEARER
 from delivery.offline_azure.running import NO_CHANGES_EXPECTED, Result, must
 from delivery.preview import plan
+from delivery.preview.findings.network import cut_off
 from delivery.preview.findings.refusals import refusals
 from delivery.preview.reasons import Reason
 from tests.end_to_end.azure.living import Cloud, done, failed, opened, steps
+from tests.support.advice import REPOSITORY
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane
 from tests.support.stacks import waived
 from tools.kubernetes import programs
@@ -152,6 +154,17 @@ def lives(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
     assert "blue-tracking-pods" in drifted.text
 
 
+def looked_at_as_the_runbook_says(plane: ControlPlane, stack: str) -> None:
+    """Run each kubectl command of docs/runbooks/aks.md as whoever deploys; each finds something."""
+    names = {"STACK": stack, "NODE": plane.get("pods", "-n", f"mlflow-{stack}")["items"][0]["spec"]["nodeName"]}
+    written = (REPOSITORY / "docs" / "runbooks" / "aks.md").read_text()
+    commands = re.findall(r"(?:^|(?<=`))kubectl ([^`\n]+)", written, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        words = re.sub("STACK|NODE", lambda found: names[found[0]], command).split()
+        assert plane.kubectl(*words, user="deploy"), command
+
+
 def nothing_is_left(plane: ControlPlane, namespace: str) -> None:
     for kind in ("namespaces", "validatingadmissionpolicies", "validatingadmissionpolicybindings"):
         assert namespace not in plane.kubectl("get", kind, "-o", "name")
@@ -163,6 +176,7 @@ def test_a_life(cloud: Cloud, plane: ControlPlane, stack: str) -> None:
     assert set(steps(product.preview("--json")).values()) == {"create"}
     timed(f"up of {stack}", product.up)
     print(f"{stack}: {len(cloud.azure.resources)} resources of Azure")
+    looked_at_as_the_runbook_says(plane, stack)
     lives(cloud, plane, product)
     product.configure(protect="false", waivers=waived("prod-protected") if stack == "prod" else None)
     must(product.up())
@@ -207,44 +221,109 @@ def test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays(clou
     assert cloud.azure.resources == {}
 
 
-def test_a_stack_in_a_cluster_of_another_owner_leaves_it_as_it_is(cloud: Cloud, plane: ControlPlane) -> None:
-    cluster = f"{PLATFORM}/Microsoft.ContainerService/managedClusters/aks-platform"
+def test_a_stack_moves_between_clusters_of_other_owners_and_its_own_and_leaves_theirs_as_they_are(
+    cloud: Cloud, plane: ControlPlane
+) -> None:
+    """As docs/runbooks/aks.md: out of one into the stack's own, and from there into another one."""
+    first, second = (f"{PLATFORM}/Microsoft.ContainerService/managedClusters/aks-{name}" for name in ("platform", "ml"))
     existing = {
-        "id": cluster,
+        "id": first,
         "nodeRange": "10.8.0.0/22",
         "gatewaySubnet": "snet-ingress",
         "gatewayAddress": "10.8.4.10",
         "workspace": f"{PLATFORM}/Microsoft.OperationalInsights/workspaces/log-platform",
     }
     platform(cloud)
-    cloud.management.api_servers[cluster.lower()] = ApiServer(url=plane.server, authority=plane.ca.read_text())
-    cloud.management.cluster_token = plane.tokens["deploy"]
-    product = cloud.stack("dev")
-    product.environment["PATH"] = os.pathsep.join([plane.path, product.environment["PATH"]])
     network = {
         "cidr": "10.40.0.0/24",
         "clientNetworks": [f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform"],
     }
-    product.configure(compute="aks", aks={"existingCluster": existing}, network=network)
     before = dict(cloud.azure.resources)
+    product = stack_of(cloud, plane, "dev", compute="aks", aks={"existingCluster": existing}, network=network)
+    theirs = ApiServer(url=plane.server, authority=plane.ca.read_text())
+    cloud.management.api_servers |= {cluster.lower(): theirs for cluster in (first, second)}
+    with started(**plane.tokens) as own:
+        blue = next(key for key in cloud.management.api_servers if key.endswith("-blue"))
+        cloud.management.api_servers[blue] = ApiServer(url=own.server, authority=own.ca.read_text())
 
-    assert "lacks workload identity: az aks update --enable-workload-identity" in failed(product.up())
-    offers = {**cloud.azure.resources[cluster.lower()]["inputs"], **WORKLOAD_IDENTITY}
-    cloud.azure.update(CLUSTER, cluster, offers)
-    timed("up of dev in a cluster of another owner", product.up)
-    must(product.preview("--expect-no-changes", "--diff"))
-    gateway = plane.get("service", "gateway", "-n", "mlflow-dev")
-    assert [each["ip"] for each in gateway["status"]["loadBalancer"]["ingress"]] == ["10.8.4.10"]
-    assert CREDENTIALS.findall(product.run("stack", "export").out) == []
-    must(product.destroy())
-    nothing_is_left(plane, "mlflow-dev")
+        assert "lacks workload identity: az aks update --enable-workload-identity" in failed(product.up())
+        for cluster in (first, second):
+            offers = {**cloud.azure.resources[cluster.lower()]["inputs"], **WORKLOAD_IDENTITY}
+            cloud.azure.update(CLUSTER, cluster, offers)
+        timed("up of dev in a cluster of another owner", product.up)
+        must(product.preview("--expect-no-changes", "--diff"))
+        assert addresses(plane) == ["10.8.4.10"]
+        assert CREDENTIALS.findall(product.run("stack", "export").out) == []
+
+        # Without the second setting its pods would lose the data while they still serve, and a preview says so.
+        must(product.run("config", "rm", "--path", "aks.existingCluster"))
+        advised = [
+            reason.remedy for reason in cut_off(read(product.preview(*plan.FLAGS))) if isinstance(reason, Reason)
+        ]
+        assert advised == ["pulumi config set --path 'network.callerRanges[0]' 10.8.0.0/22 -s dev"]
+        must(product.run("config", "set", "--path", "network.callerRanges[0]", "10.8.0.0/22"))
+        moved(cloud, product, "into the stack's own")
+        nothing_is_left(plane, "mlflow-dev")
+        assert addresses(own) == [json.loads(product.run("stack", "output", "--json").out)["gateway_address"]]
+        must(product.run("config", "rm", "--path", "network.callerRanges"))
+        assert done(product.up()) == {f"network-{name}-rules": "updated" for name in ("postgres", "private-endpoints")}
+
+        other = {**existing, "id": second, "nodeRange": "10.9.0.0/22", "gatewayAddress": "10.9.4.10"}
+        product.configure(aks={"existingCluster": other})
+        moved(cloud, product, "into a cluster of another owner")
+        nothing_is_left(own, "mlflow-dev")
+        assert addresses(plane) == ["10.9.4.10"]
+        must(product.destroy())
+        nothing_is_left(plane, "mlflow-dev")
     assert cloud.azure.resources.keys() == before.keys()
     touched = {call["id"] for call in cloud.azure.calls() if call["operation"] in ("create", "update", "delete")}
-    assert not [identifier for identifier in touched if identifier.lower().startswith(f"{cluster.lower()}/")]
+    assert not [each for each in touched if each.lower().startswith((f"{first.lower()}/", f"{second.lower()}/"))]
+
+
+def addresses(plane: ControlPlane) -> list[str]:
+    """The gateway's addresses in dev's namespace."""
+    gateway = plane.get("service", "gateway", "-n", "mlflow-dev")
+    return [each["ip"] for each in gateway["status"]["loadBalancer"]["ingress"]]
+
+
+def moved(cloud: Cloud, product: Product, where: str) -> None:
+    """Move a stack by its settings in one `up`: data stays, its name gets another address, the previous place is empty.
+
+    Whatever serves until the end of the update is let in to the data by the rules that Azure gets at its beginning.
+    """
+    before = json.loads(product.run("stack", "output", "--json").out)
+    serving = callers(cloud)
+    preview = product.preview(*plan.FLAGS)
+    assert of_data(preview) == set()
+    assert list(cut_off(read(preview))) == []
+    timed(f"move of dev {where}", product.up)
+    assert serving <= callers(cloud)
+    after = json.loads(product.run("stack", "output", "--json").out)
+    assert {key for key in before if before[key] != after[key]} == {"cluster", "gateway_address"}
+    must(product.preview("--expect-no-changes", "--diff"))
+    group = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/rg-mlflow-dev/".lower()
+    own = [key for key in cloud.azure.resources if key.startswith(group) and "/microsoft.containerservice/" in key]
+    assert bool(own) is (after["cluster"] == "aks-mlflow-dev-blue")
+
+
+def callers(cloud: Cloud) -> set[str]:
+    """The ranges from which dev's database is called, as Azure has them."""
+    (group,) = (
+        one["inputs"]
+        for one in cloud.azure.resources.values()
+        if one["type"].endswith(":NetworkSecurityGroup") and one["id"].endswith("-postgres")
+    )
+    rules = [rule for rule in group["securityRules"] if rule["name"].startswith("from-")]
+    return {
+        each
+        for rule in rules
+        for each in (rule.get("sourceAddressPrefixes") or [rule["sourceAddressPrefix"]])
+        if rule["access"] == "Allow"
+    }
 
 
 def platform(cloud: Cloud) -> None:
-    """A cluster as its owner has it, with its network and workspace. It lacks workload identity."""
+    """Two clusters as their owner has them, with network and workspace. They lack workload identity."""
     group, place = {"resourceGroupName": "rg-platform"}, {"location": "westeurope"}
     subnet = f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform/subnets/nodes"
     space = {"addressPrefixes": ["10.8.0.0/16"]}
@@ -261,19 +340,19 @@ def platform(cloud: Cloud) -> None:
             "subnetName": "nodes",
             "addressPrefix": "10.8.0.0/22",
         },
-        "containerservice:ManagedCluster": {
-            **place,
-            "resourceName": "aks-platform",
-            "dnsPrefix": "platform",
-            "oidcIssuerProfile": {"enabled": True},
-            "aadProfile": {"managed": True, "enableAzureRBAC": True},
-            "networkProfile": {"networkPlugin": "azure", "networkPolicy": "calico"},
-            "identityProfile": {"kubeletidentity": {"resourceId": nodes, "objectId": pulls}},
-            "agentPoolProfiles": [pool],
-        },
+    }
+    cluster = {
+        **place,
+        "oidcIssuerProfile": {"enabled": True},
+        "aadProfile": {"managed": True, "enableAzureRBAC": True},
+        "networkProfile": {"networkPlugin": "azure", "networkPolicy": "calico"},
+        "identityProfile": {"kubeletidentity": {"resourceId": nodes, "objectId": pulls}},
+        "agentPoolProfiles": [pool],
     }
     for kind, inputs in beside.items():
         cloud.azure.create(f"azure-native:{kind}", {**group, **inputs})
+    for name in ("platform", "ml"):
+        cloud.azure.create(CLUSTER, {**group, **cluster, "resourceName": f"aks-{name}", "dnsPrefix": name})
 
 
 def test_a_generation_takes_the_place_of_the_other_and_protected_data_stays(cloud: Cloud, plane: ControlPlane) -> None:

@@ -14,9 +14,12 @@ from components.compute.aks.rendering import job_objects, service_objects
 from components.compute.contract import Ingress
 from components.mlflow.roles import BACKENDS
 from components.mlflow.topology import GatewayTls
+from delivery.kubernetes.manifests import objects
+from infra.settings.model import parse
 from tests.components.compute.aks.flows import Flow, flows
 from tests.components.compute.aks.places import place
 from tests.components.compute.test_same_services_everywhere import OWN_MACHINE, TOPOLOGY
+from tests.support.stacks import configuration
 
 World = Sequence[Mapping[str, Any]]
 RANGES = {
@@ -24,7 +27,11 @@ RANGES = {
     "10.10.0.0-10.10.255.255": "clients",
     "10.40.0.0-10.40.0.15": "database",
     "10.40.0.32-10.40.0.63": "stores",
+    # Those of prod's network.
+    "10.40.2.0-10.40.2.15": "database",
+    "10.40.2.32-10.40.2.63": "stores",
 }
+CLIENTS = ["10.9.0.0/24", "10.10.0.0/16"]
 SERVICES = ("tracking", "registry", "artifacts")
 # As docs/architecture.md has it. What signs in gets its tokens from Entra, which is on the internet.
 DATA_FLOW = {
@@ -62,16 +69,30 @@ def rendered() -> list[Mapping[str, Any]]:
     here, topology = place(), replace(TOPOLOGY, ingress=Ingress.PUBLIC, gateway_tls=tls)
     specs = [topology.service(role, OWN_MACHINE) for role in BACKENDS] + [topology.gateway(OWN_MACHINE)]
     groups = [namespace_objects(here), *(service_objects(spec, here) for spec in specs)]
-    objects = [found for group in [*groups, job_objects(topology.prepare(), here)] for found in group.values()]
-    kinds = ("Namespace", "NetworkPolicy", "Deployment", "Job")
-    strangers = [
+    made = [found for group in [*groups, job_objects(topology.prepare(), here)] for found in group.values()]
+    return [*_who_may_talk(made), *strangers(here.namespace)]
+
+
+def of_prod() -> list[Mapping[str, Any]]:
+    """The same of prod's manifests, as its file has them but for who calls."""
+    settings = parse(configuration("prod", compute="aks", network={"clientRanges": CLIENTS}), "prod")
+    assert settings.azure is not None
+    return [*_who_may_talk(objects(settings, settings.azure)), *strangers("mlflow-prod")]
+
+
+def _who_may_talk(made: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [found for found in made if found["kind"] in ("Namespace", "NetworkPolicy", "Deployment", "Job")]
+
+
+def strangers(own: str) -> list[Mapping[str, Any]]:
+    """The cluster's DNS, and pods beside the platform's that look like them."""
+    return [
         namespace("kube-system"),
         pod("names", "kube-system", {"k8s-app": "kube-dns"}),
         namespace("other"),
         pod("neighbour", "other", {"calls-services": "true", "app.kubernetes.io/name": "gateway"}),
-        pod("stranger", here.namespace, {"app": "stranger"}),
+        pod("stranger", own, {"app": "stranger"}),
     ]
-    return [*(found for found in objects if found["kind"] in kinds), *strangers]
 
 
 def without_each_rule(world: World) -> Iterator[tuple[str, World]]:
@@ -101,7 +122,8 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[Flow]
     for found in open_to_neighbours:
         if found["kind"] == "NetworkPolicy" and found["metadata"]["name"] == "tracking":
             found["spec"]["ingress"][0]["from"].append({"namespaceSelector": {}})
-    worlds = {"whole": world, "one-more": open_to_neighbours, **dict(without_each_rule(world))}
+    whole = {"whole": world, "prod": of_prod()}
+    worlds = {**whole, "one-more": open_to_neighbours, **dict(without_each_rule(world))}
     found = flows(worlds, RANGES, tmp_path_factory.mktemp("worlds"))
     return {name: of_the_platform(each) for name, each in found.items()}
 
@@ -110,9 +132,14 @@ def test_the_policies_are_the_data_flow(computed: Mapping[str, set[Flow]]) -> No
     assert computed["whole"] == DATA_FLOW
 
 
+def test_the_manifests_of_prod_are_the_same_flow_at_their_own_ports(computed: Mapping[str, set[Flow]]) -> None:
+    ports = dict.fromkeys(("gateway", *SERVICES), "8080")
+    assert computed["prod"] == {flow._replace(port=ports.get(flow.target, flow.port)) for flow in DATA_FLOW}
+
+
 def test_each_rule_is_needed(computed: Mapping[str, set[Flow]]) -> None:
     """Without it the table above is another one; and so is it with a rule more."""
-    broken = {name: found for name, found in computed.items() if name != "whole"}
+    broken = {name: found for name, found in computed.items() if name not in ("whole", "prod")}
     assert len(broken) > 25
     assert {name for name, found in broken.items() if found == DATA_FLOW} == set()
     assert computed["refuse-all-all"] - DATA_FLOW >= {Flow("stranger", "internet", "any")}
