@@ -45,6 +45,14 @@ TRAPS: Mapping[str, tuple[str, str]] = {
         "components/azure/test_network.py",
         "test_a_cluster_whose_pods_have_addresses_of_their_own_works_behind_its_groups",
     ),
+    "pods that serve until the end of a move lose the data at its beginning": (
+        "infra/test_reach.py",
+        "test_what_must_be_reached_is_let_through_and_nothing_else",
+    ),
+    "what has one name in two clusters is changed where it is not": (
+        "infra/test_cluster.py",
+        "test_what_is_in_a_cluster_of_another_owner_is_created_again_in_another_one_or_namespace",
+    ),
     "a subnet that is left out moves the others": (
         "components/azure/test_network_plan.py",
         "test_a_subnet_that_is_left_out_moves_no_other",
@@ -62,6 +70,10 @@ TRAPS: Mapping[str, tuple[str, str]] = {
         "test_two_pods_behind_one_address_share_and_a_killed_one_costs_no_error",
     ),
     "a job fails without a reason": (_CLUSTER, "test_a_failing_prepare_stops_before_any_service_changes"),
+    "the reason of a job stays in its log": (
+        _OBJECTS,
+        "test_a_job_has_the_name_of_its_digest_and_tells_why_it_failed",
+    ),
     "a job that removes itself is drift": (
         _OBJECTS,
         "test_a_job_has_the_name_of_its_digest_and_tells_why_it_failed",
