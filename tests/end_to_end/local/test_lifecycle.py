@@ -157,7 +157,7 @@ def test_a_stopped_process_is_drift_and_a_killed_engine_blocks_neither_its_repai
     own_stack.supervisor.stop_process("registry")
     refresh = own_stack.pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff")
     assert refresh.returncode == CHANGES
-    assert re.search(r'registry +: "running" => "stopped"', refresh.stdout), refresh.stdout
+    assert re.search(r'registry *: "running" => "stopped"', refresh.stdout), refresh.stdout
     before = pids(own_stack)
     # Of a service without a database: five replicas with one would need a smaller pool.
     own_stack.configure(artifacts={"minReplicas": 3, "maxReplicas": 3})
