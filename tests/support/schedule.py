@@ -102,6 +102,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/runtime/prepare/test_databases.py": False,
     "tests/runtime/patches/test_database_errors.py": False,
     "tests/runtime/patches/test_repeated.py": False,
+    "tests/runtime/patches/test_workspace_memory.py": False,
     "tests/runtime/prepare/test_privileges.py": False,
     "tests/runtime/prepare/test_settings.py": False,
     "tests/runtime/prepare/test_vault.py": False,

@@ -56,7 +56,7 @@ def apply(settings: Settings, fastapi_app: Any, flask_app: Any) -> None:
         workspace_stores.install()
         workspace_locations.install()
         workspace_ids.install()
-        workspace_memory.install(settings.access.workspaces)
+        workspace_memory.install(settings.access.workspaces, fastapi_app)
         audited_ids.install()
         shared_parts.install_models()
     # The routes that carry bytes, which in MLflow keep each artifact on disk in passing.

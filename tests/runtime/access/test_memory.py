@@ -51,6 +51,19 @@ def test_an_event_calls_the_webhooks_of_its_own_team(teams: Teams) -> None:
     assert called() == dict.fromkeys(TEAMS, 1)
 
 
+def budget_of_all_teams(teams: Teams) -> str:
+    """Have a budget from before access control, whose scope is GLOBAL, and return its id."""
+    budget = str(uuid.uuid4())
+    with teams.platform.plane.superuser("tracking") as cursor:
+        cursor.execute(
+            "insert into budget_policies (budget_policy_id, budget_unit, budget_amount, duration_unit, duration_value,"
+            " target_scope, budget_action, created_at, last_updated_at, workspace)"
+            " values (%s, 'USD', 1, 'DAYS', 1, 'GLOBAL', 'REJECT', 1, 1, 'default')",
+            (budget,),
+        )
+    return budget
+
+
 @pytest.mark.parametrize("last", TEAMS)
 def test_the_budgets_of_every_team_count_whoever_asked_last(teams: Teams, last: str) -> None:
     def admin(team: str) -> Member:
@@ -64,6 +77,7 @@ def test_the_budgets_of_every_team_count_whoever_asked_last(teams: Teams, last: 
     def counted(team: str) -> set[Any]:
         return {each["budget_policy_id"] for each in admin(team).made(f"{BUDGETS}/windows").get("windows", ())}
 
+    of_all = budget_of_all_teams(teams)
     own = {team: made(team) for team in sorted(TEAMS, key=lambda team: team == last)}
-    seen = {team: counted(team) & {*own.values()} for team in TEAMS}
+    seen = {team: counted(team) & {of_all, *own.values()} for team in TEAMS}
     assert seen == {team: {budget} for team, budget in own.items()}
