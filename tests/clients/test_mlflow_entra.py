@@ -23,7 +23,7 @@ from azure.identity import (
 from mlflow_entra import command, credentials, logins
 from mlflow_entra.credentials import Tokens
 from mlflow_entra.provider import EntraAuth, EntraAuthProvider
-from mlflow_entra.settings import SettingsError, scope
+from mlflow_entra.settings import SettingsError, authority, scope
 from tests.support.entra_tokens import CLIENT, token
 
 SCOPE = f"{CLIENT}/.default"
@@ -115,6 +115,32 @@ def test_the_application_is_named_by_its_id(given: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        (None, "https://login.microsoftonline.com"),
+        ("", "https://login.microsoftonline.com"),
+        ("login.microsoftonline.us", "https://login.microsoftonline.us"),
+        ("https://127.0.0.1:8443/", "https://127.0.0.1:8443"),
+    ],
+)
+def test_entra_is_microsofts_or_the_named_one(given: str | None, address: str) -> None:
+    assert authority({} if given is None else {"AZURE_AUTHORITY_HOST": given}) == address
+
+
+@pytest.mark.parametrize("given", ["http://127.0.0.1:8443", "https://", "https://login.microsoftonline.com/common"])
+@pytest.mark.parametrize("asked", ["login", "token"])
+def test_a_wrong_address_of_entra_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: str, given: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_ENTRA_CLIENT_ID", CLIENT)
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", given)
+    assert command.main([asked]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"mlflow-entra: AZURE_AUTHORITY_HOST: got {given!r}; expected a host")
+    assert said.endswith("Run: unset AZURE_AUTHORITY_HOST\n")
+
+
+@pytest.mark.parametrize(
     ("env", "kind"),
     [
         (GITHUB, ClientAssertionCredential),
@@ -194,14 +220,30 @@ def test_who_signs_in_by_a_code_is_remembered_until_the_logout(
     assert isinstance(credentials.choose(env), DefaultAzureCredential)
 
 
+def test_who_signed_in_elsewhere_is_nobody_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(logins, "DeviceCodeCredential", lambda **options: Device(options))
+    env = {"XDG_CONFIG_HOME": str(tmp_path)}
+    emulator = {**env, "AZURE_AUTHORITY_HOST": "https://127.0.0.1:8443"}
+    logins.login(emulator, SCOPE, unencrypted=True)
+    assert credentials.choose(emulator).options["disable_instance_discovery"]
+    assert isinstance(credentials.choose(env), DefaultAzureCredential)
+    logins.login(env, SCOPE, unencrypted=True)
+    assert isinstance(credentials.choose(env), Device)
+    assert isinstance(credentials.choose(emulator), DefaultAzureCredential)
+
+
+@pytest.mark.parametrize("options", [[], ["--unencrypted"]])
 def test_a_logout_says_what_stays_in_the_keyring(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
     monkeypatch.setattr(logins, "DeviceCodeCredential", lambda **options: Device(options))
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setenv("MLFLOW_ENTRA_CLIENT_ID", CLIENT)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert command.main(["login"]) == 0
+    assert command.main(["login", *options]) == 0
+    # Where there is a keyring, azure-identity uses it, whatever the option; the file has no tokens then.
+    (tmp_path / ".IdentityService").mkdir()
+    (tmp_path / ".IdentityService" / "mlflow-entra.nocae").touch()
     assert command.main(["logout"]) == 0
     assert "remove the entries mlflow-entra.cae and mlflow-entra.nocae" in capsys.readouterr().out
 
@@ -209,13 +251,29 @@ def test_a_logout_says_what_stays_in_the_keyring(
 def test_a_machine_without_a_keyring_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> str:
-        raise ValueError("no libsecret")
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ImportError("gi")
 
-    monkeypatch.setattr(logins, "login", refuse)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("msal_extensions.LibsecretPersistence", refuse)
     monkeypatch.setenv("MLFLOW_ENTRA_CLIENT_ID", CLIENT)
+    # Nobody answers there, should the cache not be the first to refuse.
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "https://127.0.0.1:1")
     assert command.main(["login"]) == 1
-    assert "run: mlflow-entra login --unencrypted" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("mlflow-entra: this machine has no keyring")
+    assert said.endswith("run: mlflow-entra login --unencrypted\n")
+
+
+def test_another_wrong_setting_is_not_taken_for_a_missing_keyring(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_ENTRA_CLIENT_ID", CLIENT)
+    monkeypatch.setenv("AZURE_TENANT_ID", "my company")
+    assert command.main(["login"]) == 1
+    said = capsys.readouterr().err
+    assert "tenant" in said
+    assert "keyring" not in said
 
 
 @pytest.mark.parametrize(

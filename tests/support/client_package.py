@@ -15,7 +15,9 @@ PACKAGE = REPOSITORY / "clients" / "mlflow-entra"
 
 def built(folder: Path) -> Path:
     """Build the wheel in `folder`."""
-    shutil.copytree(PACKAGE, folder / "package")
+    # What an installation from the checkout left would get into the wheel.
+    left = shutil.ignore_patterns("build", "*.egg-info")
+    shutil.copytree(PACKAGE, folder / "package", ignore=left)
     build = f"import setuptools.build_meta as b; print(b.build_wheel({str(folder)!r}))"
     done = subprocess.run(
         [sys.executable, "-c", build], cwd=folder / "package", capture_output=True, text=True, check=True

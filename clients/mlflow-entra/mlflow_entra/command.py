@@ -38,13 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"Signed in as {name}.")
             return 0
         token = credentials.Tokens(credentials.choose(os.environ), settings.scope(os.environ)).current()
-    # An OSError is that of a workflow's own address for tokens.
-    except (settings.SettingsError, AzureError, OSError) as error:
-        print(f"mlflow-entra: {error}", file=sys.stderr)
-        return 1
-    except ValueError as error:
-        remedy = "install a keyring (libsecret), or run: mlflow-entra login --unencrypted"
-        print(f"mlflow-entra: this machine cannot encrypt tokens ({error}); {remedy}", file=sys.stderr)
+    # A ValueError is that of a setting, here or in azure-identity; an OSError that of a workflow's address for tokens.
+    except (ValueError, AzureError, OSError) as error:
+        print(f"mlflow-entra: {logins.explained(error)}", file=sys.stderr)
         return 1
     print(token if command == "token" else shown(claims(token)))
     return 0

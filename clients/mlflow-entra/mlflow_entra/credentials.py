@@ -57,7 +57,7 @@ class Tokens:
 
 def choose(env: Mapping[str, str]) -> Any:
     """Return the credential of this machine: a workflow's federation, who signed in by `mlflow-entra login`, else what
-    Azure's own choice finds.
+    Azure's own choice finds. Raises SettingsError.
     """
     if all(env.get(name) for name in _GITHUB):
         return ClientAssertionCredential(env["AZURE_TENANT_ID"], env["AZURE_CLIENT_ID"], lambda: _github(env))

@@ -30,28 +30,36 @@ def file(env: Mapping[str, str]) -> Path:
 def login(env: Mapping[str, str], scope: str, *, unencrypted: bool) -> str:
     """Show a code, wait until somebody signs in with it, and return the name.
 
-    Raises ValueError where the machine cannot encrypt and nothing else was asked for.
+    Raises SettingsError, and what azure-identity raises: also where the machine has no keyring and `unencrypted` is off.
     """
-    tenant = env.get("AZURE_TENANT_ID", _ANY_TENANT)
+    tenant, authority = env.get("AZURE_TENANT_ID", _ANY_TENANT), settings.authority(env)
     credential = DeviceCodeCredential(
         tenant_id=tenant,
+        authority=authority,
         cache_persistence_options=_cache(unencrypted=unencrypted),
         prompt_callback=_show,
-        **_trust(env.get("AZURE_AUTHORITY_HOST", "")),
+        **_trust(authority),
     )
     record = credential.authenticate(scopes=[scope])
     kept = file(env)
     kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    document = json.dumps({"record": json.loads(record.serialize()), "unencrypted": unencrypted})
+    # Not the record's own authority, which some of Microsoft's clouds call by another name.
+    document = {"authority": authority, "record": json.loads(record.serialize()), "unencrypted": unencrypted}
     with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
-        output.write(document)
+        json.dump(document, output)
     return str(record.username)
 
 
 def remembered(env: Mapping[str, str]) -> Any:
-    """Return the credential of who signed in on this machine, None if nobody did."""
+    """Return the credential of who signed in on this machine to the Entra of the environment, None if nobody did.
+
+    Raises SettingsError.
+    """
+    authority = settings.authority(env)
     try:
         found = json.loads(file(env).read_text())
+        if found["authority"] != authority:
+            return None
         record = AuthenticationRecord.deserialize(json.dumps(found["record"]))
         cache = _cache(unencrypted=bool(found["unencrypted"]))
     except (OSError, ValueError, KeyError, TypeError):
@@ -62,26 +70,36 @@ def remembered(env: Mapping[str, str]) -> Any:
         authentication_record=record,
         cache_persistence_options=cache,
         disable_automatic_authentication=True,
-        **_trust(record.authority),
+        **_trust(authority),
     )
 
 
 def logout(env: Mapping[str, str]) -> str:
     """Forget who signed in, and remove the file with tokens. Return what is left to do, empty if nothing is."""
+    unencrypted: bool | None = None
     try:
-        in_keyring = not json.loads(file(env).read_text())["unencrypted"]
+        unencrypted = bool(json.loads(file(env).read_text())["unencrypted"])
     except (OSError, ValueError, KeyError, TypeError):
-        in_keyring = False
+        pass  # nobody signed in
     file(env).unlink(missing_ok=True)
     # Where azure-identity keeps them: azure/identity/_persistent_cache.py. On Windows the file itself is encrypted.
     folder = Path(env["LOCALAPPDATA"]) if "LOCALAPPDATA" in env else Path.home()
-    for suffix in (".cae", ".nocae"):
-        (folder / ".IdentityService" / f"{_CACHE}{suffix}").unlink(missing_ok=True)
-    if in_keyring and "LOCALAPPDATA" not in env:
-        return (
-            f"Its tokens are still in this machine's keyring: remove the entries {_CACHE}.cae and {_CACHE}.nocae there."
-        )
-    return ""
+    files = [folder / ".IdentityService" / f"{_CACHE}{suffix}" for suffix in (".cae", ".nocae")]
+    # With a keyring, which is used where there is one, the file is empty: it only says when tokens changed.
+    plain = any(each.exists() and each.stat().st_size for each in files)
+    for each in files:
+        each.unlink(missing_ok=True)
+    if unencrypted is None or (unencrypted and plain) or "LOCALAPPDATA" in env:
+        return ""
+    return f"Tokens are still in this machine's keyring: remove the entries {_CACHE}.cae and {_CACHE}.nocae there."
+
+
+def explained(error: Exception) -> str:
+    """Return an error as a line, with what to do where it is that azure-identity found no keyring."""
+    # Its words in azure/identity/_persistent_cache.py; other errors come by the same types.
+    if "Cache encryption is impossible" not in str(error):
+        return str(error)
+    return "this machine has no keyring for tokens. Install libsecret, or run: mlflow-entra login --unencrypted"
 
 
 def _show(page: str, code: str, _: datetime) -> None:
@@ -91,8 +109,7 @@ def _show(page: str, code: str, _: datetime) -> None:
 
 def _trust(authority: str) -> dict[str, Any]:
     """Return the options for a host of Entra. One on this machine, an emulator, is in no list of Microsoft's clouds."""
-    host = urlsplit(authority if "://" in authority else f"//{authority}").hostname
-    return {"disable_instance_discovery": True} if host in settings.THIS_MACHINE else {}
+    return {"disable_instance_discovery": True} if urlsplit(authority).hostname in settings.THIS_MACHINE else {}
 
 
 def _cache(*, unencrypted: bool) -> TokenCachePersistenceOptions:

@@ -1,4 +1,4 @@
-"""What the environment says: which application a token is for, and where it may go."""
+"""What the environment says: which application a token is for, which Entra gives it, and where it may go."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import uuid
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from azure.identity import AzureAuthorityHosts
+
+AUTHORITY_HOST = "AZURE_AUTHORITY_HOST"
 CLIENT_ID = "MLFLOW_ENTRA_CLIENT_ID"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
@@ -28,6 +31,18 @@ def scope(env: Mapping[str, str]) -> str:
             f"{CLIENT_ID}: {shown}; expected the client id (a GUID) of the platform's application registration. Ask "
             f"whoever runs the platform, and run: export {CLIENT_ID}=..."
         ) from None
+
+
+def authority(env: Mapping[str, str]) -> str:
+    """Return the address of Entra, by default that of Microsoft's public cloud. Raises SettingsError."""
+    given = env.get(AUTHORITY_HOST, "").strip() or AzureAuthorityHosts.AZURE_PUBLIC_CLOUD
+    parts = urlsplit(given if "://" in given else f"https://{given}")
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+        raise SettingsError(
+            f"{AUTHORITY_HOST}: got {given!r}; expected a host such as {AzureAuthorityHosts.AZURE_PUBLIC_CLOUD}, which "
+            f"is the default. Run: unset {AUTHORITY_HOST}"
+        )
+    return f"https://{parts.netloc.lower()}"
 
 
 def may_carry(url: str, tracking_uri: str) -> bool:
