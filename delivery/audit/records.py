@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TextIO
 
 from components.mlflow.observability.alerts import AUDIT
 
 REFUSED = "refused"
+# A log and its earlier parts, as far as a name with one digit goes.
+_PARTS: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +88,16 @@ def parsed(line: str) -> Record | None:
 
 def _lines(log: Path) -> Iterator[str]:
     """Yield the lines of a log and of its earlier parts, `NAME.2` before `NAME.1`. A line may go over two of them."""
-    earlier = sorted(log.parent.glob(f"{log.name}.[0-9]"), key=lambda part: int(part.suffix[1:]), reverse=True)
     begun = ""
-    for part in (*earlier, log):
-        with part.open(encoding="utf-8", errors="replace") as file:
-            for text in file:
+    with ExitStack() as opened:
+        parts: dict[int, TextIO] = {}
+        # The newest first: a rotation renames each part to the next number, so none is missed, and one may come twice.
+        for path in (log, *(log.with_name(f"{log.name}.{number}") for number in range(1, _PARTS))):
+            with suppress(FileNotFoundError):
+                file = opened.enter_context(path.open(encoding="utf-8", errors="replace"))
+                parts.setdefault(os.fstat(file.fileno()).st_ino, file)
+        for part in reversed(parts.values()):
+            for text in part:
                 begun += text
                 if text.endswith("\n"):
                     yield begun

@@ -96,6 +96,29 @@ def test_a_log_is_read_with_its_earlier_parts(tmp_path: Path, shown: Shown) -> N
     ]
 
 
+@pytest.mark.parametrize("written", [True, False], ids=["a new log", "no new log yet"])
+def test_a_rotation_meanwhile_hides_no_record(
+    tmp_path: Path, shown: Shown, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    log = tmp_path / "state" / "logs" / "tracking-1.log"
+    (log.parent / "tracking-1.log.1").write_text(f"{deleted('dora@example.com', 'r1')}\n")
+    unchanged = Path.open
+
+    def opened(path: Path, *options: Any, **named: Any) -> Any:
+        """Open a part of the log; after the first, rename all as supervisord does."""
+        file = unchanged(path, *options, **named)
+        if path.name.startswith(log.name) and not (log.parent / f"{log.name}.2").exists():
+            (log.parent / f"{log.name}.1").rename(log.parent / f"{log.name}.2")
+            log.rename(log.parent / f"{log.name}.1")
+            if written:
+                log.touch()
+        return file
+
+    monkeypatch.setattr(Path, "open", opened)
+    callers = ["anna@example.com", "ben@example.com", "carl@example.com", "dora@example.com"]
+    assert sorted(each["caller"] for each in shown()) == callers
+
+
 def test_a_person_reads_a_line_for_each(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options: dict[str, Any] = {"stack": "local", "caller": "", "workspace": "", "most": 50, "days": 30}
     audit("", config_file=stack, refused=True, as_json=False, **options)
