@@ -16,6 +16,8 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientAssertionCredential, DeviceCodeCredential
 
 from components.emulators import identities
+from components.emulators.azure.entra import device_codes
+from components.emulators.azure.entra.device_codes import DeviceCodes
 from components.emulators.azure.entra.directory import (
     AZURE_CLI,
     Application,
@@ -25,6 +27,8 @@ from components.emulators.azure.entra.directory import (
     dump,
     load,
 )
+from components.emulators.azure.entra.service import SESSION
+from components.emulators.azure.http import LOOPBACK
 from components.emulators.azure.managed_identity import TOKEN_EXCHANGE
 from components.emulators.identities import EmulatedIdentity
 from tests.support.entra import Served, click, enter_code, link, serving
@@ -36,6 +40,7 @@ OTHER = EmulatedIdentity.of("test", "mlflow-registry")
 ANNA = Principal(name="anna@example.com", roles=("team-a.Contributor",), groups=("g-1", "g-2"))
 GONE = Principal(name="gone@example.com", roles=("team-a.Reader",), enabled=False)
 NOBODY = Principal(name="nobody@example.com")
+NOBODY_HERE = Principal(name="nobody-here@example.com").object_id
 PIPELINE = Application(name="pipeline", secret="s3cret", roles=("team-a.Registrar",))
 FEDERATED = Application(name="job", federated=(TRACKING.principal_id,), roles=("team-b.Contributor",))
 STOPPED = Application(name="stopped", secret="s3cret", roles=("team-a.Reader",), enabled=False)
@@ -186,6 +191,11 @@ def test_a_browser_that_is_signed_in_gets_a_code_without_a_question(entra: Serve
         return found
 
     assert silent()["error"] == "login_required"
+    # Somebody whom this directory does not know: it was started with others.
+    browser.cookies.set(SESSION, NOBODY_HERE, domain=LOOPBACK)
+    assert silent()["error"] == "login_required"
+    # A cookie of another program of this host.
+    browser.cookies.set("preferences", '{"theme": "dark"}', domain=LOOPBACK)
     page = browser.get(client.initiate_auth_code_flow([entra.scope], redirect_uri=REDIRECT)["auth_uri"], timeout=10)
     browser.get(link(page, ANNA.name), allow_redirects=False, timeout=10)
     assert claims(entra, silent()["access_token"])["oid"] == ANNA.object_id
@@ -238,7 +248,7 @@ def test_a_person_signs_in_by_a_code_that_is_entered_elsewhere(entra: Served) ->
     assert record.home_account_id == f"{ANNA.object_id}.{DIRECTORY.tenant_id}"
     content = claims(entra, credential.get_token(entra.scope).token)
     assert (content["oid"], content["azp"], content["scp"]) == (ANNA.object_id, AZURE_CLI, "access")
-    assert content["roles"] == ["team-a.Contributor"]
+    assert (content["roles"], content["azpacr"]) == (["team-a.Contributor"], "0")
 
 
 def public(entra: Served, client_id: str = AZURE_CLI) -> msal.PublicClientApplication:
@@ -256,11 +266,15 @@ def test_a_person_stays_signed_in_by_a_refresh_token(entra: Served) -> None:
     enter_code(flow["verification_uri"], flow["user_code"], ANNA.name, entra.ca)
     first = client.acquire_token_by_device_flow(flow)
     assert first["id_token_claims"]["aud"] == AZURE_CLI
+    other = public(entra, FEDERATED.client_id).acquire_token_by_refresh_token(first["refresh_token"], [entra.scope])
+    elsewhere = client.acquire_token_by_refresh_token(first["refresh_token"], ["https://vault.azure.net/.default"])
+    assert (other["error_codes"], elsewhere["error_codes"]) == ([70000], [500011])
     again = client.acquire_token_silent([entra.scope], client.get_accounts()[0], force_refresh=True)
     assert again["access_token"] != first["access_token"]
     assert claims(entra, again["access_token"])["oid"] == ANNA.object_id
-    other = public(entra, FEDERATED.client_id).acquire_token_by_refresh_token(first["refresh_token"], [entra.scope])
-    assert other["error_codes"] == [70000]
+    # A refresh token is good until it is replaced.
+    replaced = client.acquire_token_by_refresh_token(first["refresh_token"], [entra.scope])
+    assert replaced["error_codes"] == [70000]
     # A device code is good once.
     assert client.acquire_token_by_device_flow(flow)["error_codes"] == [70018]
 
@@ -277,8 +291,26 @@ def test_a_code_signs_nobody_in_who_may_not(entra: Served, person: Principal, nu
 
 def test_a_code_is_declined(entra: Served) -> None:
     flow = public(entra).initiate_device_flow([entra.scope])
-    enter_code(flow["verification_uri"], flow["user_code"], "Cancel", entra.ca)
+    page, code = flow["verification_uri"], flow["user_code"]
+    assert enter_code(page, code, "Cancel", entra.ca).status_code == 200
+    assert enter_code(page, code, ANNA.name, entra.ca).status_code == 400
     assert public(entra).acquire_token_by_device_flow(flow)["error"] == "authorization_declined"
+
+
+def test_a_code_that_nobody_entered_in_time_is_over(entra: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = public(entra).initiate_device_flow([entra.scope])
+    monkeypatch.setattr(device_codes, "SECONDS", 0)
+    assert enter_code(flow["verification_uri"], flow["user_code"], ANNA.name, entra.ca).status_code == 400
+    ended = [public(entra).acquire_token_by_device_flow(flow, exit_condition=lambda _: True) for _ in range(2)]
+    assert [each["error"] for each in ended] == ["expired_token", "bad_verification_code"]
+
+
+def test_codes_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = DeviceCodes()
+    first, _ = codes.begin(AZURE_CLI, "")
+    monkeypatch.setattr(device_codes, "SECONDS", 0)
+    second, _ = codes.begin(AZURE_CLI, "")
+    assert set(codes._begun) == {second} != {first}
 
 
 def test_a_code_is_for_applications_that_need_no_consent_and_for_the_platform(entra: Served) -> None:

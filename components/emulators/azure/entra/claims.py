@@ -15,7 +15,9 @@ def access_token(
     directory: Directory, issuer: str, principal: Principal, application: str, lifetime: int
 ) -> dict[str, Any]:
     """Return the claims of a token for the platform that `application`, a client id, got."""
-    found = {**_common(directory, issuer, principal, lifetime), "azp": application, "azpacr": "1", "roles": None}
+    # How the client proved itself: not at all, as a person's own program, or with a secret.
+    proof = "0" if application in directory.platform.preauthorized else "1"
+    found = {**_common(directory, issuer, principal, lifetime), "azp": application, "azpacr": proof, "roles": None}
     if isinstance(principal, Application):
         found["idtyp"] = "app"
     else:

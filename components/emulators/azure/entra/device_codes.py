@@ -19,7 +19,7 @@ SECONDS = 900
 INTERVAL_SECONDS = 1
 """How often a client may ask. Entra says 5; here somebody waits for it."""
 
-# None that is taken for another one.
+# Without vowels no code is a word, and 0 and 1 look like letters.
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ23456789"
 _LENGTH = 9
 
@@ -32,6 +32,14 @@ class _Begun:
     at: float
     person: Principal | None = None
     declined: bool = False
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.at
+
+    @property
+    def waits(self) -> bool:
+        return self.age <= SECONDS and self.person is None and not self.declined
 
 
 class DeviceCodes:
@@ -46,6 +54,8 @@ class DeviceCodes:
         device_code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
         with self._lock:
+            # A client that asks soon after the end is still told that its code expired.
+            self._begun = {key: each for key, each in self._begun.items() if each.age <= 2 * SECONDS}
             self._begun[device_code] = _Begun(client_id, scope, user_code, time.monotonic())
         return device_code, user_code
 
@@ -69,16 +79,15 @@ class DeviceCodes:
             found = self._begun.get(device_code)
             if found is None or found.client_id != client_id:
                 raise GrantRefused(70018, "bad_verification_code", "Invalid verification code.")
-            if time.monotonic() - found.at > SECONDS:
-                raise GrantRefused(70019, "expired_token", "Verification code expired.")
-            if found.declined:
-                raise GrantRefused(65004, "authorization_declined", "The user declined to sign in.")
-            if found.person is None:
+            if found.waits:
                 raise GrantRefused(70016, "authorization_pending", "Authorization is pending. Continue polling.")
             del self._begun[device_code]
+            if found.age > SECONDS:
+                raise GrantRefused(70019, "expired_token", "Verification code expired.")
+            if found.person is None:
+                raise GrantRefused(65004, "authorization_declined", "The user declined to sign in.")
             return found.person, found.scope
 
     def _of(self, user_code: str) -> _Begun | None:
         entered = user_code.strip().upper()
-        fresh = (each for each in self._begun.values() if time.monotonic() - each.at <= SECONDS)
-        return next((each for each in fresh if each.user_code == entered and each.person is None), None)
+        return next((each for each in self._begun.values() if each.waits and each.user_code == entered), None)

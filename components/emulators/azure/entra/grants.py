@@ -28,7 +28,7 @@ from components.emulators.azure.tokens import TokenRefused, Tokens
 CODE_SECONDS = 600
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-# What a client asks for beside a token for the platform.
+# A client may add these scopes to that of the platform.
 _OPENID_SCOPES = ("openid", "profile", "offline_access", "email")
 
 
@@ -131,7 +131,7 @@ class Grants:
         if client_id not in platform.preauthorized:
             text = f"The user or administrator has not consented to use the application with ID '{client_id}'."
             raise GrantRefused(65001, "invalid_grant", text)
-        self._is_for_the_platform([each for each in scope.split() if each not in _OPENID_SCOPES])
+        self._is_for_the_platform(_resources(scope))
         return self._device_codes.begin(client_id, scope)
 
     def waits(self, user_code: str) -> bool:
@@ -151,11 +151,18 @@ class Grants:
         return self._of_person(person, client_id, scope, home=form.get("client_info") == "1")
 
     def _of_refresh(self, form: Mapping[str, str]) -> dict[str, Any]:
+        given = form.get("refresh_token", "")
         with self._lock:
-            found = self._refreshes.get(form.get("refresh_token", ""))
+            found = self._refreshes.get(given)
         if found is None or form.get("client_id", "").lower() != found.client_id:
             raise GrantRefused(70000, "invalid_grant", "The provided refresh token is not valid.")
-        return self._of_person(found.person, found.client_id, found.scope, home=form.get("client_info") == "1")
+        scope = form.get("scope", found.scope)
+        self._is_for_the_platform(_resources(scope))
+        answer = self._of_person(found.person, found.client_id, scope, home=form.get("client_info") == "1")
+        if "refresh_token" in answer:
+            with self._lock:
+                self._refreshes.pop(given, None)
+        return answer
 
     def _of_person(
         self, person: Principal, client_id: str, scope: str, *, nonce: str | None = None, home: bool = False
@@ -218,6 +225,10 @@ class Grants:
             "ext_expires_in": self._lifetime,
             "access_token": self._keys.sign(token),
         }
+
+
+def _resources(scope: str) -> list[str]:
+    return [each for each in scope.split() if each not in _OPENID_SCOPES]
 
 
 def _proves(verifier: str, challenge: str) -> bool:

@@ -10,7 +10,6 @@ import html
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
 from components.emulators.azure.entra import device_codes
@@ -129,7 +128,8 @@ class Entra:
         if asked.get("response_type") != "code":
             return _back(asked, {"error": "unsupported_response_type"})
         silent = asked.get("prompt") == "none"
-        chosen = asked.get(CHOICE, session if silent else None)
+        known = session if self._directory.person(session or "") else None
+        chosen = asked.get(CHOICE, known if silent else None)
         if chosen is None and silent:
             text = "AADSTS50058: A silent sign-in request was sent but no user is signed in."
             return _back(asked, {"error": "login_required", "error_description": text})
@@ -157,8 +157,9 @@ def _form(request: Request) -> dict[str, str]:
 
 
 def _session(request: Request) -> str | None:
-    found = SimpleCookie(request.headers.get("cookie", "")).get(SESSION)
-    return found.value if found else None
+    # Not parsed as a whole: other programs of this host set cookies too, in whatever form.
+    pairs = (each.strip().partition("=") for each in request.headers.get("cookie", "").split(";"))
+    return next((value for name, _, value in pairs if name == SESSION), None)
 
 
 def _with_session(answer: Response, person: str) -> Response:
