@@ -49,7 +49,8 @@ class SignIn:
         if path != flow.OWN and not path.startswith(f"{flow.OWN}/"):
             await self._app(scope, receive, send)
             return
-        # The gate, which begins a record, comes behind: without this it would be that of the request before this one.
+        # The gate, which begins a record otherwise, comes after this layer. Without a record of its own a sign-in would
+        # add to that of the previous request on the connection.
         audit.begin()
         answer = await self._answer(Request(scope, receive), path)
         await answer(scope, receive, send)
