@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def file(env: Mapping[str, str]) -> Path:
 def login(env: Mapping[str, str], scope: str, *, unencrypted: bool) -> str:
     """Show a code, wait until somebody signs in with it, and return the name.
 
-    Raises SettingsError, and what azure-identity raises: also where the machine has no keyring and `unencrypted` is off.
+    Raises SettingsError, and the errors of azure-identity, one of which is a missing keyring without `unencrypted`.
     """
     tenant, authority = env.get("AZURE_TENANT_ID", _ANY_TENANT), settings.authority(env)
     credential = DeviceCodeCredential(
@@ -77,10 +78,9 @@ def remembered(env: Mapping[str, str]) -> Any:
 def logout(env: Mapping[str, str]) -> str:
     """Forget who signed in, and remove the file with tokens. Return what is left to do, empty if nothing is."""
     unencrypted: bool | None = None
-    try:
+    # Otherwise nobody signed in.
+    with suppress(OSError, ValueError, KeyError, TypeError):
         unencrypted = bool(json.loads(file(env).read_text())["unencrypted"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # nobody signed in
     file(env).unlink(missing_ok=True)
     # Where azure-identity keeps them: azure/identity/_persistent_cache.py. On Windows the file itself is encrypted.
     folder = Path(env["LOCALAPPDATA"]) if "LOCALAPPDATA" in env else Path.home()

@@ -45,7 +45,7 @@ def install(workspaces: Sequence[str], app: FastAPI) -> None:
     # The handlers of the API are in threads, and have a name of their own for it.
     handlers.maybe_refresh_budget_policies = budgets.refresh
     # Those of the AI gateway are on the event loop, and find it done.
-    budget.maybe_refresh_budget_policies = lambda store: None
+    budget.maybe_refresh_budget_policies = lambda _store: None
     app.add_middleware(Refreshed, refresh=lambda: budgets.refresh(gateway_api._get_store()))
 
 

@@ -54,7 +54,7 @@ class DeviceCodes:
         device_code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
         with self._lock:
-            # A client that asks soon after the end is still told that its code expired.
+            # A client that asks soon after the end still learns that its code expired.
             self._begun = {key: each for key, each in self._begun.items() if each.age <= 2 * SECONDS}
             self._begun[device_code] = _Begun(client_id, scope, user_code, time.monotonic())
         return device_code, user_code
