@@ -83,7 +83,7 @@ class Budgets:
             for workspace in self._workspaces:
                 try:
                     found += _of_workspace(store, workspace)
-                except Exception:
+                except Exception:  # noqa: BLE001 - whatever it is, the other workspaces have theirs
                     unread = True
                     found += (each.policy for each in tracker.get_all_windows() if each.policy.workspace == workspace)
                     _log.warning("the budgets of %s were not read; it keeps those it had", workspace, exc_info=True)

@@ -191,7 +191,7 @@ def test_a_browser_that_is_signed_in_gets_a_code_without_a_question(entra: Serve
         return found
 
     assert silent()["error"] == "login_required"
-    # Somebody whom this directory does not know: it was started with others.
+    # A person who is not in this directory: it was started with others.
     browser.cookies.set(SESSION, NOBODY_HERE, domain=LOOPBACK)
     assert silent()["error"] == "login_required"
     # A cookie of another program of this host.
