@@ -225,12 +225,24 @@ class ClusterAccessProvider(Provider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         # A preview of an update of the cluster does not know its issuer; a cluster that is recreated has no id then.
         compared = ["clusterId"] if isinstance(news.get("issuer"), Unknown) else ["clusterId", "issuer"]
-        replaces = [key for key in compared if olds.get(key) != news.get(key)]
+        replaces = [key for key in compared if _folded(olds.get(key)) != _folded(news.get(key))]
+        if news.get("beside"):
+            self._refuse_another_place(olds, news)
         changes = bool(replaces) or any(olds.get(key) != news.get(key) for key in ("namespace", "ranges"))
         # Ranges that are about to change may be why the cluster is out of reach until then.
         if not replaces and olds.get("ranges") == news.get("ranges"):
             changes = self._looked_at(olds, news["namespace"]) or changes
         return DiffResult(changes=changes, replaces=replaces, delete_before_replace=True)
+
+    def _refuse_another_place(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+        """Refuse another cluster or namespace: what has one name in both would be changed where it is not."""
+        with self.message_only():
+            if any(_folded(olds[key]) != _folded(news[key]) for key in ("clusterId", "namespace")):
+                raise ClusterAccessError(
+                    f"Cluster {_name(news['clusterId'])}, namespace {news['namespace']}: got the names of what runs in "
+                    f"{olds['clusterId']}, namespace {olds['namespace']}; expected others, as a move takes. "
+                    f"{news['beside']}"
+                )
 
     def _looked_at(self, olds: dict[str, Any], namespace: str) -> bool:
         """Ask the cluster where it was; return whether it has another address or authority since, as after a rotation
@@ -252,6 +264,11 @@ class ClusterAccessProvider(Provider):
         return props | {"server": at.server, "authority": at.authority}
 
 
+def _folded(value: Any) -> Any:
+    """Azure's ids ignore case."""
+    return value.lower() if isinstance(value, str) else value
+
+
 def _moved(cluster_id: str, at: Address) -> bool:
     """Whether Azure knows another address or authority. Who may not ask learns why the cluster did not answer."""
     try:
@@ -264,7 +281,8 @@ class ClusterAccess(Resource, name="ClusterAccess", module="aks"):
     """A cluster that was reached, with every right that an update needs; objects in it depend on this.
 
     `issuer` is of the cluster: another one means another cluster, also if its name is the same. `ranges` are those from
-    which its API server is reached.
+    which its API server is reached. With `beside`, what a person does for a move, another `cluster_id` (plain then) or
+    `namespace` is refused; without it the caller names objects by their cluster.
 
         access = ClusterAccess("access", cluster_id=cluster.id, issuer=cluster.issuer, namespace="shop")
         provider = kubernetes.Provider("cluster", kubeconfig=access.kubeconfig(["kubelogin", "get-token", ...]), ...)
@@ -281,6 +299,7 @@ class ClusterAccess(Resource, name="ClusterAccess", module="aks"):
         issuer: pulumi.Input[str],
         namespace: str,
         ranges: Sequence[str] = (),
+        beside: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -288,6 +307,7 @@ class ClusterAccess(Resource, name="ClusterAccess", module="aks"):
             "issuer": issuer,
             "namespace": namespace,
             "ranges": list(ranges),
+            "beside": beside,
             "server": None,
             "authority": None,
         }

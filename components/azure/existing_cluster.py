@@ -90,30 +90,47 @@ class ExistingClusterProvider(Provider):
         return UpdateResult(news | self._seen(news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        if olds["cluster_id"] != news["cluster_id"]:
+        renamed = olds.get("generation", "") != news["generation"]
+        # Azure's ids ignore case.
+        if olds["cluster_id"].lower() != news["cluster_id"].lower():
             return DiffResult(changes=True, replaces=["cluster_id"])
-        seen = self._seen(news)
-        return DiffResult(changes=any(olds.get(key) != value for key, value in {**news, **seen}.items() if value))
+        with self.message_only():
+            # The state of an earlier version knows no namespace.
+            if renamed and olds.get("namespace") == news["namespace"]:
+                raise ExistingClusterError(
+                    f"Cluster {_name(news)}, namespace {news['namespace']}: got other names for what runs there, where "
+                    f"it would be created a second time; expected the same names. {news['beside']}"
+                )
+        compared = {"networks": news["networks"], **self._seen(news)}
+        return DiffResult(changes=renamed or any(olds.get(key) != value for key, value in compared.items()))
 
     def _seen(self, props: Mapping[str, Any]) -> dict[str, str]:
-        identifier = str(props["cluster_id"])
         with self.message_only():
-            cluster = Arm(api_version=API_VERSION).get(identifier).body
+            cluster = Arm(api_version=API_VERSION).get(str(props["cluster_id"])).body
             if missing := lacks(cluster, props["networks"]):
                 raise ExistingClusterError(
-                    f"Cluster {identifier.rsplit('/', 1)[-1]}: lacks {'; '.join(missing)}. Its owner changes it; "
+                    f"Cluster {_name(props)}: lacks {'; '.join(missing)}. Its owner changes it; "
                     "nothing was changed here. Then run `up` again."
                 )
             properties = cluster["properties"]
             return {"issuer": properties["oidcIssuerProfile"]["issuerURL"], "principal_id": _kubelet(properties)}
 
 
+def _name(props: Mapping[str, Any]) -> str:
+    return str(props["cluster_id"]).rsplit("/", 1)[-1]
+
+
 class ExistingCluster(Resource, name="ExistingCluster", module="aks"):
     """A cluster that has what workloads need. `networks` are those that resolve the private names of their data.
 
-    Whoever runs the program reads the cluster (Reader), gets its address and signs in to it; see `ClusterAccess`.
+    One name is enough for a program: it is looked at, and another one in its place changes nothing of either.
+    What is in `namespace` has names with the word `generation`: another word without another cluster or namespace is
+    refused, `beside` says what to do then. Whoever runs the program reads the cluster (Reader), gets its address and
+    signs in to it; see `ClusterAccess`, which refuses the reverse.
 
-        cluster = ExistingCluster("cluster", cluster_id="/subscriptions/...", networks=["/subscriptions/..."])
+        cluster = ExistingCluster(
+            "cluster", cluster_id="/subscriptions/...", namespace="shop", networks=["/subscriptions/..."]
+        )
     """
 
     cluster_id: pulumi.Output[str]
@@ -123,7 +140,23 @@ class ExistingCluster(Resource, name="ExistingCluster", module="aks"):
     """Of the identity with which its nodes pull images."""
 
     def __init__(
-        self, name: str, *, cluster_id: str, networks: Sequence[str], opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        *,
+        cluster_id: str,
+        namespace: str,
+        networks: Sequence[str],
+        generation: str = "",
+        beside: str = "Set them back.",
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        inputs = {"cluster_id": cluster_id, "networks": list(networks), "issuer": None, "principal_id": None}
+        inputs = {
+            "cluster_id": cluster_id,
+            "namespace": namespace,
+            "networks": list(networks),
+            "generation": generation,
+            "beside": beside,
+            "issuer": None,
+            "principal_id": None,
+        }
         super().__init__(ExistingClusterProvider(), name, inputs, opts)

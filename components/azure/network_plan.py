@@ -79,6 +79,7 @@ _SMALLEST: Mapping[SubnetRole, int] = {
     SubnetRole.AKS_API_SECOND: 28,
 }
 AKS_API_SUBNETS = (SubnetRole.AKS_API, SubnetRole.AKS_API_SECOND)
+_OF_CLUSTER = (SubnetRole.AKS_NODES, SubnetRole.AKS_INGRESS, *AKS_API_SUBNETS)
 
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 
@@ -100,7 +101,7 @@ _RESERVED = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPlan:
-    """The range of the whole network, of each subnet, and of each that the network has room for (`reserved`)."""
+    """The range of the whole network, of each subnet, and of each that the network can get (`reserved`)."""
 
     cidr: IPv4Network
     subnets: Mapping[SubnetRole, IPv4Network] = field(default_factory=dict)
@@ -131,12 +132,16 @@ def plan(cidr: str, prefixes: Mapping[SubnetRole, int]) -> NetworkPlan:
             f"/{32 - (end - 1).bit_length()}. Give a larger range; a network that is in use can only be extended."
         )
     first = int(network.network_address)
-    reserved = {
+    possible = {
         role: IPv4Network((first + offsets[role], prefix))
         for role, prefix in sizes.items()
         if offsets[role] + _size(prefix) <= network.num_addresses
     }
-    return NetworkPlan(cidr=network, subnets={role: reserved[role] for role in wanted}, reserved=reserved)
+    return NetworkPlan(
+        cidr=network,
+        subnets={role: possible[role] for role in wanted},
+        reserved={role: of for role, of in possible.items() if role not in _OF_CLUSTER or not _of_pods(network)},
+    )
 
 
 def _network(cidr: str) -> IPv4Network:
@@ -154,9 +159,14 @@ def _network(cidr: str) -> IPv4Network:
     return network
 
 
+def _of_pods(network: IPv4Network) -> list[str]:
+    """Return the ranges of a cluster's pods and services that a network overlaps."""
+    return [str(own) for own in (AKS_POD_RANGE, AKS_SERVICE_RANGE) if network.overlaps(own)]
+
+
 def _check_cluster(network: IPv4Network) -> None:
     """A pod would not find a host whose address is also a pod's or a service's."""
-    if taken := [str(own) for own in (AKS_POD_RANGE, AKS_SERVICE_RANGE) if network.overlaps(own)]:
+    if taken := _of_pods(network):
         raise ValueError(
             f"cidr: {network} overlaps {', '.join(taken)}, which the pods and services of the cluster have; choose "
             "another range."

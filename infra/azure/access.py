@@ -65,6 +65,8 @@ def grant_access(base: Foundation, data: Data, *, clients_reach_blob: bool, plac
     )
     pulls = [
         assign(
+            # One name for every cluster: two can have one identity for their nodes, or are one with two namespaces.
+            # Azure refuses a second assignment of the same; for another identity the engine creates its own first.
             "identity-cluster-nodes-images",
             scope=data.images.id,
             principal_id=identity.principal_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -78,14 +77,6 @@ def place(
     )
 
 
-def existing_key(cluster_id: str, namespace: str) -> str:
-    """Return what names the resources in a namespace of another owner's cluster: in another one each is created again.
-
-    Azure's ids ignore case.
-    """
-    return f"existing-{hashlib.sha256(f'{cluster_id.lower()} {namespace}'.encode()).hexdigest()[:6]}"
-
-
 class Aks:
     """The kind of stack that runs in a cluster: one of its own, or one of another owner."""
 
@@ -106,17 +97,30 @@ class Aks:
         return self._create_cluster(base, azure) if existing is None else self._look_up(base, azure, existing.id)
 
     def _look_up(self, base: Foundation, azure: AzureSettings, cluster_id: str) -> ClusterPlace:
-        key = existing_key(cluster_id, azure.aks.namespace(base.names.namespace))
-        cluster = ExistingCluster(key, cluster_id=cluster_id, networks=azure.network.client_networks)
+        name, beside = cluster_id.rsplit("/", 1)[-1], _other_generation(base.names.stack, azure.aks)
+        # The names of stacks that had no other generation: with others all of it would be created a second time.
+        word = "" if azure.aks.generation is Generation.BLUE else azure.aks.generation.value
+        key = f"existing-{word}" if word else "existing"
+        cluster = ExistingCluster(
+            "existing",
+            cluster_id=cluster_id,
+            namespace=azure.aks.namespace(base.names.namespace),
+            networks=azure.network.client_networks,
+            generation=word,
+            beside=beside,
+        )
         return ClusterPlace(
             base=base,
             azure=azure,
             cluster=cluster,
             cluster_id=cluster_id,
-            name=cluster_id.rsplit("/", 1)[-1],
+            name=name,
             issuer=cluster.issuer,
             pulls=cluster,
             key=key,
+            # Two owners can have clusters of one name.
+            credentials=key if word else name,
+            beside=beside,
             grants=((cluster, AzureRole.ACR_PULL),),
             # Those in its cluster are its owner's to give.
             deploy_roles=(),
@@ -150,6 +154,7 @@ class Aks:
             issuer=cluster.issuer,
             pulls=nodes,
             key=azure.aks.generation.value,
+            credentials=base.names.cluster(azure.aks.generation),
             grants=(
                 (nodes, AzureRole.ACR_PULL),
                 *((control, AzureRole.NETWORK_CONTRIBUTOR) for control in controls),
@@ -162,7 +167,9 @@ class Aks:
 class ClusterPlace:
     """A cluster, its `name` and `issuer`, and what `pulls` images to its nodes.
 
-    `key` tells the resources in it from those in another one, `grants` are the roles that an `up` gives its identities.
+    `key` tells the resources in it from those in another one, and `credentials` those by which its pods sign in.
+    `grants` are the roles that an `up` gives its identities. `beside` is what a person does before `key` may stand for
+    another cluster; empty where it cannot.
     """
 
     base: Foundation
@@ -173,6 +180,8 @@ class ClusterPlace:
     issuer: pulumi.Output[str]
     pulls: Identity | ExistingCluster
     key: str
+    credentials: str
+    beside: str = ""
     grants: Sequence[tuple[Identity | ExistingCluster, AzureRole]] = ()
     # Contributor signs in to the cluster too.
     deploy_roles: Sequence[AzureRole] = (AzureRole.AKS_CLUSTER_ADMIN,)
@@ -219,6 +228,7 @@ class ClusterPlace:
             issuer=self.issuer,
             namespace=here.namespace,
             ranges=azure.aks.authorized_ranges,
+            beside=self.beside,
             # Pools and windows of maintenance too: AKS works on one change of a cluster at a time.
             opts=pulumi.ResourceOptions(depends_on=[self.cluster]),
         )
@@ -251,7 +261,7 @@ class ClusterPlace:
                 issuer=self.issuer,
                 namespace=namespace,
                 account=role.value,
-                cluster=self.name,
+                cluster=self.credentials,
             )
         )
 
@@ -331,11 +341,13 @@ def _cluster(base: Foundation, azure: AzureSettings, control: Identity, nodes: I
     )
 
 
-def _beside(stack: str, chosen: AksSettings) -> str:
+def _other_generation(stack: str, chosen: AksSettings) -> str:
     other = next(each for each in Generation if each is not chosen.generation)
+    return f"Run: pulumi config set --path aks.generation {other} -s {stack}"
+
+
+def _beside(stack: str, chosen: AksSettings) -> str:
     size = NodePool(name=_SYSTEM).vm_size
     # The pool of a cluster without nodes for the system would become theirs.
     why = "" if chosen.node_size == size else f"aks.systemNodes above 0 has pool {_SYSTEM} of nodes of size {size}. "
-    return (
-        f"{why}Or have another cluster beside this one. Run: pulumi config set --path aks.generation {other} -s {stack}"
-    )
+    return f"{why}Or have another cluster beside this one. {_other_generation(stack, chosen)}"

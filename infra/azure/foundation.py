@@ -103,8 +103,9 @@ def create_foundation(
             client_ranges=azure.network.client_ranges,
             clients_reach=[PrivateLinkGroup.BLOB] if azure.storage.clients_reach_blob else [],
             client_networks=azure.network.clients_by_name,
-            callers=sorted({*azure.network.caller_ranges, *([elsewhere.node_range] if elsewhere else [])}),
-            caller_networks=azure.network.clients_by_name if elsewhere else {},
+            callers=sorted([*azure.network.caller_ranges, *([elsewhere.node_range] if elsewhere else [])]),
+            # Of previous nodes too: pods that look a name up again would find the public address, which is closed.
+            caller_networks=azure.network.clients_by_name if elsewhere or azure.network.caller_ranges else {},
             postgres_zone=names.postgres_zone,
             protect=azure.protect,
         ),

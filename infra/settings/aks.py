@@ -118,7 +118,7 @@ class AksSettings(Section):
     )
     generation: Generation = described(
         "Which of two clusters is the stack's. The other one is created beside it, and the previous one goes when the "
-        "gateway answers in the new one",
+        "gateway answers in the new one. With aks.existingCluster: changed together with its id or namespace",
         default=Generation.BLUE,
     )
     node_size: Annotated[str, checked(lambda value: NodePool(name="any", vm_size=value))] = described(

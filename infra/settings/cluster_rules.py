@@ -17,7 +17,7 @@ from infra.settings.azure import AzureSettings, Exposure
 from infra.settings.problems import Problems
 
 _OF_OWN_CLUSTER = (
-    *("kubernetesVersion", "generation", "nodeSize", "minNodes", "maxNodes", "systemNodes"),
+    *("kubernetesVersion", "nodeSize", "minNodes", "maxNodes", "systemNodes"),
     *("uptimeSla", "authorizedRanges", "administrators"),
 )
 

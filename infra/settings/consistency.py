@@ -63,7 +63,9 @@ def check(problems: Problems, settings: Settings) -> None:
             problems.note("github.repository", azure.github.repository, allowed, problems.remove("github"))
     _addresses_differ(problems, azure)
     _client_networks_have_names(problems, azure)
-    _client_ranges_are_apart(problems, azure)
+    _ranges_are_apart(problems, "clientRanges", azure.network.client_ranges)
+    _ranges_are_apart(problems, "callerRanges", azure.network.caller_ranges)
+    _callers_are_elsewhere(problems, azure, settings.compute)
     if settings.compute is ComputeKind.AKS:
         cluster_rules.check(problems, azure, settings.sizes)
     _domain_is_whole(problems, azure, settings.compute)
@@ -308,24 +310,42 @@ def _certificate_is_of_the_stack(problems: Problems, azure: AzureSettings, names
         problems.note(field, certificate, allowed, problems.remove(field))
 
 
-def _client_ranges_are_apart(problems: Problems, azure: AzureSettings) -> None:
+def _ranges_are_apart(problems: Problems, key: str, ranges: Sequence[str]) -> None:
     """Record ranges that Azure refuses together (Microsoft Learn, "Azure subscription limits": 4,000 in a rule)."""
-    field, given = "network.clientRanges", [*map(ipaddress.IPv4Network, azure.network.client_ranges)]
+    field, given = f"network.{key}", [*map(ipaddress.IPv4Network, ranges)]
     if len(given) > _MOST_RANGES:
         remedy = "join neighbouring ranges into wider ones"
         problems.note(field, f"{len(given)} ranges", f"at most {_MOST_RANGES}", remedy)
-    # One of two that overlap contains the other.
-    widest: ipaddress.IPv4Network | None = None
-    contained: dict[int, ipaddress.IPv4Network] = {}
-    for index, each in sorted(enumerate(given), key=lambda one: one[1]):
-        if widest is not None and each.subnet_of(widest):
-            contained[index] = widest
-        else:
-            widest = each
-    for index, wider in contained.items():
-        within = path("network", "clientRanges", index)
+    for index, wider in _contained(given).items():
+        within = path("network", key, index)
         allowed = f"ranges that do not overlap, and {wider} is given too"
         problems.note(within, str(given[index]), allowed, problems.remove(within))
+
+
+def _contained(given: Sequence[ipaddress.IPv4Network]) -> dict[int, ipaddress.IPv4Network]:
+    """Return which ranges are within another one, by their place. One of two that overlap contains the other."""
+    widest: ipaddress.IPv4Network | None = None
+    found: dict[int, ipaddress.IPv4Network] = {}
+    for index, each in sorted(enumerate(given), key=lambda one: one[1]):
+        if widest is not None and each.subnet_of(widest):
+            found[index] = widest
+        else:
+            widest = each
+    return found
+
+
+def _callers_are_elsewhere(problems: Problems, azure: AzureSettings, compute: ComputeKind) -> None:
+    """Record ranges of nodes in the stack's network, which has rules of its own, and those that are let in anyway."""
+    taken = {"network.cidr": ipaddress.IPv4Network(azure.network.cidr)}
+    if compute is ComputeKind.AKS and azure.aks.existing_cluster is not None:
+        taken["aks.existingCluster.nodeRange"] = ipaddress.IPv4Network(azure.aks.existing_cluster.node_range)
+    given = [*map(ipaddress.IPv4Network, azure.network.caller_ranges)]
+    # What is within another one is removed for that.
+    for index in sorted({*range(len(given))} - _contained(given).keys()):
+        if overlapped := [f"{key}, {each}" for key, each in taken.items() if given[index].overlaps(each)]:
+            field = path("network", "callerRanges", index)
+            allowed = f"ranges that do not overlap {' or '.join(overlapped)}"
+            problems.note(field, str(given[index]), allowed, problems.remove(field))
 
 
 def _client_networks_have_names(problems: Problems, azure: AzureSettings) -> None:

@@ -14,6 +14,8 @@ from tests.support.recorder import Graph
 from tests.support.stacks import ANOTHER_OWNERS, HUB, PEER, STACKS, configuration, graph
 
 QUERY_RULE = "azure-native:monitor:ScheduledQueryRule"
+CREDENTIAL = "azure-native:managedidentity:FederatedIdentityCredential"
+PROVIDER = "pulumi:providers:kubernetes"
 
 
 @pytest.fixture(params=STACKS)
@@ -50,34 +52,87 @@ def test_a_stack_on_container_apps_has_none_of_it() -> None:
     assert not [name for name in names if "insights" in name or name == "monitoring-no-ready-pod"]
 
 
-def in_a_cluster_of_another_owner(stack: str, **existing: str) -> Graph:
+def in_a_cluster_of_another_owner(stack: str, generation: str = "blue", **existing: str) -> Graph:
     """A stack whose network has the cluster's as its one peer."""
     network = {**configuration(stack).get("network", {}), "clientNetworks": [PEER]}
-    aks = {"existingCluster": {**ANOTHER_OWNERS, **existing}}
+    aks = {"existingCluster": {**ANOTHER_OWNERS, **existing}, "generation": generation}
     return graph(stack, compute=ComputeKind.AKS.value, aks=aks, network=network)
 
 
-def test_what_is_in_a_cluster_of_another_owner_is_created_again_in_another_one_or_namespace() -> None:
-    """Under one name it would be changed in place, in a cluster that has none of it."""
-    first, same, other = (
-        in_a_cluster_of_another_owner("prod", id=ANOTHER_OWNERS["id"].replace("aks-platform", name))
-        for name in ("aks-platform", "AKS-platform", "aks-other")
+# What two clusters of other owners may have in common: the look at them, and rights of whoever is in neither.
+SHARED = {
+    "existing",
+    # Of whichever identity pulls images to the nodes: of two clusters it can be one.
+    "identity-cluster-nodes-images",
+    *(f"identity-{role}-artifacts" for role in ("artifacts", "registry", "tracking")),
+    *(f"identity-{role}-webhook-encryption-key" for role in ("registry", "tracking")),
+    "identity-tracking-crypto-kek-passphrase",
+    "identity-gateway-gateway-tls",
+    "identity-prepare-vault",
+    *(f"identity-deploy-{role}" for role in ("contributor", "locks-contributor", "rbac-administrator")),
+    "identity-preview-reader",
+    # Of workflows: they sign in by GitHub.
+    *("identity-deploy-github-prod-20788df0", "identity-preview-github-prod-preview-4fa4286b"),
+}
+
+
+def of_clusters(found: Graph) -> set[str]:
+    """What is in a cluster, the way to it, and every right and every credential."""
+    kinds = ("kubernetes:", "pulumi:providers:kubernetes", "pulumi-python:dynamic/aks:")
+    rights = ("azure-native:authorization:RoleAssignment", CREDENTIAL)
+    return {name for name in found.names if found.type(name).startswith((*kinds, *rights))}
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"id": ANOTHER_OWNERS["id"].replace("aks-platform", "aks-other")},
+        {"id": ANOTHER_OWNERS["id"].replace("rg-platform", "rg-other")},
+        {"namespace": "team-other"},
+    ],
+    ids=["another", "one of the same name", "another namespace"],
+)
+def test_what_is_in_a_cluster_of_another_owner_is_created_again_in_another_one_or_namespace(
+    moved: dict[str, str],
+) -> None:
+    """As blue and green are: under one name it would be changed in place, in a cluster that has none of it."""
+    first = in_a_cluster_of_another_owner("prod")
+    other = in_a_cluster_of_another_owner("prod", generation="green", **moved)
+    assert len(of_clusters(first)) == len(of_clusters(other)) > 60
+    assert of_clusters(first) & of_clusters(other) == SHARED
+    providers = [found.inputs(name) for found in (first, other) for name in found.of_type(PROVIDER)]
+    assert [each["clusterIdentifier"] for each in providers] == ["prod-existing", "prod-existing-green"]
+
+
+def test_a_move_is_asked_for_and_the_refusal_without_it_says_how() -> None:
+    for chosen, other in (("blue", "green"), ("green", "blue")):
+        found = in_a_cluster_of_another_owner("prod", generation=chosen)
+        said = f"Run: pulumi config set --path aks.generation {other} -s prod"
+        (access,) = found.of_type("pulumi-python:dynamic/aks:ClusterAccess")
+        assert [found.inputs(name)["beside"] for name in ("existing", access)] == [said, said]
+    own = graph("prod", compute=ComputeKind.AKS.value)
+    assert own.inputs("access-blue")["beside"] == ""
+
+
+def test_a_stack_in_a_cluster_of_another_owner_has_the_names_that_it_has() -> None:
+    """With others, all of it would be created a second time beside itself."""
+    found, own = in_a_cluster_of_another_owner("prod"), graph("prod", compute=ComputeKind.AKS.value)
+    objects, of_own = (
+        {name for name in each.names if each.type(name).startswith("kubernetes:")} for each in (found, own)
     )
-    beside = in_a_cluster_of_another_owner("prod", namespace="team-other")
-
-    def of_the_cluster(found: Graph) -> set[str]:
-        kinds = ("kubernetes:", "pulumi:providers:kubernetes", "pulumi-python:dynamic/aks:")
-        return {name for name in found.names if found.type(name).startswith(kinds)}
-
-    assert of_the_cluster(first) == of_the_cluster(same)
-    assert len(of_the_cluster(first)) == len(of_the_cluster(other)) == len(of_the_cluster(beside)) > 40
-    assert not of_the_cluster(first) & (of_the_cluster(other) | of_the_cluster(beside))
-    identifiers = {
-        found.inputs(name)["clusterIdentifier"]
-        for found in (first, other, beside)
-        for name in found.of_type("pulumi:providers:kubernetes")
+    assert objects == {name.replace("blue-", "existing-", 1) for name in of_own}
+    marks = {
+        "artifacts": "b034005a",
+        "gateway": "c3663759",
+        "prepare": "aed59809",
+        "registry": "974322b6",
+        "tracking": "b8a70773",
     }
-    assert len(identifiers) == 3
+    assert of_clusters(found) - objects - SHARED == {
+        *("access-existing", "cluster-existing"),
+        *(f"existing-{role}-ready" for role in marks if role != "prepare"),
+        *(f"identity-{role}-aks-platform-{role}-{mark}" for role, mark in marks.items()),
+    }
 
 
 def test_of_a_cluster_of_another_owner_nothing_is_created_or_changed() -> None:

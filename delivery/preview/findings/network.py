@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
-from collections.abc import Iterator, Mapping
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from components.azure.network_plan import CALLERS_RULE
+from delivery.preview.findings.settings import own_value
 from delivery.preview.plan import Op, Plan, Step, is_unknown
 from delivery.preview.reasons import Found, Reason, Row, Subject, Verdict
 from delivery.preview.text import Code, Part, Phrase, Strong, count, listed, value
@@ -29,29 +33,61 @@ def network(plan: Plan) -> Iterator[Found]:
 
 
 def cut_off(plan: Plan) -> Iterator[Found]:
-    """Nodes that no longer reach the data while services serve there: the engine deletes those at the very end."""
-    if not any(step.kind in _SERVES for step in plan.of(Op.DELETE)):
+    """Nodes of other networks that no longer reach the data, though services may run there.
+
+    The engine deletes the previous services at the very end, and no plan says what runs on nodes of another owner.
+    """
+    if not any(step.kind in _SERVES and step.before for step in plan.steps):
         return
-    lost: dict[str, Step] = {}
+    lost: dict[ipaddress.IPv4Network, Step] = {}
     for step in plan.of(Op.UPDATE):
-        was, now = ((_allowed(inputs).get(CALLERS_RULE) or {}) for inputs in (step.old, step.new))
-        for gone in sorted({*_both(was, _SIDES[True])} - {*_both(now, _SIDES[True])}):
+        was, now = (_ranges(_allowed(inputs).get(CALLERS_RULE)) for inputs in (step.old, step.new))
+        for gone in _without(was, now):
             lost.setdefault(gone, step)
-    for gone, step in lost.items():
+    for index, (gone, step) in enumerate(sorted(lost.items()), start=_caller_ranges(plan.config)):
         yield Reason(
             subject=Subject.OUTAGE,
             verdict=Verdict.DECIDE,
-            headline="cuts running services off from their data",
+            headline="cuts nodes off from the data",
             phrase=[
                 Strong("Outage."),
                 " ",
-                Code(gone),
-                " no longer reaches database and private endpoints, while the previous services run there until the "
-                "end of the update. Let it in until then.",
+                Code(str(gone)),
+                " no longer reaches database and private endpoints, from the beginning of the update on. Services that "
+                "run there fail until its end. Let it in for as long as some do.",
             ],
-            remedy=f"pulumi config set --path 'network.callerRanges[0]' {gone} -s {plan.stack}",
+            remedy=f"pulumi config set --path 'network.callerRanges[{index}]' {gone} -s {plan.stack}",
             urn=step.urn,
         )
+
+
+def _ranges(rule: Mapping[str, Any] | None) -> list[ipaddress.IPv4Network]:
+    found = []
+    for address in _both(rule or {}, _SIDES[True]):
+        # What somebody changed by hand need not be a range.
+        with contextlib.suppress(ValueError):
+            found.append(ipaddress.IPv4Network(address, strict=False))
+    return found
+
+
+def _without(
+    ranges: Sequence[ipaddress.IPv4Network], others: Sequence[ipaddress.IPv4Network]
+) -> list[ipaddress.IPv4Network]:
+    """Return the addresses of ranges that no other range contains, as ranges."""
+    left = [*ranges]
+    for other in others:
+        apart = [each for each in left if not each.overlaps(other)]
+        parts = (each.address_exclude(other) for each in left if other.subnet_of(each))
+        left = [*apart, *itertools.chain.from_iterable(parts)]
+    return [*ipaddress.collapse_addresses(left)]
+
+
+def _caller_ranges(config: Mapping[str, str]) -> int:
+    """Return how many ranges of nodes the stack's file names."""
+    try:
+        return len(json.loads(own_value(config, "network") or "{}").get("callerRanges", ()))
+    except (ValueError, TypeError, AttributeError):
+        return 0
 
 
 def links(plan: Plan) -> Iterator[Found]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from delivery.preview.causes import causes
 from delivery.preview.differences import ABSENT
 from delivery.preview.differences import of as differences
 from delivery.preview.plan import Op, Plan, Step
@@ -28,15 +29,16 @@ _RESTARTS: Final[Mapping[str, str]] = {"sku.name": "its new size"}
 # Learn, "Server parameters": these are static, and a change waits for a restart that nobody makes.
 _STATIC: Final = frozenset({"max_connections", "shared_preload_libraries", "max_worker_processes", "wal_level"})
 
+_CLUSTER: Final = "containerservice:ManagedCluster"
+_BESIDE: Final = " Have another cluster beside it instead, by aks.generation."
+_NETWORKS: Final = frozenset({"network:VirtualNetwork", "network:Subnet"})
+
 _REPLACED: Final[Mapping[str, tuple[str, str]]] = {
     "app:ManagedEnvironment": (
         "outage, and another URL",
         "All services are away until it is made again, and the URL changes.",
     ),
-    "containerservice:ManagedCluster": (
-        "outage",
-        "All services are away until it is made again. Have another cluster beside it instead, by aks.generation.",
-    ),
+    _CLUSTER: ("outage", "All services are away until it is made again."),
     "app:ContainerApp": ("outage of a service", "The service is away until it is made again."),
     "network:VirtualNetwork": ("outage", "Everything in it is away until it is made again."),
     "network:Subnet": ("outage", "Everything in it is away until it is made again."),
@@ -62,8 +64,15 @@ def outage(plan: Plan) -> Iterator[Found]:
     for kind, (headline, sentence) in _REPLACED.items():
         steps = [step for step in plan.of(Op.REPLACE) if step.kind == kind]
         if steps:
-            yield _outage(steps[0], headline, Code(steps[0].name), f" is replaced. {sentence}")
+            advice = _BESIDE if kind == _CLUSTER and not _follows(steps[0], plan) else ""
+            yield _outage(steps[0], headline, Code(steps[0].name), f" is replaced. {sentence}{advice}")
             return
+
+
+def _follows(step: Step, plan: Plan) -> bool:
+    """Whether something else is why it is replaced: another cluster would not stop that."""
+    roots = {cause.step.urn for cause in causes(plan)}
+    return step.urn not in roots or any(one.kind in _NETWORKS for one in plan.of(Op.REPLACE))
 
 
 def static_parameters(plan: Plan) -> Iterator[Found]:

@@ -64,7 +64,7 @@ def soak_time(plan: Plan) -> Iterator[Found]:
 
 
 def _soak_hours(config: Mapping[str, str]) -> int | None:
-    given, profile = _own(config, "soakHours"), _own(config, "profile")
+    given, profile = own_value(config, "soakHours"), own_value(config, "profile")
     try:
         defaults = PROFILES[ProfileName(profile)].azure
         return int(given) if given not in ("", AUTO) else defaults.soak_hours if defaults else None
@@ -75,7 +75,7 @@ def _soak_hours(config: Mapping[str, str]) -> int | None:
 def disk(plan: Plan) -> Iterator[Found]:
     """A larger disk in the file than the server has: a server that is there grows by itself alone."""
     try:
-        wanted = int(json.loads(_own(plan.config, "database") or "{}").get("storageGib", 0))
+        wanted = int(json.loads(own_value(plan.config, "database") or "{}").get("storageGib", 0))
     except (ValueError, TypeError, AttributeError):
         return
     for step in plan.steps:
@@ -104,6 +104,6 @@ def _enlarge(server: Mapping[str, Any], gib: int) -> str:
     return f"az postgres flexible-server update {place} --storage-size {gib}"
 
 
-def _own(config: Mapping[str, str], key: str) -> str:
+def own_value(config: Mapping[str, str], key: str) -> str:
     """A value of the program's own namespace, empty where there is none."""
     return next((value for name, value in config.items() if name.endswith(f":{key}")), "")

@@ -54,9 +54,10 @@ RULES: tuple[Rule, ...] = (
         id="clients-from-everywhere",
         subject=Subject.EXPOSURE,
         scope=Scope.AZURE,
-        refuses="`network.clientRanges` with more than 1,048,576 addresses of the internet in all, those of a /12",
-        reason="They would admit much of the internet once the gateway is public.",
-        remedy="Name the ranges of the clients, or remove the key: then the network and its peers may call.",
+        refuses="`network.clientRanges` or `network.callerRanges` with more than 1,048,576 addresses of the internet "
+        "in all, those of a /12",
+        reason="They would admit much of the internet: clients once the gateway is public, callers to the database.",
+        remedy="Name the ranges of the clients or nodes, or remove the key: then the network and its peers may call.",
         source="CIS Microsoft Azure Foundations, networking: no ingress from 0.0.0.0/0",
         check=on_azure(exposure.clients_are_few),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from infra.settings.access import AccessMode
@@ -45,15 +46,24 @@ def public_clients_reach_no_blob(problems: Problems, azure: AzureSettings) -> No
 
 def clients_are_few(problems: Problems, azure: AzureSettings) -> None:
     """Refuse ranges with much of the internet in them, all together, since two halves are everything too."""
-    joined = [*ipaddress.collapse_addresses(map(ipaddress.IPv4Network, azure.network.client_ranges))]
+    network = azure.network
+    for field, given in {
+        "network.clientRanges": network.client_ranges,
+        "network.callerRanges": network.caller_ranges,
+    }.items():
+        internet = _of_internet(given)
+        if internet > _MOST_OF_THE_INTERNET:
+            allowed = f"at most {_MOST_OF_THE_INTERNET:,}, as in a /12, in all ranges together"
+            problems.note(field, f"{internet:,} addresses of the internet", allowed, problems.remove(field))
+
+
+def _of_internet(ranges: Sequence[str]) -> int:
+    """Return how many addresses of the internet are in ranges."""
+    joined = [*ipaddress.collapse_addresses(map(ipaddress.IPv4Network, ranges))]
     private = sum(
         min(each.num_addresses, own.num_addresses) for each in joined for own in _PRIVATE if each.overlaps(own)
     )
-    internet = sum(each.num_addresses for each in joined) - private
-    if internet > _MOST_OF_THE_INTERNET:
-        field = "network.clientRanges"
-        allowed = f"at most {_MOST_OF_THE_INTERNET:,}, as in a /12, in all ranges together"
-        problems.note(field, f"{internet:,} addresses of the internet", allowed, problems.remove(field))
+    return sum(each.num_addresses for each in joined) - private
 
 
 def has_a_private_registry(problems: Problems, azure: AzureSettings) -> None:

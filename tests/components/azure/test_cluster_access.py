@@ -230,6 +230,34 @@ def test_an_issuer_that_a_preview_does_not_know_is_no_other_cluster(
     assert (replaced.changes, replaced.replaces) == (True, ["clusterId"])
 
 
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({}, False),
+        ({"clusterId": CLUSTER.upper()}, False),
+        ({"clusterId": CLUSTER.replace("/rg/", "/rg-other/")}, True),
+        ({"namespace": "shop-two"}, True),
+    ],
+    ids=str,
+)
+def test_another_place_under_the_same_names_is_refused_with_what_a_move_takes(
+    server: Server, monkeypatch: pytest.MonkeyPatch, change: Mapping[str, str], refused: bool
+) -> None:
+    """Of a cluster of another owner: names of its own a cluster has anyway. The state of an earlier version has it."""
+    monkeypatch.setattr(Reach, "wait", lambda *_: None)
+    olds = {**STATE, "server": server.at.server, "authority": server.at.authority}
+    news = {**STATE, **change}
+    assert ClusterAccessProvider().diff(CLUSTER, olds, news).changes is refused
+    # A preview does not know the issuer of another cluster.
+    for issuer in (STATE["issuer"], Unknown()):
+        asked = {**news, "issuer": issuer, "beside": "Run: this"}
+        if not refused:
+            assert ClusterAccessProvider().diff(CLUSTER, olds, asked).changes is False
+            continue
+        with pytest.raises(ClusterAccessError, match=rf"runs in {CLUSTER}, namespace shop; .*\. Run: this$"):
+            ClusterAccessProvider().diff(CLUSTER, olds, asked)
+
+
 @pytest.mark.parametrize("said", ["rotated", "the same", "forbidden"])
 def test_a_preview_finds_a_new_authority_and_no_other_trouble(
     server: Server, monkeypatch: pytest.MonkeyPatch, said: str

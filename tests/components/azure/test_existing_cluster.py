@@ -63,7 +63,15 @@ def test_each_thing_that_is_missing_is_said_with_the_command_of_its_owner(
     assert says in found
 
 
-PROPS = {"cluster_id": CLUSTER, "networks": [NETWORK], "issuer": None, "principal_id": None}
+PROPS = {
+    "cluster_id": CLUSTER,
+    "namespace": "shop",
+    "networks": [NETWORK],
+    "generation": "",
+    "beside": "Run: this",
+    "issuer": None,
+    "principal_id": None,
+}
 
 
 @pytest.fixture
@@ -86,6 +94,31 @@ def test_its_issuer_and_who_pulls_are_read_and_a_new_issuer_is_found(answer: dic
     assert not provider.diff(CLUSTER, outs, dict(PROPS)).changes
     answer["properties"]["oidcIssuerProfile"]["issuerURL"] = "https://issuer/2/"
     assert provider.diff(CLUSTER, outs, dict(PROPS)).changes
+
+
+def test_other_names_are_for_another_place(answer: dict[str, Any]) -> None:
+    """With other names alone all of it would be created a second time, beside itself."""
+    provider = ExistingClusterProvider()
+    outs = provider.create(dict(PROPS)).outs or {}
+    for identifier in (CLUSTER, CLUSTER.upper()):
+        with pytest.raises(ExistingClusterError, match=r"Cluster \S+, namespace shop: .*\. Run: this$"):
+            provider.diff(CLUSTER, outs, {**PROPS, "cluster_id": identifier, "generation": "green"})
+    moved = provider.diff(CLUSTER, outs, {**PROPS, "namespace": "other", "generation": "green"})
+    assert (moved.changes, moved.replaces) == (True, None)
+    answer.clear()  # Another one is looked at when it is created.
+    elsewhere = provider.diff(CLUSTER, outs, {**PROPS, "cluster_id": f"{CLUSTER}-2", "generation": "green"})
+    assert (elsewhere.changes, elsewhere.replaces) == (True, ["cluster_id"])
+
+
+def test_a_state_of_an_earlier_version_is_left_as_it_is(answer: dict[str, Any]) -> None:
+    """An update of it would hide issuer and identity from the preview."""
+    provider, added = ExistingClusterProvider(), ("namespace", "generation", "beside")
+    outs = provider.create(dict(PROPS)).outs or {}
+    earlier = {key: value for key, value in outs.items() if key not in added}
+    assert not provider.diff(CLUSTER, earlier, dict(PROPS)).changes
+    assert provider.diff(CLUSTER, earlier, {**PROPS, "generation": "green"}).changes
+    answer["properties"]["oidcIssuerProfile"]["issuerURL"] = "https://issuer/2/"
+    assert provider.diff(CLUSTER, earlier, dict(PROPS)).changes
 
 
 def test_one_that_lacks_something_is_refused_in_an_up_and_in_later_previews(answer: dict[str, Any]) -> None:

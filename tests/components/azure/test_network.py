@@ -145,8 +145,10 @@ def test_the_database_takes_its_ports_from_compute_only(built: Callable[..., Gra
     }
 
 
-def test_half_of_a_network_has_no_room_for_a_cluster_and_lets_none_in(built: Callable[..., Graph]) -> None:
-    graph = built(cidr="10.20.0.0/25")
+@pytest.mark.parametrize("cidr", ["10.20.0.0/25", "100.64.3.0/24"], ids=["half", "pods"])
+def test_a_network_that_gets_no_cluster_lets_none_in(built: Callable[..., Graph], cidr: str) -> None:
+    """Half of one has no room for it, and one with the addresses of pods is refused with it."""
+    graph = built(cidr=cidr)
     assert [*allowed(graph, "postgres", "Inbound")] == ["from-itself-inbound", "from-container-apps-inbound"]
 
 

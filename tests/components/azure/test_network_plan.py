@@ -119,7 +119,15 @@ def test_a_subnet_that_is_left_out_moves_no_other(left: SubnetRole) -> None:
 def test_a_network_with_the_addresses_of_pods_or_services_is_refused(cidr: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         plan(cidr, AKS_SUBNETS)
-    assert plan(cidr, CONTAINER_APPS_SUBNETS)
+    # No cluster will ever call from there.
+    assert plan(cidr, CONTAINER_APPS_SUBNETS).reserved.keys() == CONTAINER_APPS_SUBNETS.keys()
+
+
+def test_what_a_network_can_get_is_reserved() -> None:
+    reserved = plan("10.40.0.0/24", CONTAINER_APPS_SUBNETS).reserved
+    assert reserved == plan("10.40.0.0/24", AKS_SUBNETS).subnets
+    # Half of it has no room for nodes.
+    assert SubnetRole.AKS_NODES not in plan("10.40.0.0/25", CONTAINER_APPS_SUBNETS).reserved
 
 
 @pytest.mark.parametrize(

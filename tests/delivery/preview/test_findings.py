@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,6 +103,19 @@ def test_a_cluster_that_is_replaced_is_an_outage_with_the_way_around_it() -> Non
     (outage,) = said(found, Subject.OUTAGE)
     assert "aks is replaced. All services are away" in outage
     assert "aks.generation" in outage
+
+
+@pytest.mark.parametrize("kind", [VNET, SUBNET, GROUP])
+def test_another_cluster_is_no_way_around_what_takes_the_cluster_along(kind: str) -> None:
+    above = step("replace", kind, "above", {"location": "a"}, {"location": "b"}, reasons=["location"])
+    cluster = "containerservice:ManagedCluster"
+    for edges in ({"agentPoolProfiles": [urn(kind, "above")]}, {}):
+        inputs = ({"agentPoolProfiles": 1}, {"agentPoolProfiles": 2})
+        found = of(above, step("replace", cluster, "aks", *inputs, reasons=["agentPoolProfiles"], depends_on=edges))
+        (outage,) = said(found, Subject.OUTAGE)
+        assert "aks is replaced. All services are away" in outage
+        # A group is no part of the network: a cluster that does not follow it has its own reason.
+        assert ("aks.generation" in outage) is (kind == GROUP and not edges)
 
 
 def test_data_that_is_deleted_is_refused() -> None:
@@ -306,29 +320,77 @@ def test_who_is_let_out_to_the_internet_is_described() -> None:
     assert said(of(rules(out("Internet"), after=[out("Storage.westeurope")])), Subject.NETWORK) == []
 
 
+PODS = ("kubernetes:apps/v1:Deployment", "tracking-pods")
+GONE = step("delete", *PODS, {})
+
+
+def of_callers(before: list[str], after: list[str], *steps: Any, config: Mapping[str, Any] | None = None) -> Report:
+    """Two groups that let in these ranges of nodes, before and after."""
+
+    def rules(ranges: list[str]) -> dict[str, Any]:
+        found = rule("from-callers-inbound", sourceAddressPrefixes=ranges)
+        return {"securityRules": [found] if ranges else []}
+
+    groups = [step("update", RULES, f"{name}-rules", rules(before), rules(after)) for name in ("a", "b")]
+    configured = {f"mlflow-platform:{key}": json.dumps(value) for key, value in (config or {}).items()}
+    return report(read({**preview(*groups, *steps), "config": configured}))
+
+
+def outages(found: Report) -> list[str]:
+    reasons = [reason for reason in found.reasons if reason.subject is Subject.OUTAGE]
+    assert {reason.verdict for reason in reasons} <= {Verdict.DECIDE}
+    return [reason.remedy for reason in reasons]
+
+
+def let_in(index: int, addresses: str) -> str:
+    return f"pulumi config set --path 'network.callerRanges[{index}]' {addresses} -s prod"
+
+
 @pytest.mark.parametrize(
-    ("gone", "after", "outage"),
+    ("services", "outage"),
     [
-        ((APP, "tracking"), [], True),
-        (("kubernetes:apps/v1:Deployment", "tracking-pods"), [], True),
-        (("kubernetes:apps/v1:Deployment", "tracking-pods"), ["10.9.0.0/22"], True),
-        (("kubernetes:apps/v1:Deployment", "tracking-pods"), ["10.8.0.0/22", "10.9.0.0/22"], False),
-        # Afterwards nothing runs there.
-        ((LOCK, "lock"), [], False),
+        (step("delete", APP, "tracking", {}), True),
+        (GONE, True),
+        # It stays: on nodes that are no longer in the range, or in another one.
+        (same(*PODS), True),
+        (step("update", APP, "tracking", {}, {"x": 1}), True),
+        # Nothing ran before.
+        (step("create", *PODS, None, {}), False),
+        (step("delete", LOCK, "lock", {}), False),
     ],
 )
-def test_nodes_that_lose_the_data_before_their_services_end_are_an_outage(
-    gone: tuple[str, str], after: list[str], outage: bool
+def test_nodes_that_lose_the_data_while_services_may_run_there_are_an_outage(
+    services: dict[str, Any], outage: bool
 ) -> None:
-    def rules(ranges: list[str]) -> dict[str, Any]:
-        rule = {"name": "from-callers-inbound", "direction": "Inbound", "access": "Allow", "destinationPortRange": "1"}
-        return {"securityRules": [{**rule, "sourceAddressPrefixes": ranges}] if ranges else []}
+    found = of_callers(["10.8.0.0/22"], [], services)
+    assert outages(found) == [let_in(0, "10.8.0.0/22")] * outage
 
-    groups = [step("update", RULES, f"{name}-rules", rules(["10.8.0.0/22"]), rules(after)) for name in ("a", "b")]
-    found = of(*groups, step("delete", *gone, {}))
-    reasons = [reason for reason in found.reasons if reason.subject is Subject.OUTAGE]
-    remedy = "pulumi config set --path 'network.callerRanges[0]' 10.8.0.0/22 -s prod"
-    assert [(reason.verdict, reason.remedy) for reason in reasons] == [(Verdict.DECIDE, remedy)] * outage
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        (["10.8.0.0/22"], ["10.9.0.0/22"], ["10.8.0.0/22"]),
+        (["10.8.0.0/22"], ["10.8.0.0/22", "10.9.0.0/22"], []),
+        # The same addresses in other words.
+        (["10.8.0.0/23", "10.8.2.0/23"], ["10.8.0.0/22"], []),
+        (["10.8.0.0/22"], ["10.8.0.0/16"], []),
+        (["10.8.0.0/22"], ["10.8.0.0/23", "10.8.2.0/23"], []),
+        # What is left of it is let in: the remedy names the rest alone.
+        (["10.8.0.0/22"], ["10.8.0.0/23"], ["10.8.2.0/23"]),
+        (["10.9.0.0/22", "10.8.0.0/22"], [], ["10.8.0.0/22", "10.9.0.0/22"]),
+    ],
+)
+def test_each_lost_range_is_let_in_beside_those_that_the_file_names(
+    before: list[str], after: list[str], lost: list[str]
+) -> None:
+    for named in ([], ["172.16.0.0/24", "172.17.0.0/24"]):
+        network = {"callerRanges": named} if named else {}
+        found = of_callers([*before, *named], [*after, *named], GONE, config={"network": network})
+        assert outages(found) == [let_in(len(named) + index, each) for index, each in enumerate(lost)]
+
+
+def test_what_is_no_range_cuts_nobody_off() -> None:
+    assert outages(of_callers(["VirtualNetwork"], ["10.8.0.0/22"], GONE)) == []
 
 
 def test_a_rule_that_denies_or_follows_the_own_range_needs_no_decision() -> None:

@@ -10,7 +10,7 @@ import pytest
 from infra.settings import load, secret_texts
 from infra.settings.model import SettingsError, parse
 from infra.settings.problems import Problem, path
-from tests.support.stacks import configuration
+from tests.support.stacks import ANOTHER_OWNERS, PEER, configuration
 
 # Split, so that no scanner of the repository takes them for real ones.
 TOKENS = ("ghp" + "_" + "a1" * 18, "github" + "_pat_" + "a1" * 20, "eyJhbGciOiJub25lIn0" + ".eyJzdWIiOiIxIn0.x")
@@ -161,6 +161,49 @@ HALF = [f"{first}.0.0.0/8" for first in range(1, 224, 2) if first not in (127,)]
 )
 def test_ranges_of_no_client_are_refused(ranges: list[str], words: str) -> None:
     assert any(words in str(problem) for problem in refused("dev", network={"clientRanges": ranges}))
+
+
+# Of stack dev: its network, and one that holds it.
+OWN, AROUND = "10.40.0.128/26", "10.0.0.0/8"
+
+
+@pytest.mark.parametrize(
+    ("ranges", "words"),
+    [
+        (["x"], "allowed: IPv4 ranges as in 10.0.0.0/8"),
+        (["10.8.0.0/22", "10.8.1.0/24"], "do not overlap, and 10.8.0.0/22 is given too"),
+        ([f"10.{n // 256}.{n % 256}.0/25" for n in range(4001)], "at most 4000"),
+        (HALF, "addresses of the internet"),
+        (["128.0.0.0/1"], "addresses of the internet"),
+        (["20.0.0.0/11"], "2,097,152 addresses of the internet"),
+        ([OWN], "ranges that do not overlap network.cidr, 10.40.0.0/24"),
+        ([AROUND], "ranges that do not overlap network.cidr, 10.40.0.0/24"),
+    ],
+    ids=range(8),
+)
+def test_ranges_of_no_nodes_of_another_owner_are_refused(ranges: list[str], words: str) -> None:
+    assert any(words in str(problem) for problem in refused("dev", network={"callerRanges": ranges}))
+
+
+def test_each_range_of_nodes_that_is_refused_is_removed_once() -> None:
+    given = [OWN, "10.8.0.0/22", AROUND, "192.168.0.0/24", "10.40.0.0/24"]
+    assert [problem.remedy for problem in refused("dev", network={"callerRanges": given})] == [
+        f"pulumi config rm --path 'network.callerRanges[{index}]' -s dev" for index in (4, 2, 1, 0)
+    ]
+
+
+def test_nodes_of_a_previous_cluster_and_of_the_present_one_are_named_once() -> None:
+    network = {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]}
+    aks = {"existingCluster": {**ANOTHER_OWNERS, "nodeRange": "10.8.0.0/22"}}
+    for again in ("10.8.0.0/22", "10.8.1.0/24", "10.8.0.0/16"):
+        given = {**network, "callerRanges": ["10.9.0.0/22", again]}
+        (problem,) = refused("dev", compute="aks", aks=aks, network=given)
+        assert "do not overlap aks.existingCluster.nodeRange, 10.8.0.0/22" in str(problem)
+        assert problem.remedy == "pulumi config rm --path 'network.callerRanges[1]' -s dev"
+        # Such a cluster is nothing to a stack that runs elsewhere.
+        assert parse(configuration("dev", compute="container_apps", aks=aks, network=given), "dev")
+    given = {**network, "callerRanges": ["10.9.0.0/22"]}
+    assert parse(configuration("dev", compute="aks", aks=aks, network=given), "dev")
 
 
 def test_a_range_within_another_is_removed_alone_and_from_the_last_one_on() -> None:

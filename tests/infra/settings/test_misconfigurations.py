@@ -61,6 +61,8 @@ MORE: Mapping[str, Case] = {
     "1d": Case(change={"image": {"source": "user:pass@ghcr.io/example/mlflow"}}, message="image.source: '[secret]'"),
     "5c": Case(change={"network": {"clientRanges": ["::/0"]}}, message="network.clientRanges[0]: '::/0'"),
     "5d": Case(change={"network": {"clientRanges": ["8.8.8.8"]}}, unseen=_TEAM),
+    "5e": Case(change={"network": {"callerRanges": ["128.0.0.0/1"]}}, rule="clients-from-everywhere"),
+    "5f": Case(change={"network": {"callerRanges": ["0.0.0.0/1"]}}, rule="clients-from-everywhere", also=("",)),
     "8a": Case(change={"database": {"backupDays": 36}}, message="a whole number from 7 to 35"),
     "11a": Case(change={"database": {"sku": "Standard_X1"}}, message="database.sku: 'Standard_X1' is not allowed"),
     "14b": Case(change={"storage": {"softDeleteDays": 400}}, message="a whole number from 1 to 365"),
