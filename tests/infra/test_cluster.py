@@ -174,6 +174,21 @@ def test_its_pods_reach_the_data_and_its_lines_are_watched_where_they_arrive() -
     assert "monitoring-nodes-at-maximum" not in found.names
 
 
+@pytest.mark.parametrize("compute", ["container_apps", "aks"])
+def test_previous_nodes_resolve_the_data_for_as_long_as_they_are_let_in(compute: str) -> None:
+    """Their pods serve until the end of a move; by the public names they would come to a closed door."""
+    network = {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]}
+    links = {
+        ranges: [name for name in found.names if name.startswith("network-") and name.endswith("link-vnet-platform")]
+        for ranges in ((), ("10.8.0.0/22",))
+        for found in (graph("dev", compute=compute, network={**network, "callerRanges": ranges}),)
+    }
+    assert links == {
+        (): [],
+        ("10.8.0.0/22",): [f"network-{zone}-zone-link-vnet-platform" for zone in ("postgres", "blob", "vault")],
+    }
+
+
 @pytest.mark.parametrize(("size", "named"), [("Standard_D2ads_v5", False), ("Standard_D4ads_v5", True)])
 def test_a_refusal_of_nodes_for_the_system_names_the_setting_where_their_size_is_another(
     size: str, named: bool

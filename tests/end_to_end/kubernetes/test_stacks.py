@@ -224,7 +224,7 @@ def test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays(clou
 def test_a_stack_moves_between_clusters_of_other_owners_and_its_own_and_leaves_theirs_as_they_are(
     cloud: Cloud, plane: ControlPlane
 ) -> None:
-    """As docs/runbooks/aks.md: out of one into the stack's own, and from there into another one."""
+    """As docs/runbooks/aks.md: out of one into another one, and from there into the stack's own."""
     first, second = (f"{PLATFORM}/Microsoft.ContainerService/managedClusters/aks-{name}" for name in ("platform", "ml"))
     existing = {
         "id": first,
@@ -241,11 +241,9 @@ def test_a_stack_moves_between_clusters_of_other_owners_and_its_own_and_leaves_t
     before = dict(cloud.azure.resources)
     product = stack_of(cloud, plane, "dev", compute="aks", aks={"existingCluster": existing}, network=network)
     theirs = ApiServer(url=plane.server, authority=plane.ca.read_text())
-    cloud.management.api_servers |= {cluster.lower(): theirs for cluster in (first, second)}
-    with started(**plane.tokens) as own:
-        blue = next(key for key in cloud.management.api_servers if key.endswith("-blue"))
-        cloud.management.api_servers[blue] = ApiServer(url=own.server, authority=own.ca.read_text())
-
+    cloud.management.api_servers[first.lower()] = theirs
+    with started(**plane.tokens) as beside:
+        cloud.management.api_servers[second.lower()] = ApiServer(url=beside.server, authority=beside.ca.read_text())
         assert "lacks workload identity: az aks update --enable-workload-identity" in failed(product.up())
         for cluster in (first, second):
             offers = {**cloud.azure.resources[cluster.lower()]["inputs"], **WORKLOAD_IDENTITY}
@@ -255,29 +253,42 @@ def test_a_stack_moves_between_clusters_of_other_owners_and_its_own_and_leaves_t
         assert addresses(plane) == ["10.8.4.10"]
         assert CREDENTIALS.findall(product.run("stack", "export").out) == []
 
-        # Without the second setting its pods would lose the data while they still serve, and a preview says so.
-        must(product.run("config", "rm", "--path", "aks.existingCluster"))
+        # Neither another cluster under the same names, nor the same under others: both are refused with the command.
+        must(product.run("config", "set", "--path", "aks.generation", "green"))
+        assert pasted(product, failed(product.preview())) == "pulumi config set --path aks.generation blue -s dev"
+        for key, value in {"id": second, "nodeRange": "10.9.0.0/22", "gatewayAddress": "10.9.4.10"}.items():
+            must(product.run("config", "set", "--path", f"aks.existingCluster.{key}", value))
+        assert pasted(product, failed(product.preview())) == "pulumi config set --path aks.generation green -s dev"
+
+        # Without the next setting its pods would lose the data while they still serve, and a preview says so.
         advised = [
             reason.remedy for reason in cut_off(read(product.preview(*plan.FLAGS))) if isinstance(reason, Reason)
         ]
         assert advised == ["pulumi config set --path 'network.callerRanges[0]' 10.8.0.0/22 -s dev"]
         must(product.run("config", "set", "--path", "network.callerRanges[0]", "10.8.0.0/22"))
-        moved(cloud, product, "into the stack's own")
+        moved(cloud, product, "into a cluster of yet another owner")
         nothing_is_left(plane, "mlflow-dev")
-        assert addresses(own) == [json.loads(product.run("stack", "output", "--json").out)["gateway_address"]]
+        assert addresses(beside) == ["10.9.4.10"]
         must(product.run("config", "rm", "--path", "network.callerRanges"))
         assert done(product.up()) == {f"network-{name}-rules": "updated" for name in ("postgres", "private-endpoints")}
 
-        other = {**existing, "id": second, "nodeRange": "10.9.0.0/22", "gatewayAddress": "10.9.4.10"}
-        product.configure(aks={"existingCluster": other})
-        moved(cloud, product, "into a cluster of another owner")
-        nothing_is_left(own, "mlflow-dev")
-        assert addresses(plane) == ["10.9.4.10"]
+        must(product.run("config", "rm", "--path", "aks.existingCluster"))
+        must(product.run("config", "set", "--path", "network.callerRanges[0]", "10.9.0.0/22"))
+        moved(cloud, product, "into the stack's own")
+        nothing_is_left(beside, "mlflow-dev")
+        assert addresses(plane) == [json.loads(product.run("stack", "output", "--json").out)["gateway_address"]]
         must(product.destroy())
         nothing_is_left(plane, "mlflow-dev")
     assert cloud.azure.resources.keys() == before.keys()
     touched = {call["id"] for call in cloud.azure.calls() if call["operation"] in ("create", "update", "delete")}
     assert not [each for each in touched if each.lower().startswith((f"{first.lower()}/", f"{second.lower()}/"))]
+
+
+def pasted(product: Product, said: str) -> str:
+    """Run the command that a refusal names, and return it."""
+    (command,) = set(re.findall(r"Run: (pulumi config set --path aks\.generation \w+ -s \w+)", said))
+    must(product.run(*command.split()[1:]))
+    return str(command)
 
 
 def addresses(plane: ControlPlane) -> list[str]:
@@ -303,7 +314,7 @@ def moved(cloud: Cloud, product: Product, where: str) -> None:
     must(product.preview("--expect-no-changes", "--diff"))
     group = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/rg-mlflow-dev/".lower()
     own = [key for key in cloud.azure.resources if key.startswith(group) and "/microsoft.containerservice/" in key]
-    assert bool(own) is (after["cluster"] == "aks-mlflow-dev-blue")
+    assert bool(own) is (after["cluster"] == "aks-mlflow-dev-green")
 
 
 def callers(cloud: Cloud) -> set[str]:

@@ -49,6 +49,10 @@ TRAPS: Mapping[str, tuple[str, str]] = {
         "infra/test_reach.py",
         "test_what_must_be_reached_is_let_through_and_nothing_else",
     ),
+    "what gets other names is created a second time beside itself": (
+        "infra/test_cluster.py",
+        "test_a_stack_in_a_cluster_of_another_owner_has_the_names_that_it_has",
+    ),
     "what has one name in two clusters is changed where it is not": (
         "infra/test_cluster.py",
         "test_what_is_in_a_cluster_of_another_owner_is_created_again_in_another_one_or_namespace",
