@@ -179,13 +179,13 @@ def test_previous_nodes_resolve_the_data_for_as_long_as_they_are_let_in(compute:
     """Their pods serve until the end of a move; by the public names they would come to a closed door."""
     network = {"cidr": "10.40.0.0/24", "clientNetworks": [PEER]}
     links = {
-        ranges: [name for name in found.names if name.startswith("network-") and name.endswith("link-vnet-platform")]
+        ranges: {name for name in found.names if name.startswith("network-") and name.endswith("link-vnet-platform")}
         for ranges in ((), ("10.8.0.0/22",))
         for found in (graph("dev", compute=compute, network={**network, "callerRanges": ranges}),)
     }
     assert links == {
-        (): [],
-        ("10.8.0.0/22",): [f"network-{zone}-zone-link-vnet-platform" for zone in ("postgres", "blob", "vault")],
+        (): set(),
+        ("10.8.0.0/22",): {f"network-{zone}-zone-link-vnet-platform" for zone in ("postgres", "blob", "vault")},
     }
 
 
