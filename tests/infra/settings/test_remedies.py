@@ -148,7 +148,10 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             **_AZURE,
             "compute": "aks",
             "aks": {"maxNodes": 1},
-            "network": {"clientRanges": ["10.1.0.0/16", "10.0.0.0/8", "10.1.0.0/16", "192.168.0.0/16"]},
+            "network": {
+                "clientRanges": ["10.1.0.0/16", "10.0.0.0/8", "10.1.0.0/16", "192.168.0.0/16"],
+                "callerRanges": ["10.40.0.0/26", "10.8.0.0/22", "10.8.1.0/24"],
+            },
             "monitoring": {"emails": [f"{name}@example.com" for name in ("a", "A", "b", "B", "a")]},
         },
     ),
