@@ -17,6 +17,7 @@ _ABSENT = "absent"
 def differences(first: Path, second: Path) -> list[str]:
     """One line for each difference between the images in two OCI layouts; none if both have the same digest.
 
+    Raises `ToolError` for a layout that is damaged, as `layout.head` says: of equal images no layer's content is read.
     A file differs by its kind, permissions, owner, time or content. Layers that differ though
     their files are equal (in order or compression) are named too.
     """

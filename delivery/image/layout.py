@@ -61,7 +61,11 @@ class Image(Head):
 
 
 def head(folder: Path) -> Head:
-    """Return the head of the one image of the layout in `folder`. Raises `ToolError` where there is none."""
+    """Return the head of the one image of the layout in `folder`, without a look into its layers.
+
+    Raises `ToolError` for a folder without one image, for a manifest or a configuration with another digest than its
+    name says, and for a layer that is absent or has another size than the manifest says.
+    """
     found, _ = _read_head(folder)
     return found
 
@@ -83,9 +87,11 @@ def _read_head(folder: Path) -> tuple[Head, list[Any]]:
     """The head of the image, and the entries of its layers in the manifest."""
     try:
         (entry,) = json.loads((folder / "index.json").read_text())["manifests"]
-        manifest = json.loads(_blob(folder, entry["digest"]).read_text())
+        manifest = json.loads(_document(folder, entry["digest"]))
         identifier, entries = manifest["config"]["digest"], manifest["layers"]
-        config = json.loads(_blob(folder, identifier).read_text())
+        config = json.loads(_document(folder, identifier))
+        for layer in entries:
+            _require_size(_blob(folder, layer["digest"]), layer["size"])
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"{folder} is no OCI layout with one image: {error}. `make image` writes one") from error
     return Head(digest=entry["digest"], identifier=identifier, config=config), entries
@@ -149,6 +155,19 @@ def _remove(files: dict[str, File], path: str, *, itself: bool) -> None:
 
 def _path(name: str) -> str:
     return str(PurePosixPath("/", name.removeprefix("./")))
+
+
+def _document(folder: Path, digest: str) -> bytes:
+    """The content of a small blob. Raises ValueError if it is not what its name says."""
+    found = _blob(folder, digest).read_bytes()
+    if (got := f"sha256:{hashlib.sha256(found).hexdigest()}") != digest:
+        raise ValueError(f"blob {digest}: got the digest {got}; expected that of its name")
+    return found
+
+
+def _require_size(blob: Path, expected: int) -> None:
+    if (got := blob.stat().st_size) != expected:
+        raise ValueError(f"layer {blob.name}: got {got} bytes; expected {expected}")
 
 
 def _blob(folder: Path, digest: str) -> Path:

@@ -94,6 +94,31 @@ def test_the_command_fails_when_images_differ(tmp_path: Path) -> None:
         assert printed in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("part", "content", "said"),
+    [
+        ("manifest", b"{}", "got the digest sha256:"),
+        ("config", b"{}", "got the digest sha256:"),
+        ("layer", b"cut", "got 3 bytes; expected "),
+        ("layer", None, "No such file"),
+    ],
+)
+def test_equal_digests_of_a_damaged_image_do_not_pass(
+    tmp_path: Path, part: str, content: bytes | None, said: str
+) -> None:
+    first, second = (write(tmp_path / name, bill(alpha="1")) for name in "ab")
+    (manifest,) = json.loads((second / "index.json").read_text())["manifests"]
+    described = json.loads(blob(second, manifest).read_text())
+    damaged = blob(second, {"manifest": manifest, "config": described["config"], "layer": described["layers"][0]}[part])
+    damaged.unlink() if content is None else damaged.write_bytes(content)
+    with pytest.raises(ToolError, match=said):
+        compare.differences(first, second)
+
+
+def blob(folder: Path, entry: dict[str, Any]) -> Path:
+    return folder / "blobs" / Path(*entry["digest"].split(":"))
+
+
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="is no OCI layout with one image"):
         layout.read(tmp_path)
