@@ -32,7 +32,8 @@ class NotTaken(Exception):  # noqa: N818 - it names what happened
 class _Joined(asyncio.Transport):
     """What one answer is written to: a head that is followed by a body at once goes out together with it.
 
-    Each piece would be a packet of its own, for which the kernel wakes the gateway.
+    Each piece would be a packet of its own, for which the kernel wakes the gateway. A head is held only before a body:
+    an answer that is complete is written, so nothing that the connection itself sends overtakes it.
     """
 
     def __init__(
@@ -45,8 +46,8 @@ class _Joined(asyncio.Transport):
         self._head: bytes | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send it, unless it is the head."""
-        if self._head is None and self._cycle.response_started:
+        """Send it, unless it is the head before a body."""
+        if self._head is None and self._cycle.response_started and self._cycle.scope["method"] != "HEAD":
             self._head = bytes(data)
             self._loop.call_soon(self._send_head)
         elif self._head:
@@ -102,7 +103,7 @@ class Protocol(HttpToolsProtocol):
             running.disconnected = True
             running.message_event.set()
             if running.response_started:
-                self.transport.close()
+                running.transport.close()  # behind its head
             else:
                 super().send_400_response(msg)
         else:

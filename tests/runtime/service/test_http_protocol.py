@@ -130,6 +130,40 @@ def test_a_head_waits_for_nothing_and_goes_with_a_body_that_is_there() -> None:
     assert answer.endswith(b"[connection,host];")
 
 
+async def fails(_scope: Any, _receive: Any, send: Any) -> None:
+    """Begin to answer, and fail."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    raise ValueError
+
+
+async def begins(_scope: Any, receive: Any, send: Any) -> None:
+    """Begin to answer once a part of the body is there, and wait for the rest."""
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    await receive()
+
+
+def test_a_head_is_sent_whatever_becomes_of_its_answer() -> None:
+    wire = talk([b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"], to=fails)
+    assert (wire.written.endswith(b"content-length: 4\r\n\r\n"), wire.stayed) == (True, False)
+    part, refused = CHUNKED + b"2\r\n{}\r\n", b"x\r\n"
+    for turns in range(5):
+        wire = talk([part, refused], to=begins, turns=turns)
+        assert wire.written.count(b"HTTP/1.1") == 1
+        assert wire.written.startswith(b"HTTP/1.1 200 " if turns else b"HTTP/1.1 400 ")
+        assert not wire.stayed
+
+
+def test_nothing_overtakes_a_head_without_a_body() -> None:
+    ask = b"HEAD /a HTTP/1.1\r\nHost: h\r\n"
+    (head,) = talk([ask + b"Connection: close\r\n\r\n"]).pieces
+    assert head.endswith(b"\r\n\r\n")
+    for turns in range(6):
+        first, *refused = talk([ask + b"\r\n", b"\x00"], turns=turns).pieces
+        assert first.startswith(b"HTTP/1.1 200 ")
+        assert all(each.startswith(b"HTTP/1.1 400 ") for each in refused)
+
+
 def test_a_target_is_divided_and_nothing_else() -> None:
     for sent, path in (
         (b"/a%2Fb?c?d#e", b"/a/b"),
