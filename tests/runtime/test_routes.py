@@ -10,7 +10,7 @@ import sys
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlflow_runtime.routes import (
@@ -207,6 +207,9 @@ def test_tracking_has_no_pattern() -> None:
 
 
 @given(st.from_regex(re.compile(ORDINARY), fullmatch=True))
+@example("/api/2.0/mlflow/experiments/search")
+@example("/ajax-api/2.0/mlflow/metrics/get-history")
+@example("/api/2.0/mlflow/runs/log-batch")
 def test_of_an_ordinary_path_no_rule_says_anything(path: str) -> None:
     assert is_plain(path)
     assert role_of(path) is T

@@ -1,9 +1,9 @@
 """The gateway's Caddy configuration as a pure function of its settings.
 
 A request passes, in this order: its id and its headers are put right, its doubled slashes are merged, the gateway's
-own `/live` and `/ready`, the check of its Host, of its path, of its size, and then the service that owns its path. What
-is about paths is left out for one that is ordinary. Whatever stops a request on the way becomes an error in MLflow's
-shape.
+own `/live` and `/ready`, the check of its Host, of its path, of its size, and then the service that owns its path. A
+request with an ordinary path skips the rules about paths: only its headers, its Host and its size count. Whatever stops
+a request on the way becomes an error in MLflow's shape.
 """
 
 from __future__ import annotations

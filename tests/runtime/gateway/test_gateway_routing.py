@@ -162,18 +162,25 @@ def test_a_path_that_is_not_plain_is_refused_in_mlflow_s_shape(gateway: Gateway)
     assert not gateway.upstreams["artifacts"][0].seen
 
 
-def test_only_public_hosts_are_served(gateway: Gateway) -> None:
-    assert gateway.call("GET", "/", headers={"Host": "mlflow.example.com"}).status == 200
+# A path that the rules about paths look at, and an ordinary one, which skips them and the check of the Host among them.
+HOSTED = pytest.mark.parametrize("path", ["/", "/api/2.0/mlflow/runs/get"])
+
+
+@HOSTED
+def test_only_public_hosts_are_served(gateway: Gateway, path: str) -> None:
+    assert gateway.call("GET", path, headers={"Host": "mlflow.example.com"}).status == 200
     for host in ("evil.example.com", "mlflow.example.com:1", "127.0.0.1", "xmlflow.example.com", "mlflow.example.com."):
-        answer = gateway.call("GET", "/", headers={"Host": host})
+        answer = gateway.call("GET", path, headers={"Host": host})
         assert (answer.status, answer.body["error_code"]) == (403, "PERMISSION_DENIED")
-    assert b" 403 " in gateway.raw(b"GET / HTTP/1.0\r\n\r\n")
+    assert b" 403 " in gateway.raw(f"GET {path} HTTP/1.0\r\n\r\n".encode())
 
 
-def test_the_host_of_an_absolute_request_target_counts(gateway: Gateway) -> None:
-    host = gateway.host.encode()
-    evil = gateway.raw(b"GET http://evil/ HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
-    good = gateway.raw(b"GET http://" + host + b"/ HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n")
+@HOSTED
+def test_the_host_of_an_absolute_request_target_counts(gateway: Gateway, path: str) -> None:
+    def ask(target: str, host: str) -> bytes:
+        return gateway.raw(f"GET http://{target}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+
+    evil, good = ask("evil", gateway.host), ask(gateway.host, "evil")
     assert b" 403 " in evil
     assert json.loads(good.partition(b"\r\n\r\n")[2])["headers"][0] == ["Host", gateway.host]
 
