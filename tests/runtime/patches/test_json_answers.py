@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +23,7 @@ from mlflow.protos import (
 from mlflow.utils import proto_json_utils
 
 from mlflow_runtime.patches import json_answers
+from tests.support.role_environment import whole
 
 DEEPEST = 4
 
@@ -104,3 +108,22 @@ def test_other_forms_are_mlflows() -> None:
     message.run.info.start_time = 5
     for form in ({"pretty": False}, {"convert_int64_to_number": False}):
         assert json_answers.message_to_json(message, **form) == proto_json_utils.message_to_json(message, **form)
+
+
+# In a process of its own: to load a service changes MLflow in it.
+LOAD = """
+import os
+from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.service import mlflow_app, settings
+mlflow_app.load(settings.read(ServiceRole.TRACKING, os.environ))
+from mlflow.server import handlers
+from mlflow_runtime.patches import json_answers
+print(handlers.message_to_json is json_answers.message_to_json)
+"""
+
+
+def test_the_handlers_of_a_loaded_service_answer_with_it() -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **whole("tracking")}
+    command = [sys.executable, "-W", "ignore", "-c", LOAD]
+    loaded = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert loaded.stdout.splitlines()[-1:] == ["True"], loaded.stderr
