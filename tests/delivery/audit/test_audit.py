@@ -41,8 +41,10 @@ def stack(tmp_path: Path) -> Path:
     logs = tmp_path / "state" / "logs"
     logs.mkdir(parents=True)
     (logs / "tracking-1.log").write_text(f"no JSON, {LOGGER}\n{deleted('anna@example.com', RUN)}\n")
+    # In this order: a line has the time at which it was made.
+    carl = deleted("carl@example.com", f"{RUN}0")
     refused = line("refused", caller="ben@example.com", workspace="team-b", status=403, reason="role-too-low")
-    (logs / "tracking-2.log").write_text(f"{deleted('carl@example.com', f'{RUN}0')}\n{refused}\n")
+    (logs / "tracking-2.log").write_text(f"{carl}\n{refused}\n")
     file = tmp_path / "Pulumi.local.yaml"
     folder = json.dumps(str(tmp_path / "state"))
     file.write_text(
