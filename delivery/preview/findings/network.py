@@ -54,7 +54,7 @@ def cut_off(plan: Plan) -> Iterator[Found]:
                 " ",
                 Code(str(gone)),
                 " no longer reaches database and private endpoints, from the beginning of the update on. Services that "
-                "still run there fail. Let it in for as long as some do.",
+                "run there fail. Let it in for as long as some do.",
             ],
             remedy=f"pulumi config set --path 'network.callerRanges[{index}]' {gone} -s {plan.stack}",
             urn=step.urn,
