@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mlflow_runtime.hotpath.connections import Lost, NotConnected, Refused
+from mlflow_runtime.hotpath.connections import PLACE_SECONDS, Lost, NotConnected, Refused
 from mlflow_runtime.hotpath.requests import Call
 from mlflow_runtime.hotpath.statements import LOG_METRICS
 
 PATIENCE_SECONDS: Final = 0.05
-"""How long calls wait for the statement under way. Longer than a commit takes, it waits for a lock of somebody else's:
-they go beside it."""
+"""How long calls wait for the statements under way. Then the next group goes beside them: a commit takes far less, so
+one of them may wait for a lock."""
 
 AT_ONCE: Final = 2
 """Statements under way before calls wait for one of them."""
@@ -37,13 +38,14 @@ Send = Callable[[Sequence[Call], str], Awaitable[Sequence[Found]]]
 Refused, nothing."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class _Asked:
-    """A call that waits for its turn."""
+    """A call that waits for its turn. `alone` says that it shares no statement any more."""
 
     call: Call
     workspace: str
     found: asyncio.Future[Found]
+    alone: bool = False
 
 
 class Together:
@@ -57,14 +59,21 @@ class Together:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, call: Call, workspace: str) -> Found:
-        """Return what a call found, when it is committed. Raises what `send` raises."""
+        """Return what a call found, when it is committed.
+
+        Raises what `send` raises, and NotConnected for a call that is not sent within PLACE_SECONDS.
+        """
         if self._senders >= AT_ONCE:
             loop = asyncio.get_running_loop()
             asked = _Asked(call=call, workspace=workspace, found=loop.create_future())
             self._waiting.append(asked)
             if self._patience is None:
                 self._patience = loop.call_later(PATIENCE_SECONDS, self._go_beside)
-            return await asked.found
+            waits = loop.call_later(PLACE_SECONDS, self._give_up, asked)
+            try:
+                return await asked.found
+            finally:
+                waits.cancel()
         self._senders += 1
         try:
             (found,) = await self._send([call], workspace)
@@ -87,7 +96,8 @@ class Together:
         loop = asyncio.get_running_loop()
         if self._waiting:
             self._patience = loop.call_later(PATIENCE_SECONDS, self._go_beside)
-        task = loop.create_task(self._run(group))
+        # In a context of its own: a group belongs to none of its requests, whose ids would be in its log lines.
+        task = loop.create_task(self._run(group), context=Context())
         self._tasks.add(task)  # the loop itself keeps no task alive
         task.add_done_callback(self._tasks.discard)
 
@@ -97,22 +107,29 @@ class Together:
             self._senders += 1
             self._next()
 
+    def _give_up(self, asked: _Asked) -> None:
+        """Take out a call that was not sent in time. One that is under way is left: it may be committed."""
+        if asked in self._waiting:
+            self._waiting.remove(asked)
+            _fail([asked], NotConnected("the statements before took too long"))
+
     def _group(self) -> Sequence[_Asked]:
         """Take what goes next: the call that waits longest, and those of other runs that fit beside it."""
         group, left = list[_Asked](), list[_Asked]()
         runs, metrics = set[str](), 0
         for asked in self._waiting:
             size = number_of_metrics(asked.call)
-            alone = not group
+            first = not group
             beside = (
                 group
+                and not (asked.alone or group[0].alone)
                 and asked.workspace == group[0].workspace
                 and asked.call.run_id not in runs
                 and metrics + size <= MOST_METRICS
             )
             if asked.found.done():  # its request was given up
                 continue
-            if alone or beside:
+            if first or beside:
                 group.append(asked)
                 runs.add(asked.call.run_id)
                 metrics += size
@@ -131,12 +148,14 @@ class Together:
         try:
             found = await self._send([asked.call for asked in group], group[0].workspace)
         except Refused as error:
-            if len(group) == 1:
+            # Nothing of it is written. For a lock each alone would wait as long again.
+            if len(group) == 1 or not error.for_values:
                 _fail(group, error)
                 return
-            # Nothing of it is written, and it is the fault of one of them: each by itself.
+            # The values of one of them are at fault: each goes next, by itself.
             for asked in group:
-                await self._sent([asked])
+                asked.alone = True
+            self._waiting[:0] = group
         except BaseException as error:
             _fail(group, error)
             if isinstance(error, (Lost, NotConnected)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlflow_runtime.hotpath.requests import Call
 from mlflow_runtime.hotpath.together import MOST_METRICS, SENDERS, Found, Together, shares, values
 
 METRIC = {"key": "a", "value": 1.0, "timestamp": 1}
+REQUEST = contextvars.ContextVar("request", default="none")
 
 
 def metrics(run: str, number: int = 1) -> Call:
@@ -35,16 +37,19 @@ class Database:
     def __init__(self) -> None:
         self.statements: list[list[str]] = []
         self.waiting: list[asyncio.Future[None]] = []
+        self.contexts: list[str] = []
         self.refuses: set[str] = set()
+        self.for_values = True
         self.inactive: set[str] = set()
 
     async def send(self, calls: Sequence[Call], workspace: str) -> Sequence[Found]:
         runs = [call.run_id for call in calls]
         self.statements.append([f"{workspace}/{run}" for run in runs])
+        self.contexts.append(REQUEST.get())
         self.waiting.append(asyncio.get_running_loop().create_future())
         await self.waiting[-1]
         if self.refuses.intersection(runs):
-            raise Refused("no", for_values=True)
+            raise Refused("no", for_values=self.for_values)
         return [None if run in self.inactive else [] for run in runs]
 
     async def answer(self, error: Exception | None = None) -> None:
@@ -147,6 +152,32 @@ async def _one_that_is_refused(database: Database, together: Together) -> None:
 
 
 @under_load
+async def _one_that_waits_for_a_lock(database: Database, together: Together) -> None:
+    """Each by itself would wait as long again, one after the other."""
+    tasks = asked(together, *(metrics(run) for run in "abc"))
+    await turn()
+    await database.answer()
+    database.refuses, database.for_values = {"b"}, False
+    await database.answer_all()
+    assert database.statements == [["w/a", "w/b", "w/c"]]
+    assert await found(tasks) == ["Refused"] * 3
+
+
+@under_load
+async def _one_that_is_given_up_behind_a_refusal(database: Database, together: Together) -> None:
+    tasks = asked(together, *(metrics(run) for run in "abc"))
+    await turn()
+    await database.answer()
+    database.refuses = {"b"}
+    await database.answer()
+    tasks[1].cancel()
+    await turn()
+    await database.answer_all()
+    assert database.statements == [["w/a", "w/b", "w/c"], ["w/a"], ["w/c"]]
+    assert await found(tasks) == [[], "CancelledError", []]
+
+
+@under_load
 async def _a_connection_that_is_lost(database: Database, together: Together) -> None:
     """Those that were sent may be stored, and are not sent again; the others were not."""
     sent = asked(together, *(metrics(run) for run in "ab"))
@@ -176,11 +207,13 @@ async def _one_that_is_given_up(database: Database, together: Together) -> None:
     "check",
     [
         *(_those_that_wait, _one_of_a_run, _one_workspace, _few_metrics),
-        *(_one_that_is_refused, _a_connection_that_is_lost, _one_that_is_given_up),
+        *(_one_that_is_refused, _one_that_waits_for_a_lock, _one_that_is_given_up_behind_a_refusal),
+        *(_a_connection_that_is_lost, _one_that_is_given_up),
     ],
     ids=[
         *("those that wait", "one of a run", "one workspace", "few metrics"),
-        *("one that is refused", "a connection that is lost", "one that is given up"),
+        *("one that is refused", "one that waits for a lock", "one that is given up behind a refusal"),
+        *("a connection that is lost", "one that is given up"),
     ],
 )
 def test_calls_that_wait_share_a_statement(check: Callable[[], None]) -> None:
@@ -214,6 +247,49 @@ def test_a_statement_that_waits_for_a_lock_holds_nobody_up_for_long(monkeypatch:
         await database.answer_all()
         assert database.statements[SENDERS:] == [[f"w/r{SENDERS}", f"w/r{SENDERS + 1}"]]
         assert await found(tasks) == [[]] * (SENDERS + 2)
+
+    asyncio.run(asyncio.wait_for(inside(), 30))
+
+
+def test_a_call_that_is_not_sent_in_time_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is under way is left: it may be committed."""
+    monkeypatch.setattr(together_module, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(together_module, "PLACE_SECONDS", 0)
+
+    async def inside() -> None:
+        database = Database()
+        together = Together(database.send)
+        sent = asked(together, metrics("a"))
+        await turn()
+        assert await found(asked(together, metrics("b"), metrics("c"))) == ["NotConnected"] * 2
+        await database.answer_all()
+        assert (database.statements, await found(sent)) == ([["w/a"]], [[]])
+
+        monkeypatch.setattr(together_module, "PLACE_SECONDS", 60)
+        busy, sent = asked(together, metrics("a")), asked(together, metrics("b"))
+        await turn()
+        (waiting,) = together._waiting
+        await database.answer()
+        assert database.statements[1:] == [["w/a"], ["w/b"]]
+        together._give_up(waiting)
+        await database.answer_all()
+        assert await found([*busy, *sent]) == [[], []]
+
+    asyncio.run(asyncio.wait_for(inside(), 30))
+
+
+def test_a_group_is_sent_in_the_context_of_no_request() -> None:
+    async def inside() -> None:
+        database = Database()
+        together = Together(database.send)
+        tasks = []
+        for run in "abc":
+            REQUEST.set(run)
+            tasks += asked(together, metrics(run))
+            await turn()
+        await database.answer_all()
+        assert await found(tasks) == [[]] * 3
+        assert (database.statements, database.contexts) == ([["w/a"], ["w/b", "w/c"]], ["a", "none"])
 
     asyncio.run(asyncio.wait_for(inside(), 30))
 
