@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import hypothesis
 import psycopg2
@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from mlflow_runtime.azure import identity
 from mlflow_runtime.hotpath.layer import HotPath
+from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 from tests.runtime.hotpath.asking import V2, Answer, Client, Request, ask_inside
 from tests.runtime.hotpath.generating import SEQUENCES
 from tests.support.plane import TRACKING
@@ -47,6 +48,20 @@ _COMPARED = frozenset({"content-type", "content-length"})
 _AS_THEY_ARE = ("/runs/create", "/runs/update", "/metrics/get-history", "/metrics/get-history-bulk-interval")
 
 
+class Asked(Protocol):
+    """What answers where the hot path does not."""
+
+    def ask(self, request: Request, /) -> Answer:
+        """Answer a request."""
+
+
+class _Nobody:
+    """An MLflow that finds nothing, and so writes nothing either."""
+
+    def ask(self, _request: Request) -> Answer:
+        return Answer(status=HTTPStatus.NOT_FOUND, headers=(), body=b"{}")
+
+
 @dataclass
 class Sides:
     """Stock MLflow at `reference`, and a hot path in this process before it. Requests at the same time go on to `ours`,
@@ -70,7 +85,7 @@ class Sides:
 
     def __post_init__(self) -> None:
         self.runner = asyncio.Runner()
-        self.behind = self.reference
+        self.behind: Asked = self.reference
         self.hot = HotPath(self._pass, self.url, CONNECTIONS)
 
     def renew(self) -> None:
@@ -99,9 +114,10 @@ class Sides:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def run(self) -> str:
+    def run(self, experiment: str = "") -> str:
         """Id of a new run, whose name is known."""
-        body = json.dumps({"experiment_id": self.experiment, "run_name": "r", "start_time": 1}).encode()
+        given = {"experiment_id": experiment or self.experiment, "run_name": "r", "start_time": 1}
+        body = json.dumps(given).encode()
         found: str = _created(self.reference.ask(Request(path=f"{V2}/runs/create", body=body)))["run_id"]
         return found
 
@@ -131,16 +147,16 @@ class Sides:
 
     def differences_at_once(self) -> list[str]:
         """Send requests at the same time through the hot path, and name what is not as if one came after the other."""
-        return self._of_runs() or self._of_batches() or self._of_conflicts()
+        return self._of_runs() or self._of_workspaces() or self._of_batches() or self._of_conflicts()
 
-    def at_once(self, run_id: str, requests: Sequence[Request]) -> list[Answer]:
-        """Send requests for a run at the same time through the hot path."""
+    def at_once(self, run_id: str, requests: Sequence[Request], behind: Asked | None = None) -> list[Answer]:
+        """Send requests for a run at the same time through the hot path, `ours` behind it if nothing else is given."""
 
         async def all_of_them() -> list[Answer]:
             return await asyncio.gather(*(ask_inside(self.hot, request.of(run=run_id)) for request in requests))
 
         self.requests += len(requests)
-        self.behind = self.ours
+        self.behind = behind or self.ours
         try:
             return self.runner.run(all_of_them())
         finally:
@@ -199,6 +215,32 @@ class Sides:
         for mine, other in zip(ours, theirs, strict=True):
             found += self.rows_that_differ({"run_id": mine}, {"run_id": other})
         return found
+
+    def _of_workspaces(self) -> list[str]:
+        """Of metrics for several runs, one of which is another workspace's: the hot path writes none of it."""
+        runs = [self.run(), self.run(self.elsewhere), *(self.run() for _ in range(RUNS - 2))]
+        requests = [
+            post("log-metric", key="a", value=1.0, timestamp=1, step=step).of(run=run)
+            for step in range(RUNS)
+            for run in runs
+        ]
+        with self._of_another_workspace(self.elsewhere):
+            statuses = [answer.status for answer in self.at_once("", requests, _Nobody())]
+        stored = [len(self.rows_of("metrics", run)) for run in runs]
+        expected = [RUNS, 0, *[RUNS] * (RUNS - 2)]
+        refused = [HTTPStatus.OK if rows else HTTPStatus.NOT_FOUND for rows in expected] * RUNS
+        return [] if (stored, statuses) == (expected, refused) else [f"of two workspaces: got {stored}, {statuses}"]
+
+    @contextlib.contextmanager
+    def _of_another_workspace(self, experiment: str) -> Iterator[None]:
+        """Give an experiment to another workspace for the block. MLflow as it comes does not start with one."""
+        move = "UPDATE experiments SET workspace = %s WHERE experiment_id = %s"
+        with self.rows.cursor() as cursor:
+            cursor.execute(move, ("another", experiment))
+            try:
+                yield
+            finally:
+                cursor.execute(move, (DEFAULT_WORKSPACE, experiment))
 
     def rows_that_differ(self, ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
         """Compare the rows of two runs. Each has its id as `run_id`, and more that is not the same."""

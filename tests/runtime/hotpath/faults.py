@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from mlflow.entities import RunData
 
-from mlflow_runtime.hotpath import connections, layer, requests, together
+from mlflow_runtime.hotpath import connections, layer, requests, statements, together
 from mlflow_runtime.hotpath.statements import (
     ALL,
     CREATE_RUN,
@@ -218,6 +218,7 @@ FAULTS: Mapping[str, Seed] = {
 
 FAULTS_AT_ONCE: Mapping[str, Seed] = {
     "deleted runs take metrics beside others": Sql(LOG_METRICS_OF_RUNS, "lifecycle_stage = 'active'", "true"),
+    "runs of other workspaces take metrics beside others": Sql(LOG_METRICS_OF_RUNS, statements._OWN_RUN, "true"),
     "runs that take none are answered as those beside them": Sql(
         LOG_METRICS_OF_RUNS, "ARRAY (SELECT run_uuid FROM run)", "$2"
     ),
