@@ -168,6 +168,10 @@ MOST_ROWS: Final = 200
 MOST_POINTS: Final = 1000
 """Of a metric's history in one answer. More are MLflow's, too."""
 
+MOST_READ: Final = 10_000
+"""Points of a metric's history that an answer is made from. A longer history is MLflow's: all of it has to be read for
+any part of it, on a connection that logging waits for."""
+
 _MOST_BYTES: Final = 1 << 16
 """Of the text of one kind. A run that has more of either is MLflow's: its answer would hold up the event loop."""
 
@@ -269,40 +273,43 @@ FROM (VALUES (1)) AS always LEFT JOIN (
 ) ON {" AND ".join(f"{rows.name}.few" for rows in _OF_A_RUN)}""",  # noqa: S608
 )
 
-_OWN: Final = f"{_KNOWN} AND {_OWN_RUN}"
-_POINTS: Final = "array_agg(value), array_agg(timestamp), array_agg(step), array_agg(is_nan)"
+# Of a run in any stage. All points that an answer is made from are read first, in no order and up to the limit. An
+# index of runs, keys and steps finds them.
+_FOUND: Final = f"""found AS (
+        SELECT run_uuid FROM runs WHERE run_uuid = $2 AND {_KNOWN} AND {_OWN_RUN}
+    )"""  # noqa: S608
+_POINTS: Final = "SELECT value, timestamp, step, is_nan FROM found JOIN metrics USING (run_uuid) WHERE key = $3"
+_SHORT: Final = f"(SELECT count(*) <= {MOST_READ} FROM history)"  # noqa: S608
+_ANSWER: Final = f"""EXISTS (SELECT FROM found) AND {_SHORT}, {_REVISION},
+    array_agg(value), array_agg(timestamp), array_agg(step), array_agg(is_nan)"""
 
-# `get_metric_history`, of a run in any stage. One point more than asked for says that there is another page.
+# `get_metric_history`. One point more than asked for says that there is another page.
 GET_HISTORY: Final = Statement(
     name="get_history",
     types=("text", "text", "bigint", "bigint"),
     sql=f"""
-WITH found AS (
-        SELECT run_uuid FROM runs WHERE run_uuid = $2 AND {_OWN}
+WITH {_FOUND}, history AS (
+        {_POINTS} LIMIT {MOST_READ + 1}
     ), page AS (
-        SELECT value, timestamp, step, is_nan FROM found JOIN metrics USING (run_uuid) WHERE key = $3
-        ORDER BY timestamp, step, value OFFSET $4 LIMIT $5
+        SELECT value, timestamp, step, is_nan FROM history ORDER BY timestamp, step, value OFFSET $4 LIMIT $5
     )
-SELECT EXISTS (SELECT FROM found), {_REVISION}, {_POINTS} FROM page""",  # noqa: S608
+SELECT {_ANSWER} FROM page WHERE {_SHORT}""",  # noqa: S608
 )
 
 # `get_metric_history_bulk_interval` of one run, and `_sample_rows_with_window_functions`: the first point of each of so
 # many buckets, as NTILE makes them, and in place of the last bucket's the last point of all. Of `longer` buckets each
-# has one point more than `size`. PostgreSQL numbers the points in the order of an index, and sorts them for no bucket.
-_HISTORY: Final = (
-    "FROM metrics WHERE run_uuid = $2 AND EXISTS (SELECT FROM found) AND key = $3 AND step BETWEEN $5 AND $6"
-)
+# has one point more than `size`. PostgreSQL would count again for each point, were the count not materialized.
 SAMPLE_HISTORY: Final = Statement(
     name="sample_history",
     types=("text", "text", "integer", "bigint", "bigint"),
     sql=f"""
-WITH found AS (
-        SELECT run_uuid FROM runs WHERE run_uuid = $2 AND {_OWN}
-    ), buckets AS (
-        SELECT count(*) AS points, count(*) / $4 AS size, mod(count(*), $4) AS longer {_HISTORY}
+WITH {_FOUND}, history AS (
+        {_POINTS} AND step BETWEEN $5 AND $6 LIMIT {MOST_READ + 1}
+    ), buckets AS MATERIALIZED (
+        SELECT count(*) AS points, count(*) / $4 AS size, mod(count(*), $4) AS longer FROM history
     ), numbered AS (
         SELECT value, timestamp, step, is_nan, row_number() OVER (ORDER BY step, timestamp, value, is_nan) - 1 AS place
-        {_HISTORY}
+        FROM history
     ), sampled AS (
         SELECT value, timestamp, step, is_nan FROM numbered, buckets
         WHERE place = points - 1 OR place < points - size AND CASE
@@ -310,7 +317,7 @@ WITH found AS (
         END = 0
         ORDER BY place
     )
-SELECT EXISTS (SELECT FROM found), {_REVISION}, {_POINTS} FROM sampled""",  # noqa: S608
+SELECT {_ANSWER} FROM sampled WHERE {_SHORT}""",  # noqa: S608
 )
 
 READING: Final = frozenset({GET_RUN.name, GET_HISTORY.name, SAMPLE_HISTORY.name})

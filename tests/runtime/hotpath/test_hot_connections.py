@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,14 +18,23 @@ from prometheus_client import generate_latest
 from starlette.responses import PlainTextResponse
 
 from mlflow_runtime.azure import identity
-from mlflow_runtime.hotpath import connections
+from mlflow_runtime.hotpath import connections, together
 from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool
 from mlflow_runtime.hotpath.layer import HotPath
-from mlflow_runtime.hotpath.statements import ALL, GET_RUN, LOG_PARAMS, SET_TAGS, UPDATE_RUN
+from mlflow_runtime.hotpath.statements import (
+    ALL,
+    GET_RUN,
+    LOG_METRICS_OF_RUNS,
+    LOG_PARAMS,
+    MOST_READ,
+    SET_TAGS,
+    UPDATE_RUN,
+)
 from mlflow_runtime.metrics import REGISTRY
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 from tests.runtime.hotpath.asking import V2, Answer, Request, ask_inside
 from tests.runtime.hotpath.comparing import Sides
+from tests.runtime.hotpath.generating import token
 
 MLFLOW = b"mlflow"
 
@@ -85,30 +94,76 @@ def test_a_statement_that_is_prepared_no_longer_turns_it_off(sides: Sides, caplo
     assert 'prepared statement "set_tags" does not exist' in caplog.text
 
 
-def test_a_statement_that_waits_for_a_lock_ends_and_its_request_is_mlflows(
-    sides: Sides, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    url = sides.url.update_query_dict({"options": "-c work_mem=5MB -c statement_timeout=1"})
+def test_a_connection_has_the_ends_of_a_statement_whatever_options_the_url_has(sides: Sides) -> None:
+    given = "-c work_mem=5MB -c statement_timeout=1 -c lock_timeout=1"
+    url = sides.url.update_query_dict({"options": given})
+    names = ("work_mem", "statement_timeout", "lock_timeout")
+    question = f"SELECT {', '.join(f'current_setting({name!r})' for name in names)}"
 
     async def options() -> Any:
         async with Pool(url, 1).connection() as connection:
-            return await connection.run("SELECT current_setting('work_mem'), current_setting('statement_timeout')")
+            return await connection.run(question)
 
-    assert sides.runner.run(options()) == ("5MB", f"{connections.STATEMENT_SECONDS}s")
-    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.1)
-    app, run_id = hot_path(sides), sides.run()
+    ends = (connections.STATEMENT_SECONDS, connections.LOCK_SECONDS)
+    assert sides.runner.run(options()) == ("5MB", *(f"{seconds}s" for seconds in ends))
+
+
+@contextlib.contextmanager
+def locked(sides: Sides, run_id: str) -> Iterator[None]:
+    """Another transaction has a run for the block."""
     with sides.rows.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SELECT FROM runs WHERE run_uuid = %s FOR UPDATE", (run_id,))
         try:
-            assert ask(sides, app, post("update", run_id=run_id, status="FINISHED")).body == MLFLOW
+            yield
         finally:
             cursor.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"), [("LOCK_SECONDS", "lock timeout"), ("STATEMENT_SECONDS", "statement timeout")]
+)
+def test_a_statement_that_waits_for_a_lock_ends_and_its_request_is_mlflows(
+    sides: Sides, setting: str, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for each in ("LOCK_SECONDS", "STATEMENT_SECONDS"):
+        monkeypatch.setattr(connections, each, 0.1 if each == setting else 10)
+    app, run_id = hot_path(sides), sides.run()
+    update = post("update", run_id=run_id, status="FINISHED")
+    with locked(sides, run_id):
+        assert ask(sides, app, update).body == MLFLOW
     (refused,) = refusals(caplog)
     assert refused.levelno == logging.WARNING
-    assert refused.getMessage().endswith("MLflow answers: canceling statement due to statement timeout")
+    assert refused.getMessage().endswith(f"MLflow answers: canceling statement due to {said}")
     assert is_on()
-    assert ask(sides, app, post("update", run_id=run_id, status="FINISHED")).status == 200
+    assert ask(sides, app, update).status == 200
+
+
+def test_a_shared_statement_that_waits_for_a_lock_is_not_sent_again(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests are MLflow's, and nothing of them is stored."""
+    monkeypatch.setattr(connections, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(together, "AT_ONCE", 0)  # all of them wait, and go together
+    app, runs = hot_path(sides, connections=4), [sides.run() for _ in range(4)]
+    sent, usual = list[str](), Connection.run
+
+    async def run(self: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+        sent.append(statement)
+        return await usual(self, statement, values)
+
+    async def all_of_them() -> list[Answer]:
+        return await asyncio.gather(
+            *(ask_inside(app, post("log-metric", run_id=each, key="a", value=1.0, timestamp=1)) for each in runs)
+        )
+
+    monkeypatch.setattr(Connection, "run", run)
+    with locked(sides, runs[1]):
+        answers = sides.runner.run(asyncio.wait_for(all_of_them(), 30))
+    assert [answer.body for answer in answers] == [MLFLOW] * 4
+    assert sent == [LOG_METRICS_OF_RUNS.execute]
+    assert [sides.rows_of("metrics", each) for each in runs] == [[]] * 4
+    assert [answer.body for answer in sides.runner.run(asyncio.wait_for(all_of_them(), 30))] == [b"{}"] * 4
 
 
 def test_no_statement_is_planned_again_for_its_values(sides: Sides) -> None:
@@ -252,6 +307,33 @@ def test_a_run_whose_answer_would_be_long_is_mlflows_and_nothing_of_it_is_read(s
 
     done, _, *read = sides.runner.run(found())
     assert (done, set(read)) == (False, {None})
+
+
+def add_points(sides: Sides, run_id: str, first: int, last: int) -> None:
+    with sides.rows.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO metrics (run_uuid, key, value, timestamp, step, is_nan)"
+            " SELECT %s, 'm', step, step, step, false FROM generate_series(%s::bigint, %s) AS step",
+            (run_id, first, last),
+        )
+
+
+def test_a_history_that_takes_long_to_read_is_mlflows(sides: Sides) -> None:
+    run_id, app = sides.run(), hot_path(sides)
+    page = f"get-history?run_id={run_id}&metric_key=m&max_results=2"
+    sample = f"get-history-bulk-interval?run_ids={run_id}&metric_key=m&max_results=2"
+    questions = (page, f"{page}&page_token={token(MOST_READ - 2)}", sample)
+
+    def hot(asked: str) -> bool:
+        answer = ask(sides, app, Request(path=f"{V2}/metrics/{asked}", method="GET", headers=()))
+        return answer.body != MLFLOW and len(json.loads(answer.body)["metrics"]) == 2
+
+    add_points(sides, run_id, 1, MOST_READ)
+    assert [hot(each) for each in questions] == [True] * 3
+    add_points(sides, run_id, MOST_READ + 1, MOST_READ + 1)
+    assert [hot(each) for each in questions] == [False] * 3
+    assert hot(f"{sample}&start_step=2&end_step={MOST_READ + 1}")
+    assert is_on()
 
 
 @contextlib.asynccontextmanager
