@@ -14,8 +14,13 @@ from tests.runtime.access.test_signed_in import RUNS, audited
 from tests.runtime.hotpath.test_hot_service import answered
 from tests.support.answer import Answer
 
+METRICS = "/api/2.0/mlflow/metrics"
+QUESTIONS: Mapping[str, str] = {
+    "get": f"{RUNS}/get?run_id=",
+    "get-history": f"{METRICS}/get-history?metric_key=m&max_results=5&run_id=",
+    "get-history-bulk-interval": f"{METRICS}/get-history-bulk-interval?metric_key=m&max_results=5&run_ids=",
+}
 CALLS: Mapping[str, Mapping[str, Any]] = {
-    "get": {},
     "update": {"status": "FINISHED", "end_time": 1},
     "log-metric": {"key": "m", "value": 1.0, "timestamp": 1},
     "log-parameter": {"key": "p", "value": "1"},
@@ -25,8 +30,8 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
 
 
 def ask(member: Member, call: str, run_id: str) -> Answer:
-    if call == "get":
-        return member.send(f"{RUNS}/get?run_id={run_id}")
+    if call in QUESTIONS:
+        return member.send(QUESTIONS[call] + run_id)
     return member.send(f"{RUNS}/{call}", {"run_id": run_id, **CALLS[call]})
 
 
@@ -51,7 +56,7 @@ def test_a_run_is_created_in_an_experiment_of_the_own_team(teams: Teams) -> None
     assert answered(teams.services["tracking"]) == before + 1
 
 
-@pytest.mark.parametrize("call", sorted(CALLS))
+@pytest.mark.parametrize("call", sorted([*QUESTIONS, *CALLS]))
 def test_a_team_is_answered_for_its_own_runs_alone(teams: Teams, call: str) -> None:
     own, other = (Member(teams, team, Role.CONTRIBUTOR) for team in ("team-a", "team-b"))
     tracking = teams.services["tracking"]
@@ -66,7 +71,7 @@ def test_a_team_is_answered_for_its_own_runs_alone(teams: Teams, call: str) -> N
     done = ask(own, call, run_id)
     assert (done.status, answered(tracking)) == (200, before + 3)
     written = [line for line in audited(teams, "tracking") if line["request_id"] == done.headers["X-Request-Id"]]
-    expected = [] if call == "get" else [("changed", f"POST {RUNS}/{call}", "team-a", {"run_id": [run_id]}, 200)]
+    expected = [] if call in QUESTIONS else [("changed", f"POST {RUNS}/{call}", "team-a", {"run_id": [run_id]}, 200)]
     assert [tuple(line[name] for name in ("message", "route", "workspace", "ids", "status")) for line in written] == (
         expected
     )
