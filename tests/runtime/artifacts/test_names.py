@@ -53,7 +53,9 @@ def is_of_no_text(point: int) -> bool:
 
 
 @given(
-    st.characters(exclude_categories=["Cs"]) | st.sampled_from([plane << 16 | 0xFFFE for plane in range(17)]).map(chr)
+    # `safe` refuses NUL and halves of characters.
+    st.characters(min_codepoint=1, exclude_categories=["Cs"])
+    | st.sampled_from([plane << 16 | 0xFFFE for plane in range(17)]).map(chr)
 )
 def test_no_character_reaches_the_store_that_its_lists_cannot_hold(character: str) -> None:
     name = blob_name(f"a{character}")
