@@ -9,14 +9,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support import schedule
+from tests.support import schedule, warm
 from tests.support.ports import first_of_free_ports as first_of_free_ports
 from tests.support.process_guard import allowing_processes, refusing_processes
 
@@ -65,6 +65,16 @@ def kubernetes() -> Iterator[ControlPlane]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--budgets", action="store_true", help="print the seconds of each line of .ci/budgets")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a run of several workers start the engine's programs warm; the tests of one file alone start them cold."""
+    workers = config.getoption("numprocesses", None)  # none in a worker
+    quick = "not processes" in config.getoption("markexpr")
+    if workers and not quick and warm.VARIABLE not in os.environ and sys.platform == "linux":
+        programs = ExitStack()
+        programs.enter_context(warm.started())
+        config.add_cleanup(programs.close)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from delivery.offline_azure.provider import serve
 from delivery.offline_azure.running import engine_environment
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY
+from tests.support import warm
 from tests.support.waiting import until
 
 PATIENCE_SECONDS: Final = 120
@@ -45,7 +47,9 @@ class Program:
     @classmethod
     def opened(cls, folder: Path, provider_port: int) -> Program:
         """The program of a folder in which one was written."""
-        return cls(folder, engine_environment(folder, provider_port) | {"PYTHONPATH": str(REPOSITORY)})
+        environment = engine_environment(folder, provider_port)
+        path = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(REPOSITORY)]))
+        return cls(folder, environment | {"PYTHONPATH": path})
 
     @property
     def engine(self) -> Engine:
@@ -100,7 +104,7 @@ def kill(command: Sequence[str], folder: Path, environment: Mapping[str, str], w
     child = subprocess.Popen(
         command,
         cwd=folder,
-        env=dict(environment),
+        env={**environment, **warm.COLD},  # else its program would not be among those that it has started
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -16,6 +16,7 @@ from tests.support.process_guard import ProcessRefusedError, refusing_processes
 REPOSITORY = Path(__file__).resolve().parents[2]
 COPIED = ("pyproject.toml", "tests/conftest.py", *(f"tests/support/{n}.py" for n in ("schedule", "ports")))
 GUARD = "tests/support/process_guard.py"
+WARM = "tests/support/warm"
 CAUGHT = """
 import subprocess
 def test_that_hides_it():
@@ -54,6 +55,7 @@ def checkout(tmp_path: Path) -> Path:
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, target)
+    shutil.copytree(REPOSITORY / WARM, tmp_path / WARM)
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "budgets").write_text("0 tests/infra\n")
     (tmp_path / "runtime").mkdir()

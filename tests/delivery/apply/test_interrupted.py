@@ -20,6 +20,7 @@ from delivery.pulumi.installation import REPOSITORY
 from delivery.recover.recovery import look, recover
 from tests.delivery.apply.stack import Stack, made
 from tests.delivery.offline_azure import stub_repository
+from tests.support import warm
 from tests.support.waiting import until
 
 SECONDS = 120
@@ -60,7 +61,7 @@ def begun(stack: Stack, plan: str, kill_after: str = "") -> subprocess.Popen[str
     return subprocess.Popen(
         [sys.executable, "-m", "tests.delivery.apply.process", str(stack.repository), plan],
         cwd=REPOSITORY,
-        env=environment,
+        env={**environment, **warm.COLD},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

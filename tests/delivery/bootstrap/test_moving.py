@@ -25,6 +25,7 @@ from delivery.offline_azure.running import engine_environment
 from delivery.outcome import CommandError
 from delivery.pulumi.engine import Engine, EngineError
 from delivery.pulumi.lock import cancel_dead
+from tests.support import warm
 from tests.support.engine import served
 from tests.support.waiting import until
 
@@ -168,7 +169,9 @@ def _leave_a_lock(backend: Path) -> None:
 @pytest.mark.timeout(900)
 def test_an_up_that_is_killed_with_its_engine_is_recovered(tmp_path: Path, azure: Azure, port: int) -> None:
     azure.inject("slow", operation="create", matching="/storageAccounts/", seconds=60)
-    child = subprocess.Popen([sys.executable, "-c", LINES, str(tmp_path), str(port)], start_new_session=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", LINES, str(tmp_path), str(port)], env=os.environ | warm.COLD, start_new_session=True
+    )
     try:
         until(lambda: any("/storageaccounts/" in key for key in azure.resources), "the account on Azure", 120)
     finally:

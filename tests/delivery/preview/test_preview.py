@@ -19,6 +19,7 @@ from delivery.offline_azure.running import REPOSITORY
 from delivery.outcome import CommandError, ExitCode
 from delivery.preview import command
 from tests.delivery.offline_azure import stub_repository
+from tests.support import warm
 
 JSON = command.Written(form=command.Form.JSON)
 
@@ -158,7 +159,7 @@ def test_a_stopped_preview_leaves_nothing(tmp_path: Path, repository: Path, sent
         f"command.show = functools.partial(command.show, repository=pathlib.Path({str(repository)!r})); "
         "sys.argv[1:] = ['preview', 'dev', '--offline']; cli.main()"
     )
-    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    environment = os.environ | warm.COLD | {"TMPDIR": str(tmp_path / "temporary")}
     running = subprocess.Popen(
         [sys.executable, "-c", line], cwd=REPOSITORY, env=environment, start_new_session=True, stdout=subprocess.DEVNULL
     )

@@ -22,6 +22,7 @@ import pytest
 
 from delivery.local.configuration import REPOSITORY
 from tests.benchmarks.rolling import CLIENTS, replaced_beside_clients, replicas
+from tests.support import warm
 from tests.support.client_package import installed
 from tests.support.command_line import mlflow_platform
 from tests.support.entra import enter_code
@@ -76,6 +77,7 @@ def test_interrupted_in_the_middle_up_goes_on_the_next_time(own_stack: RunningSt
     first = subprocess.Popen(
         own_stack.command("up", "--no-smoke"),
         cwd=REPOSITORY,
+        env=os.environ | warm.COLD,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -162,7 +164,11 @@ def test_a_stopped_process_is_drift_and_a_killed_engine_blocks_neither_its_repai
     # Of a service without a database: five replicas with one would need a smaller pool.
     own_stack.configure(artifacts={"minReplicas": 3, "maxReplicas": 3})
     update = subprocess.Popen(
-        own_stack.command("up", "--no-smoke"), cwd=REPOSITORY, stdout=subprocess.DEVNULL, start_new_session=True
+        own_stack.command("up", "--no-smoke"),
+        cwd=REPOSITORY,
+        env=os.environ | warm.COLD,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     locks = own_stack.local.backend / ".pulumi" / "locks"
     eventually(lambda: any(locks.rglob("*.json")), 60, "the engine's lock")

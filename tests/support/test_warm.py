@@ -1,0 +1,219 @@
+"""A program that starts warm is the program that starts cold, but for its time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+import psutil
+import pytest
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from tests.support import warm
+from tests.support.waiting import until
+
+# What a program can see of how it was started.
+SEEN = """
+import json, os, signal, sys
+loaded = "pulumi_azure_native.network" in sys.modules
+import dill
+json.dump({
+    "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "executable": sys.executable, "flags": sys.flags,
+    "folder": os.getcwd(), "environment": dict(os.environ), "umask": os.umask(0),
+    "signals": [str(signal.getsignal(one)) for one in sorted(signal.valid_signals() - {signal.SIGINT})],
+    "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+    "streams": [[one.encoding, one.errors, one.fileno(), one.isatty()] for one in (sys.stdin, sys.stdout, sys.stderr)],
+    "main": sorted(globals()), "file": __file__, "name": __name__, "files": sorted(os.listdir("/proc/self/fd")),
+    "dill's": dill._dill._main_module is sys.modules["__main__"], "input": sys.stdin.read(), "threads":
+    len(os.listdir("/proc/self/task")), "loaded": loaded, "loader": type(__loader__).__name__,
+}, sys.stdout)
+"""
+ENDS = {
+    "its end": "print('out')",
+    "a code": "import sys; print('out'); sys.exit(3)",
+    "a sentence": "import sys; sys.exit('it says why')",
+    "none": "import sys; sys.exit()",
+    "an error": "def deep():\n    raise ValueError('no')\ndeep()",
+    "an interrupt": "raise KeyboardInterrupt",
+    "a syntax error": "def (",
+    "a signal": "import os; os.kill(os.getpid(), 9)",
+    "at once": "import os; print('out'); os._exit(5)",
+    "a thread": "import threading, time\nthreading.Thread(target=lambda: (time.sleep(.1), print('late'))).start()",
+    "at exit": "import atexit; atexit.register(print, 'late')",
+    "a hook": "import sys; sys.excepthook = lambda *all: print('hooked', all[1]); 1 / 0",
+}
+HANDLED = """
+import signal, sys, time
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, _: sys.exit(number + 100))
+print("ready")
+time.sleep(60)
+"""
+PLAIN = "import os, time\nprint(os.getpid())\ntime.sleep(60)\n"
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    with nullcontext() if warm.VARIABLE in os.environ else warm.started():
+        yield dict(os.environ)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A file with the name of the engine's, by which it is known."""
+    return tmp_path / "pulumi-language-python-exec"
+
+
+def ran(
+    environment: Mapping[str, str], *command: object, folder: Path | None = None, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-u", *(str(part) for part in command)],
+        cwd=folder,
+        env=dict(environment),
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def seen(environment: Mapping[str, str], program: Path, *, executable: str = sys.executable) -> Any:
+    program.write_text(SEEN)
+    done = subprocess.run(
+        [executable, "-u", program, "one", "two words"],
+        cwd=program.parent,
+        env=dict(environment),
+        input="what comes in",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        umask=0o027,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def both(environment: Mapping[str, str], *command: object, folder: Path | None = None) -> list[tuple[int, str, str]]:
+    """How a command ends warm and cold."""
+    done = [ran(one, *command, folder=folder) for one in (environment, {**environment, **warm.COLD})]
+    return [(one.returncode, one.stdout, one.stderr) for one in done]
+
+
+def test_a_warm_program_sees_what_a_cold_one_does(environment: dict[str, str], program: Path) -> None:
+    environment |= {"ONE": "\udcff", "TZ": "Asia/Tokyo"}
+    found, expected = seen(environment, program), seen(environment | warm.COLD, program)
+    assert (found.pop("loaded"), expected.pop("loaded")) == (True, False)
+    assert [one["environment"].pop(warm.VARIABLE) != "" for one in (found, expected)] == [True, False]
+    assert found == expected
+    assert (found["argv"][1:], found["input"], found["umask"]) == (["one", "two words"], "what comes in", 0o027)
+
+
+@pytest.mark.parametrize("source", ENDS.values(), ids=ENDS)
+def test_it_ends_as_a_cold_one_does(environment: dict[str, str], program: Path, source: str) -> None:
+    program.write_text(source)
+    found, expected = both(environment, program)
+    assert found == expected
+
+
+def test_a_provider_serves(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "pulumi.dynamic", "127.0.0.1:1"]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}") as channel:
+                info = provider_pb2_grpc.ResourceProviderStub(channel).GetPluginInfo(empty_pb2.Empty(), timeout=30)
+        finally:
+            process.terminate()
+    assert info.version
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("source", [HANDLED, PLAIN], ids=["handled", "plain"])
+def test_a_signal_reaches_it(environment: dict[str, str], program: Path, number: signal.Signals, source: str) -> None:
+    program.write_text(source)
+    codes = []
+    for variables in (environment, environment | warm.COLD):
+        with subprocess.Popen([sys.executable, "-u", program], env=variables, stdout=-1, stderr=-1) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            process.send_signal(number)
+            codes.append(process.wait(timeout=30))
+    assert codes == [number + 100 if source == HANDLED else -number] * 2
+
+
+def test_an_ignored_signal_is_ignored_by_it(environment: dict[str, str], program: Path) -> None:
+    program.write_text("import signal; print(signal.getsignal(2) is signal.SIG_IGN)")
+    line = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-u", str(program)]
+    assert subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_it_dies_with_its_interpreter(environment: dict[str, str], program: Path) -> None:
+    program.write_text(PLAIN)
+    with subprocess.Popen([sys.executable, "-u", program], env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        assert child.pid != process.pid
+        process.kill()
+    until(lambda: not child.is_running(), "the child's end", 30)
+
+
+@pytest.mark.parametrize("variable", ["PYTHONHASHSEED=1", "PYTHONDONTWRITEBYTECODE=1", "PYTHONIOENCODING=latin-1"])
+def test_what_an_interpreter_decides_at_its_start_starts_cold(
+    environment: dict[str, str], program: Path, variable: str
+) -> None:
+    name, _, value = variable.partition("=")
+    assert seen(environment | {name: value}, program)["loaded"] is False
+
+
+def test_another_environment_starts_cold(environment: dict[str, str], program: Path, tmp_path: Path) -> None:
+    """One with the same packages, elsewhere."""
+    other = tmp_path / "other"
+    (other / "bin").mkdir(parents=True)
+    (other / "bin" / "python").symlink_to(Path(sys.executable).resolve())
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", other)
+    (other / "lib").symlink_to(Path(sys.prefix) / "lib")
+    assert seen(environment, program, executable=str(other / "bin" / "python"))["loaded"] is False
+
+
+def test_without_its_server_a_program_starts_cold(environment: dict[str, str], program: Path, tmp_path: Path) -> None:
+    assert seen(environment | {warm.VARIABLE: str(tmp_path / "none")}, program)["loaded"] is False
+
+
+def test_a_list_of_packages_is_kept_until_one_is_installed(environment: dict[str, str], tmp_path: Path) -> None:
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    environment |= {"PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{packages}"}
+    command = ("-m", "pip", "list", "--format", "json")
+    answers = Path(environment[warm.VARIABLE]).parent
+    before = set(answers.iterdir())
+    found, expected = both(environment, *command)
+    assert found == expected
+    (kept,) = set(answers.iterdir()) - before
+    kept.write_text("as kept")
+    assert ran(environment, *command, folder=packages).stdout == "as kept"
+    info = packages / "new_one-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: new-one\nVersion: 1.0\n")
+    found, expected = both(environment, *command)
+    assert found == expected
+    assert "new-one" in found[1]
+
+
+def test_a_list_that_fails_says_why_each_time(environment: dict[str, str], tmp_path: Path) -> None:
+    for _ in range(2):
+        found, expected = both(environment, "-m", "pip", "list", "--format", "none", folder=tmp_path)
+        assert found == expected
+        assert found[0] != 0

@@ -1,0 +1,175 @@
+"""Imports Pulumi's libraries once, and forks a child for each program that an interpreter hands over.
+
+It serves until its input ends, when nobody holds the other end any more. Its `__main__` becomes that of each program,
+because libraries have read it: dill knows a program's own objects by it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import gc
+import importlib
+import importlib.machinery
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NoReturn
+
+_SITE: Final = Path(__file__).resolve().parent / "site"
+_LIBRARIES: Final = ("pulumi.dynamic", "dill", "pulumi_kubernetes", "pydantic", "yaml")
+# `git grep "from pulumi_azure_native import" infra components` names them.
+_AZURE: Final = (
+    "app applicationinsights authorization consumption containerregistry containerservice dbforpostgresql keyvault",
+    "managedidentity monitor network operationalinsights portal privatedns resources security storage",
+)
+
+
+@dataclass(frozen=True)
+class _Program:
+    """What an interpreter was started with, and its standard files."""
+
+    request: dict[str, Any]
+    files: list[int]
+
+
+def main() -> None:
+    """Listen on the socket of the command line; libraries are imported when the first program comes."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(sys.argv[1])
+    listener.listen(128)
+    print("listening")
+    sys.path.append(str(_SITE))
+    facts = importlib.import_module("handing_over").facts()
+    if _wait(listener) and (connection := _forked(listener)) is not None:
+        program = _taken(connection, json.loads(json.dumps(facts)))
+        if program is not None:
+            _run(program)
+    os._exit(0)  # to take the libraries down takes longer than all else that is left
+
+
+def _wait(listener: socket.socket) -> bool:
+    """Wait for a connection; False when the input has ended."""
+    ready, _, _ = select.select([listener.fileno(), 0], [], [])
+    return 0 not in ready
+
+
+def _forked(listener: socket.socket) -> socket.socket | None:
+    """Fork for each connection, and return it in the child; None where the input has ended."""
+    for name in (*_LIBRARIES, *(f"pulumi_azure_native.{one}" for one in " ".join(_AZURE).split())):
+        dir(importlib.import_module(name))  # a part of azure-native is imported when it is first looked at
+    gc.collect()
+    gc.freeze()  # what children share is not looked through again
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child here
+    while _wait(listener):
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listener.close()
+            return connection
+        connection.close()
+    return None
+
+
+def _taken(connection: socket.socket, facts: object) -> _Program | None:
+    """Fork, return the program in the child, and tell its interpreter its process's number and how it ended.
+
+    A child whose interpreter was killed is killed too. None in this process, also where an interpreter decided what
+    this one cannot be any more.
+    """
+    head, files, _, _ = socket.recv_fds(connection, 8, 3)
+    with connection.makefile("rb") as body:
+        text = body.read(int.from_bytes(head, "big"))
+    if not text or (program := _Program(json.loads(text), files)).request["facts"] != facts:
+        return None
+    if (child := os.fork()) == 0:
+        connection.close()
+        return program
+    for file in files:
+        os.close(file)
+    _tell(connection, child)
+    ended = os.pidfd_open(child)
+    ready, _, _ = select.select([ended, connection.fileno()], [], [])
+    if ended not in ready:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if ended in ready:
+        _tell(connection, status)
+    return None
+
+
+def _tell(connection: socket.socket, number: int) -> None:
+    with contextlib.suppress(ConnectionError):  # of an interpreter that was killed
+        connection.sendall(f"{number}\n".encode())
+
+
+def _run(program: _Program) -> NoReturn:
+    """Be the interpreter that was started, from here on."""
+    request = program.request
+    os.setsid()
+    for number, file in enumerate(program.files):
+        os.dup2(file, number)
+        os.close(file)
+    for number in request["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(request["umask"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+    os.chdir(request["folder"])
+    sys.executable, sys.orig_argv = request["executable"], request["started"]
+    sys.path[:] = request["path"]
+    sys.path_importer_cache.clear()
+    for name in ("server", "handing_over"):
+        del sys.modules[name]
+    main = sys.modules["__main__"]
+    vars(main).clear()
+    vars(main).update(__name__="__main__", __builtins__=builtins, __annotations__={})
+    vars(main).update(dict.fromkeys(("__doc__", "__package__", "__spec__")))
+    try:
+        _execute(request["options"], vars(main))
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as an interpreter does
+        error.__traceback__ = _own(error.__traceback__)
+        sys.excepthook(type(error), error, error.__traceback__)
+        if isinstance(error, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _execute(options: list[str], variables: dict[str, Any]) -> None:
+    """Run what the options of an interpreter name: `-m MODULE ...` or `FILE ...`."""
+    if options[0] == "-m":
+        _first(str(Path.cwd()))
+        sys.argv[:] = ["-m", *options[2:]]
+        runpy._run_module_as_main(options[1])  # type: ignore[attr-defined]  # as the interpreter itself does
+        return
+    file = options[0]
+    _first(str(Path(file).resolve().parent))
+    sys.argv[:] = options
+    loader = importlib.machinery.SourceFileLoader("__main__", file)
+    variables.update(__file__=file, __cached__=None, __loader__=loader)
+    exec(compile(Path(file).read_bytes(), file, "exec"), variables)  # noqa: S102
+
+
+def _first(folder: str) -> None:
+    if not sys.flags.safe_path:
+        sys.path.insert(0, folder)
+
+
+def _own(trace: TracebackType | None) -> TracebackType | None:
+    """Return a program's traceback without the lines of this file."""
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return trace
