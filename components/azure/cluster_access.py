@@ -37,10 +37,9 @@ CREDENTIAL_VERSION = "client.authentication.k8s.io/v1"
 """Of what a command for tokens prints."""
 
 _POLL_SECONDS = 5.0
-# Azure honours an assignment after five minutes at most.
-PATIENCE_SECONDS = 420.0
-# A new cluster's name is known everywhere before that. From outside of its network it is never reached.
-UNREACHABLE_SECONDS = 45.0
+# An update never grants its own caller a right: whoever lacks one learns it within a minute, however young a new
+# assignment is. A new cluster's name is known everywhere before that; from outside of its network it is never reached.
+PATIENCE_SECONDS = 45.0
 # A preview waits for nobody: what was reached before is, or something is wrong.
 PREVIEW_SECONDS = 30.0
 _CALL_SECONDS = 10
@@ -48,10 +47,6 @@ _CALL_SECONDS = 10
 
 class ClusterAccessError(RuntimeError):
     """A cluster cannot be reached, or a right is missing. The message says which, and what to do."""
-
-
-class _NotReachedError(RuntimeError):
-    """The cluster did not answer the question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +121,7 @@ def address(arm: Arm, cluster_id: str) -> Address:
 class Reach:
     """Asks a cluster whether the caller has rights. `token` gives a token of a scope; clock and sleep are for tests.
 
-    `patience` is for rights that Azure honours late; a cluster that does not answer gets UNREACHABLE_SECONDS at most.
+    `patience` is for a cluster that is new and for rights that Azure honours some moments late.
     """
 
     patience: float
@@ -137,42 +132,37 @@ class Reach:
     def wait(self, cluster_id: str, at: Address, rights: Sequence[Right]) -> None:
         """Wait until the caller has every right. Raises ClusterAccessError when the patience is over."""
         began = self.clock()
-        while True:
-            try:
-                problem, limit = self._missing(cluster_id, at, rights), self.patience
-            except _NotReachedError as error:
-                problem, limit = str(error), min(self.patience, UNREACHABLE_SECONDS)
-            if not problem:
-                return
-            if self.clock() - began >= limit:
+        while problem := self._problem(cluster_id, at, rights):
+            if self.clock() - began >= self.patience:
                 raise ClusterAccessError(problem)
             self.sleep(_POLL_SECONDS)
 
-    def _missing(self, cluster_id: str, at: Address, rights: Sequence[Right]) -> str:
-        """Which rights are missing, in words; empty if none is."""
+    def _problem(self, cluster_id: str, at: Address, rights: Sequence[Right]) -> str:
+        """What keeps the caller out, in words; empty if nothing does."""
         name = _name(cluster_id)
         try:
             missing = [right.words for right in rights if not self._allowed(at, right)]
         except urllib.error.HTTPError as error:
-            raise _NotReachedError(
+            return (
                 f"Cluster {name}: {at.server} answers {error.code}. Sign in as somebody of the cluster's tenant: "
                 "`az login --tenant TENANT`."
-            ) from None
+            )
         except (OSError, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise _NotReachedError(
+            return (
                 f"Cluster {name}: {at.server} cannot be reached ({reason}). A private cluster is reached from its "
                 "network or a peer of it only: run this on a machine or a runner that is there. Of a public one, name "
                 "this address in its authorized ranges."
-            ) from None
+            )
         except ArmError as error:
-            raise _NotReachedError(f"Cluster {name}: no token for it. {error}") from None
+            return f"Cluster {name}: no token for it. {error}"
         if not missing:
             return ""
         role = "RBAC Reader" if all(right.verb == "get" for right in rights) else "RBAC Cluster Admin"
         return (
-            f"Cluster {name}: who runs this may not {'; '.join(missing)}. Run, with your object id for ID: az role "
-            f"assignment create --role 'Azure Kubernetes Service {role}' --assignee-object-id ID --scope {cluster_id}"
+            f"Cluster {name}: who runs this may not {'; '.join(missing)}. Azure can take five minutes to honour a new "
+            "assignment: run this again then. Without one, run, with your object id for ID: az role assignment create "
+            f"--role 'Azure Kubernetes Service {role}' --assignee-object-id ID --scope {cluster_id}"
         )
 
     def _allowed(self, at: Address, right: Right) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.components.compute.aks.places import place
 from tests.components.compute.aks.reached_program import NAMESPACE
 from tests.support.engine import Program, served
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane
+from tests.support.ports import free_port
 from tests.support.waiting import until
 from tools.kubernetes import programs
 
@@ -45,10 +47,21 @@ class Away:
 
     program: Program
     plane: ControlPlane
-    calls: Path
+    management: ManagementApi
 
-    def asked_for_the_address(self) -> bool:
-        return self.calls.exists() and "listClusterUserCredential" in self.calls.read_text()
+    def asked_for_the_address(self) -> int:
+        """How often the program has asked Azure where the cluster is."""
+        calls = self.management.azure.calls_file
+        return calls.read_text().count("listClusterUserCredential") if calls.exists() else 0
+
+    def refused(self) -> str:
+        """What an `up` says that the cluster stops, and nothing is in it then."""
+        began = time.monotonic()
+        up = self.program.up()
+        print(f"an up that is refused: {time.monotonic() - began:.0f} s")
+        assert up.code != 0, up.text
+        assert NAMESPACE not in self.plane.kubectl("get", "namespaces", "-o", "name")
+        return up.text
 
 
 @pytest.fixture
@@ -65,7 +78,7 @@ def away(tmp_path: Path) -> Iterator[Away]:
             **identity_environment(management.url),
             "PATH": os.pathsep.join([plane.path, written.environment["PATH"]]),
         }
-        yield Away(program=replace(written, environment=environment), plane=plane, calls=azure.calls_file)
+        yield Away(program=replace(written, environment=environment), plane=plane, management=management)
     management.close()
 
 
@@ -73,10 +86,18 @@ def test_a_cluster_is_reached_by_the_caller_and_looked_for_in_each_preview(away:
     program, plane = away.program, away.plane
     before = program.preview()
     assert before.code == 0, before.text
+    # Of a new cluster neither a way nor a right is waited for longer than a minute.
+    there = away.management.api_servers[CLUSTER.lower()]
+    nowhere = there._replace(url=f"https://127.0.0.1:{free_port()}")
+    away.management.api_servers[CLUSTER.lower()] = nowhere
+    assert f"Cluster aks-shop-blue: {nowhere.url} cannot be reached" in away.refused()
+    away.management.api_servers[CLUSTER.lower()] = there
+    assert "Cluster aks-shop-blue: who runs this may not create namespaces in the whole cluster" in away.refused()
+    asked = away.asked_for_the_address()
 
     def honoured() -> None:
-        """Azure honours the assignment some time after the cluster is there."""
-        until(away.asked_for_the_address, "the program asks for the cluster's address", 600)
+        """Azure honours the assignment some moments after the cluster is there."""
+        until(lambda: away.asked_for_the_address() > asked, "the program asks for the cluster's address", 600)
         plane.apply(RIGHTS)
 
     azure = threading.Thread(target=honoured)
