@@ -66,9 +66,9 @@ test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version 
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m tests.end_to_end.upgrade
 
-test-aks: toolchain kubernetes-programs ## Run the tests on a real Kubernetes; the first run builds it (20 minutes)
+test-aks: toolchain kubernetes-programs ## Run the tests on a real Kubernetes; the first run builds it (20 minutes); CORE=1 for a few
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest -n 2 $(SHARED) --budgets --durations=10 -m kubernetes $(TESTS)
+	@$(VENV) -m pytest -n 2 $(SHARED) --budgets --durations=10 -m "kubernetes$(if $(CORE), and core)" $(TESTS)
 
 kubernetes: venv kubernetes-programs ## Start a real Kubernetes with simulated nodes until Ctrl-C; prints its KUBECONFIG
 	@$(PYTHON) tools/venv.py --dev > /dev/null

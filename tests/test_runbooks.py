@@ -39,7 +39,7 @@ MOVE: Final = (
 )
 OWNERS: Final = (
     "end_to_end/kubernetes/test_stacks.py::"
-    "test_a_stack_moves_between_clusters_of_other_owners_and_its_own_and_leaves_theirs_as_they_are"
+    "test_a_stack_moves_between_its_own_clusters_and_those_of_other_owners_and_leaves_theirs_as_they_are"
 )
 BESIDE: Final = (
     "end_to_end/kubernetes/test_stacks.py::test_a_generation_takes_the_place_of_the_other_and_protected_data_stays"
@@ -55,7 +55,7 @@ PASTED: Final = "delivery/promote/test_real_engine.py::test_a_command_of_the_doc
 SCHEDULED: Final = "delivery/promote/test_next.py::test_a_command_of_the_documentation_works"
 RUN_BY: Final[Mapping[str, str]] = {
     "make kubernetes-programs": "tools/test_kubernetes_programs.py::test_all_programs_are_on_the_printed_path",
-    "make test-aks": "tools/test_ci_run.py::test_they_run_where_the_variable_asks_for_them",
+    "make test-aks": "tools/test_ci_run.py::test_all_of_them_run_where_the_variable_asks_for_them",
     "make image": "delivery/image/conftest.py::start_build",
     "make recover": KILLED,
     "mlflow-platform doctor": "delivery/doctor/test_doctor.py::test_a_stack_is_made_well_by_the_commands_alone",

@@ -16,11 +16,15 @@ ASKED = "CI_KUBERNETES"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A checkout whose make only says its target; `make lint` fails where a file `broken` is."""
+    """A checkout whose make only says what it is called with; `make lint` fails where a file `broken` is, and the
+    programs of Kubernetes are cached where `built` is."""
     shutil.copytree(CHECKOUT / ".ci", tmp_path / ".ci")
     stub(tmp_path / "tools" / "browser.sh", "exit 0")
+    programs = tmp_path / "tools" / "kubernetes" / "programs.py"
+    programs.parent.mkdir()
+    programs.write_text("import os, sys\n\nassert sys.argv[1:] == ['--check']\nsys.exit(not os.path.exists('built'))\n")
     for program in ("chromium", "make"):
-        stub(tmp_path / "bin" / program, 'echo "made $1"; test "$1" != lint || test ! -e broken')
+        stub(tmp_path / "bin" / program, 'echo "made $*"; test "$1" != lint || test ! -e broken')
     return tmp_path / ".ci" / "run"
 
 
@@ -32,14 +36,24 @@ def output(run: Path, *, code: int = 0, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_tests_on_kubernetes_are_left_out_in_the_last_line(run: Path) -> None:
+def test_without_a_kubernetes_its_tests_are_left_out_in_the_last_line(run: Path) -> None:
     said = output(run)
     assert "made test\n" in said
     assert "made test-aks" not in said
-    assert said.splitlines()[-1].startswith("LEFT OUT: kubernetes: ")
+    assert said.splitlines()[-1].startswith("LEFT OUT: kubernetes: it is not built; ")
 
 
-def test_they_run_where_the_variable_asks_for_them(run: Path) -> None:
+def test_where_it_is_built_the_core_runs_and_the_last_line_names_the_rest(run: Path) -> None:
+    (run.parents[1] / "built").touch()
+    said = output(run)
+    assert "made test-aks CORE=1\n" in said
+    assert said.splitlines()[-1].startswith("LEFT OUT: kubernetes beyond its core: ")
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_all_of_them_run_where_the_variable_asks_for_them(run: Path, built: bool) -> None:
+    if built:
+        (run.parents[1] / "built").touch()
     said = output(run, CI_KUBERNETES="1")
     assert "made test-aks\n" in said
     assert "LEFT OUT" not in said

@@ -118,28 +118,45 @@ def lives(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
     must(product.preview("--expect-no-changes", "--diff"))
 
     gateway = plane.get("service", "gateway", "-n", namespace)
-    outputs = json.loads(product.run("stack", "output", "--json").out)
-    assert outputs["url"] == f"https://{namespace}.internal"
-    assert [each["ip"] for each in gateway["status"]["loadBalancer"]["ingress"]] == [outputs["gateway_address"]]
-
     exported = product.run("stack", "export").out
+    found = outputs(product)
+    assert found["url"] == f"https://{namespace}.internal"
+    assert [each["ip"] for each in gateway["status"]["loadBalancer"]["ingress"]] == [found["gateway_address"]]
     assert "kubernetes-token" in exported
     assert CREDENTIALS.findall(exported) == []
     assert not [token for token in (BEARER, *plane.tokens.values()) if token in exported]
 
-    most = plane.get("hpa", "tracking", "-n", namespace)["spec"]["maxReplicas"]
-    product.configure(tracking={"maxReplicas": most + 1})
-    assert steps(product.preview("--json")) == TOUCHED
-    # Who may only look sees the same, and changes nothing.
-    cloud.management.cluster_token = plane.tokens["looks"]
-    assert steps(product.preview("--json")) == TOUCHED
-    denied = product.up()
-    assert denied.code != 0
-    assert 'is forbidden: User "looks" cannot patch' in denied.text, denied.text
-    cloud.management.cluster_token = plane.tokens["deploy"]
-    assert done(product.up()).keys() == TOUCHED.keys()
+    one_more_replica(plane, product)
+    assert done(product.up()) == dict.fromkeys(TOUCHED, "updated")
 
-    # An update of the cluster itself replaces neither it nor the way in.
+    plane.kubectl("set", "env", "deployment/tracking", "-n", namespace, "MLFLOW_RUNTIME_MAX_IN_FLIGHT=9")
+    drifted = product.refresh("--expect-no-changes", "--diff")
+    assert drifted.code == NO_CHANGES_EXPECTED, drifted.text
+    assert "blue-tracking-pods" in drifted.text
+
+
+def outputs(product: Product) -> dict[str, Any]:
+    return dict(json.loads(product.run("stack", "output", "--json").out))
+
+
+def one_more_replica(plane: ControlPlane, product: Product) -> None:
+    most = plane.get("hpa", "tracking", "-n", f"mlflow-{product.stack}")["spec"]["maxReplicas"]
+    product.configure(tracking={"maxReplicas": most + 1})
+
+
+def who_may_only_look_changes_nothing(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
+    """They see in a preview what whoever deploys sees."""
+    one_more_replica(plane, product)
+    seen = steps(product.preview("--json"))
+    cloud.management.cluster_token = plane.tokens["looks"]
+    assert steps(product.preview("--json")) == seen == TOUCHED
+    denied = failed(product.up())
+    assert 'is forbidden: User "looks" cannot patch' in denied, denied
+    cloud.management.cluster_token = plane.tokens["deploy"]
+    assert done(product.up()) == dict.fromkeys(TOUCHED, "updated")
+
+
+def an_update_of_the_cluster_replaces_neither_it_nor_the_way_in(product: Product) -> None:
     product.configure(tags={"owner": "another-team"})
     raw = product.preview(*plan.FLAGS)
     assert not {"access-blue", "cluster-blue"} & steps(raw).keys()
@@ -147,11 +164,6 @@ def lives(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
     assert previewed["aks-blue-cluster"] is plan.Op.UPDATE
     assert set(previewed.values()) == {plan.Op.UPDATE}
     must(product.up())
-
-    plane.kubectl("set", "env", "deployment/tracking", "-n", namespace, "MLFLOW_RUNTIME_MAX_IN_FLIGHT=9")
-    drifted = product.refresh("--expect-no-changes", "--diff")
-    assert drifted.code == NO_CHANGES_EXPECTED, drifted.text
-    assert "blue-tracking-pods" in drifted.text
 
 
 def looked_at_as_the_runbook_says(plane: ControlPlane, stack: str) -> None:
@@ -170,7 +182,7 @@ def nothing_is_left(plane: ControlPlane, namespace: str) -> None:
         assert namespace not in plane.kubectl("get", kind, "-o", "name")
 
 
-@pytest.mark.parametrize("stack", ["staging", "prod"])
+@pytest.mark.parametrize("stack", [pytest.param("dev", marks=pytest.mark.core), "staging", "prod"])
 def test_a_life(cloud: Cloud, plane: ControlPlane, stack: str) -> None:
     product = stack_of(cloud, plane, stack, compute="aks")
     assert set(steps(product.preview("--json")).values()) == {"create"}
@@ -178,8 +190,9 @@ def test_a_life(cloud: Cloud, plane: ControlPlane, stack: str) -> None:
     print(f"{stack}: {len(cloud.azure.resources)} resources of Azure")
     looked_at_as_the_runbook_says(plane, stack)
     lives(cloud, plane, product)
-    product.configure(protect="false", waivers=waived("prod-protected") if stack == "prod" else None)
-    must(product.up())
+    if stack != "dev":
+        product.configure(protect="false", waivers=waived("prod-protected") if stack == "prod" else None)
+        must(product.up())
     timed(f"destroy of {stack}", product.destroy)
     assert cloud.azure.resources == {}
     nothing_is_left(plane, f"mlflow-{stack}")
@@ -189,7 +202,7 @@ def test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays(clou
     """As docs/runbooks/aks.md: before anything has changed a preview says what Azure would refuse under a lock."""
     product = stack_of(cloud, plane, "dev", protect="true", purgeProtection="true")
     must(product.up())
-    outputs = json.loads(product.run("stack", "output", "--json").out)
+    before = outputs(product)
 
     product.configure(compute="aks")
     pulls = {f"identity-{role}-images" for role in Role}
@@ -201,7 +214,9 @@ def test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays(clou
     assert (refused(preview), of_data(preview)) == (set(), ORIGIN)
     timed("up of dev into the cluster", product.up)
     assert not [one for one in cloud.azure.resources.values() if one["type"].startswith("azure-native:app:")]
-    lives(cloud, plane, product)
+    must(product.preview("--expect-no-changes", "--diff"))
+    who_may_only_look_changes_nothing(cloud, plane, product)
+    an_update_of_the_cluster_replaces_neither_it_nor_the_way_in(product)
 
     product.configure(protect="true")
     must(product.up())
@@ -212,44 +227,48 @@ def test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays(clou
     product.configure(compute="container_apps")
     assert of_data(product.preview("--json")) == ORIGIN
     timed("up of dev out of the cluster", product.up)
-    after = json.loads(product.run("stack", "output", "--json").out)
-    # Its life gave it another owner.
-    assert {key for key in outputs | after if outputs.get(key) != after.get(key)} == {"tags"}
+    after = outputs(product)
+    assert {key for key in before | after if before.get(key) != after.get(key)} == {"tags"}
     nothing_is_left(plane, "mlflow-dev")
     assert not [one for one in cloud.azure.resources.values() if ":containerservice:" in one["type"]]
     must(product.destroy())
     assert cloud.azure.resources == {}
 
 
-def test_a_stack_moves_between_clusters_of_other_owners_and_its_own_and_leaves_theirs_as_they_are(
+def test_a_stack_moves_between_its_own_clusters_and_those_of_other_owners_and_leaves_theirs_as_they_are(
     cloud: Cloud, plane: ControlPlane
 ) -> None:
-    """As docs/runbooks/aks.md: out of one into another one, and from there into the stack's own."""
+    """As docs/runbooks/aks.md: out of its own into another owner's, from there into yet another one's, and back."""
     first, second = (f"{PLATFORM}/Microsoft.ContainerService/managedClusters/aks-{name}" for name in ("platform", "ml"))
-    existing = {
-        "id": first,
-        "nodeRange": "10.8.0.0/22",
-        "gatewaySubnet": "snet-ingress",
-        "gatewayAddress": "10.8.4.10",
-        "workspace": f"{PLATFORM}/Microsoft.OperationalInsights/workspaces/log-platform",
-    }
     platform(cloud)
     network = {
         "cidr": "10.40.0.0/24",
         "clientNetworks": [f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform"],
     }
-    before = dict(cloud.azure.resources)
-    product = stack_of(cloud, plane, "dev", compute="aks", aks={"existingCluster": existing}, network=network)
-    theirs = ApiServer(url=plane.server, authority=plane.ca.read_text())
-    cloud.management.api_servers[first.lower()] = theirs
+    theirs = dict(cloud.azure.resources)
+    product = stack_of(cloud, plane, "dev", compute="aks", network=network)
     with started(**plane.tokens) as beside:
-        cloud.management.api_servers[second.lower()] = ApiServer(url=beside.server, authority=beside.ca.read_text())
+        # The stack's own cluster and the second one of others take turns in one API server.
+        (own,) = (key for key in cloud.management.api_servers if key.endswith("-blue"))
+        cloud.management.api_servers[first.lower()] = cloud.management.api_servers[own]
+        for cluster in (own, second.lower()):
+            cloud.management.api_servers[cluster] = ApiServer(url=beside.server, authority=beside.ca.read_text())
+        timed("up of dev in a cluster of its own", product.up)
+
+        existing = {
+            "id": first,
+            "nodeRange": "10.8.0.0/22",
+            "gatewaySubnet": "snet-ingress",
+            "gatewayAddress": "10.8.4.10",
+            "workspace": f"{PLATFORM}/Microsoft.OperationalInsights/workspaces/log-platform",
+        }
+        product.configure(aks={"existingCluster": existing})
         assert "lacks workload identity: az aks update --enable-workload-identity" in failed(product.up())
         for cluster in (first, second):
             offers = {**cloud.azure.resources[cluster.lower()]["inputs"], **WORKLOAD_IDENTITY}
             cloud.azure.update(CLUSTER, cluster, offers)
-        timed("up of dev in a cluster of another owner", product.up)
-        must(product.preview("--expect-no-changes", "--diff"))
+        moved(cloud, product, "into a cluster of another owner")
+        nothing_is_left(beside, "mlflow-dev")
         assert addresses(plane) == ["10.8.4.10"]
         assert CREDENTIALS.findall(product.run("stack", "export").out) == []
 
@@ -274,12 +293,12 @@ def test_a_stack_moves_between_clusters_of_other_owners_and_its_own_and_leaves_t
 
         must(product.run("config", "rm", "--path", "aks.existingCluster"))
         must(product.run("config", "set", "--path", "network.callerRanges[0]", "10.9.0.0/22"))
-        moved(cloud, product, "into the stack's own")
+        moved(cloud, product, "back into the stack's own")
         nothing_is_left(beside, "mlflow-dev")
-        assert addresses(plane) == [json.loads(product.run("stack", "output", "--json").out)["gateway_address"]]
+        assert addresses(plane) == [outputs(product)["gateway_address"]]
         must(product.destroy())
         nothing_is_left(plane, "mlflow-dev")
-    assert cloud.azure.resources.keys() == before.keys()
+    assert cloud.azure.resources.keys() == theirs.keys()
     touched = {call["id"] for call in cloud.azure.calls() if call["operation"] in ("create", "update", "delete")}
     assert not [each for each in touched if each.lower().startswith((f"{first.lower()}/", f"{second.lower()}/"))]
 
@@ -302,14 +321,14 @@ def moved(cloud: Cloud, product: Product, where: str) -> None:
 
     Whatever serves until the end of the update is let in to the data by the rules that Azure gets at its beginning.
     """
-    before = json.loads(product.run("stack", "output", "--json").out)
+    before = outputs(product)
     serving = callers(cloud)
     preview = product.preview(*plan.FLAGS)
     assert of_data(preview) == set()
     assert list(cut_off(read(preview))) == []
     timed(f"move of dev {where}", product.up)
     assert serving <= callers(cloud)
-    after = json.loads(product.run("stack", "output", "--json").out)
+    after = outputs(product)
     assert {key for key in before if before[key] != after[key]} == {"cluster", "gateway_address"}
     must(product.preview("--expect-no-changes", "--diff"))
     group = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/rg-mlflow-dev/".lower()
@@ -379,7 +398,7 @@ def test_a_generation_takes_the_place_of_the_other_and_protected_data_stays(clou
         moved = next(key for key in cloud.management.api_servers if key.endswith("-green"))
         cloud.management.api_servers[moved] = ApiServer(url=green.server, authority=green.ca.read_text())
         must(product.up())
-        before = json.loads(product.run("stack", "output", "--json").out)
+        before = outputs(product)
 
         product.configure(aks={"generation": "green"})
         assert "aks-blue-cluster" in failed(product.preview())
@@ -387,7 +406,7 @@ def test_a_generation_takes_the_place_of_the_other_and_protected_data_stays(clou
         must(product.run("state", "unprotect", "--yes", urn))
         assert of_data(product.preview("--json")) == set()
         timed("up of another generation", product.up)
-        after = json.loads(product.run("stack", "output", "--json").out)
+        after = outputs(product)
         assert {key for key in before if before[key] != after[key]} == {"cluster", "gateway_address"}
         clusters = [one["id"] for one in cloud.azure.resources.values() if one["type"].endswith(":ManagedCluster")]
         assert [each.rpartition("/")[2] for each in clusters] == ["aks-mlflow-dev-green"]

@@ -112,20 +112,34 @@ def late(plane: ControlPlane, folder: Path) -> Iterator[tuple[Path, threading.Ev
         server.shutdown()
 
 
-@pytest.fixture
-def program(kubernetes: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
-    written = Program.written(tmp_path, PROGRAM, NOBODY)
-    path = os.pathsep.join([kubernetes.path, written.environment["PATH"]])
-    management = ManagementApi(Azure(tmp_path / "azure.json"))
+@contextlib.contextmanager
+def written(kubernetes: ControlPlane, folder: Path, namespace: str) -> Iterator[Program]:
+    """A program of a namespace, and nothing of it in the cluster after the block."""
+    made = Program.written(folder, PROGRAM, NOBODY)
+    path = os.pathsep.join([kubernetes.path, made.environment["PATH"]])
+    management = ManagementApi(Azure(folder / "azure.json"))
     management.cluster_token = kubernetes.tokens[ADMIN]
     signed_in = identity_environment(management.url)
-    found = replace(written, environment={**written.environment, **signed_in, "PATH": path})
-    namespace = f"mlflow-{request.node.name.replace('_', '-')[-40:].strip('-')}"
+    found = replace(made, environment={**made.environment, **signed_in, "PATH": path})
     found.configure(kubeconfig=str(kubernetes.kubeconfig()), namespace=namespace, digest=DIGEST)
     yield found
     with contextlib.suppress(AssertionError):
         found.destroy()
     management.close()
+
+
+@pytest.fixture
+def program(kubernetes: ControlPlane, tmp_path: Path) -> Iterator[Program]:
+    with written(kubernetes, tmp_path, "mlflow-life") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def living(kubernetes: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A stack that is up, whose services are all of DIGEST; a failed `up` leaves them so."""
+    with written(kubernetes, tmp_path_factory.mktemp("living"), "mlflow-living") as made:
+        done(made.up())
+        yield made
 
 
 def done(result: Result) -> None:
@@ -182,13 +196,29 @@ def test_a_life(kubernetes: ControlPlane, program: Program) -> None:
     assert namespace not in kubernetes.kubectl("get", "validatingadmissionpolicies", "-o", "name")
 
 
+def test_a_failing_prepare_stops_before_any_service_changes(kubernetes: ControlPlane, living: Program) -> None:
+    namespace = namespace_of(living)
+    before = kubernetes.get("deployments", "-n", namespace)["items"]
+    words = "the databases have the schema of a newer version"
+    living.configure(digest=NEXT, pods={"prepare": {"pod": "failed", "message": words}})
+    failed = living.up()
+    assert failed.code != 0
+    # The end of its log: nobody has to look for it in the cluster.
+    assert words in failed.text
+    after = kubernetes.get("deployments", "-n", namespace)["items"]
+    generations = [
+        {each["metadata"]["name"]: each["metadata"]["generation"] for each in found} for found in (before, after)
+    ]
+    assert generations[0] == generations[1]
+
+
 def test_a_revision_that_is_never_ready_stops_and_says_why(
-    kubernetes: ControlPlane, program: Program, tmp_path: Path
+    kubernetes: ControlPlane, living: Program, tmp_path: Path
 ) -> None:
-    namespace = namespace_of(program)
-    done(program.up())
-    program.configure(digest=NEXT, pods={"tracking": {"pod": "unready"}}, impatient=["tracking"])
-    failed = program.up()
+    """After the other failure, as the last thing that happens to the stack: its services are of two revisions then."""
+    namespace = namespace_of(living)
+    living.configure(digest=NEXT, pods={"tracking": {"pod": "unready"}}, impatient=["tracking"])
+    failed = living.up()
     assert failed.code != 0
     assert "ProgressDeadlineExceeded" in failed.text, failed.text
     assert "readiness probe failed" in failed.text, failed.text
@@ -202,33 +232,16 @@ def test_a_revision_that_is_never_ready_stops_and_says_why(
     assert gateway["spec"]["containers"][0]["image"].endswith(DIGEST)
     # The status of the previous revision is not taken for the new one's.
     with late(kubernetes, tmp_path) as (kubeconfig, held):
-        program.configure(pods={"gateway": {"pod": "unready"}}, impatient=["gateway"], kubeconfig=str(kubeconfig))
-        failed = program.up()
+        living.configure(pods={"gateway": {"pod": "unready"}}, impatient=["gateway"], kubeconfig=str(kubeconfig))
+        failed = living.up()
     assert held.is_set(), failed.text
     assert failed.code != 0, failed.text
     assert "The deployment gateway in namespace" in failed.text, failed.text
     assert "readiness probe failed" in failed.text, failed.text
-    program.configure(kubeconfig=str(kubernetes.kubeconfig()))
+    living.configure(kubeconfig=str(kubernetes.kubeconfig()))
     images = {
         ready(pod): pod["spec"]["containers"][0]["image"][-len(NEXT) :]
         for pod in pods(kubernetes, namespace, "gateway")
     }
     assert images == {True: DIGEST, False: NEXT}
     assert [ready(pod) for pod in pods(kubernetes, namespace, "tracking")] == [True, True]
-
-
-def test_a_failing_prepare_stops_before_any_service_changes(kubernetes: ControlPlane, program: Program) -> None:
-    namespace = namespace_of(program)
-    done(program.up())
-    before = kubernetes.get("deployments", "-n", namespace)["items"]
-    words = "the databases have the schema of a newer version"
-    program.configure(digest=NEXT, pods={"prepare": {"pod": "failed", "message": words}})
-    failed = program.up()
-    assert failed.code != 0
-    # The end of its log: nobody has to look for it in the cluster.
-    assert words in failed.text
-    after = kubernetes.get("deployments", "-n", namespace)["items"]
-    generations = [
-        {each["metadata"]["name"]: each["metadata"]["generation"] for each in found} for found in (before, after)
-    ]
-    assert generations[0] == generations[1]
