@@ -13,6 +13,9 @@ LOCAL := --config-file $(STACK_CONFIG)
 # The groups of .ci/budgets are shared out in the order of tests/conftest.py. Tests that start processes often wait for
 # them, so three workers keep two cores busy; two are enough for the quick ones.
 SHARED := --dist loadscope --no-loadscope-reorder
+# What .ci/run runs on a real Kubernetes: a stack's life, admission, a roll-out and drains, and what a scanner finds.
+CORE_TESTS := 'tests/end_to_end/kubernetes/test_stacks.py::test_a_life[dev]' tests/components/compute/aks/test_drains.py \
+	tests/components/compute/aks/test_admission.py tests/delivery/kubernetes/test_scanners.py
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,7 +71,7 @@ test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version 
 
 test-aks: toolchain kubernetes-programs ## Run the tests on a real Kubernetes; the first run builds it (20 minutes); CORE=1 for a few
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest -n 2 $(SHARED) --budgets --durations=10 -m "kubernetes$(if $(CORE), and core)" $(TESTS)
+	@$(VENV) -m pytest -n 2 $(SHARED) --budgets --durations=10 -m kubernetes $(if $(CORE),$(CORE_TESTS),$(TESTS))
 
 kubernetes: venv kubernetes-programs ## Start a real Kubernetes with simulated nodes until Ctrl-C; prints its KUBECONFIG
 	@$(PYTHON) tools/venv.py --dev > /dev/null

@@ -182,7 +182,7 @@ def nothing_is_left(plane: ControlPlane, namespace: str) -> None:
         assert namespace not in plane.kubectl("get", kind, "-o", "name")
 
 
-@pytest.mark.parametrize("stack", [pytest.param("dev", marks=pytest.mark.core), "staging", "prod"])
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
 def test_a_life(cloud: Cloud, plane: ControlPlane, stack: str) -> None:
     product = stack_of(cloud, plane, stack, compute="aks")
     assert set(steps(product.preview("--json")).values()) == {"create"}
