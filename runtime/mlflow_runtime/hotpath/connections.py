@@ -35,6 +35,9 @@ answers its request then, and waits in a thread."""
 STATEMENT_SECONDS: Final = 10
 """After which the server ends any other statement."""
 
+LONG_SECONDS: Final = 2
+"""After which it ends one that may take long. MLflow answers its request then, without a connection of these."""
+
 ANSWER_SECONDS: Final = 15.0
 """After which a server that does not end its statement, as one that hangs, is given up."""
 
@@ -203,13 +206,15 @@ class Tokens:
 
 
 class Pool:
-    """At most `size` connections to a database, opened when they are needed and then kept open."""
+    """At most `size` connections to a database, opened when they are needed and then kept open. The server ends a
+    statement after `statement_seconds`.
+    """
 
-    def __init__(self, url: URL, size: int) -> None:
+    def __init__(self, url: URL, size: int, statement_seconds: int = STATEMENT_SECONDS) -> None:
         # Of an option that comes twice PostgreSQL takes the last value.
         options = (
             *url.normalized_query.get("options", ()),
-            f"-c statement_timeout={1000 * STATEMENT_SECONDS} -c lock_timeout={1000 * LOCK_SECONDS}",
+            f"-c statement_timeout={1000 * statement_seconds} -c lock_timeout={1000 * LOCK_SECONDS}",
             _PLANS,
         )
         self._url = url.update_query_dict({"options": " ".join(options)})

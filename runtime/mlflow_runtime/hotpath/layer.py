@@ -13,16 +13,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import app as fastapi_app
-from mlflow.server.fastapi_security import HostValidationMiddleware, get_allowed_hosts
+from mlflow.server.fastapi_security import HostValidationMiddleware, get_allowed_hosts, get_allowed_origins
 from mlflow.server.security_utils import is_allowed_host_header
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlflow_runtime.hotpath import requests, together
-from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool, Refused, Unfit
-from mlflow_runtime.hotpath.requests import Call, NotPlain, Read
+from mlflow_runtime.hotpath import requests, searches, together
+from mlflow_runtime.hotpath.connections import LONG_SECONDS, Connection, Lost, NotConnected, Pool, Refused, Unfit
+from mlflow_runtime.hotpath.plain import NotPlain
+from mlflow_runtime.hotpath.requests import Call, Read
 from mlflow_runtime.hotpath.sources import changed
 from mlflow_runtime.hotpath.statements import LOG_METRICS_OF_RUNS, REVISIONS
 from mlflow_runtime.hotpath.together import Found, Together
@@ -42,6 +43,9 @@ _CALLS: Final[Mapping[tuple[str, str], Read]] = {
     ("POST", "runs/log-parameter"): requests.log_param,
     ("POST", "runs/log-batch"): requests.log_batch,
     ("POST", "runs/set-tag"): requests.set_tag,
+    ("POST", "runs/search"): searches.search_runs,
+    ("POST", "experiments/search"): searches.search_experiments,
+    ("GET", "experiments/search"): searches.search_experiments_of_query,
     ("GET", "metrics/get-history"): requests.get_history,
     ("GET", "metrics/get-history-bulk-interval"): requests.sample_history,
 }
@@ -53,9 +57,11 @@ ROUTES: Final[Mapping[tuple[str, str], Read]] = {
 """What is answered here, by method and path. A POST gives what it asks for in its body, a GET in its query."""
 
 _JSON: Final = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
-# MLflow answers a browser's cross-origin requests by rules of their own.
-_NOT_PLAIN: Final = frozenset({b"origin", b"transfer-encoding", b"content-encoding"})
+_NOT_PLAIN: Final = frozenset({b"transfer-encoding", b"content-encoding"})
 _WORKSPACE: Final = b"x-mlflow-workspace"
+
+Head = Sequence[tuple[bytes, bytes]]
+"""The headers of an answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,11 +83,16 @@ class HotPath:
 
     def __init__(self, app: ASGIApp, url: URL, connections: int, *, workspaces: bool = False) -> None:
         self._app = app
-        self._pool = Pool(url, connections)
+        # Of few connections none is kept for those that take long.
+        long = connections // 4
+        self._pool = Pool(url, connections - long)
+        self._long = Pool(url, long, LONG_SECONDS) if long else self._pool
         self._together = Together(self._logged)
         self._workspaces = workspaces
         self._hosts = get_allowed_hosts()
-        self._head: Sequence[tuple[bytes, bytes]] = ()
+        # None for a request without one. A pattern's origins are MLflow's.
+        self._origins: frozenset[bytes | None] = frozenset({None, *(each.encode() for each in get_allowed_origins())})
+        self._heads: dict[bytes | None, Head | None] = {}
         self._on = True
         metrics.ON.set(1)
         if found := changed():
@@ -89,31 +100,39 @@ class HotPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = ROUTES.get((scope["method"], scope["path"])) if self._on and scope["type"] == "http" else None
-        if read is None or not self._is_plain(scope):
+        headers = dict(scope["headers"]) if read else {}
+        head = await self._head_of(scope, headers) if read and self._is_plain(scope, headers) else None
+        if read is None or head is None:
             await self._app(scope, receive, send)
             return
         messages = await _body(receive)
         body = b"".join(message.get("body", b"") for message in messages)
-        answer = await self._answer(read, scope, body)
+        workspace = headers.get(_WORKSPACE, b"").decode("latin-1") or DEFAULT_WORKSPACE
+        answer = await self._answer(read, scope, body, workspace)
         if answer is None:
             metrics.PASSED.inc()
             await self._app(scope, _replayed(messages, receive), send)
             return
         (metrics.ANSWERED if answer.status == HTTPStatus.OK else metrics.LOST).inc()
-        if not self._head:
-            self._head = await _whole_head(scope)
         length = str(len(answer.body)).encode()
-        headers = [(name, length if name == b"content-length" else value) for name, value in self._head]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        whole = [(name, length if name == b"content-length" else value) for name, value in head]
+        await send({"type": "http.response.start", "status": answer.status, "headers": whole})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _is_plain(self, scope: Scope) -> bool:
+    async def _head_of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Head | None:
+        """The headers of an answer to a page of this origin, None if MLflow answers it in another way."""
+        origin = headers.get(b"origin")
+        if origin not in self._heads:
+            self._heads[origin] = await _whole_head(scope, origin)
+        return self._heads[origin]
+
+    def _is_plain(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """Whether MLflow's own middleware and framework would do nothing special with the request."""
-        headers = dict(scope["headers"])
         return (
             (_is_plain_post if scope["method"] == "POST" else _is_plain_get)(scope, headers)
             and len(headers) == len(scope["headers"])
             and headers.keys().isdisjoint(_NOT_PLAIN)
+            and headers.get(b"origin") in self._origins
             and self._is_of_workspace(headers)
             and (not self._hosts or is_allowed_host_header(self._hosts, headers.get(b"host", b"").decode("latin-1")))
         )
@@ -123,7 +142,7 @@ class HotPath:
         named = _WORKSPACE in headers
         return named and current.caller() is not None if self._workspaces else not named
 
-    async def _answer(self, read: Read, scope: Scope, body: bytes) -> Answer | None:
+    async def _answer(self, read: Read, scope: Scope, body: bytes, workspace: str) -> Answer | None:
         """Do what the request asks for; None where that is MLflow's to do."""
         try:
             given = requests.of_body(body) if scope["method"] == "POST" else requests.of_query(scope["query_string"])
@@ -132,13 +151,12 @@ class HotPath:
             return None
         if self._workspaces:
             for name, value in given.items():
-                audit.touch_named(name, [value])
-        workspace = dict(scope["headers"]).get(_WORKSPACE, b"").decode("latin-1") or DEFAULT_WORKSPACE
+                audit.touch_named(name, value if isinstance(value, list) else [value])
         try:
             if together.shares(wanted):
                 found = await self._together.run(wanted[0], workspace)
             else:
-                async with self._pool.connection() as connection:
+                async with self._pool_of(wanted).connection() as connection:
                     found = await self._done(connection, wanted, workspace)
         except Unfit as error:
             self._turn_off(f"the database does not take its statements, {error}")
@@ -158,6 +176,9 @@ class HotPath:
             return Answer(status=HTTPStatus.OK, body=wanted[-1].answer(found))
         except NotPlain:
             return None  # nothing was written
+
+    def _pool_of(self, wanted: Sequence[Call]) -> Pool:
+        return self._long if any(call.is_long for call in wanted) else self._pool
 
     async def _logged(self, calls: Sequence[Call], workspace: str) -> Sequence[Found]:
         """What calls that log metrics of several runs found, when all is committed."""
@@ -204,7 +225,8 @@ class HotPath:
     def _turn_off(self, reason: str) -> None:
         if self._on:
             self._on = False
-            self._pool.close()
+            for pool in {self._pool, self._long}:
+                pool.close()
             metrics.ON.set(0)
             _log.warning("the hot path is off, MLflow answers every request: %s", reason)
 
@@ -229,12 +251,15 @@ def _unavailable(lost: Lost) -> Answer:
     return Answer(status=error.get_http_status_code(), body=error.serialize_as_json().encode())
 
 
-async def _whole_head(scope: Scope) -> Sequence[tuple[bytes, bytes]]:
-    """Learn the headers of an answer to a plain request, but for the length: they are the same for each."""
+async def _whole_head(scope: Scope, origin: bytes | None) -> Head | None:
+    """Learn the headers of an answer to a plain request of an origin, but for the length: they are the same for each.
+
+    None if MLflow refuses the origin.
+    """
     learned: list[Message] = []
 
     async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": _head()})
+        await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": _head(origin)})
 
     async def receive() -> Message:
         return {"type": "http.disconnect"}
@@ -243,8 +268,8 @@ async def _whole_head(scope: Scope) -> Sequence[tuple[bytes, bytes]]:
         learned.append(message)
 
     await _inside_mlflows_middleware(answer)(scope, receive, learn)
-    headers: Sequence[tuple[bytes, bytes]] = learned[0]["headers"]
-    return headers
+    headers: Head = learned[0]["headers"]
+    return headers if learned[0]["status"] == HTTPStatus.OK else None
 
 
 def _inside_mlflows_middleware(app: ASGIApp) -> ASGIApp:
@@ -258,10 +283,11 @@ def _inside_mlflows_middleware(app: ASGIApp) -> ASGIApp:
     return app
 
 
-def _head() -> Sequence[tuple[bytes, bytes]]:
+def _head(origin: bytes | None) -> Head:
     """The headers of an answer of MLflow's handlers to a plain request, but for the length: Flask's part of them."""
     method, path = next(iter(ROUTES))
-    with flask_app.test_request_context(path, method=method) as context:
+    asked = {} if origin is None else {"Origin": origin.decode("latin-1")}
+    with flask_app.test_request_context(path, method=method, headers=asked) as context:
         answer = flask_app.process_response(flask_app.response_class(b"", mimetype="application/json"))
         found = answer.get_wsgi_headers(context.request.environ)
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in found.items()]

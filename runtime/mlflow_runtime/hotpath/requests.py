@@ -6,15 +6,13 @@ validators judge the values: it truncates what it truncates, and what it refuses
 
 from __future__ import annotations
 
-import base64
 import functools
-import itertools
 import json
 import math
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
@@ -50,18 +48,22 @@ from mlflow.utils.validation import (
     _validate_tag,
 )
 
+from mlflow_runtime.hotpath import plain
+from mlflow_runtime.hotpath.plain import NotPlain
 from mlflow_runtime.hotpath.statements import (
     CREATE_RUN,
     GET_HISTORY,
     GET_RUN,
     LOG_METRICS,
     LOG_PARAMS,
+    LONG,
     MOST_POINTS,
     MOST_ROWS,
     READING,
     SAMPLE_HISTORY,
     SET_TAGS,
     UPDATE_RUN,
+    Search,
     Statement,
 )
 from mlflow_runtime.patches.json_answers import message_to_json, number
@@ -72,14 +74,13 @@ _PAIR: Final = frozenset({"key", "value"})
 _CREATE: Final = frozenset({"experiment_id", "user_id", "start_time", "run_name", "tags"})
 _UPDATE: Final = _RUN | {"status", "end_time"}
 _STATUSES: Final = frozenset(RunStatus._STRING_TO_STATUS)
-# As MLflow writes them: it stores another form of the same number too, and answers with the form that it was given.
-_EXPERIMENT: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+EXPERIMENT_ID: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+"""As MLflow writes them: it stores another form of the same number too, and answers with the form that it was given."""
 # What `update_run` and `get_run` answer first, in the order of `_run_info`.
 _RUN_COLUMNS: Final = 8
 _BATCH: Final = frozenset({"run_id", "metrics", "params", "tags"})
 # JSON has no numbers for them; protobuf's JSON has these words.
 _WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_INT64: Final = range(-(1 << 63), 1 << 63)
 # What clients' libraries leave as it is in a query, and what they write the rest with.
 _QUERY: Final = re.compile(rb"[A-Za-z0-9_.~*/:,%+=&-]{1,4096}")
 _RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -87,12 +88,6 @@ _HISTORY: Final = _RUN | {"metric_key", "max_results", "page_token"}
 _SAMPLE: Final = frozenset({"run_ids", "metric_key", "max_results", "start_step", "end_step"})
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,3}")
 _STEP: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
-# As `create_page_token` of MLflow writes it.
-_TOKEN: Final = re.compile(rb'\{"offset": ([1-9][0-9]{0,8})\}')
-
-
-class NotPlain(Exception):  # noqa: N818 - it names what was found
-    """The request is not in its plain form, or not one that MLflow would take."""
 
 
 Answering = Callable[[Sequence[Any]], bytes]
@@ -104,7 +99,7 @@ may raise NotPlain."""
 class Call:
     """A statement, the values of its parameters, and what is answered when it is the last one."""
 
-    statement: Statement
+    statement: Statement | Search
     values: tuple[Any, ...]
     answer: Answering = lambda _: b"{}"
 
@@ -122,6 +117,11 @@ class Call:
     def only_reads(self) -> bool:
         """Whether it writes nothing."""
         return self.statement.name in READING
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may take long."""
+        return self.statement.name in LONG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,33 +183,33 @@ def calls(read: Read, given: Mapping[str, Any]) -> Sequence[Call]:
 
 def log_metric(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_log_metric` of MLflow's handlers."""
-    _only(given, _RUN | _METRIC)
+    plain.only(given, _RUN | _METRIC)
     return [_metrics(_run_id(given), [_metric(given)])]
 
 
 def log_param(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_log_param` of MLflow's handlers."""
-    _only(given, _RUN | _PAIR)
+    plain.only(given, _RUN | _PAIR)
     param = _validate_param(*_pair(given))
     return [_pairs(LOG_PARAMS, _run_id(given), {param.key: param.value})]
 
 
 def set_tag(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_set_tag` of MLflow's handlers."""
-    _only(given, _RUN | _PAIR)
+    plain.only(given, _RUN | _PAIR)
     return [_pairs(SET_TAGS, _run_id(given), dict([_tag(given)]))]
 
 
 def log_batch(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_log_batch` of MLflow's handlers and `log_batch` of its store."""
-    _only(given, _BATCH)
-    run_id = _text(given, "run_id")
+    plain.only(given, _BATCH)
+    run_id = plain.text(given, "run_id")
     _validate_run_id(run_id)
     # Before the elements are looked at, which takes its time for a batch that is refused in the end.
-    _validate_batch_log_limits(*(_list(given, name) for name in ("metrics", "params", "tags")))
-    metrics = [_metric(_only(each, _METRIC)) for each in _list(given, "metrics")]
-    params = [_validate_param(*_pair(_only(each, _PAIR))) for each in _list(given, "params")]
-    tags = [_tag(_only(each, _PAIR)) for each in _list(given, "tags")]
+    _validate_batch_log_limits(*(plain.listed(given, name) for name in ("metrics", "params", "tags")))
+    metrics = [_metric(plain.only(each, _METRIC)) for each in plain.listed(given, "metrics")]
+    params = [_validate_param(*_pair(plain.only(each, _PAIR))) for each in plain.listed(given, "params")]
+    tags = [_tag(plain.only(each, _PAIR)) for each in plain.listed(given, "tags")]
     by_key = {param.key: param.value for param in params}
     if len(by_key) < len(params):
         raise NotPlain
@@ -223,15 +223,15 @@ def log_batch(given: Mapping[str, Any]) -> Sequence[Call]:
 
 def create_run(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_create_run` of MLflow's handlers and `create_run` of its store."""
-    _only(given, _CREATE)
-    experiment_id, start_time = _text(given, "experiment_id"), _integer(given.get("start_time", 0))
-    if not _EXPERIMENT.fullmatch(experiment_id):
+    plain.only(given, _CREATE)
+    experiment_id, start_time = plain.text(given, "experiment_id"), plain.integer(given.get("start_time", 0))
+    if not EXPERIMENT_ID.fullmatch(experiment_id):
         raise NotPlain
-    user_id, run_name = _string(given, "user_id"), _string(given, "run_name")
-    given_tags = _list(given, "tags")
+    user_id, run_name = plain.string(given, "user_id"), plain.string(given, "run_name")
+    given_tags = plain.listed(given, "tags")
     if len(given_tags) > MOST_ROWS:  # as long an answer would hold up the event loop
         raise NotPlain
-    pairs = [_pair(_only(each, _PAIR)) for each in given_tags]
+    pairs = [_pair(plain.only(each, _PAIR)) for each in given_tags]
     tags = dict(pairs)
     named = tags.get(MLFLOW_RUN_NAME)
     if len(tags) < len(pairs) or (run_name and named and run_name != named):
@@ -266,9 +266,9 @@ def create_run(given: Mapping[str, Any]) -> Sequence[Call]:
 
 def update_run(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_update_run` of MLflow's handlers and `update_run_info` of its store."""
-    _only(given, _UPDATE)
+    plain.only(given, _UPDATE)
     run_id, status = _run_id(given), given.get("status")
-    end_time = _integer(given["end_time"]) if "end_time" in given else None
+    end_time = plain.integer(given["end_time"]) if "end_time" in given else None
     if "status" in given and (type(status) is not str or status not in _STATUSES):
         raise NotPlain
 
@@ -297,16 +297,16 @@ def _run_info(run_id: str, found: Sequence[Any]) -> RunInfo:
 
 def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_get_run` of MLflow's handlers and `get_run` of its store."""
-    _only(given, _RUN)
+    plain.only(given, _RUN)
     run_id = _run_id(given)
     if not _RUN_ID.fullmatch(run_id):
         raise NotPlain
 
     def answer(found: Sequence[Any]) -> bytes:
         columns = iter([array or [] for array in found[_RUN_COLUMNS:]])
-        metrics, params, tags = _rows(columns, 5), _rows(columns, 2), _rows(columns, 2)
-        datasets, dataset_tags = _rows(columns, 7), _rows(columns, 3)
-        model_inputs, model_outputs = _rows(columns, 1), _rows(columns, 2)
+        metrics, params, tags = plain.rows(columns, 5), plain.rows(columns, 2), plain.rows(columns, 2)
+        datasets, dataset_tags = plain.rows(columns, 7), plain.rows(columns, 3)
+        model_inputs, model_outputs = plain.rows(columns, 1), plain.rows(columns, 2)
         try:
             info = _run_info(run_id, found[:_RUN_COLUMNS])
             data = RunData(
@@ -318,7 +318,7 @@ def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
                 tags=[RunTag(key, value) for key, value in tags],
             )
             inputs = RunInputs(
-                dataset_inputs=_dataset_inputs(datasets, dataset_tags),
+                dataset_inputs=dataset_inputs(datasets, dataset_tags),
                 model_inputs=[LoggedModelInput(model_id) for (model_id,) in model_inputs],
             )
             outputs = RunOutputs([LoggedModelOutput(model_id, step) for model_id, step in model_outputs])
@@ -331,10 +331,9 @@ def get_run(given: Mapping[str, Any]) -> Sequence[Call]:
 
 def get_history(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_get_metric_history` of MLflow's handlers and `get_metric_history` of its store."""
-    _only(given, _HISTORY)
-    run_id, key, most = _run_id(given), _text(given, "metric_key"), _count(given)
-    token = _string(given, "page_token")
-    offset = _offset(token) if token else 0
+    plain.only(given, _HISTORY)
+    run_id, key, most = _run_id(given), plain.text(given, "metric_key"), _count(given)
+    offset = plain.offset(plain.string(given, "page_token"))
 
     def answer(found: Sequence[Any]) -> bytes:
         points = _points(key, found)
@@ -347,11 +346,11 @@ def get_history(given: Mapping[str, Any]) -> Sequence[Call]:
 
 def sample_history(given: Mapping[str, Any]) -> Sequence[Call]:
     """`get_metric_history_bulk_interval_impl` of MLflow's handlers, for one run, and what it calls of the store."""
-    _only(given, _SAMPLE)
-    run_id, key, most = _text(given, "run_ids"), _text(given, "metric_key"), _count(given)
+    plain.only(given, _SAMPLE)
+    run_id, key, most = plain.text(given, "run_ids"), plain.text(given, "metric_key"), _count(given)
     if ("start_step" in given) != ("end_step" in given):
         raise NotPlain
-    start, end = _step(given, "start_step", _INT64[0]), _step(given, "end_step", _INT64[-1])
+    start, end = _step(given, "start_step", plain.INT64[0]), _step(given, "end_step", plain.INT64[-1])
     if start > end:
         raise NotPlain
     of_run = f',\n      "run_id": {encode_basestring_ascii(run_id)}'
@@ -379,7 +378,7 @@ def _history(points: Sequence[str], token: str = "") -> bytes:
 
 def _count(given: Mapping[str, Any]) -> int:
     """How many points are asked for: without a number MLflow answers with all, which may be very many."""
-    text = _text(given, "max_results")
+    text = plain.text(given, "max_results")
     if not _COUNT.fullmatch(text) or int(text) > MOST_POINTS:
         raise NotPlain
     return int(text)
@@ -388,25 +387,14 @@ def _count(given: Mapping[str, Any]) -> int:
 def _step(given: Mapping[str, Any], name: str, otherwise: int) -> int:
     if name not in given:
         return otherwise
-    text = _text(given, name)
+    text = plain.text(given, name)
     if not _STEP.fullmatch(text):
         raise NotPlain
     return int(text)
 
 
-def _offset(token: str) -> int:
-    found = _TOKEN.fullmatch(base64.b64decode(token, validate=True))
-    if found is None:
-        raise NotPlain
-    return int(found[1])
-
-
-def _rows(columns: Iterator[Sequence[Any]], width: int) -> Sequence[tuple[Any, ...]]:
-    """Return rows that came as so many columns."""
-    return list(zip(*itertools.islice(columns, width), strict=True))
-
-
-def _dataset_inputs(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, str, str]]) -> list[DatasetInput]:
+def dataset_inputs(rows: Iterable[Sequence[Any]], tags: Iterable[Sequence[str]]) -> list[DatasetInput]:
+    """Return the datasets of a run, from rows of datasets and of their tags, each of which has the dataset's id."""
     found = {dataset_uuid: DatasetInput(Dataset(*described), []) for dataset_uuid, *described in rows}
     for dataset_uuid, name, value in tags:
         found[dataset_uuid].tags.append(InputTag(name, value))
@@ -442,8 +430,8 @@ def _pairs(statement: Statement, run_id: str, pairs: Mapping[str, str]) -> Call:
 
 
 def _metric(given: Mapping[str, Any]) -> Metric:
-    key, value = _text(given, "key"), _number(given.get("value"))
-    timestamp, step = _integer(given.get("timestamp")), _integer(given.get("step", 0))
+    key, value = plain.text(given, "key"), _number(given.get("value"))
+    timestamp, step = plain.integer(given.get("timestamp")), plain.integer(given.get("step", 0))
     _require_metric(key, min(timestamp, 0))
     return Metric(key=key, value=_finite(value), timestamp=timestamp, step=step, is_nan=math.isnan(value))
 
@@ -464,51 +452,13 @@ def _tag(given: Mapping[str, Any]) -> tuple[str, str]:
 def _pair(given: Mapping[str, Any]) -> tuple[str, str]:
     if "value" not in given:
         raise NotPlain
-    return _text(given, "key"), _string(given, "value")
-
-
-def _only(given: Any, fields: frozenset[str]) -> Mapping[str, Any]:
-    if type(given) is not dict or not given.keys() <= fields:
-        raise NotPlain
-    return given
+    return plain.text(given, "key"), plain.string(given, "value")
 
 
 def _run_id(given: Mapping[str, Any]) -> str:
     """MLflow takes `run_id`, and the older `run_uuid` only where there is no other."""
-    _string(given, "run_uuid")
-    return _text(given, "run_id")
-
-
-def _text(given: Mapping[str, Any], name: str) -> str:
-    value = _string(given, name)
-    if not value:
-        raise NotPlain
-    return value
-
-
-def _string(given: Mapping[str, Any], name: str) -> str:
-    """A text that may be empty, as it is where it is missing. Raises ValueError for half a character.
-
-    PostgreSQL stores no NUL, which would be found out after a batch's first statement.
-    """
-    value = given.get(name, "")
-    if type(value) is not str or "\0" in value:
-        raise NotPlain
-    value.encode()
-    return value
-
-
-def _list(given: Mapping[str, Any], name: str) -> list[Any]:
-    value = given.get(name, [])
-    if type(value) is not list:
-        raise NotPlain
-    return value
-
-
-def _integer(value: Any) -> int:
-    if type(value) is not int or value not in _INT64:
-        raise NotPlain
-    return value
+    plain.string(given, "run_uuid")
+    return plain.text(given, "run_id")
 
 
 def _number(value: Any) -> float:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mlflow.entities import Metric, Run
+from mlflow.entities import Experiment, Metric, Run, RunData, RunInfo, RunInputs, RunOutputs
 from mlflow.entities.metric import MetricWithRunId
 from mlflow.server import fastapi_app, fastapi_security, handlers, security, workspace_helpers
 from mlflow.server.handlers import _get_request_message, _validate_request_json_with_schema
+from mlflow.store.tracking import sqlalchemy_store
 from mlflow.store.tracking.dbmodels.models import (
     SqlDataset,
+    SqlExperiment,
+    SqlExperimentTag,
     SqlInputTag,
     SqlLatestMetric,
     SqlMetric,
@@ -21,7 +24,7 @@ from mlflow.store.tracking.dbmodels.models import (
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils import proto_json_utils, validation
-from mlflow.utils.search_utils import SearchUtils
+from mlflow.utils.search_utils import SearchExperimentsUtils, SearchUtils
 from mlflow.utils.uri import append_to_uri_path
 
 from mlflow_runtime.patches.unchanged import is_unchanged
@@ -94,6 +97,30 @@ READ: Final[Sequence[tuple[Any, str]]] = (
     (Run.to_proto, "71cea2026e5b32ed"),
     (SqlRun.to_mlflow_entity, "dd189709d05fa35f"),
     (append_to_uri_path, "fa00c9acf2260015"),
+    (handlers._search_runs, "7549b2693d063100"),
+    (handlers.search_runs_impl, "8df9382dd1bbac29"),
+    (handlers._search_experiments, "0721f6ab0cf4aa6c"),
+    (SqlAlchemyStore._search_runs, "5235efb440f86762"),
+    (SqlAlchemyStore._get_model_outputs_bulk, "c4f5e9ee613b396a"),
+    (SqlAlchemyStore._search_experiments, "d3198a54dc83f34b"),
+    (SqlAlchemyStore._to_experiment, "21273162f46b68b0"),
+    (SqlAlchemyStore._get_effective_experiment_trace_archival_retention_context, "0c1fdda16fc7c80d"),
+    (WorkspaceAwareSqlAlchemyStore._filter_experiment_ids, "21e7050fe8434850"),
+    (WorkspaceAwareSqlAlchemyStore._experiment_where_clauses, "3479d58552292a47"),
+    (sqlalchemy_store._get_sqlalchemy_filter_clauses, "faede20adc4b42a6"),
+    (sqlalchemy_store._get_orderby_clauses, "c048293f9b23c520"),
+    (sqlalchemy_store._parse_experiment_ids, "9d562d9ca61058a5"),
+    (sqlalchemy_store._get_search_experiments_order_by_clauses, "8c28af297775bea8"),
+    (SearchUtils, "912809efcc1419ac"),
+    (SqlRun.get_attribute_name, "5c59ec2618c765ef"),
+    (SqlExperiment.to_mlflow_entity, "614ceda55db2b26e"),
+    (SqlExperimentTag.to_mlflow_entity, "152a47a01a83bbd9"),
+    (RunInfo.to_proto, "baedf9ddbc58edfb"),
+    (RunData, "d53ffc346fec9735"),
+    (RunInputs.to_proto, "af7608228f851787"),
+    (RunOutputs.to_proto, "3cd586633459d97e"),
+    (Experiment, "55d29201a1c49f12"),
+    (SearchExperimentsUtils, "b9d8ab7625803b1e"),
     (validation._validate_batch_log_api_req, "379021763a8d6c37"),
     (validation._validate_batch_log_data, "1f02c1f067b65111"),
     (validation._validate_param_keys_unique, "abe844d2b8ad8abc"),

@@ -10,9 +10,9 @@ all are in `default`; MLflow does not open a store with others then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 REVISIONS: Final = frozenset({"dc11669786a5"})
 """The revisions of the schema that the statements were written for."""
@@ -186,17 +186,19 @@ class _Rows:
     columns: tuple[str, ...]
     found: str
     text: tuple[str, ...] = ()
+    most: int = MOST_ROWS
+    most_bytes: int = _MOST_BYTES
 
     @property
     def join(self) -> str:
         # A text that is too long alone is not even read: one may have 16 MB.
-        fits = f"FILTER (WHERE size <= {_MOST_BYTES})"
+        fits = f"FILTER (WHERE size <= {self.most_bytes})"
         arrays = ", ".join(f"array_agg({column}) {fits} AS {column}" for column in self.columns)
         size = " + ".join(["0", *(f"coalesce(octet_length({column}), 0)" for column in self.text)])
         return f"""
 CROSS JOIN LATERAL (
-        SELECT {arrays}, count(*) <= {MOST_ROWS} AND coalesce(sum(size), 0) <= {_MOST_BYTES} AS few
-        FROM (SELECT *, {size} AS size FROM {self.found} LIMIT {MOST_ROWS + 1}) AS each
+        SELECT {arrays}, count(*) <= {self.most} AND coalesce(sum(size), 0) <= {self.most_bytes} AS few
+        FROM (SELECT *, {size} AS size FROM {self.found} LIMIT {self.most + 1}) AS each
     ) AS {self.name}"""  # noqa: S608
 
     @property
@@ -320,8 +322,239 @@ WITH {_FOUND}, history AS (
 SELECT {_ANSWER} FROM sampled WHERE {_SHORT}""",  # noqa: S608
 )
 
-READING: Final = frozenset({GET_RUN.name, GET_HISTORY.name, SAMPLE_HISTORY.name})
+MOST_RUNS: Final = 200
+"""In an answer to a search. Pages ask for a hundred."""
+
+_MOST_OF_RUNS: Final = 5000
+"""Rows of one kind, such as tags, of all runs or experiments of an answer."""
+
+_MOST_BYTES_OF_RUNS: Final = 1 << 18
+"""Of their text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What a search asks of each run: of the metric, parameter, tag or attribute of that key, as MLflow parses it."""
+
+    kind: str
+    key: str
+    comparator: str
+    value: str | int | float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the runs or experiments of an answer are ordered by."""
+
+    kind: str
+    key: str
+    ascending: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A statement for one search: each asks something else, so that none is prepared. `execute` has the driver's
+    placeholders, the first of which is for the workspace, and `values` are those of the others.
+    """
+
+    name: str
+    execute: str
+    values: tuple[Any, ...]
+
+
+TABLES: Final[Mapping[str, str]] = {"metric": "latest_metrics", "parameter": "params", "tag": "tags"}
+"""Where a run's values of a kind are, one row for a key."""
+
+RUN_ATTRIBUTES: Final[Mapping[str, str]] = {
+    **{name: name for name in ("start_time", "end_time", "status", "user_id", "artifact_uri")},
+    "run_id": "run_uuid",
+    "run_name": "name",
+}
+"""The columns of a run by which it may be found and ordered (`get_attribute_name` of MLflow's `SqlRun`)."""
+
+EXPERIMENT_ATTRIBUTES: Final = ("name", "experiment_id", "creation_time", "last_update_time")
+"""The columns by which experiments may be ordered."""
+
+_RUN_OF: Final = "found JOIN {} USING (run_uuid)"
+
+# As _OF_A_RUN, each row with the place of its run. A search shows no inputs that are models.
+_OF_RUNS: Final = tuple(
+    _Rows(
+        name=name,
+        columns=("place", *columns),
+        found=found,
+        text=text,
+        most=_MOST_OF_RUNS,
+        most_bytes=_MOST_BYTES_OF_RUNS,
+    )
+    for name, columns, found, text in (
+        ("metric", ("key", "value", "timestamp", "step", "is_nan"), _RUN_OF.format("latest_metrics"), ("key",)),
+        ("param", ("key", "value"), _RUN_OF.format("params"), ("key", "value")),
+        ("tag", ("key", "value"), _RUN_OF.format("tags"), ("key", "value")),
+        (
+            "dataset",
+            (
+                *("dataset_uuid", "name", "digest", "dataset_source_type", "dataset_source"),
+                *("dataset_schema", "dataset_profile"),
+            ),
+            "found JOIN inputs ON destination_type = 'RUN' AND destination_id = found.run_uuid"
+            " JOIN datasets ON source_id = dataset_uuid",
+            ("name", "dataset_source", "dataset_schema", "dataset_profile"),
+        ),
+        (
+            "dataset_tag",
+            ("source_id", "name", "value"),
+            "found JOIN inputs ON destination_type = 'RUN' AND destination_id = found.run_uuid"
+            " JOIN input_tags USING (input_uuid)",
+            ("name", "value"),
+        ),
+        (
+            "model_output",
+            ("destination_id", "step"),
+            "found JOIN inputs ON source_type = 'RUN_OUTPUT' AND source_id = found.run_uuid"
+            " AND destination_type = 'MODEL_OUTPUT'",
+            (),
+        ),
+    )
+)
+
+RUN_COLUMNS: Final = (
+    *("run_uuid", "name", "experiment_id", "user_id", "status", "start_time", "end_time", "artifact_uri"),
+    "lifecycle_stage",
+)
+"""What a search answers first of all runs that it found."""
+
+
+def search_runs(
+    experiments: Sequence[int],
+    stages: Sequence[str],
+    filters: Sequence[Filter],
+    orders: Sequence[Order],
+    *,
+    offset: int,
+    most: int,
+) -> Search:
+    """`_search_runs`, with `_get_sqlalchemy_filter_clauses` and `_get_orderby_clauses`.
+
+    MLflow sorts all columns of all runs that it finds, as its SELECT is DISTINCT; a row of a kind and key is there once
+    for a run, so none comes twice. Here the ids alone are sorted, and the columns of those that are answered are read.
+    A metric, parameter or tag that a filter has asked for is there, and is not looked up again to order by it.
+    """
+    joins, conditions = list[str](), list[str]()
+    joined, compared = list[Any](), list[Any]()
+    known: dict[tuple[str, str], str] = {}
+    for number, each in enumerate(filters):
+        if each.kind == "attribute":
+            conditions.append(f"AND runs.{RUN_ATTRIBUTES[each.key]} {each.comparator} %s")
+            compared.append(each.value)
+            continue
+        name = f"filter_{number}"
+        compares = f"{name}.value {each.comparator} %s"
+        if each.kind == "metric":
+            compares = (
+                f"({compares} OR {name}.is_nan)" if each.comparator == "!=" else f"{compares} AND NOT {name}.is_nan"
+            )
+        joins.append(
+            f"JOIN {TABLES[each.kind]} AS {name} ON {name}.run_uuid = runs.run_uuid AND {name}.key = %s AND {compares}"
+        )
+        joined += [each.key, each.value]
+        known.setdefault((each.kind, each.key), name)
+    by = list[str]()
+    for number, order in enumerate(orders):
+        if order.kind == "attribute":
+            column = f"runs.{RUN_ATTRIBUTES[order.key]}"
+        else:
+            name = known.get((order.kind, order.key), f"order_{number}")
+            column = f"{name}.value"
+            if name not in known.values():
+                joins.append(
+                    f"LEFT JOIN {TABLES[order.kind]} AS {name} ON {name}.run_uuid = runs.run_uuid AND {name}.key = %s"
+                )
+                joined.append(order.key)
+        nan = f"WHEN {name}.is_nan THEN 1 " if order.kind == "metric" else ""
+        by.append(f"CASE {nan}WHEN {column} IS NULL THEN {2 if nan else 1} ELSE 0 END")
+        by.append(f"{column} {'ASC' if order.ascending else 'DESC'}")
+    if ("attribute", "start_time") not in {(order.kind, order.key) for order in orders}:
+        by.append("runs.start_time DESC")
+    return Search(
+        name=SEARCH_RUNS,
+        execute=f"""
+WITH own AS (
+        SELECT coalesce(bool_and(workspace = %s), false) AND count(*) = {len(experiments)} AND {_KNOWN} AS here
+        FROM experiments WHERE experiment_id IN %s
+    ), found AS (
+        SELECT run_uuid, place FROM unnest(ARRAY(
+            SELECT runs.run_uuid FROM runs {" ".join(joins)}
+            WHERE runs.experiment_id IN %s AND runs.lifecycle_stage IN %s {" ".join(conditions)}
+            AND (SELECT own.here FROM own)
+            ORDER BY {", ".join(by)}, runs.run_uuid OFFSET %s LIMIT %s
+        )) WITH ORDINALITY AS each (run_uuid, place)
+    ), run AS (
+        SELECT {", ".join(f"array_agg({column} ORDER BY place) AS {column}" for column in RUN_COLUMNS)},
+            coalesce(bool_and(coalesce(name, '') <> ''), true) AS named
+        FROM found JOIN runs USING (run_uuid)
+    )
+SELECT
+    own.here AND named AND {" AND ".join(f"{rows.name}.few" for rows in _OF_RUNS)}, {_REVISION},
+    {", ".join(f"run.{column}" for column in RUN_COLUMNS)}, {", ".join(rows.arrays for rows in _OF_RUNS)}
+FROM own CROSS JOIN run {"".join(rows.join for rows in _OF_RUNS)}""",  # noqa: S608
+        values=(
+            *(tuple(experiments),),
+            *joined,
+            *(tuple(experiments), tuple(stages)),
+            *compared,
+            *(offset, most + 1),
+        ),
+    )
+
+
+_EXPERIMENT_TAGS: Final = _Rows(
+    name="tag",
+    columns=("place", "key", "value"),
+    found="found JOIN experiment_tags USING (experiment_id)",
+    text=("key", "value"),
+    most=_MOST_OF_RUNS,
+    most_bytes=_MOST_BYTES_OF_RUNS,
+)
+
+EXPERIMENT_COLUMNS: Final = (
+    *("experiment_id", "name", "artifact_location", "lifecycle_stage", "creation_time", "last_update_time"),
+    "workspace",
+)
+"""What a search answers first of all experiments that it found."""
+
+
+def search_experiments(stages: Sequence[str], orders: Sequence[Order], *, offset: int, most: int) -> Search:
+    """`_search_experiments` without a filter, with `_get_search_experiments_order_by_clauses`."""
+    by = [f"{order.key} {'ASC' if order.ascending else 'DESC'}" for order in orders]
+    if "experiment_id" not in {order.key for order in orders}:
+        by.append("experiment_id DESC")
+    columns = ", ".join(f"array_agg({column} ORDER BY place) AS {column}" for column in EXPERIMENT_COLUMNS)
+    return Search(
+        name=SEARCH_EXPERIMENTS,
+        execute=f"""
+WITH found AS (
+        SELECT experiment_id, place FROM unnest(ARRAY(
+            SELECT experiment_id FROM experiments WHERE workspace = %s AND lifecycle_stage IN %s AND {_KNOWN}
+            ORDER BY {", ".join(by)} OFFSET %s LIMIT %s
+        )) WITH ORDINALITY AS each (experiment_id, place)
+    ), experiment AS (
+        SELECT {columns} FROM found JOIN experiments USING (experiment_id)
+    )
+SELECT {_KNOWN} AND tag.few, {_REVISION}, experiment.*, {_EXPERIMENT_TAGS.arrays}
+FROM experiment {_EXPERIMENT_TAGS.join}""",  # noqa: S608
+        values=(tuple(stages), offset, most + 1),
+    )
+
+
+SEARCH_RUNS: Final = "search_runs"
+SEARCH_EXPERIMENTS: Final = "search_experiments"
+
+READING: Final = frozenset({GET_RUN.name, GET_HISTORY.name, SAMPLE_HISTORY.name, SEARCH_RUNS, SEARCH_EXPERIMENTS})
 """Those that write nothing."""
+
+LONG: Final = READING - {GET_RUN.name}
+"""Those that may take long, for which logging does not wait: they have connections of their own."""
 
 ALL: Final[Mapping[str, Statement]] = {
     each.name: each

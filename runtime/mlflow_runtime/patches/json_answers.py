@@ -41,6 +41,17 @@ def message_to_json(message: Any, *, pretty: bool = True, convert_int64_to_numbe
     return str(_message_to_json(message, pretty=pretty, convert_int64_to_number=convert_int64_to_number))
 
 
+def text_of(message: Any, margin: str) -> str:
+    """Return the JSON of a message within another one. `margin` is the line end before its closing bracket.
+
+    Raises ValueError for a kind that is not plain.
+    """
+    write = _writer(message.DESCRIPTOR)
+    if write is None:
+        raise ValueError(f"{message.DESCRIPTOR.full_name} is not plain")
+    return write(message, margin)
+
+
 def install() -> None:
     """Have MLflow's handlers answer with it, in this process. MLflow must be loaded."""
     from mlflow.server import handlers

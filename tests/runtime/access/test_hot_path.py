@@ -15,6 +15,7 @@ from tests.runtime.hotpath.test_hot_service import answered
 from tests.support.answer import Answer
 
 METRICS = "/api/2.0/mlflow/metrics"
+SEARCH_EXPERIMENTS = "/api/2.0/mlflow/experiments/search"
 QUESTIONS: Mapping[str, str] = {
     "get": f"{RUNS}/get?run_id=",
     "get-history": f"{METRICS}/get-history?metric_key=m&max_results=5&run_id=",
@@ -75,3 +76,24 @@ def test_a_team_is_answered_for_its_own_runs_alone(teams: Teams, call: str) -> N
     assert [tuple(line[name] for name in ("message", "route", "workspace", "ids", "status")) for line in written] == (
         expected
     )
+
+
+def test_a_team_finds_its_own_runs_and_experiments_alone(teams: Teams) -> None:
+    own, other = (Member(teams, team, Role.READER) for team in ("team-a", "team-b"))
+    experiment = experiment_of(Member(teams, "team-a", Role.CONTRIBUTOR))
+    run_id = create(Member(teams, "team-a", Role.CONTRIBUTOR), experiment).body["run"]["info"]["run_id"]
+    tracking = teams.services["tracking"]
+    runs = {"experiment_ids": [experiment], "max_results": 5}
+    newest = {"max_results": 1, "order_by": ["experiment_id DESC"]}
+
+    before = answered(tracking)
+    assert [run["info"]["run_id"] for run in own.made(f"{RUNS}/search", runs)["runs"]] == [run_id]
+    (found,) = own.made(SEARCH_EXPERIMENTS, newest)["experiments"]
+    assert (found["experiment_id"], found["workspace"]) == (experiment, "team-a")
+    assert answered(tracking) == before + 2
+
+    assert "runs" not in other.made(f"{RUNS}/search", runs)
+    assert answered(tracking) == before + 2
+    shown = other.made(SEARCH_EXPERIMENTS, newest)["experiments"]
+    assert answered(tracking) == before + 3
+    assert {experiment["workspace"] for experiment in shown} == {"team-b"}

@@ -46,6 +46,8 @@ _ROWS: Mapping[str, str] = {
 _COMPARED = frozenset({"content-type", "content-length"})
 # What these answer was in the request, or is asked for in an order.
 _AS_THEY_ARE = ("/runs/create", "/runs/update", "/metrics/get-history", "/metrics/get-history-bulk-interval")
+# What these answer is of all runs or experiments, so that both sides are answered the same.
+_SEARCHES = ("/runs/search", "/experiments/search")
 
 
 class Asked(Protocol):
@@ -60,6 +62,9 @@ class _Nobody:
 
     def ask(self, _request: Request) -> Answer:
         return Answer(status=HTTPStatus.NOT_FOUND, headers=(), body=b"{}")
+
+
+NOBODY = _Nobody()
 
 
 @dataclass
@@ -90,9 +95,11 @@ class Sides:
 
     def renew(self) -> None:
         """Take a new hot path, with connections of its own in place of the others."""
-        for connection in self.hot._pool._kept:
-            connection.close()
+        for pool in (self.hot._pool, self.hot._long):
+            for connection in pool._kept:
+                connection.close()
         self.hot = HotPath(self._pass, self.url, CONNECTIONS)
+        self.behind = self.reference
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """MLflow's application, which is in another process."""
@@ -134,6 +141,10 @@ class Sides:
         for given in requests:
             self.requests += 1
             request = given.of(experiment=self.experiment, deleted=self.deleted, elsewhere=self.elsewhere)
+            if request.path.partition("?")[0].endswith(_SEARCHES):
+                got, wanted = _shown_in_order(self.ask_hot(request)), _shown_in_order(self.reference.ask(request))
+                found += [] if got == wanted else [f"{request}: got {got}; MLflow answers {wanted}"]
+                continue
             answer = self.ask_hot(request.of(run=ours)).without(run=ours)
             expected = self.reference.ask(request.of(run=theirs)).without(run=theirs)
             if "/runs/create" in request.path and answer.status == expected.status == HTTPStatus.OK:
@@ -224,15 +235,15 @@ class Sides:
             for step in range(RUNS)
             for run in runs
         ]
-        with self._of_another_workspace(self.elsewhere):
-            statuses = [answer.status for answer in self.at_once("", requests, _Nobody())]
+        with self.of_another_workspace(self.elsewhere):
+            statuses = [answer.status for answer in self.at_once("", requests, NOBODY)]
         stored = [len(self.rows_of("metrics", run)) for run in runs]
         expected = [RUNS, 0, *[RUNS] * (RUNS - 2)]
         refused = [HTTPStatus.OK if rows else HTTPStatus.NOT_FOUND for rows in expected] * RUNS
         return [] if (stored, statuses) == (expected, refused) else [f"of two workspaces: got {stored}, {statuses}"]
 
     @contextlib.contextmanager
-    def _of_another_workspace(self, experiment: str) -> Iterator[None]:
+    def of_another_workspace(self, experiment: str) -> Iterator[None]:
         """Give an experiment to another workspace for the block. MLflow as it comes does not start with one."""
         move = "UPDATE experiments SET workspace = %s WHERE experiment_id = %s"
         with self.rows.cursor() as cursor:
@@ -355,6 +366,20 @@ def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes, int]:
 def _shown_as_it_is(answer: Answer) -> tuple[Any, ...]:
     """An answer that succeeded with its very bytes, which have the order of their lists."""
     return (*_shown(answer), answer.body if answer.status == HTTPStatus.OK else b"")
+
+
+def _shown_in_order(answer: Answer) -> tuple[Any, ...]:
+    """An answer to a search: what was found is in an order, and each has lists that are in none. It is written as
+    Python writes JSON, and as long as the other one.
+    """
+    if answer.status != HTTPStatus.OK:
+        return _shown(answer)
+    headers = [(name.lower(), value) for name, value in answer.headers if name.lower() in _COMPARED]
+    document = json.loads(answer.body)
+    written = json.dumps(document, indent=2).encode() == answer.body
+    lists = {name: value for name, value in document.items() if isinstance(value, list)}
+    in_order = {**document, **{name: [_ordered(each) for each in value] for name, value in lists.items()}}
+    return answer.status, headers, json.dumps(in_order), written, len(answer.body)
 
 
 def _ordered(found: Any) -> Any:

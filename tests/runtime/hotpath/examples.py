@@ -9,7 +9,15 @@ from typing import Any, Final
 
 from tests.runtime.hotpath.asking import JSON, V2, Request
 from tests.runtime.hotpath.comparing import post
-from tests.runtime.hotpath.generating import GET_RUN, history, sample, token
+from tests.runtime.hotpath.generating import (
+    GET_RUN,
+    experiments,
+    experiments_by_query,
+    history,
+    sample,
+    search,
+    token,
+)
 
 
 def metric(value: object, *, step: Any = 0, timestamp: Any = 0, key: str = "m") -> dict[str, Any]:
@@ -22,6 +30,13 @@ def pair(key: str, value: str) -> dict[str, str]:
 
 def create(experiment: str, **fields: Any) -> Request:
     return replace(post("create"), body=json.dumps({"experiment_id": experiment, "start_time": 1, **fields}).encode())
+
+
+def _dataset(name: str, **more: str) -> dict[str, Any]:
+    return {
+        "dataset": {"name": name, "digest": "1", "source_type": "local", "source": "s", **more},
+        "tags": [pair("a", name), pair("b", "ö")],
+    }
 
 
 def _with(request: Request, *headers: tuple[str, str]) -> Request:
@@ -94,6 +109,98 @@ EXAMPLES: Final[Mapping[str, Sequence[Request]]] = {
         history("m", max_results=5),
         sample("m", max_results=5),
     ],
+    "searches": [
+        search(max_results=5),
+        post(
+            "log-batch",
+            metrics=[metric(1.5, key="s"), metric("NaN", key="t")],
+            params=[pair("s", "One"), pair("u", "")],
+        ),
+        post("set-tag", **pair("s", 'ö\u2028"\\')),
+        create("{experiment}", run_name="other", start_time=3, tags=[pair("s", "2")]),
+        create("{experiment}", start_time=0),
+        post("log-inputs", datasets=[_dataset("d"), _dataset("e", schema="{}", profile="p")]),
+        post("outputs", models=[{"model_id": "m-1", "step": 3}]),
+        post("update", end_time=0),
+        *(search(max_results=most) for most in (1, 2, 100, 200, 201, 0)),
+        *(
+            search(max_results=6, filter=asked, **more)
+            for asked in (
+                *("metrics.s > 1", "metrics.t < 1", "metrics.t != 0", "metrics.t = 0", "metrics.s != 1.5"),
+                *(
+                    "params.s = 'One'",
+                    "params.s LIKE 'one'",
+                    "params.s ILIKE 'one'",
+                    "params.u = ''",
+                    "params.s != 'x'",
+                ),
+                *("tags.s = '2'", "tags.s LIKE '%'", "status = 'RUNNING'", "run_name = 'other'", "start_time > 2"),
+                *(
+                    "metrics.s > 1 AND params.s = 'One'",
+                    "metrics.s > 0 and metrics.s < 2",
+                    "end_time = 0",
+                    "user_id = ''",
+                ),
+            )
+            for more in ({}, {"order_by": ["metrics.s DESC"]}, {"order_by": ["params.s", "metrics.t ASC"]})
+        ),
+        *(
+            search(max_results=9, order_by=by)
+            for by in (
+                *(
+                    ["metrics.s"],
+                    ["metrics.s DESC"],
+                    ["metrics.t DESC"],
+                    ["params.s DESC"],
+                    ["tags.s"],
+                    ["tags.s DESC"],
+                ),
+                *(["start_time"], ["start_time DESC"], ["end_time"], ["end_time DESC"], ["run_id"], ["run_name DESC"]),
+                *(
+                    ["attributes.status", "Created DESC"],
+                    ["metrics.s", "metrics.s"],
+                    ["metrics.s", "params.s", "tags.s"],
+                ),
+                *(["user_id"], ["artifact_uri DESC"], ["x"], ["params.`s` DESC"], []),
+            )
+        ),
+        *(search(max_results=2, page_token=token(at)) for at in (1, 2, 3, 1000)),
+        *(search(max_results=2, page_token=given) for given in ("", "x", token(0))),
+        search(),
+        *(search(max_results=4, run_view_type=stage) for stage in ("ACTIVE_ONLY", "DELETED_ONLY", "ALL", "all")),
+        *(
+            search(max_results=4, experiment_ids=given)
+            for given in (["{deleted}"], ["{experiment}", "{elsewhere}"], [], ["99999999"], ["x"], ["{experiment}"] * 2)
+        ),
+        post("delete"),
+        *(search(max_results=4, run_view_type=stage) for stage in ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")),
+        replace(search(max_results=2), path=search().path + "?x=1"),
+        replace(search(max_results=2), method="GET"),
+        search(max_results=2, unknown=1),
+    ],
+    "searches of experiments": [
+        experiments(max_results=100),
+        *(experiments(max_results=most) for most in (1, 2, 200, 201, 0, "3")),
+        *(experiments(max_results=2, view_type=stage) for stage in ("ACTIVE_ONLY", "DELETED_ONLY", "ALL", "x", 2)),
+        *(
+            experiments(max_results=4, order_by=by)
+            for by in (
+                *(["name"], ["name DESC"], ["experiment_id"], ["experiment_id DESC"], ["creation_time"]),
+                *(["last_update_time DESC", "name"], ["x"], [], ["tags.a"], "name", ["name", "name DESC"]),
+            )
+        ),
+        *(experiments(max_results=1, page_token=token(at)) for at in (1, 2, 1000)),
+        experiments(),
+        experiments(max_results=2, filter="name LIKE 'hot%'"),
+        *(
+            experiments_by_query(query)
+            for query in (
+                *("max_results=3", "max_results=2&order_by=name", "max_results=2&view_type=ALL", "max_results=x", ""),
+                *("max_results=2&order_by=name&order_by=experiment_id", "max_results=2&order_by=name%20DESC"),
+                f"max_results=1&page_token={token(1)}",
+            )
+        ),
+    ],
     "what is no number": [
         *(post("log-metric", **metric(given)) for given in _NO_NUMBERS),
         # Each of its own key, so that no row hides another one.
@@ -156,13 +263,7 @@ EXAMPLES: Final[Mapping[str, Sequence[Request]]] = {
     "inputs and outputs": [
         post(
             "log-inputs",
-            datasets=[
-                {
-                    "dataset": {"name": name, "digest": "1", "source_type": "local", "source": "s", **more},
-                    "tags": [pair("a", name), pair("b", "ö")],
-                }
-                for name, more in (("d", {}), ("e", {"schema": "{}", "profile": "p"}))
-            ],
+            datasets=[_dataset("d"), _dataset("e", schema="{}", profile="p")],
             models=[{"model_id": "m-1"}],
         ),
         GET_RUN,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
 from mlflow.entities import RunData
+from mlflow.utils.search_utils import SearchUtils
 
-from mlflow_runtime.hotpath import connections, layer, requests, statements, together
+from mlflow_runtime.hotpath import connections, layer, plain, requests, searches, statements, together
 from mlflow_runtime.hotpath.statements import (
     ALL,
     CREATE_RUN,
@@ -59,7 +61,7 @@ class Code:
 
 def _anything(given: Mapping[str, Any], _fields: frozenset[str]) -> Mapping[str, Any]:
     if not isinstance(given, dict):
-        raise requests.NotPlain
+        raise plain.NotPlain
     return given
 
 
@@ -67,14 +69,14 @@ def _loose_number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        raise requests.NotPlain from None
+        raise plain.NotPlain from None
 
 
 def _loose_integer(value: Any) -> int:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
-        raise requests.NotPlain from None
+        raise plain.NotPlain from None
 
 
 _Metric: Final = requests.Metric
@@ -101,28 +103,66 @@ def _plain(*, without: str) -> Seed:
     """A hot path that does not look at one part of a request's head."""
     usual = layer.HotPath._is_plain
 
-    def looks(self: layer.HotPath, scope: Any) -> bool:
-        kept = dict(scope["headers"])
+    def looks(self: layer.HotPath, scope: Any, headers: Mapping[bytes, bytes]) -> bool:
+        kept = dict(headers)
         if without == "content-type":
             kept[b"content-type"] = b"application/json"
         elif without == "host":
             kept[b"host"] = self._hosts[0].encode()
-        else:
-            kept.pop(without.encode(), None)
-        return usual(self, {**scope, "headers": list(kept.items())})
+        return usual(self, {**scope, "headers": list(kept.items())}, kept)
 
     return Code(layer.HotPath, "_is_plain", looks)
 
 
+def _of_any_origin(patched: pytest.MonkeyPatch) -> None:
+    usual, head_of = layer.HotPath._is_plain, layer.HotPath._head_of
+
+    def without(headers: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+        return {name: value for name, value in headers.items() if name != b"origin"}
+
+    def looks(self: layer.HotPath, scope: Any, headers: Mapping[bytes, bytes]) -> bool:
+        kept = without(headers)
+        return usual(self, {**scope, "headers": list(kept.items())}, kept)
+
+    def head(self: layer.HotPath, scope: Any, headers: Mapping[bytes, bytes]) -> Any:
+        kept = without(headers)
+        return head_of(self, {**scope, "headers": list(kept.items())}, kept)
+
+    patched.setattr(layer.HotPath, "_is_plain", looks)
+    patched.setattr(layer.HotPath, "_head_of", head)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Other SQL in each search that has the pattern."""
+
+    name: str
+    pattern: str
+    after: str
+
+    def __call__(self, patched: pytest.MonkeyPatch) -> None:
+        usual = getattr(statements, self.name)
+
+        def wrong(*asked: Any, **more: Any) -> statements.Search:
+            search: statements.Search = usual(*asked, **more)
+            return dataclasses.replace(search, execute=re.sub(self.pattern, self.after, search.execute))
+
+        patched.setattr(statements, self.name, wrong)
+
+
+def _one_more(offset: int) -> str:
+    return SearchUtils.create_page_token(offset + 1).decode()
+
+
 def _of_first_tags(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, str, str]]) -> Any:
-    return _dataset_inputs(rows, list({tag[0]: tag for tag in reversed(tags)}.values()))
+    return dataset_inputs(rows, list({tag[0]: tag for tag in reversed(tags)}.values()))
 
 
 def _of_any_dataset(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, str, str]]) -> Any:
-    return _dataset_inputs(rows, [(row[0], name, value) for row in rows for _, name, value in tags])
+    return dataset_inputs(rows, [(row[0], name, value) for row in rows for _, name, value in tags])
 
 
-_dataset_inputs: Final = requests._dataset_inputs
+dataset_inputs: Final = requests.dataset_inputs
 
 
 def _with_tags_reversed(tags: Sequence[Any], **more: Any) -> Any:
@@ -169,14 +209,14 @@ FAULTS: Mapping[str, Seed] = {
     "a parameter that differs is no conflict": Sql(LOG_PARAMS, "params.value = logged.value AS same", "true AS same"),
     "a tag keeps its first value": Sql(SET_TAGS, "DO UPDATE SET value = excluded.value", "DO NOTHING"),
     "the tag with a run's name does not rename it": Code(requests, "MLFLOW_RUN_NAME", ""),
-    "unknown fields are ignored": Code(requests, "_only", _anything),
+    "unknown fields are ignored": Code(plain, "only", _anything),
     "what float() takes is a value": Code(requests, "_number", _loose_number),
-    "what int() takes is a time": Code(requests, "_integer", _loose_integer),
+    "what int() takes is a time": Code(plain, "integer", _loose_integer),
     "names of metrics are not checked": Code(requests, "_validate_metric", lambda *_, **__: None),
     "parameters are not checked": Code(requests, "_validate_param", _unchecked_pair),
     "tags are not checked": Code(requests, "_validate_tag", _unchecked_pair),
     "batches have no limits": Code(requests, "_validate_batch_log_limits", lambda *_: None),
-    "the origin is not looked at": _plain(without="origin"),
+    "the origin is not looked at": _of_any_origin,
     "the host is not looked at": _plain(without="host"),
     "the type of the body is not looked at": _plain(without="content-type"),
     "deleted runs are updated": Sql(UPDATE_RUN, "lifecycle_stage = 'active'", "true"),
@@ -188,8 +228,8 @@ FAULTS: Mapping[str, Seed] = {
         CREATE_RUN, "AND artifact_location ~ '^mlflow-artifacts:(/[A-Za-z0-9_-]+)+$'", ""
     ),
     "a question does not see NaN": Sql(GET_RUN, "array_agg(is_nan)", "array_agg(false)"),
-    "a question sees the first tag of a dataset only": Code(requests, "_dataset_inputs", _of_first_tags),
-    "a question takes each tag for one of every dataset": Code(requests, "_dataset_inputs", _of_any_dataset),
+    "a question sees the first tag of a dataset only": Code(requests, "dataset_inputs", _of_first_tags),
+    "a question takes each tag for one of every dataset": Code(requests, "dataset_inputs", _of_any_dataset),
     "a question sees datasets of any run": Sql(GET_RUN, "destination_id = found.run_uuid", "true"),
     "a question takes inputs for outputs": Sql(GET_RUN, "'RUN_OUTPUT'", "'RUN_INPUT'"),
     "a question forgets the step of a model": Sql(
@@ -212,6 +252,36 @@ FAULTS: Mapping[str, Seed] = {
         SAMPLE_HISTORY, "(ORDER BY step, timestamp, value, is_nan)", "(ORDER BY timestamp, step, value, is_nan)"
     ),
     "a sample is not held to its steps": Sql(SAMPLE_HISTORY, "step BETWEEN $5 AND $6", "$5 <= $6"),
+    "a search by a metric finds NaN": Searched("search_runs", r" AND NOT \w+\.is_nan", ""),
+    "a search for another metric does not find NaN": Searched("search_runs", r" OR \w+\.is_nan", ""),
+    "a search puts NaN among the numbers": Searched("search_runs", r"WHEN \w+\.is_nan THEN 1 ", ""),
+    "a search leaves out runs without what it is ordered by": Searched("search_runs", "LEFT JOIN", "JOIN"),
+    "a search puts runs without what it is ordered by where PostgreSQL does": Searched(
+        "search_runs", r"CASE [^,]* END, ", ""
+    ),
+    "a search has runs of one time in another order": Searched("search_runs", "runs.run_uuid OFFSET", "name OFFSET"),
+    "a search does not go by time": Searched("search_runs", "runs.start_time DESC, runs.run_uuid", "runs.run_uuid"),
+    "a search begins at its first run": Searched("search_runs", "OFFSET %s", "OFFSET 0 * %s"),
+    "a search finds runs of any stage": Searched("search_runs", "lifecycle_stage IN %s", "lifecycle_stage || %s <> ''"),
+    "a search does not tell letters apart": Searched("search_runs", " LIKE ", " ILIKE "),
+    "a search by a parameter takes any parameter": Searched(
+        "search_runs", r"(JOIN params AS \w+ ON \S+ = \S+ AND \S+) = %s", r"\1 >= %s"
+    ),
+    "a search shows datasets of any run": Searched(
+        "search_runs", r"destination_id = found.run_uuid\s+JOIN datasets", "true JOIN datasets"
+    ),
+    "a search takes inputs for outputs": Searched("search_runs", "'RUN_OUTPUT'", "'RUN_INPUT'"),
+    "the next page of a search begins one too late": Code(searches, "_token", _one_more),
+    "a search for deleted runs finds all": Code(
+        searches, "_STAGES", {**searches._STAGES, "DELETED_ONLY": ("active", "deleted")}
+    ),
+    "a search of experiments has the oldest first": Searched(
+        "search_experiments", "creation_time DESC", "creation_time ASC"
+    ),
+    "a search of experiments finds deleted ones": Searched(
+        "search_experiments", "lifecycle_stage IN %s", "lifecycle_stage || %s <> ''"
+    ),
+    "a search of experiments begins at the first": Searched("search_experiments", "OFFSET %s", "OFFSET 0 * %s"),
     "an answer has no spaces": Code(requests, "message_to_json", _without_spaces),
 }
 """Each with what it does wrong."""

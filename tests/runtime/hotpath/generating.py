@@ -226,6 +226,112 @@ _HISTORIES = st.one_of(
 """Histories as they are asked for."""
 
 
+def search(**asked: Any) -> Request:
+    """A search of runs, in the experiment of this name if no others are asked for."""
+    body = json.dumps({"experiment_ids": ["{experiment}"], **asked}).encode()
+    return Request(path=f"{AJAX}/runs/search", body=body)
+
+
+def experiments(**asked: Any) -> Request:
+    """A search of experiments."""
+    return Request(path=f"{AJAX}/experiments/search", body=json.dumps(asked).encode())
+
+
+def experiments_by_query(query: str) -> Request:
+    """The same as it is asked for without a body."""
+    return Request(path=f"{V2}/experiments/search?{query}", method="GET", headers=())
+
+
+_COMPARED = st.one_of(
+    st.builds("metrics.{} {} {}".format, st.sampled_from("abc"), st.sampled_from(["<", ">=", "=", "!="]), _MOMENTS),
+    st.builds(
+        "{}.{} {} '{}'".format,
+        st.sampled_from(["params", "tags", "param", "tag"]),
+        st.sampled_from("abc"),
+        st.sampled_from(["=", "!=", "LIKE", "ilike"]),
+        st.sampled_from(["1", "2", "%1%", "", "Ö%"]),
+    ),
+    st.builds(
+        "{} {} {}".format, st.sampled_from(["start_time", "end_time"]), st.sampled_from(["<", ">", "="]), _MOMENTS
+    ),
+    st.sampled_from(["status = 'FAILED'", "attributes.run_name LIKE 'r%'", "run_id != 'x'", "user_id = ''"]),
+)
+_ODD_FILTERS = st.sampled_from(
+    [
+        *("metrics.a = 'x'", "params.a = 1", "x", "metrics.a", "a.b.c = 1", "tags.a IS NULL", "run_id IN ('a', 'b')"),
+        *("dataset.name = 'd'", "metrics.`a b:c-d.e_f` > 0", 'tags."a" = "1"', "status > 'A'", "params.a = '1' OR x"),
+        *("params.a = 'a''b'", "metrics.a > 1e400", "start_time > 1.5", "start_time < 99999999999999999999", "%s", "'"),
+        *(None, 5, [], "tags.a = '1'" * 60),
+    ]
+)
+_ORDERED_BY = st.builds(
+    "{} {}".format,
+    st.sampled_from(
+        [
+            *(
+                "metrics.a",
+                "metrics.b",
+                "params.a",
+                "tags.a",
+                "start_time",
+                "attributes.end_time",
+                "status",
+                "run_name",
+            ),
+            *("metrics.nothing", "Created"),
+        ]
+    ),
+    st.sampled_from(["", "ASC", "DESC", "desc"]),
+)
+_ODD_ORDERS = st.sampled_from(
+    [["x"], ["metrics.a, metrics.b"], "start_time", [None], [""], ["end_time SIDEWAYS"], None]
+)
+_SEARCHES = st.builds(
+    lambda asked: search(**asked),
+    st.fixed_dictionaries(
+        {"max_results": _mostly(st.integers(1, 12), st.sampled_from([0, -1, "5", 201, 50001, None, True, 1.0]), 20)},
+        optional={
+            "filter": _mostly(st.lists(_COMPARED, max_size=3).map(" AND ".join), _ODD_FILTERS, 8),
+            "order_by": _mostly(st.lists(_ORDERED_BY, max_size=3), _ODD_ORDERS, 12),
+            "run_view_type": _mostly(
+                st.sampled_from(["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]), st.sampled_from(["", "all", 1, None])
+            ),
+            "page_token": _mostly(st.integers(1, 8).map(lambda at: token(at)) | st.just(""), st.sampled_from(["x", 5])),
+            "experiment_ids": st.sampled_from(
+                [
+                    *(["{experiment}", "{deleted}"], ["{deleted}", "{elsewhere}", "{experiment}"], ["{elsewhere}"], []),
+                    *(["{experiment}", "99999999"], ["{experiment}"] * 2, ["00"], [1], ["x"], None),
+                ]
+            ),
+            "unknown": st.just(1),
+        },
+    ).filter(lambda asked: "unknown" not in asked or len(asked) < 4),
+)
+_EXPERIMENT_SEARCHES = st.builds(
+    lambda asked: experiments(**asked),
+    st.fixed_dictionaries(
+        {"max_results": _mostly(st.integers(1, 5), st.sampled_from([0, "5", None]), 20)},
+        optional={
+            "view_type": st.sampled_from(["ACTIVE_ONLY", "DELETED_ONLY", "ALL", ""]),
+            "order_by": st.lists(
+                st.sampled_from(["name", "name DESC", "creation_time", "experiment_id DESC", "last_update_time", "x"]),
+                max_size=2,
+            ),
+            "page_token": st.integers(1, 3).map(lambda at: token(at)),
+            "filter": st.sampled_from(["", "name LIKE '%'"]),
+        },
+    ),
+) | st.sampled_from(
+    [
+        experiments_by_query(query)
+        for query in (
+            *("max_results=3", "max_results=3&order_by=name", "max_results=0", "", "max_results=2&view_type=ALL"),
+            "order_by=name&order_by=experiment_id&max_results=2",
+        )
+    ]
+)
+
+
 @st.composite
 def _gets(draw: st.DrawFn) -> Request:
     """Questions for a run, as clients and the page ask, or as nobody does."""
@@ -313,6 +419,8 @@ REQUESTS: st.SearchStrategy[Request] = st.one_of(
     ),
     _gets(),
     _HISTORIES,
+    _SEARCHES,
+    _EXPERIMENT_SEARCHES,
     _things(),
 )
 """One request for `{run}`, or for a new one in `{experiment}`."""

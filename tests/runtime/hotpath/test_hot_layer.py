@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,14 +28,16 @@ from mlflow_runtime.service.application import Layer, gate_of, middleware, wrapp
 from mlflow_runtime.service.health import Readiness
 from mlflow_runtime.service.settings import read
 from tests.runtime.hotpath.asking import JSON, Request, ask_inside
-from tests.runtime.hotpath.comparing import Sides, post
+from tests.runtime.hotpath.comparing import NOBODY, Sides, post
 from tests.runtime.hotpath.faults import FAULTS_AT_ONCE
+from tests.runtime.hotpath.generating import experiments, experiments_by_query, search
 from tests.runtime.service.test_faults import set_revision
 from tests.support.entra_tokens import ACCESS, key_set, token
 from tests.support.role_environment import whole
 from tests.support.services import Platform
 
 ROUNDS = 20
+SEARCHES = [search(max_results=5), experiments(max_results=5), experiments_by_query("max_results=5")]
 TRACKING = read(ServiceRole.TRACKING, whole("tracking"))
 
 
@@ -75,6 +78,32 @@ def test_it_turns_itself_off_on_another_schema(
     lines = [line for line in caplog.messages if "the hot path is off" in line]
     assert lines == ["the hot path is off, MLflow answers every request: the schema is at revision 'fffffffffff0'"]
     assert b"mlflow_hot_path_on 0.0" in generate_latest(REGISTRY)
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: f"{search.method} {search.path}")
+def test_a_search_turns_it_off_on_another_schema(fresh: Sides, shared: Platform, search: Request) -> None:
+    asked = search.of(experiment=fresh.experiment)
+    head = set_revision(shared, "fffffffffff0")
+    try:
+        assert fresh.ask_hot(asked).status == 200
+    finally:
+        set_revision(shared, head)
+    fresh.answered = 0
+    fresh.ask_hot(asked)
+    assert fresh.answered == 0
+
+
+def test_a_search_finds_nothing_of_another_workspace(fresh: Sides) -> None:
+    run_id = fresh.run(fresh.elsewhere)
+    runs = search(max_results=5, experiment_ids=[fresh.elsewhere])
+    both = search(max_results=5, experiment_ids=[fresh.elsewhere, fresh.experiment])
+    assert [run_id.encode() in fresh.ask_hot(each).body for each in (runs, both)] == [True, True]
+    fresh.behind = NOBODY
+    with fresh.of_another_workspace(fresh.elsewhere):
+        assert [fresh.ask_hot(each).status for each in (runs, both)] == [404, 404]
+        shown = json.loads(fresh.ask_hot(experiments(max_results=200)).body)["experiments"]
+    found = {experiment["experiment_id"] for experiment in shown}
+    assert (fresh.experiment in found, fresh.elsewhere in found) == (True, False)
 
 
 def test_it_is_off_for_another_mlflow(
@@ -118,14 +147,15 @@ def test_what_the_middleware_refuses_is_refused_here(method: str, path: str, mon
         sent = replace(usual, headers=(JSON, bearer, ("x-mlflow-workspace", workspace)))
         return ask(sent, gate=gate_of(ACCESS, Keys(key_set), route))
 
-    least = Role.READER if method == "GET" else Role.CONTRIBUTOR
+    reads = method == "GET" or path.endswith("/search")
+    least = Role.READER if reads else Role.CONTRIBUTOR
     assert (ask_as(f"team-a.{least.title}"), reached) == (200, [path])
     reached.clear()
     assert ask(usual, gate=gate_of(ACCESS, Keys(key_set), route)) == 401
     assert ask_as("team-a.Contributor", exp=1) == 401
     assert ask_as("team-a.Contributor", workspace="team-b") == 403
     assert ask_as() == 403
-    if method == "POST":
+    if not reads:
         assert ask_as("team-a.Reader") == 403
     assert reached == []
 

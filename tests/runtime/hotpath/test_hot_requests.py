@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mlflow_runtime.hotpath import layer, requests
+from mlflow_runtime.hotpath import layer, plain, requests
 from mlflow_runtime.hotpath.statements import MOST_ROWS
 
 VALUES: tuple[Any, ...] = (None, True, 0, -1, 1 << 70, 1.5, 1e308, "", "x", "\x00", "\ud800", [], [[]], {}, {"key": {}})
@@ -22,6 +22,21 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "runs/log-parameter": {"run_id": "r", **PAIR},
     "runs/log-batch": {"run_id": "r" * 32, "metrics": [METRIC], "params": [PAIR], "tags": [PAIR]},
     "runs/set-tag": {"run_id": "r", **PAIR},
+    "runs/search": {
+        "experiment_ids": ["1"],
+        "filter": "metrics.a > 1",
+        "run_view_type": "ALL",
+        "max_results": 5,
+        "order_by": ["metrics.a DESC"],
+        "page_token": "eyJvZmZzZXQiOiAzfQ==",
+    },
+    "experiments/search": {
+        "view_type": "ALL",
+        "max_results": 5,
+        "order_by": ["name"],
+        "filter": "",
+        "page_token": "eyJvZmZzZXQiOiAzfQ==",
+    },
 }
 
 
@@ -43,7 +58,7 @@ def test_a_body_of_any_shape_is_read_or_left_to_mlflow(path: str) -> None:
     read = layer.ROUTES["POST", f"/api/2.0/mlflow/{path}"]
     assert requests.calls(read, requests.of_body(json.dumps(BODIES[path]).encode()))
     for body in (*VALUES, *changed(BODIES[path])):
-        with contextlib.suppress(requests.NotPlain):
+        with contextlib.suppress(plain.NotPlain):
             requests.calls(read, requests.of_body(json.dumps(body).encode()))
 
 
@@ -53,20 +68,20 @@ def test_a_run_with_more_tags_than_an_answer_may_have_is_mlflows_to_create() -> 
         return requests.calls(requests.create_run, {"experiment_id": "1", "tags": given})
 
     assert create(MOST_ROWS)
-    with pytest.raises(requests.NotPlain):
+    with pytest.raises(plain.NotPlain):
         create(MOST_ROWS + 1)
 
 
 @pytest.mark.parametrize("name", ["key", "value"])
 def test_a_text_with_a_nul_is_left_to_mlflow_before_anything_is_sent(name: str) -> None:
     given = {"run_id": "r" * 32, "params": [PAIR], "tags": [{**PAIR, name: "a\0"}]}
-    with pytest.raises(requests.NotPlain):
+    with pytest.raises(plain.NotPlain):
         requests.calls(requests.log_batch, given)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, b"[]"], ids=len)
 def test_a_body_that_is_no_object_is_left_to_mlflow(raw: bytes) -> None:
-    with pytest.raises(requests.NotPlain):
+    with pytest.raises(plain.NotPlain):
         requests.of_body(raw)
 
 
@@ -94,5 +109,5 @@ def test_a_query_as_clients_send_it_is_read(query: str) -> None:
     ],
 )
 def test_any_other_query_is_left_to_mlflow(query: str) -> None:
-    with pytest.raises(requests.NotPlain):
+    with pytest.raises(plain.NotPlain):
         run_of(query)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.hotpath.asking import JSON, V2, Answer, Client, Request
+from tests.runtime.hotpath.asking import AJAX, JSON, V2, Answer, Client, Request
 from tests.runtime.service.test_faults import becomes
 from tests.runtime.service.test_service import new_run
 from tests.support.plane import Program
-from tests.support.services import Platform, Service, eventually
+from tests.support.services import PUBLIC_HOST, Platform, Service, eventually
 
 BODIES: Mapping[str, Mapping[str, Any]] = {
     "log-metric": {"key": "a", "value": 1.0, "timestamp": 1},
@@ -33,6 +33,7 @@ ONE_OF_EACH = {
     "tags": [{"key": "t", "value": ""}],
 }
 CLIENTS = 8
+ORIGIN = ("origin", f"https://{PUBLIC_HOST}")
 
 
 def answered(service: Service) -> float:
@@ -48,7 +49,7 @@ _ANSWERED = 'mlflow_hot_path_requests_total{outcome="answered"}'
 def test_an_answer_has_mlflows_headers_and_body(tracking: Service, stock: Service, prefix: str, route: str) -> None:
     run_id, _ = new_run(stock, f"headers{prefix}{route}".replace("/", "-"))
     assert stock.ask(f"{V2}/runs/log-batch", {"run_id": run_id, **ONE_OF_EACH}).status == 200
-    for headers in ((JSON,), (JSON, ("user-agent", "mlflow-python-client/3.17.2"), ("accept", "*/*"))):
+    for headers in ((JSON,), (JSON, ("user-agent", "mlflow-python-client/3.17.2"), ("accept", "*/*")), (JSON, ORIGIN)):
         own = {} if route == "create" else {"run_id": run_id}
         request = Request(
             path=f"{prefix}/runs/{route}", body=json.dumps({**own, **BODIES[route]}).encode(), headers=headers
@@ -68,11 +69,40 @@ def test_a_history_has_mlflows_headers_and_body(tracking: Service, stock: Servic
     run_id, _ = new_run(stock, asked.replace("?", "-"))
     assert stock.ask(f"{V2}/runs/log-batch", {"run_id": run_id, **ONE_OF_EACH}).status == 200
     path = f"{V2}/metrics/{asked}={run_id}&metric_key=m&max_results=3"
-    request = Request(path=path, method="GET", headers=(("accept", "*/*"),))
+    assert_same_answer(tracking, stock, Request(path=path, method="GET", headers=(("accept", "*/*"),)))
+
+
+def assert_same_answer(tracking: Service, stock: Service, request: Request) -> None:
     before = answered(tracking)
     ours, theirs = Client(tracking.port), Client(stock.port)
     assert ours.ask(request) == theirs.ask(request)
     assert answered(tracking) == before + 1
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("headers", [(JSON,), (JSON, ORIGIN)], ids=["client", "page"])
+def test_a_search_has_mlflows_headers_and_body(
+    tracking: Service, stock: Service, headers: tuple[tuple[str, str], ...]
+) -> None:
+    run_id, artifacts = new_run(stock, f"searched-{len(headers)}")
+    assert stock.ask(f"{V2}/runs/log-batch", {"run_id": run_id, **ONE_OF_EACH}).status == 200
+    runs = {"experiment_ids": [artifacts.partition("/")[0]], "max_results": 5, "filter": "params.p = 'ö'"}
+    for name, asked in (("runs", runs), ("experiments", {"max_results": 2, "order_by": ["creation_time DESC"]})):
+        body = json.dumps(asked).encode()
+        assert_same_answer(tracking, stock, Request(path=f"{AJAX}/{name}/search", body=body, headers=headers))
+    query = Request(path=f"{AJAX}/experiments/search?max_results=2", method="GET", headers=headers[1:])
+    assert_same_answer(tracking, stock, query)
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:3000", "null"])
+def test_a_page_of_another_origin_is_mlflows_to_answer(tracking: Service, stock: Service, origin: str) -> None:
+    before = answered(tracking)
+    ours, theirs = Client(tracking.port), Client(stock.port)
+    body = json.dumps({"experiment_ids": ["0"], "max_results": 1}).encode()
+    request = Request(path=f"{AJAX}/runs/search", body=body, headers=(JSON, ("origin", origin)))
+    assert ours.ask(request) == theirs.ask(request)
+    assert answered(tracking) == before
     ours.close()
     theirs.close()
 
