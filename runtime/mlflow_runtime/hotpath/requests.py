@@ -48,22 +48,21 @@ from mlflow.utils.validation import (
     _validate_tag,
 )
 
-from mlflow_runtime.hotpath import plain
+from mlflow_runtime.hotpath import plain, statements
 from mlflow_runtime.hotpath.plain import NotPlain
 from mlflow_runtime.hotpath.statements import (
     CREATE_RUN,
-    GET_HISTORY,
     GET_RUN,
     LOG_METRICS,
     LOG_PARAMS,
     LONG,
     MOST_POINTS,
+    MOST_READ,
     MOST_ROWS,
     READING,
-    SAMPLE_HISTORY,
     SET_TAGS,
     UPDATE_RUN,
-    Search,
+    Query,
     Statement,
 )
 from mlflow_runtime.patches.json_answers import message_to_json, number
@@ -99,7 +98,7 @@ may raise NotPlain."""
 class Call:
     """A statement, the values of its parameters, and what is answered when it is the last one."""
 
-    statement: Statement | Search
+    statement: Statement | Query
     values: tuple[Any, ...]
     answer: Answering = lambda _: b"{}"
 
@@ -334,6 +333,8 @@ def get_history(given: Mapping[str, Any]) -> Sequence[Call]:
     plain.only(given, _HISTORY)
     run_id, key, most = _run_id(given), plain.text(given, "metric_key"), _count(given)
     offset = plain.offset(plain.string(given, "page_token"))
+    if offset + most > MOST_READ:
+        raise NotPlain
 
     def answer(found: Sequence[Any]) -> bytes:
         points = _points(key, found)
@@ -341,7 +342,8 @@ def get_history(given: Mapping[str, Any]) -> Sequence[Call]:
         token = SearchUtils.create_page_token(offset + most).decode() if more else ""
         return _history(points[:most], token)
 
-    return [Call(statement=GET_HISTORY, values=(run_id, key, offset, most + 1), answer=answer)]
+    query = statements.get_history(run_id, key, offset=offset, most=most)
+    return [Call(statement=query, values=query.values, answer=answer)]
 
 
 def sample_history(given: Mapping[str, Any]) -> Sequence[Call]:
@@ -354,8 +356,8 @@ def sample_history(given: Mapping[str, Any]) -> Sequence[Call]:
     if start > end:
         raise NotPlain
     of_run = f',\n      "run_id": {encode_basestring_ascii(run_id)}'
-    values = (run_id, key, most, start, end)
-    return [Call(statement=SAMPLE_HISTORY, values=values, answer=lambda found: _history(_points(key, found, of_run)))]
+    query = statements.sample_history(run_id, key, most=most, first=start, last=end)
+    return [Call(statement=query, values=query.values, answer=lambda found: _history(_points(key, found, of_run)))]
 
 
 def _points(key: str, found: Sequence[Any], more: str = "") -> Sequence[str]:

@@ -150,7 +150,7 @@ def _or_not_plain(answer: Callable[[Sequence[Any]], bytes]) -> Callable[[Sequenc
 
 
 def _token(offset: int) -> str:
-    return SearchUtils.create_page_token(offset).decode()
+    return str(SearchUtils.create_page_token(offset).decode())
 
 
 def _most(given: Mapping[str, Any]) -> int:

@@ -33,6 +33,12 @@ _RUN: Final = f"""
 _REVISION: Final = "(SELECT version_num FROM alembic_version)"
 
 
+GET_HISTORY: Final = "get_history"
+SAMPLE_HISTORY: Final = "sample_history"
+SEARCH_RUNS: Final = "search_runs"
+SEARCH_EXPERIMENTS: Final = "search_experiments"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Statement:
     """A statement that each connection prepares under its name. `types` are those of the parameters that follow the
@@ -152,9 +158,8 @@ MOST_ROWS: Final = 200
 MOST_POINTS: Final = 1000
 """Of a metric's history in one answer. More are MLflow's, too."""
 
-MOST_READ: Final = 10_000
-"""Points of a metric's history that an answer is made from. A longer history is MLflow's: all of it has to be read for
-any part of it, on a connection that logging waits for."""
+MOST_READ: Final = 500_000
+"""Points of a metric's history that an answer is made from."""
 
 _MOST_BYTES: Final = 1 << 16
 """Of the text of one kind. A run that has more of either is MLflow's: its answer would hold up the event loop."""
@@ -259,52 +264,77 @@ FROM (VALUES (1)) AS always LEFT JOIN (
 ) ON {" AND ".join(f"{rows.name}.few" for rows in _OF_A_RUN)}""",  # noqa: S608
 )
 
-# Of a run in any stage. All points that an answer is made from are read first, in no order and up to the limit. An
-# index of runs, keys and steps finds them.
-_FOUND: Final = f"""found AS (
-        SELECT run_uuid FROM runs WHERE run_uuid = $2 AND {_KNOWN} AND {_OWN_RUN}
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A statement that is not prepared: PostgreSQL plans it for what is asked. `execute` has the driver's placeholders,
+    the first of which is for the workspace; `values` are those of the others.
+    """
+
+    name: str
+    execute: str
+    values: tuple[Any, ...]
+
+
+# Of a run in any stage.
+_FOUND_RUN: Final = f"""found AS (
+        SELECT run_uuid FROM runs JOIN experiments USING (experiment_id)
+        WHERE workspace = %s AND run_uuid = %s AND {_KNOWN}
     )"""  # noqa: S608
-_POINTS: Final = "SELECT value, timestamp, step, is_nan FROM found JOIN metrics USING (run_uuid) WHERE key = $3"
-_SHORT: Final = f"(SELECT count(*) <= {MOST_READ} FROM history)"  # noqa: S608
-_ANSWER: Final = f"""EXISTS (SELECT FROM found) AND {_SHORT}, {_REVISION},
-    array_agg(value), array_agg(timestamp), array_agg(step), array_agg(is_nan)"""
+_POINTS: Final = "FROM metrics WHERE run_uuid = %s AND key = %s AND EXISTS (SELECT FROM found)"
+_COLUMNS: Final = "array_agg(value), array_agg(timestamp), array_agg(step), array_agg(is_nan)"
 
-# `get_metric_history`. One point more than asked for says that there is another page.
-GET_HISTORY: Final = Statement(
-    name="get_history",
-    types=("text", "text", "bigint", "bigint"),
-    sql=f"""
-WITH {_FOUND}, history AS (
-        {_POINTS} LIMIT {MOST_READ + 1}
-    ), page AS (
-        SELECT value, timestamp, step, is_nan FROM history ORDER BY timestamp, step, value OFFSET $4 LIMIT $5
+
+def get_history(run_id: str, key: str, *, offset: int, most: int) -> Query:
+    """`get_metric_history`. One point more than `most` says that there is another page."""
+    return Query(
+        name=GET_HISTORY,
+        execute=f"""
+WITH {_FOUND_RUN}
+SELECT EXISTS (SELECT FROM found), {_REVISION}, {_COLUMNS} FROM (
+        SELECT value, timestamp, step, is_nan {_POINTS} ORDER BY timestamp, step, value OFFSET %s LIMIT %s
+    ) AS page""",  # noqa: S608
+        values=(run_id, run_id, key, offset, most + 1),
     )
-SELECT {_ANSWER} FROM page WHERE {_SHORT}""",  # noqa: S608
-)
 
-# `get_metric_history_bulk_interval` of one run, and `_sample_rows_with_window_functions`: the first point of each of so
-# many buckets, as NTILE makes them, and in place of the last bucket's the last point of all. Of `longer` buckets each
-# has one point more than `size`. PostgreSQL would count again for each point, were the count not materialized.
-SAMPLE_HISTORY: Final = Statement(
-    name="sample_history",
-    types=("text", "text", "integer", "bigint", "bigint"),
-    sql=f"""
-WITH {_FOUND}, history AS (
-        {_POINTS} AND step BETWEEN $5 AND $6 LIMIT {MOST_READ + 1}
-    ), buckets AS MATERIALIZED (
-        SELECT count(*) AS points, count(*) / $4 AS size, mod(count(*), $4) AS longer FROM history
-    ), numbered AS (
-        SELECT value, timestamp, step, is_nan, row_number() OVER (ORDER BY step, timestamp, value, is_nan) - 1 AS place
-        FROM history
+
+def sample_history(run_id: str, key: str, *, most: int, first: int, last: int) -> Query:
+    """`get_metric_history_bulk_interval` of one run, and `_sample_rows_with_window_functions`, between two steps.
+
+    It finds the first point of each of `most` buckets, as NTILE makes them, and in place of the last bucket's the last
+    point of all. MLflow numbers all points by window functions. Here an index gives their steps in order, and only the
+    points of those steps that are in a sample's places are read: which of a step's it is, goes by their own order.
+    """
+    return Query(
+        name=SAMPLE_HISTORY,
+        execute=f"""
+WITH {_FOUND_RUN}, steps AS MATERIALIZED (
+        SELECT array_agg(step) AS ordered, count(*) AS points, count(*) / %s AS size, mod(count(*), %s) AS longer
+        FROM (SELECT step {_POINTS} AND step BETWEEN %s AND %s ORDER BY step LIMIT {MOST_READ + 1}) AS each
+    ), places AS MATERIALIZED (
+        SELECT place, ordered[place + 1] AS step FROM steps CROSS JOIN LATERAL (
+            SELECT CASE
+                WHEN bucket = least(points, %s) - 1 THEN points - 1 ELSE bucket * size + least(bucket, longer)
+            END AS place
+            FROM generate_series(0, least(points, %s) - 1) AS bucket
+        ) AS each
+    ), begun AS (
+        SELECT step, min(ordinal) - 1 AS place FROM steps, unnest(ordered) WITH ORDINALITY AS each (step, ordinal)
+        WHERE step = ANY (ARRAY(SELECT step FROM places)) GROUP BY step
+    ), ranked AS (
+        SELECT value, timestamp, step, is_nan,
+            row_number() OVER (PARTITION BY step ORDER BY timestamp, value, is_nan) - 1 AS rank
+        {_POINTS} AND step = ANY (ARRAY(SELECT step FROM places))
     ), sampled AS (
-        SELECT value, timestamp, step, is_nan FROM numbered, buckets
-        WHERE place = points - 1 OR place < points - size AND CASE
-            WHEN place < longer * (size + 1) THEN mod(place, size + 1) ELSE mod(place - longer * (size + 1), size)
-        END = 0
-        ORDER BY place
+        SELECT value, timestamp, step, is_nan
+        FROM places JOIN begun USING (step) JOIN ranked USING (step) WHERE rank = places.place - begun.place
+        ORDER BY places.place
     )
-SELECT {_ANSWER} FROM sampled WHERE {_SHORT}""",  # noqa: S608
-)
+SELECT EXISTS (SELECT FROM found) AND (SELECT points <= {MOST_READ} FROM steps), {_REVISION}, {_COLUMNS}
+FROM sampled""",  # noqa: S608
+        values=(run_id, most, most, run_id, key, first, last, most, most, run_id, key),
+    )
+
 
 MOST_RUNS: Final = 200
 """In an answer to a search. Pages ask for a hundred."""
@@ -333,17 +363,6 @@ class Order:
     kind: str
     key: str
     ascending: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """A statement for one search: each asks something else, so that none is prepared. `execute` has the driver's
-    placeholders, the first of which is for the workspace, and `values` are those of the others.
-    """
-
-    name: str
-    execute: str
-    values: tuple[Any, ...]
 
 
 TABLES: Final[Mapping[str, str]] = {"metric": "latest_metrics", "parameter": "params", "tag": "tags"}
@@ -417,7 +436,7 @@ def search_runs(
     *,
     offset: int,
     most: int,
-) -> Search:
+) -> Query:
     """`_search_runs`, with `_get_sqlalchemy_filter_clauses` and `_get_orderby_clauses`.
 
     MLflow sorts all columns of all runs that it finds, as its SELECT is DISTINCT; a row of a kind and key is there once
@@ -460,7 +479,7 @@ def search_runs(
         by.append(f"{column} {'ASC' if order.ascending else 'DESC'}")
     if ("attribute", "start_time") not in {(order.kind, order.key) for order in orders}:
         by.append("runs.start_time DESC")
-    return Search(
+    return Query(
         name=SEARCH_RUNS,
         execute=f"""
 WITH own AS (
@@ -508,13 +527,13 @@ EXPERIMENT_COLUMNS: Final = (
 """What a search answers first of all experiments that it found."""
 
 
-def search_experiments(stages: Sequence[str], orders: Sequence[Order], *, offset: int, most: int) -> Search:
+def search_experiments(stages: Sequence[str], orders: Sequence[Order], *, offset: int, most: int) -> Query:
     """`_search_experiments` without a filter, with `_get_search_experiments_order_by_clauses`."""
     by = [f"{order.key} {'ASC' if order.ascending else 'DESC'}" for order in orders]
     if "experiment_id" not in {order.key for order in orders}:
         by.append("experiment_id DESC")
     columns = ", ".join(f"array_agg({column} ORDER BY place) AS {column}" for column in EXPERIMENT_COLUMNS)
-    return Search(
+    return Query(
         name=SEARCH_EXPERIMENTS,
         execute=f"""
 WITH found AS (
@@ -531,10 +550,7 @@ FROM experiment {_EXPERIMENT_TAGS.join}""",  # noqa: S608
     )
 
 
-SEARCH_RUNS: Final = "search_runs"
-SEARCH_EXPERIMENTS: Final = "search_experiments"
-
-READING: Final = frozenset({GET_RUN.name, GET_HISTORY.name, SAMPLE_HISTORY.name, SEARCH_RUNS, SEARCH_EXPERIMENTS})
+READING: Final = frozenset({GET_RUN.name, GET_HISTORY, SAMPLE_HISTORY, SEARCH_RUNS, SEARCH_EXPERIMENTS})
 """Those that write nothing."""
 
 LONG: Final = READING - {GET_RUN.name}
@@ -542,8 +558,6 @@ LONG: Final = READING - {GET_RUN.name}
 
 ALL: Final[Mapping[str, Statement]] = {
     each.name: each
-    for each in (
-        *(LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN),
-        *(GET_RUN, GET_HISTORY, SAMPLE_HISTORY),
-    )
+    for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN, GET_RUN)
 }
+"""What each connection prepares."""

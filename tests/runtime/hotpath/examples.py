@@ -87,6 +87,14 @@ EXAMPLES: Final[Mapping[str, Sequence[Request]]] = {
             "log-batch", metrics=[metric(value, step=5, timestamp=7, key="a/b c") for value in (3.0, 1.0, 2.0, "NaN")]
         ),
         post("log-batch", metrics=[metric(value, key="ö") for value in ("Infinity", "-Infinity", 5e-324)]),
+        # Several points of a step, whose values rise where their times fall.
+        post(
+            "log-batch",
+            metrics=[metric(place, key="ties", step=place // 4, timestamp=9 - place % 3) for place in range(22)],
+        ),
+        *(sample("ties", max_results=most) for most in (1, 2, 3, 5, 7, 21, 22, 23)),
+        *(sample("ties", max_results=3, start_step=first, end_step=last) for first, last in ((1, 3), (2, 2), (4, 9))),
+        *(history("ties", max_results=5, page_token=given) for given in ("", token(4), token(20))),
         *(history("m", max_results=most) for most in (1, 5, 36, 37, 38, 1000, 1001)),
         *(history("m", max_results=10, page_token=token(offset)) for offset in (10, 30, 36, 37, 100)),
         *(history("m", max_results=10, page_token=given) for given in ("x", "e30=", token(0), token(-1), "")),

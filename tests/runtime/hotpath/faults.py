@@ -18,11 +18,9 @@ from mlflow_runtime.hotpath import connections, layer, plain, requests, searches
 from mlflow_runtime.hotpath.statements import (
     ALL,
     CREATE_RUN,
-    GET_HISTORY,
     GET_RUN,
     LOG_METRICS,
     LOG_PARAMS,
-    SAMPLE_HISTORY,
     SET_TAGS,
     UPDATE_RUN,
     Statement,
@@ -132,8 +130,8 @@ def _of_any_origin(patched: pytest.MonkeyPatch) -> None:
 
 
 @dataclass(frozen=True)
-class Searched:
-    """Other SQL in each search that has the pattern."""
+class Queried:
+    """Other SQL in each statement of a function of `statements` that has the pattern."""
 
     name: str
     pattern: str
@@ -142,9 +140,9 @@ class Searched:
     def __call__(self, patched: pytest.MonkeyPatch) -> None:
         usual = getattr(statements, self.name)
 
-        def wrong(*asked: Any, **more: Any) -> statements.Search:
-            search: statements.Search = usual(*asked, **more)
-            return dataclasses.replace(search, execute=re.sub(self.pattern, self.after, search.execute))
+        def wrong(*asked: Any, **more: Any) -> statements.Query:
+            query: statements.Query = usual(*asked, **more)
+            return dataclasses.replace(query, execute=re.sub(self.pattern, self.after, query.execute))
 
         patched.setattr(statements, self.name, wrong)
 
@@ -232,47 +230,54 @@ FAULTS: Mapping[str, Seed] = {
         GET_RUN, "artifact_uri, lifecycle_stage\n", "artifact_uri, 'active' AS lifecycle_stage\n"
     ),
     "a question prefers the older name of the id": Code(requests, "_run_id", _of_the_older_name),
-    "a page of a history goes by step": Sql(GET_HISTORY, "ORDER BY timestamp, step, value", "ORDER BY step, value"),
-    "a page of a history begins at the first point": Sql(GET_HISTORY, "OFFSET $4", "OFFSET 0 * $4"),
-    "a history does not see NaN": Sql(GET_HISTORY, "array_agg(is_nan)", "array_agg(false)"),
-    "a history has points of other metrics": Sql(GET_HISTORY, "key = $3", "key >= $3"),
-    "a sample ends before the last point": Sql(SAMPLE_HISTORY, "place = points - 1 OR place < points - size AND", ""),
-    "a sample has one point too many": Sql(SAMPLE_HISTORY, "OR place < points - size AND", "OR"),
-    "the last buckets of a sample are the longer ones": Sql(SAMPLE_HISTORY, "place < longer * (size + 1)", "size = 0"),
-    "a sample goes by time": Sql(
-        SAMPLE_HISTORY, "(ORDER BY step, timestamp, value, is_nan)", "(ORDER BY timestamp, step, value, is_nan)"
+    "a page of a history goes by step": Queried(
+        "get_history", "ORDER BY timestamp, step, value", "ORDER BY step, value"
     ),
-    "a sample is not held to its steps": Sql(SAMPLE_HISTORY, "step BETWEEN $5 AND $6", "$5 <= $6"),
-    "a search by a metric finds NaN": Searched("search_runs", r" AND NOT \w+\.is_nan", ""),
-    "a search for another metric does not find NaN": Searched("search_runs", r" OR \w+\.is_nan", ""),
-    "a search puts NaN among the numbers": Searched("search_runs", r"WHEN \w+\.is_nan THEN 1 ", ""),
-    "a search leaves out runs without what it is ordered by": Searched("search_runs", "LEFT JOIN", "JOIN"),
-    "a search puts runs without what it is ordered by where PostgreSQL does": Searched(
+    "a page of a history begins at the first point": Queried("get_history", "OFFSET %s", "OFFSET 0 * %s"),
+    "a history does not see NaN": Queried("get_history", r"array_agg\(is_nan\)", "array_agg(false)"),
+    "a history has points of other metrics": Queried("get_history", "key = %s", "key >= %s"),
+    "a sample ends before the last point": Queried(
+        "sample_history", r"WHEN bucket = least\(points, %s\) - 1", "WHEN bucket < least(0, %s)"
+    ),
+    "a sample begins at the second bucket": Queried("sample_history", r"generate_series\(0", "generate_series(1"),
+    "no bucket of a sample is longer": Queried("sample_history", r"least\(bucket, longer\)", "0"),
+    "a sample goes by time": Queried(
+        "sample_history", "ORDER BY timestamp, value, is_nan", "ORDER BY value, timestamp, is_nan"
+    ),
+    "a sample takes the first point of each step": Queried(
+        "sample_history", "rank = places.place - begun.place", "rank = 0"
+    ),
+    "a sample is not held to its steps": Queried("sample_history", "step BETWEEN %s AND %s", "%s <= %s"),
+    "a search by a metric finds NaN": Queried("search_runs", r" AND NOT \w+\.is_nan", ""),
+    "a search for another metric does not find NaN": Queried("search_runs", r" OR \w+\.is_nan", ""),
+    "a search puts NaN among the numbers": Queried("search_runs", r"WHEN \w+\.is_nan THEN 1 ", ""),
+    "a search leaves out runs without what it is ordered by": Queried("search_runs", "LEFT JOIN", "JOIN"),
+    "a search puts runs without what it is ordered by where PostgreSQL does": Queried(
         "search_runs", r"CASE [^,]* END, ", ""
     ),
-    "a search has runs of one time in another order": Searched("search_runs", "runs.run_uuid OFFSET", "name OFFSET"),
-    "a search does not go by time": Searched("search_runs", "runs.start_time DESC, runs.run_uuid", "runs.run_uuid"),
-    "a search begins at its first run": Searched("search_runs", "OFFSET %s", "OFFSET 0 * %s"),
-    "a search finds runs of any stage": Searched("search_runs", "lifecycle_stage IN %s", "lifecycle_stage || %s <> ''"),
-    "a search does not tell letters apart": Searched("search_runs", " LIKE ", " ILIKE "),
-    "a search by a parameter takes any parameter": Searched(
+    "a search has runs of one time in another order": Queried("search_runs", "runs.run_uuid OFFSET", "name OFFSET"),
+    "a search does not go by time": Queried("search_runs", "runs.start_time DESC, runs.run_uuid", "runs.run_uuid"),
+    "a search begins at its first run": Queried("search_runs", "OFFSET %s", "OFFSET 0 * %s"),
+    "a search finds runs of any stage": Queried("search_runs", "lifecycle_stage IN %s", "lifecycle_stage || %s <> ''"),
+    "a search does not tell letters apart": Queried("search_runs", " LIKE ", " ILIKE "),
+    "a search by a parameter takes any parameter": Queried(
         "search_runs", r"(JOIN params AS \w+ ON \S+ = \S+ AND \S+) = %s", r"\1 >= %s"
     ),
-    "a search shows datasets of any run": Searched(
+    "a search shows datasets of any run": Queried(
         "search_runs", r"destination_id = found.run_uuid\s+JOIN datasets", "true JOIN datasets"
     ),
-    "a search takes inputs for outputs": Searched("search_runs", "'RUN_OUTPUT'", "'RUN_INPUT'"),
+    "a search takes inputs for outputs": Queried("search_runs", "'RUN_OUTPUT'", "'RUN_INPUT'"),
     "the next page of a search begins one too late": Code(searches, "_token", _one_more),
     "a search for deleted runs finds all": Code(
         searches, "_STAGES", {**searches._STAGES, "DELETED_ONLY": ("active", "deleted")}
     ),
-    "a search of experiments has the oldest first": Searched(
+    "a search of experiments has the oldest first": Queried(
         "search_experiments", "creation_time DESC", "creation_time ASC"
     ),
-    "a search of experiments finds deleted ones": Searched(
+    "a search of experiments finds deleted ones": Queried(
         "search_experiments", "lifecycle_stage IN %s", "lifecycle_stage || %s <> ''"
     ),
-    "a search of experiments begins at the first": Searched("search_experiments", "OFFSET %s", "OFFSET 0 * %s"),
+    "a search of experiments begins at the first": Queried("search_experiments", "OFFSET %s", "OFFSET 0 * %s"),
     "an answer has no spaces": Code(requests, "message_to_json", _without_spaces),
 }
 """Each with what it does wrong."""

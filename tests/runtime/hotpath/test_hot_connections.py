@@ -18,14 +18,13 @@ from prometheus_client import generate_latest
 from starlette.responses import PlainTextResponse
 
 from mlflow_runtime.azure import identity
-from mlflow_runtime.hotpath import connections
-from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool
+from mlflow_runtime.hotpath import connections, requests, statements
+from mlflow_runtime.hotpath.connections import LONG_SECONDS, Connection, Lost, NotConnected, Pool
 from mlflow_runtime.hotpath.layer import HotPath
 from mlflow_runtime.hotpath.statements import (
     ALL,
     GET_RUN,
     LOG_PARAMS,
-    MOST_READ,
     SET_TAGS,
     UPDATE_RUN,
 )
@@ -33,7 +32,7 @@ from mlflow_runtime.metrics import REGISTRY
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 from tests.runtime.hotpath.asking import V2, Answer, Request, ask_inside
 from tests.runtime.hotpath.comparing import Sides
-from tests.runtime.hotpath.generating import token
+from tests.runtime.hotpath.generating import experiments, token
 
 MLFLOW = b"mlflow"
 
@@ -290,22 +289,40 @@ def add_points(sides: Sides, run_id: str, first: int, last: int) -> None:
         )
 
 
-def test_a_history_that_takes_long_to_read_is_mlflows(sides: Sides) -> None:
+def test_a_history_that_takes_long_to_read_is_mlflows(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 100
+    for module in (requests, statements):
+        monkeypatch.setattr(module, "MOST_READ", most)
     run_id, app = sides.run(), hot_path(sides)
     page = f"get-history?run_id={run_id}&metric_key=m&max_results=2"
     sample = f"get-history-bulk-interval?run_ids={run_id}&metric_key=m&max_results=2"
-    questions = (page, f"{page}&page_token={token(MOST_READ - 2)}", sample)
 
     def hot(asked: str) -> bool:
         answer = ask(sides, app, Request(path=f"{V2}/metrics/{asked}", method="GET", headers=()))
         return answer.body != MLFLOW and len(json.loads(answer.body)["metrics"]) == 2
 
-    add_points(sides, run_id, 1, MOST_READ)
-    assert [hot(each) for each in questions] == [True] * 3
-    add_points(sides, run_id, MOST_READ + 1, MOST_READ + 1)
-    assert [hot(each) for each in questions] == [False] * 3
-    assert hot(f"{sample}&start_step=2&end_step={MOST_READ + 1}")
+    add_points(sides, run_id, 1, most)
+    assert hot(sample)
+    add_points(sides, run_id, most + 1, most + 1)
+    assert not hot(sample)
+    assert hot(f"{sample}&start_step=2&end_step={most + 1}")
+    assert [hot(f"{page}&page_token={token(offset)}") for offset in (most - 2, most - 1)] == [True, False]
     assert is_on()
+
+
+def test_logging_does_not_wait_for_what_takes_long(sides: Sides) -> None:
+    """And what takes long ends sooner than a statement of logging."""
+    app, run_id = hot_path(sides, connections=4), sides.run()
+
+    async def both() -> None:
+        async with app._long.connection() as connection:
+            assert await connection.run("SHOW statement_timeout") == (f"{LONG_SECONDS}s",)
+            found = asyncio.create_task(ask_inside(app, experiments(max_results=1)))
+            logged = await ask_inside(app, post("set-tag", run_id=run_id, key="a", value="b"))
+            assert (logged.body, found.done()) == (b"{}", False)
+        assert b"experiments" in (await found).body
+
+    sides.runner.run(both())
 
 
 @contextlib.asynccontextmanager
