@@ -148,7 +148,7 @@ class Queried:
 
 
 def _one_more(offset: int) -> str:
-    return SearchUtils.create_page_token(offset + 1).decode()
+    return str(SearchUtils.create_page_token(offset + 1).decode())
 
 
 def _of_first_tags(rows: Sequence[tuple[Any, ...]], tags: Sequence[tuple[str, str, str]]) -> Any:

@@ -256,7 +256,7 @@ _COMPARED = st.one_of(
     ),
     st.sampled_from(["status = 'FAILED'", "attributes.run_name LIKE 'r%'", "run_id != 'x'", "user_id = ''"]),
 )
-_ODD_FILTERS = st.sampled_from(
+_ODD_FILTERS: st.SearchStrategy[str] = st.sampled_from(
     [
         *("metrics.a = 'x'", "params.a = 1", "x", "metrics.a", "a.b.c = 1", "tags.a IS NULL", "run_id IN ('a', 'b')"),
         *("dataset.name = 'd'", "metrics.`a b:c-d.e_f` > 0", 'tags."a" = "1"', "status > 'A'", "params.a = '1' OR x"),
