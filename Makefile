@@ -84,6 +84,8 @@ fuzz: toolchain ## Send wrong requests to a local stack of its own and compare w
 # What it would ask other programs, such as a machine's shellcheck, it asks nowhere: a finding is one on every machine.
 ACTIONLINT := -no-color -shellcheck= -pyflakes=
 
+# What mypy found is kept outside of the checkout: it checks again what has another content, in every clone.
+lint: export MYPY_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlflow-platform/mypy
 # On a busy machine mypy's workers may not start within its three seconds, which it ends with 2: then it works alone.
 lint: venv ## Check style, types, English, the Containerfile and the workflows
 	@$(PYTHON) tools/venv.py --dev > /dev/null
