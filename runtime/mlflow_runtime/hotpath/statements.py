@@ -557,7 +557,6 @@ LONG: Final = READING - {GET_RUN.name}
 """Those that may take long, for which logging does not wait: they have connections of their own."""
 
 ALL: Final[Mapping[str, Statement]] = {
-    each.name: each
-    for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN, GET_RUN)
+    each.name: each for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN, GET_RUN)
 }
 """What each connection prepares."""
