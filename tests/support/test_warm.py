@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,17 @@ from tests.support.waiting import until
 # What a program can see of how it was started.
 SEEN = """
 import json, os, signal, sys
-loaded = "pulumi_azure_native.network" in sys.modules
+loaded = "pulumi_azure_native.network.virtual_network" in sys.modules
 import dill
 json.dump({
     "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "executable": sys.executable, "flags": sys.flags,
     "folder": os.getcwd(), "environment": dict(os.environ), "umask": os.umask(0),
     "signals": [str(signal.getsignal(one)) for one in sorted(signal.valid_signals() - {signal.SIGINT})],
     "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
-    "streams": [[one.encoding, one.errors, one.fileno(), one.isatty()] for one in (sys.stdin, sys.stdout, sys.stderr)],
+    "streams": [
+        [one.encoding, one.errors, one.fileno(), one.line_buffering, one.write_through]
+        for one in (sys.stdin, sys.stdout, sys.stderr)
+    ],
     "main": sorted(globals()), "file": __file__, "name": __name__, "files": sorted(os.listdir("/proc/self/fd")),
     "dill's": dill._dill._main_module is sys.modules["__main__"], "input": sys.stdin.read(), "threads":
     len(os.listdir("/proc/self/task")), "loaded": loaded, "loader": type(__loader__).__name__,
@@ -50,6 +53,7 @@ ENDS = {
     "at once": "import os; print('out'); os._exit(5)",
     "a thread": "import threading, time\nthreading.Thread(target=lambda: (time.sleep(.1), print('late'))).start()",
     "at exit": "import atexit; atexit.register(print, 'late')",
+    "an unread line": "import os; os.close(1); print('lost')",
     "a hook": "import sys; sys.excepthook = lambda *all: print('hooked', all[1]); 1 / 0",
 }
 HANDLED = """
@@ -89,10 +93,12 @@ def ran(
     )
 
 
-def seen(environment: Mapping[str, str], program: Path, *, executable: str = sys.executable) -> Any:
+def seen(
+    environment: Mapping[str, str], program: Path, *, executable: str = sys.executable, options: Sequence[str] = ("-u",)
+) -> Any:
     program.write_text(SEEN)
     done = subprocess.run(
-        [executable, "-u", program, "one", "two words"],
+        [executable, *options, program, "one", "two words"],
         cwd=program.parent,
         env=dict(environment),
         input="what comes in",
@@ -112,9 +118,17 @@ def both(environment: Mapping[str, str], *command: object, folder: Path | None =
     return [(one.returncode, one.stdout, one.stderr) for one in done]
 
 
-def test_a_warm_program_sees_what_a_cold_one_does(environment: dict[str, str], program: Path) -> None:
-    environment |= {"ONE": "\udcff", "TZ": "Asia/Tokyo"}
-    found, expected = seen(environment, program), seen(environment | warm.COLD, program)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("pulumi-language-python-exec", ("-u",)), ("mlflow-platform", ())],
+    ids=["engine's", "product's"],
+)
+def test_a_warm_program_sees_what_a_cold_one_does(
+    environment: dict[str, str], tmp_path: Path, name: str, options: Sequence[str]
+) -> None:
+    environment, program = environment | {"ONE": "\udcff", "TZ": "Asia/Tokyo"}, tmp_path / name
+    environment.pop("PYTHONUNBUFFERED", None)
+    found, expected = (seen(one, program, options=options) for one in (environment, environment | warm.COLD))
     assert (found.pop("loaded"), expected.pop("loaded")) == (True, False)
     assert [one["environment"].pop(warm.VARIABLE) != "" for one in (found, expected)] == [True, False]
     assert found == expected
@@ -126,6 +140,15 @@ def test_it_ends_as_a_cold_one_does(environment: dict[str, str], program: Path, 
     program.write_text(source)
     found, expected = both(environment, program)
     assert found == expected
+
+
+@pytest.mark.parametrize("words", [("status",), ("cost", "nothing.json"), ("nonsense",), ("preview",)], ids=" ".join)
+def test_a_command_of_the_product_says_the_same(
+    environment: dict[str, str], tmp_path: Path, words: Sequence[str]
+) -> None:
+    found, expected = both(environment, "-m", "delivery", *words, folder=tmp_path)
+    assert found == expected
+    assert "".join(found[1:])
 
 
 def test_a_provider_serves(environment: dict[str, str], tmp_path: Path) -> None:
@@ -195,7 +218,7 @@ def test_without_its_server_a_program_starts_cold(environment: dict[str, str], p
 def test_a_list_of_packages_is_kept_until_one_is_installed(environment: dict[str, str], tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     packages.mkdir()
-    environment |= {"PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{packages}"}
+    environment = environment | {"PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{packages}"}
     command = ("-m", "pip", "list", "--format", "json")
     answers = Path(environment[warm.VARIABLE]).parent
     before = set(answers.iterdir())

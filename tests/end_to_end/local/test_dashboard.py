@@ -6,6 +6,7 @@ The picture is left in `test-output/ui`.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from components.mlflow.roles import BACKENDS, SERVICES
 from delivery.cost import monitoring
 from delivery.local.configuration import REPOSITORY
 from tests.end_to_end.local.test_ui import PICTURES, smoke
+from tests.support import warm
 from tests.support.browser import Browser, browser, chromium
 from tests.support.command_line import mlflow_platform
 from tests.support.local_stack import RunningStack, eventually
@@ -56,7 +58,12 @@ def dashboard(shared_stack: RunningStack) -> Iterator[str]:
     """The address of a dashboard. It ends at Ctrl-C, with nothing to complain of."""
     eventually(shared_stack.healthy, what="the stack's health before the dashboard")
     process = subprocess.Popen(
-        command(shared_stack), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(shared_stack),
+        cwd=REPOSITORY,
+        env=os.environ | warm.COLD,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None

@@ -6,11 +6,13 @@ because libraries have read it: dill knows a program's own objects by it.
 
 from __future__ import annotations
 
+import atexit
 import builtins
 import contextlib
 import gc
 import importlib
 import importlib.machinery
+import io
 import json
 import os
 import runpy
@@ -18,6 +20,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +28,10 @@ from types import TracebackType
 from typing import Any, Final, NoReturn
 
 _SITE: Final = Path(__file__).resolve().parent / "site"
-_LIBRARIES: Final = ("pulumi.dynamic", "dill", "pulumi_kubernetes", "pydantic", "yaml")
+_LIBRARIES: Final = (
+    *("pulumi.dynamic", "dill", "pulumi_kubernetes", "pydantic", "yaml"),
+    *("typer.main", "rich.console", "rich.table", "psutil", "supervisor.xmlrpc", "filelock", "requests", "semver"),
+)
 # `git grep "from pulumi_azure_native import" infra components` names them.
 _AZURE: Final = (
     "app applicationinsights authorization consumption containerregistry containerservice dbforpostgresql keyvault",
@@ -65,7 +71,7 @@ def _wait(listener: socket.socket) -> bool:
 def _forked(listener: socket.socket) -> socket.socket | None:
     """Fork for each connection, and return it in the child; None where the input has ended."""
     for name in (*_LIBRARIES, *(f"pulumi_azure_native.{one}" for one in " ".join(_AZURE).split())):
-        dir(importlib.import_module(name))  # a part of azure-native is imported when it is first looked at
+        getattr(importlib.import_module(name), "look", None)  # a part of azure-native is imported by a first look
     gc.collect()
     gc.freeze()  # what children share is not looked through again
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child here
@@ -118,6 +124,9 @@ def _run(program: _Program) -> NoReturn:
     for number, file in enumerate(program.files):
         os.dup2(file, number)
         os.close(file)
+    if not request["unbuffered"]:
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            _buffer(name, mode)
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.umask(request["umask"])
@@ -134,18 +143,43 @@ def _run(program: _Program) -> NoReturn:
     vars(main).clear()
     vars(main).update(__name__="__main__", __builtins__=builtins, __annotations__={})
     vars(main).update(dict.fromkeys(("__doc__", "__package__", "__spec__")))
+    code, interrupted = 0, False
     try:
         _execute(request["options"], vars(main))
-    except SystemExit:
-        raise
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if code == 1 and ended.code not in (1, True):
+            print(ended.code, file=sys.stderr)
     except BaseException as error:  # noqa: BLE001 - as an interpreter does
         error.__traceback__ = _own(error.__traceback__)
         sys.excepthook(type(error), error, error.__traceback__)
-        if isinstance(error, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
-        sys.exit(1)
-    sys.exit(0)
+        code, interrupted = 1, isinstance(error, KeyboardInterrupt)
+    _end(code, interrupted=interrupted)
+
+
+def _end(code: int, *, interrupted: bool) -> NoReturn:
+    """End as an interpreter does, but for the libraries: to take them down would copy each page that children share."""
+    threading._shutdown()  # type: ignore[attr-defined]  # it waits for threads
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = 120
+    if interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(code & 0xFF)
+
+
+def _buffer(name: str, mode: str) -> None:
+    """Open a standard file as an interpreter does whose output is buffered, which this one's is not."""
+    was = getattr(sys, name)
+    file = open(was.fileno(), f"{mode}b", closefd=False)  # noqa: SIM115
+    by_lines = name == "stderr" or file.isatty()
+    made = io.TextIOWrapper(file, was.encoding, was.errors, None if mode == "r" else "\n", by_lines)
+    setattr(sys, name, made)
+    setattr(sys, f"__{name}__", made)
 
 
 def _execute(options: list[str], variables: dict[str, Any]) -> None:
