@@ -35,7 +35,7 @@ def hand_over(address: str, options: list[str]) -> None:
         "executable": sys.executable,
         "started": sys.orig_argv,
         "options": options,
-        "unbuffered": sys.stdout.write_through,
+        "unbuffered": getattr(sys.stdout, "write_through", False),
         "path": sys.path,
         "folder": os.getcwd(),
         "environment": dict(os.environ),
