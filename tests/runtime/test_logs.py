@@ -55,6 +55,15 @@ def test_tokens_and_signatures_are_masked(secret: str) -> None:
     assert not any(part in message for part in ("eyJ", "c2lnbmF0dXJl", "abc%2Bdef"))
 
 
+def test_a_token_is_masked_wherever_it_is_in_a_line() -> None:
+    record = logging.LogRecord("some.logger", logging.INFO, "file.py", 1, "m", (), None)
+    record.fields = {"path": f"/a/\x1e{JWT}", "ids": {"name": ["a", JWT]}, "status": 200, "none": None}
+    found = json.loads(JsonFormatter("tracking").format(record))
+    assert found["path"] == "/a/\x1e[token]"
+    assert found["ids"] == {"name": ["a", "[token]"]}
+    assert (found["status"], found["none"]) == (200, None)
+
+
 @given(st.text())
 def test_a_record_is_one_line_whatever_it_says(text: str) -> None:
     assert len(line("%s", text).split("\n")) == 1

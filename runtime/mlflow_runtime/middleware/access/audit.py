@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,7 @@ LOGGER: Final = "mlflow_runtime.audit"
 # What names a thing and does not describe it.
 _ID_FIELD: Final = re.compile(r"(?:\w{1,40}_ids?|run_uuid|name|version|alias|artifact_path|path)")
 _LONGEST_ID: Final = 250
+_LONGEST_NAME: Final = 64
 _LONGEST_WORKSPACE: Final = 63
 # Of all ids of a line: an agent splits a line of over 16 KiB (components/azure/log_table.py), and nobody finds it then.
 _MOST_CHARACTERS: Final = 4096
@@ -66,15 +68,20 @@ def begin() -> None:
 def touch_named(name: str, values: Iterable[object]) -> None:
     """Add what a request names in a field, if the field is one for ids. Outside of a request it does nothing."""
     found = _touched.get()
-    if found is None or _ID_FIELD.fullmatch(name.removeprefix(_FROM_QUERY)) is None:
+    if found is None or len(name) > _LONGEST_NAME or not _is_for_ids(name):
         return
     for identifier in map(str, values):
         if 0 < len(identifier) <= _LONGEST_ID and identifier.isprintable():
             found.add(name, identifier)
 
 
+@lru_cache(maxsize=1024)
+def _is_for_ids(name: str) -> bool:
+    return _ID_FIELD.fullmatch(name.removeprefix(_FROM_QUERY)) is not None
+
+
 def changed(allowed: Allowed, route: str, scope: Scope, status: int) -> None:
-    """Write a request that may have changed something, after it was answered with `status`."""
+    """Write a request that may have changed something, and is answered with `status`."""
     _touch_scope(scope)
     role = allowed.caller.roles.get(allowed.workspace)
     _write("changed", allowed.caller, allowed.workspace, route, status, role=role.title if role else None)
@@ -134,6 +141,7 @@ def _touch_scope(scope: Scope) -> None:
     """Add the ids of the path, and those of the query: marked as such where a handler takes its ids from the body."""
     for name, value in (scope.get("path_params") or {}).items():
         touch_named(name, [value])
-    mark = "" if scope.get("method") in _READ_THE_QUERY else _FROM_QUERY
-    for name, value in parse_qsl(scope["query_string"].decode("latin-1")):
-        touch_named(f"{mark}{name}", [value])
+    if query := scope["query_string"]:
+        mark = "" if scope.get("method") in _READ_THE_QUERY else _FROM_QUERY
+        for name, value in parse_qsl(query.decode("latin-1")):
+            touch_named(f"{mark}{name}", [value])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from mlflow_runtime.middleware.access import refusals
 from mlflow_runtime.middleware.access.classes import (
@@ -103,12 +103,12 @@ def workspace_of(caller: Caller, header: str) -> str:
     return own[0] if len(own) == 1 else DEFAULT_WORKSPACE
 
 
-def artifact_paths(path: str, query: dict[str, list[str]]) -> tuple[str, ...]:
+def artifact_paths(path: str, query: bytes) -> tuple[str, ...]:
     """Return the artifact paths that a request to the artifacts service names. `path` is decoded once."""
     found = _ARTIFACTS.fullmatch(path)
     if found is None:
         return ()
-    return tuple(filter(None, (found[1], *query.get("path", ()))))
+    return tuple(filter(None, (found[1], *parse_qs(query.decode("latin-1")).get("path", ()))))
 
 
 def inside(path: str, workspace: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -35,6 +34,7 @@ _ONCE: Final = {
     _GATEWAY_TOKEN: "X-MLflow-Authorization",
 }
 _UNAUDITED: Final = (Class.OPEN, Class.READ)
+_NO_ANSWER: Final = 500
 # As a service that takes policy for it closes a connection (RFC 6455, 7.4.1).
 _POLICY: Final = 1008
 
@@ -87,13 +87,11 @@ class Gate:
     def _decide(
         self, scope: Scope, headers: Mapping[bytes, str], caller: Caller, route: str | None
     ) -> Allowed | Refusal:
-        path = scope["path"]
-        query = parse_qs(scope["query_string"].decode("latin-1")) if "/mlflow-artifacts/" in path else {}
         asked = Asked(
             method=scope["method"],
             route=route,
             workspace=headers.get(_WORKSPACE, ""),
-            artifacts=artifact_paths(path, query),
+            artifacts=artifact_paths(scope["path"], scope["query_string"]),
         )
         return decide(self._access, caller, asked)
 
@@ -114,18 +112,23 @@ class Gate:
         return _Known(caller=caller, headers=headers, by_browser=sent.by_browser)
 
     async def _audited(self, scope: Scope, receive: Receive, send: Send, allowed: Allowed, route: str) -> None:
-        status = 500
+        """Answer a request that may change something. Its record comes before its answer: whoever has an answer has a
+        record too, whatever ends the process.
+        """
+        is_written = False
 
-        async def seen(message: Message) -> None:
-            nonlocal status
+        async def recorded(message: Message) -> None:
+            nonlocal is_written
             if message["type"] == "http.response.start":
-                status = message["status"]
+                is_written = True
+                audit.changed(allowed, route, scope, message["status"])
             await send(message)
 
         try:
-            await self._app(scope, receive, seen)
+            await self._app(scope, receive, recorded)
         finally:
-            audit.changed(allowed, route, scope, status)
+            if not is_written:
+                audit.changed(allowed, route, scope, _NO_ANSWER)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,10 +23,11 @@ class Role(IntEnum):
     @property
     def title(self) -> str:
         """The word for it in an app role."""
-        return self.name.capitalize()
+        return _TITLES[self]
 
 
-_BY_TITLE: Final = {role.title: role for role in Role}
+_TITLES: Final = {role: role.name.capitalize() for role in Role}
+_BY_TITLE: Final = {title: role for role, title in _TITLES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

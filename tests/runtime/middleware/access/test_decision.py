@@ -74,11 +74,11 @@ def test_who_is_blocked_gets_nothing() -> None:
 
 def test_only_the_artifact_routes_name_artifact_paths() -> None:
     api = "/ajax-api/2.0/mlflow-artifacts"
-    assert artifact_paths(f"{api}/artifacts/workspaces/a\nb", {}) == ("workspaces/a\nb",)
-    assert artifact_paths(f"{api}/mpu/create/workspaces", {}) == ("workspaces",)
-    assert artifact_paths(f"{api}/presigned/a", {"path": ["workspaces"]}) == ("a", "workspaces")
-    assert artifact_paths(f"{api}/artifacts", {"path": ["workspaces", "b"]}) == ("workspaces", "b")
-    assert artifact_paths("/api/2.0/mlflow/runs/get", {"path": ["workspaces"]}) == ()
+    assert artifact_paths(f"{api}/artifacts/workspaces/a\nb", b"") == ("workspaces/a\nb",)
+    assert artifact_paths(f"{api}/mpu/create/workspaces", b"") == ("workspaces",)
+    assert artifact_paths(f"{api}/presigned/a", b"path=workspaces") == ("a", "workspaces")
+    assert artifact_paths(f"{api}/artifacts", b"path=workspaces&path=b") == ("workspaces", "b")
+    assert artifact_paths("/api/2.0/mlflow/runs/get", b"path=workspaces") == ()
 
 
 @pytest.mark.parametrize(

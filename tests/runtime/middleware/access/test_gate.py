@@ -233,6 +233,35 @@ def test_changes_and_refusals_are_written_and_reads_are_not(caplog: pytest.LogCa
     ]
 
 
+def test_the_record_comes_before_the_answer(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, audit.LOGGER)
+    recorded: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        recorded.append(len(lines(caplog)))
+
+    asked = scope(CREATE_RUN, "POST", [bearer(token("team-a.Contributor"))])
+    asyncio.run(gate(Reached(), key_set())(asked, receive, send))
+    # For the head of the answer, and for its body.
+    assert recorded == [1, 1]
+
+
+def test_a_change_that_gets_no_answer_is_written_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, audit.LOGGER)
+
+    async def fail(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise RuntimeError
+
+    failing = Gate(fail, ACCESS, Tokens(ACCESS, Keys(key_set)), match)
+    asked = scope(CREATE_RUN, "POST", [bearer(token("team-a.Contributor"))])
+    with pytest.raises(RuntimeError):
+        asyncio.run(ask(failing, asked))
+    assert [(event, fields["status"]) for event, fields in lines(caplog)] == [("changed", 500)]
+
+
 def test_no_route_is_looked_up_for_who_is_not_signed_in() -> None:
     def unwanted(method: str, path: str) -> str:
         raise AssertionError((method, path))

@@ -18,10 +18,10 @@ def answer(method: str, path: str, caller: Caller, workspaces: Collection[str]) 
 
     MLflow's page offers what concerns all `workspaces` to whoever is Admin in each of them.
     """
-    twin = f"/api/{path.removeprefix('/ajax-api/')}" if path.startswith("/ajax-api/") else path
-    made = _ANSWERS.get(twin) if method == "GET" else None
-    is_admin = all(caller.roles.get(workspace) is Role.ADMIN for workspace in workspaces)
-    return None if made is None else made(caller, is_admin)
+    made = _ANSWERS.get(path) if method == "GET" else None
+    if made is None:
+        return None
+    return made(caller, all(caller.roles.get(workspace) is Role.ADMIN for workspace in workspaces))
 
 
 def _user(caller: Caller, is_admin: bool) -> Mapping[str, Any]:
@@ -43,7 +43,11 @@ def _roles(caller: Caller, _: bool) -> Mapping[str, Any]:
 
 
 _ANSWERS: Final[Mapping[str, Callable[[Caller, bool], Mapping[str, Any]]]] = {
-    "/api/2.0/mlflow/users/current": _user,
-    "/api/3.0/mlflow/users/current/permissions": _permissions,
-    "/api/3.0/mlflow/users/roles/list": _roles,
+    f"/{prefix}/{path}": made
+    for path, made in (
+        ("2.0/mlflow/users/current", _user),
+        ("3.0/mlflow/users/current/permissions", _permissions),
+        ("3.0/mlflow/users/roles/list", _roles),
+    )
+    for prefix in ("api", "ajax-api")
 }
