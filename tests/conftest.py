@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support import schedule, warm
+from tests.support import issued, schedule, warm
 from tests.support.ports import first_of_free_ports as first_of_free_ports
 from tests.support.process_guard import allowing_processes, refusing_processes
 
@@ -46,6 +46,28 @@ def _own_traceback_limit() -> Iterator[None]:
     """Undo what a dynamic provider sets in its own process, which is that of all tests here."""
     yield
     vars(sys).pop("tracebacklimit", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_token_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Look once more, after all tests of this process, for what Entra issued to them."""
+    yield
+    left = issued.left_in(tmp_path_factory.getbasetemp(), issued.HOLDERS) if issued.number() else []
+    assert left == [], "these files have a token or a code that Entra issued"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose output or error has a token that Entra issued, and do not show it."""
+    report = yield
+    if not issued.number():
+        return report
+    shown = [report.longreprtext, *(text for _, text in report.sections)]
+    if any(issued.is_in(text.encode("utf-8", "replace")) for text in shown):
+        report.outcome = "failed"
+        report.longrepr = "The error or the output of this test has a token or a code that Entra issued."
+        report.sections = []
+    return report
 
 
 @pytest.fixture(scope="session")

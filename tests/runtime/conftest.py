@@ -14,6 +14,7 @@ import pytest
 
 from mlflow_runtime.azure import identity
 from mlflow_runtime.routes import ServiceRole
+from tests.support import issued
 from tests.support.plane import REPOSITORY
 from tests.support.services import BY_ROLE, Platform, Service, platform
 
@@ -33,6 +34,7 @@ def shared(azurite: Path) -> Iterator[Platform]:
     try:
         with platform(folder, azurite) as made:
             yield made
+            assert issued.left_in(folder) == []
     finally:
         shutil.rmtree(folder)
 

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -20,6 +20,7 @@ from components.emulators.azure.entra.service import Entra
 from components.emulators.azure.entra.signing import SigningKeys
 from components.emulators.azure.http import LOOPBACK, Request, Response, Server
 from components.emulators.azure.tokens import Tokens
+from tests.support import issued
 from tests.support.ports import first_of_free_ports
 
 _SECRET = ("access_token", "id_token", "refresh_token", "device_code")
@@ -27,14 +28,13 @@ _SECRET = ("access_token", "id_token", "refresh_token", "device_code")
 
 @dataclass(frozen=True)
 class Served:
-    """A directory that is served at `origin`; `ca` is what its clients trust, `issued` each token and code so far."""
+    """A directory that is served at `origin`; `ca` is what its clients trust."""
 
     directory: Directory
     origin: str
     ca: Path
     keys: SigningKeys
     identities: Tokens
-    issued: set[str] = field(default_factory=set)
 
     @property
     def authority(self) -> str:
@@ -73,7 +73,7 @@ def serving(state: Path, directory: Directory, lifetime: int = 3600) -> Iterator
 
     def answer(request: Request) -> Response:
         given = entra.answer(request)
-        served.issued.update(_secrets(given))
+        issued.note(_secrets(given))
         return given
 
     server = Server(port, answer, tls)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.access.teams import Teams, directory
+from tests.support import issued
 from tests.support.entra import serving
 from tests.support.ports import first_of_free_ports
 from tests.support.services import platform
@@ -25,8 +26,8 @@ def teams(azurite: Path) -> Iterator[Teams]:
         with platform(folder, azurite) as made, serving(made.plane.state, directory(port)) as entra:
             started = Teams.start(made, entra, port)
             yield started
-            # After every test: whatever was asked in whatever way.
-            assert len(entra.issued) > 0
-            assert started.leaked() == []
+            # After every test, whatever was asked in whatever way: logs, database, artifacts, and what is kept of keys.
+            assert issued.number() > 0
+            assert issued.left_in(folder) == []
     finally:
         shutil.rmtree(folder)

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from components.emulators.azure.entra.directory import Application, Directory, Platform, Principal
 from mlflow_runtime.middleware.access.roles import Role
 from mlflow_runtime.routes import ServiceRole, role_of
+from tests.support import issued
 from tests.support import services as running
 from tests.support.answer import Answer
 from tests.support.entra import Served
@@ -88,11 +89,9 @@ class Teams:
             yield f"http://{host}"
 
     def leaked(self) -> list[str]:
-        """The programs in whose logs a token or a code is that Entra issued, a part of which is enough."""
+        """The programs in whose logs a token or a code is that Entra issued."""
         logs = [*self.gateway_logs, *self.platform.plane.folder.rglob("*.log")]
-        secrets = {part for issued in self.entra.issued for part in (issued, issued.rpartition(".")[2])}
-        texts = {log.name: log.read_text(errors="replace") for log in logs}
-        return sorted(name for name, text in texts.items() if any(secret in text for secret in secrets))
+        return sorted(log.name for log in logs if issued.is_in(log.read_bytes()))
 
     def send(
         self,
