@@ -7,6 +7,7 @@ validators judge the values: it truncates what it truncates, and what it refuses
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import re
@@ -336,13 +337,19 @@ def get_history(given: Mapping[str, Any]) -> Sequence[Call]:
     if offset + most > MOST_READ:
         raise NotPlain
 
+    # One point more before the page, too: which of two that differ in NaN alone is the first, MLflow does not say.
+    before = min(offset, 1)
+
     def answer(found: Sequence[Any]) -> bytes:
-        points = _points(key, found)
+        by = [place for *place, _ in _rows_of(found)]
+        if any(one == other for one, other in itertools.pairwise(by)):
+            raise NotPlain
+        points = _points(key, found)[before:]
         more = len(points) > most
         token = SearchUtils.create_page_token(offset + most).decode() if more else ""
         return _history(points[:most], token)
 
-    query = statements.get_history(run_id, key, offset=offset, most=most)
+    query = statements.get_history(run_id, key, offset=offset - before, most=most + before)
     return [Call(statement=query, values=query.values, answer=answer)]
 
 
@@ -366,8 +373,12 @@ def _points(key: str, found: Sequence[Any], more: str = "") -> Sequence[str]:
     return [
         f'\n    {{\n      "key": {name},\n      "value": {number(math.nan if is_nan else value)},'
         f'\n      "timestamp": {timestamp},\n      "step": {step}{more}\n    }}'
-        for value, timestamp, step, is_nan in zip(*(column or () for column in found), strict=True)
+        for value, timestamp, step, is_nan in _rows_of(found)
     ]
+
+
+def _rows_of(found: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    return zip(*(column or () for column in found), strict=True)
 
 
 def _history(points: Sequence[str], token: str = "") -> bytes:

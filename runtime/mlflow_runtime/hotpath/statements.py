@@ -312,7 +312,8 @@ WITH {_FOUND_RUN}, steps AS MATERIALIZED (
         SELECT array_agg(step) AS ordered, count(*) AS points, count(*) / %s AS size, mod(count(*), %s) AS longer
         FROM (SELECT step {_POINTS} AND step BETWEEN %s AND %s ORDER BY step LIMIT {MOST_READ + 1}) AS each
     ), places AS MATERIALIZED (
-        SELECT place, ordered[place + 1] AS step FROM steps CROSS JOIN LATERAL (
+        SELECT place, ordered[place + 1] AS step, coalesce(ordered[place] = ordered[place + 1], false) AS tied
+        FROM steps CROSS JOIN LATERAL (
             SELECT CASE
                 WHEN bucket = least(points, %s) - 1 THEN points - 1 ELSE bucket * size + least(bucket, longer)
             END AS place
@@ -320,15 +321,17 @@ WITH {_FOUND_RUN}, steps AS MATERIALIZED (
         ) AS each
     ), begun AS (
         SELECT step, min(ordinal) - 1 AS place FROM steps, unnest(ordered) WITH ORDINALITY AS each (step, ordinal)
-        WHERE step = ANY (ARRAY(SELECT step FROM places)) GROUP BY step
+        JOIN (SELECT DISTINCT step FROM places WHERE tied) AS shared USING (step)
+        WHERE EXISTS (SELECT FROM places WHERE tied) GROUP BY step
+    ), wanted AS MATERIALIZED (
+        SELECT places.place, step, CASE WHEN tied THEN places.place - begun.place ELSE 0 END AS rank
+        FROM places LEFT JOIN begun USING (step)
     ), ranked AS (
         SELECT value, timestamp, step, is_nan,
             row_number() OVER (PARTITION BY step ORDER BY timestamp, value, is_nan) - 1 AS rank
         {_POINTS} AND step = ANY (ARRAY(SELECT step FROM places))
     ), sampled AS (
-        SELECT value, timestamp, step, is_nan
-        FROM places JOIN begun USING (step) JOIN ranked USING (step) WHERE rank = places.place - begun.place
-        ORDER BY places.place
+        SELECT value, timestamp, step, is_nan FROM wanted JOIN ranked USING (step, rank) ORDER BY place
     )
 SELECT EXISTS (SELECT FROM found) AND (SELECT points <= {MOST_READ} FROM steps), {_REVISION}, {_COLUMNS}
 FROM sampled""",  # noqa: S608

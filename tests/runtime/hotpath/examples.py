@@ -65,8 +65,12 @@ _NO_NUMBERS: Final[Sequence[object]] = ("1.5", "nan", True, None, [], 10**400, "
 
 EXAMPLES: Final[Mapping[str, Sequence[Request]]] = {
     "the latest metric": [
-        *(post("log-metric", **metric(value, step=step, timestamp=moment)) for step, moment, value in _RANKED),
-        GET_RUN,
+        # Asked for after each: the last of them is the latest whatever was before it.
+        *(
+            request
+            for step, moment, value in _RANKED
+            for request in (post("log-metric", **metric(value, step=step, timestamp=moment)), GET_RUN)
+        ),
         post("log-metric", **metric("NaN", step=10)),
         post("log-metric", **metric(-0.0, key="zero")),
         GET_RUN,
@@ -95,6 +99,10 @@ EXAMPLES: Final[Mapping[str, Sequence[Request]]] = {
         *(sample("ties", max_results=most) for most in (1, 2, 3, 5, 7, 21, 22, 23)),
         *(sample("ties", max_results=3, start_step=first, end_step=last) for first, last in ((1, 3), (2, 2), (4, 9))),
         *(history("ties", max_results=5, page_token=given) for given in ("", token(4), token(20))),
+        # Two that differ in NaN alone.
+        post("log-batch", metrics=[metric(value, key="zeros") for value in (0.0, "NaN")]),
+        *(history("zeros", max_results=1, page_token=given) for given in ("", token(1))),
+        history("zeros", max_results=9),
         *(history("m", max_results=most) for most in (1, 5, 36, 37, 38, 1000, 1001)),
         *(history("m", max_results=10, page_token=token(offset)) for offset in (10, 30, 36, 37, 100)),
         *(history("m", max_results=10, page_token=given) for given in ("x", "e30=", token(0), token(-1), "")),

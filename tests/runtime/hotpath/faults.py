@@ -245,7 +245,7 @@ FAULTS: Mapping[str, Seed] = {
         "sample_history", "ORDER BY timestamp, value, is_nan", "ORDER BY value, timestamp, is_nan"
     ),
     "a sample takes the first point of each step": Queried(
-        "sample_history", "rank = places.place - begun.place", "rank = 0"
+        "sample_history", "places.place - begun.place ELSE", "0 ELSE"
     ),
     "a sample is not held to its steps": Queried("sample_history", "step BETWEEN %s AND %s", "%s <= %s"),
     "a search by a metric finds NaN": Queried("search_runs", r" AND NOT \w+\.is_nan", ""),
