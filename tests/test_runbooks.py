@@ -35,14 +35,14 @@ STORY: Final = "end_to_end/azure/test_story.py::test_a_teams_first_days"
 LIFE: Final = "end_to_end/azure/test_lives.py::test_a_life"
 CHANGE: Final = "end_to_end/azure/test_lives.py::test_a_change_is_previewed_and_done_and_touches_nothing_else"
 MOVE: Final = (
-    "end_to_end/kubernetes/test_stacks.py::test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays"
+    "end_to_end/kubernetes/test_moves.py::test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays"
 )
 OWNERS: Final = (
-    "end_to_end/kubernetes/test_stacks.py::"
+    "end_to_end/kubernetes/test_moves.py::"
     "test_a_stack_moves_between_its_own_clusters_and_those_of_other_owners_and_leaves_theirs_as_they_are"
 )
 BESIDE: Final = (
-    "end_to_end/kubernetes/test_stacks.py::test_a_generation_takes_the_place_of_the_other_and_protected_data_stays"
+    "end_to_end/kubernetes/test_moves.py::test_a_generation_takes_the_place_of_the_other_and_protected_data_stays"
 )
 DRIFT: Final = "end_to_end/azure/test_drift.py::test_what_differs_is_found_and_each_line_has_both_ways_out"
 KILLED: Final = (
