@@ -146,7 +146,9 @@ class Sides:
                 found += [] if got == wanted else [f"{request}: got {got}; MLflow answers {wanted}"]
                 continue
             answer = self.ask_hot(request.of(run=ours)).without(run=ours)
-            expected = self.reference.ask(request.of(run=theirs)).without(run=theirs)
+            # Points that differ in NaN alone have no order in MLflow's page: another run's rows would have their own.
+            asked = ours if "/metrics/get-history?" in request.path else theirs
+            expected = self.reference.ask(request.of(run=asked)).without(run=asked)
             if "/runs/create" in request.path and answer.status == expected.status == HTTPStatus.OK:
                 made, other = _created(answer), _created(expected)
                 found += self.rows_that_differ({**made, "asking": ours}, {**other, "asking": theirs})

@@ -95,8 +95,10 @@ def test_a_search_turns_it_off_on_another_schema(fresh: Sides, shared: Platform,
 
 def test_a_search_finds_nothing_of_another_workspace(fresh: Sides) -> None:
     run_id = fresh.run(fresh.elsewhere)
-    runs = search(max_results=5, experiment_ids=[fresh.elsewhere])
-    both = search(max_results=5, experiment_ids=[fresh.elsewhere, fresh.experiment])
+    runs, both = (
+        search(max_results=5, experiment_ids=experiments_of, filter=f"run_id = '{run_id}'")
+        for experiments_of in ([fresh.elsewhere], [fresh.elsewhere, fresh.experiment])
+    )
     assert [run_id.encode() in fresh.ask_hot(each).body for each in (runs, both)] == [True, True]
     fresh.behind = NOBODY
     with fresh.of_another_workspace(fresh.elsewhere):
