@@ -85,13 +85,14 @@ fuzz: toolchain ## Send wrong requests to a local stack of its own and compare w
 ACTIONLINT := -no-color -shellcheck= -pyflakes=
 
 # What mypy found is kept outside of the checkout: it checks again what has another content, in every clone.
-lint: export MYPY_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlflow-platform/mypy
-# On a busy machine mypy's workers may not start within its three seconds, which it ends with 2: then it works alone.
+lint: export MYPY_CACHE_DIR ?= $(or $(filter /%,$(XDG_CACHE_HOME)),$(HOME)/.cache)/mlflow-platform/mypy
+# On a busy machine mypy's workers may not start within its three seconds, which it ends with 2, as it does when another
+# one has the cache: then it works alone, and on a cache of the checkout.
 lint: venv ## Check style, types, English, the Containerfile and the workflows
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
-	@$(VENV) -m mypy --num-workers 2 . || { [ $$? -eq 2 ] && $(VENV) -m mypy .; }
+	@$(VENV) -m mypy --num-workers 2 . || { [ $$? -eq 2 ] && $(VENV) -m mypy --cache-dir .mypy_cache .; }
 	@.venv/bin/hadolint runtime/Containerfile
 	@.venv/bin/zizmor --offline --quiet .github/workflows
 	@$$($(PYTHON) tools/actionlint/program.py) $(ACTIONLINT)

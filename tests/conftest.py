@@ -52,7 +52,7 @@ def _own_traceback_limit() -> Iterator[None]:
 def _no_token_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Look once more, after all tests of this process, for what Entra issued to them."""
     yield
-    left = issued.left_in(tmp_path_factory.getbasetemp(), issued.HOLDERS) if issued.number() else []
+    left = issued.left_in(tmp_path_factory.getbasetemp()) if issued.number() else []
     assert left == [], "these files have a token or a code that Entra issued"
 
 

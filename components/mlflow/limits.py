@@ -61,8 +61,8 @@ class Limits:
     hot_path_connections: Annotated[
         int,
         Limit(
-            meaning="How many of the databasePool connections of a tracking replica answer logging without MLflow's "
-            "handlers, at most half of them. With 0 MLflow answers every request",
+            meaning="How many of the databasePool connections of a tracking replica answer logging, searches and "
+            "histories without MLflow's handlers, at most half of them. With 0 MLflow answers every request",
             unit="connections",
             least=0,
             most=100,

@@ -164,7 +164,12 @@ def test_it_works_from_any_folder(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.local.yaml"
     file.write_text(f"config:\n  mlflow-platform:local:\n    stateDirectory: {tmp_path / 'state'}\n")
     done = subprocess.run(
-        mlflow_platform("status", "--config-file", file.name), cwd=tmp_path, capture_output=True, text=True, check=False
+        mlflow_platform("status", "--config-file", file.name),
+        cwd=tmp_path,
+        env=os.environ | warm.COLD,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (ExitCode.FAILED, "")
     assert done.stdout.strip() == "The stack is not up; `make up` brings it up."
@@ -172,5 +177,6 @@ def test_it_works_from_any_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_can_be_loaded_from_any_folder(name: str, tmp_path: Path) -> None:
-    done = subprocess.run(mlflow_platform(name, "--help"), cwd=tmp_path, capture_output=True, text=True, check=False)
+    command, cold = mlflow_platform(name, "--help"), os.environ | warm.COLD
+    done = subprocess.run(command, cwd=tmp_path, env=cold, capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.DONE, done.stderr

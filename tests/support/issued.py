@@ -1,16 +1,16 @@
-"""What Entra issued to the tests of this process so far, and where any of it was left: nowhere but with who got it."""
+"""What an Entra in this process issued to its tests so far, and where any of it was left.
+
+What the Entra of a local stack issues, a process of its own, is not known here: the test that signs in there looks.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 _ISSUED: Final[set[bytes]] = set()
-
-HOLDERS: Final = ()
-"""Parts of the paths in which somebody who got one may have it."""
 
 # Tokens and codes are of these characters and longer than this, but for the point between the parts of a token.
 _LEAST: Final = 40
@@ -19,7 +19,9 @@ _RUN: Final = re.compile(rb"[A-Za-z0-9_-]{%d,}" % _LEAST)
 
 def note(secrets: Iterable[str]) -> None:
     """Remember tokens and codes. A token is known by its last part, its signature: whoever has that has seen it."""
-    _ISSUED.update(each.rpartition(".")[2].encode() for each in secrets)
+    parts = {each.rpartition(".")[2].encode() for each in secrets}
+    assert all(len(each) >= _LEAST for each in parts), "a secret that is shorter than what is looked for"
+    _ISSUED.update(parts)
 
 
 def number() -> int:
@@ -27,10 +29,9 @@ def number() -> int:
     return len(_ISSUED)
 
 
-def left_in(folder: Path, holders: Collection[str] = ()) -> list[str]:
-    """The files below a folder that have one of them. A path with one of `holders` in it belongs to who got it."""
-    searched = (path for path in folder.rglob("*") if not any(holder in str(path) for holder in holders))
-    return sorted(str(path.relative_to(folder)) for path in searched if is_in(_content(path)))
+def left_in(folder: Path) -> list[str]:
+    """The files below a folder that have one of them."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if is_in(_content(path)))
 
 
 def is_in(data: bytes) -> bool:
@@ -43,8 +44,8 @@ def is_in(data: bytes) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    """What is in a file; nothing in a folder, a socket, or what its program has removed by now."""
+    """What is in a file; nothing in a folder, a socket, or what its program has removed or closed to others."""
     try:
         return path.read_bytes() if path.is_file() else b""
-    except FileNotFoundError:
+    except OSError:
         return b""

@@ -14,7 +14,7 @@ import pytest
 from tests.support.process_guard import ProcessRefusedError, refusing_processes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COPIED = ("pyproject.toml", "tests/conftest.py", *(f"tests/support/{n}.py" for n in ("schedule", "ports")))
+COPIED = ("pyproject.toml", "tests/conftest.py", *(f"tests/support/{n}.py" for n in ("schedule", "ports", "issued")))
 GUARD = "tests/support/process_guard.py"
 WARM = "tests/support/warm"
 CAUGHT = """
@@ -37,6 +37,15 @@ INTERRUPTED = """
 import signal
 def test_interrupts_work():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+
+SHOWN = """
+import secrets
+from tests.support import issued
+def test_shows_what_was_issued():
+    token = secrets.token_urlsafe(32)
+    issued.note([token])
+    print("here:", token)
 """
 
 WHERE = """
@@ -150,8 +159,9 @@ def test_a_folder_that_outgrows_its_budget_is_named_and_fails_nothing(checkout: 
 @pytest.fixture
 def landing(tmp_path: Path) -> Path:
     """`.ci/run` and stand-ins for what it calls: `make lint` takes 2 s, `make test` fails where `broken` exists."""
-    for name in (".ci/run", "tools/browser.sh"):
+    for name in (".ci/run", "tools/browser.sh", "tools/kubernetes/programs.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "tools/kubernetes/programs.py").write_text("raise SystemExit(3)")
     shutil.copy(REPOSITORY / ".ci" / "run", tmp_path / ".ci" / "run")
     (tmp_path / ".ci" / "budgets").write_text("5 browser\n5 toolchain\n1 lint and types\n5 tests\n")
     make = 'case $1 in lint) sleep 2;; test) echo "3 passed"; ! [ -e broken ];; esac'
@@ -204,3 +214,10 @@ def test_a_landing_that_fails_names_the_part_in_its_last_line(landing: Path) -> 
     assert code == 1
     assert lines[-1].startswith("FAILED: tests, after ")
     assert lines[-1].endswith("make test")
+
+
+def test_a_test_that_shows_what_entra_issued_fails_and_shows_it_no_more(checkout: Path) -> None:
+    code, said = ran(checkout, SHOWN, "-rP")
+    assert code == 1
+    assert "has a token or a code that Entra issued" in said
+    assert "here:" not in said

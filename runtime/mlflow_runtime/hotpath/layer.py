@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlflow_runtime.hotpath import requests, searches
-from mlflow_runtime.hotpath.connections import LONG_SECONDS, Connection, Lost, NotConnected, Pool, Refused, Unfit
+from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool, Refused, Unfit
 from mlflow_runtime.hotpath.plain import NotPlain
 from mlflow_runtime.hotpath.requests import Call, Read
 from mlflow_runtime.hotpath.sources import changed
@@ -85,7 +86,7 @@ class HotPath:
         # Of few connections none is kept for those that take long.
         long = connections // 4
         self._pool = Pool(url, connections - long)
-        self._long = Pool(url, long, LONG_SECONDS) if long else self._pool
+        self._long = Pool(url, long, long=True) if long else self._pool
         self._workspaces = workspaces
         self._hosts = get_allowed_hosts()
         # None for a request without one. A pattern's origins are MLflow's.
@@ -157,7 +158,9 @@ class HotPath:
             self._turn_off(f"the database does not take its statements, {error}")
             return None
         except Refused as error:
-            level = logging.INFO if error.for_values else logging.WARNING
+            # A search may take longer than it gets here: MLflow takes the time.
+            expected = error.for_values or all(call.is_long for call in wanted)
+            level = logging.INFO if expected else logging.WARNING
             _log.log(level, "the database refused a statement of the hot path, MLflow answers: %s", error)
             return None
         except (NotConnected, ValueError):
@@ -168,9 +171,12 @@ class HotPath:
             return None
         # Outside: what goes wrong now must not have MLflow write it again.
         try:
-            return Answer(status=HTTPStatus.OK, body=wanted[-1].answer(found))
+            last = wanted[-1]
+            # A thread makes way for the event loop while it writes thousands of rows.
+            body = await asyncio.to_thread(last.answer, found) if last.is_long else last.answer(found)
         except NotPlain:
             return None  # nothing was written
+        return Answer(status=HTTPStatus.OK, body=body)
 
     def _pool_of(self, wanted: Sequence[Call]) -> Pool:
         return self._long if any(call.is_long for call in wanted) else self._pool

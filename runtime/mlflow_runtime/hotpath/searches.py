@@ -52,6 +52,7 @@ _STATUSES: Final = frozenset(RunStatus._STRING_TO_STATUS)
 # Of a filter or an order: a longer one would hold up the event loop while MLflow's parser reads it.
 _MOST_CHARACTERS: Final = 500
 _MOST_EXPERIMENTS: Final = 100
+_MOST_ORDERS: Final = 8
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,2}")
 
 _NUMERIC: Final = frozenset({"=", "!=", "<", "<=", ">", ">="})
@@ -64,11 +65,11 @@ T = TypeVar("T")
 def search_runs(given: Mapping[str, Any]) -> Sequence[Call]:
     """`_search_runs` and `search_runs_impl` of MLflow's handlers, and `_search_runs` of its store."""
     plain.only(given, _RUNS)
-    experiments = [_experiment(each) for each in plain.listed(given, "experiment_ids")]
-    if not 0 < len(experiments) <= _MOST_EXPERIMENTS or len(set(experiments)) < len(experiments):
+    experiments = [_experiment(each) for each in _few(given, "experiment_ids", _MOST_EXPERIMENTS)]
+    if not experiments or len(set(experiments)) < len(experiments):
         raise NotPlain
     most, offset = _most(given), plain.offset(plain.string(given, "page_token"))
-    orders = [_run_order(_short(each)) for each in plain.listed(given, "order_by")]
+    orders = [_run_order(_short(each)) for each in _few(given, "order_by", _MOST_ORDERS)]
     if len({(order.kind, order.key) for order in orders}) < len(orders):
         raise NotPlain
     search = statements.search_runs(
@@ -99,7 +100,7 @@ def search_experiments(given: Mapping[str, Any]) -> Sequence[Call]:
     plain.only(given, _EXPERIMENTS)
     if plain.string(given, "filter") or get_trace_archival_server_config() is not None:
         raise NotPlain
-    orders = [_experiment_order(_short(each)) for each in plain.listed(given, "order_by") or _DEFAULT_ORDERS]
+    orders = [_experiment_order(_short(each)) for each in _few(given, "order_by", _MOST_ORDERS) or _DEFAULT_ORDERS]
     most, offset = _most(given), plain.offset(plain.string(given, "page_token"))
     search = statements.search_experiments(_stages(given, "view_type"), orders, offset=offset, most=most)
 
@@ -162,6 +163,14 @@ def _most(given: Mapping[str, Any]) -> int:
     return most
 
 
+def _few(given: Mapping[str, Any], name: str, most: int) -> list[Any]:
+    """Return a list, before anything in it is read: that takes the event loop's time."""
+    listed = plain.listed(given, name)
+    if len(listed) > most:
+        raise NotPlain
+    return listed
+
+
 def _experiment(value: Any) -> int:
     if type(value) is not str or not EXPERIMENT_ID.fullmatch(value):
         raise NotPlain
@@ -186,11 +195,16 @@ def _parsed(parse: Callable[[str], T]) -> Callable[[str], T]:
     """What MLflow's parser finds, kept for the next search of the same text. What it refuses is MLflow's."""
 
     @functools.lru_cache(maxsize=512)
-    def parsed(text: str) -> T:
+    def found(text: str) -> T | None:
         try:
             return parse(text)
-        except Exception as error:  # its parser has many
-            raise NotPlain from error
+        except Exception:  # noqa: BLE001 - its parser has many
+            return None
+
+    def parsed(text: str) -> T:
+        if (kept := found(text)) is None:
+            raise NotPlain
+        return kept
 
     return parsed
 

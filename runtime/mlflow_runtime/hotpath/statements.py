@@ -501,9 +501,11 @@ WITH own AS (
         FROM found JOIN runs USING (run_uuid)
     )
 SELECT
-    own.here AND named AND {" AND ".join(f"{rows.name}.few" for rows in _OF_RUNS)}, {_REVISION},
+    run.named IS NOT NULL, {_REVISION},
     {", ".join(f"run.{column}" for column in RUN_COLUMNS)}, {", ".join(rows.arrays for rows in _OF_RUNS)}
-FROM own CROSS JOIN run {"".join(rows.join for rows in _OF_RUNS)}""",  # noqa: S608
+FROM own LEFT JOIN (
+    run {"".join(rows.join for rows in _OF_RUNS)}
+) ON own.here AND run.named AND {" AND ".join(f"{rows.name}.few" for rows in _OF_RUNS)}""",  # noqa: S608
         values=(
             *(tuple(experiments),),
             *joined,
@@ -547,8 +549,10 @@ WITH found AS (
     ), experiment AS (
         SELECT {columns} FROM found JOIN experiments USING (experiment_id)
     )
-SELECT {_KNOWN} AND tag.few, {_REVISION}, experiment.*, {_EXPERIMENT_TAGS.arrays}
-FROM experiment {_EXPERIMENT_TAGS.join}""",  # noqa: S608
+SELECT tag.few IS NOT NULL, {_REVISION}, experiment.*, {_EXPERIMENT_TAGS.arrays}
+FROM (VALUES (1)) AS always LEFT JOIN (
+    experiment {_EXPERIMENT_TAGS.join}
+) ON {_KNOWN} AND tag.few""",  # noqa: S608
         values=(tuple(stages), offset, most + 1),
     )
 

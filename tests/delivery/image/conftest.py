@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from delivery.image.programs import find
+from tests.support import warm
 from tests.support.command_line import mlflow_platform
 from tests.support.plane import REPOSITORY
 from tools.steps import ToolError
@@ -35,7 +36,8 @@ class Built:
 def start_build(folder: Path) -> subprocess.Popen[str]:
     """Start to build the image into `folder`, by the command that `make image` calls."""
     command = mlflow_platform("image", "build", "--json", "--output", str(folder))
-    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cold, pipe = os.environ | warm.COLD, subprocess.PIPE  # one of them may be ended
+    return subprocess.Popen(command, cwd=REPOSITORY, env=cold, stdout=pipe, stderr=pipe, text=True)
 
 
 def finished(build: subprocess.Popen[str], folder: Path) -> Built:

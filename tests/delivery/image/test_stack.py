@@ -17,6 +17,7 @@ from components.mlflow.roles import SERVICES, Role
 from delivery.image.programs import find
 from delivery.local.configuration import REPOSITORY
 from tests.delivery.image.conftest import Built
+from tests.support import warm
 from tests.support.local_stack import RunningStack, eventually
 
 IN_CONTAINERS = (*SERVICES, "tracking-2")
@@ -76,7 +77,12 @@ def test_an_up_that_is_interrupted_leaves_nothing_after_down(
 ) -> None:
     line = contained.command("up", "--no-smoke", "--image", image)
     first = subprocess.Popen(
-        line, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        line,
+        cwd=REPOSITORY,
+        env=os.environ | warm.COLD,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     # Podman itself is asked once: each of its answers takes a fifth of a second of a processor.
     eventually(contained.local.layout.container_pid("tracking").exists, 180, "the start of tracking's container")

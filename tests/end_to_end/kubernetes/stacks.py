@@ -14,7 +14,8 @@ from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.clusters import ApiServer
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.running import Result, must
-from tests.end_to_end.azure.living import Cloud
+from delivery.preview import plan
+from tests.end_to_end.azure.living import Cloud, done, failed, steps
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane
 from tools.kubernetes import programs
 
@@ -99,3 +100,34 @@ def timed(what: str, command: Callable[[], Result]) -> None:
     began = time.monotonic()
     must(command())
     print(f"{what}: {time.monotonic() - began:.0f} s")
+
+
+def who_may_only_look_changes_nothing(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
+    """They see in a preview what whoever deploys sees."""
+    one_more_replica(plane, product)
+    seen = steps(product.preview("--json"))
+    cloud.management.cluster_token = plane.tokens["looks"]
+    assert steps(product.preview("--json")) == seen == TOUCHED
+    denied = failed(product.up())
+    assert 'is forbidden: User "looks" cannot patch' in denied, denied
+    cloud.management.cluster_token = plane.tokens["deploy"]
+    assert done(product.up()) == dict.fromkeys(TOUCHED, "updated")
+
+
+def an_update_of_the_cluster_replaces_neither_it_nor_the_way_in(product: Product) -> None:
+    product.configure(tags={"owner": "another-team"})
+    raw = product.preview(*plan.FLAGS)
+    assert not {"access-blue", "cluster-blue"} & steps(raw).keys()
+    previewed = {step.name: step.op for step in read(raw).changes}
+    assert previewed["aks-blue-cluster"] is plan.Op.UPDATE
+    # It takes values that are built from those of Azure, which nobody knows before the update: they are what they were.
+    assert previewed.pop("blue-prepare-run") is plan.Op.REPLACE
+    assert set(previewed.values()) == {plan.Op.UPDATE}
+    updated = done(product.up())
+    assert "aks-blue-cluster" in updated
+    assert set(updated.values()) == {"updated"}
+
+
+def read(preview: Result) -> plan.Plan:
+    """The plan as `mlflow-platform preview` sees it."""
+    return plan.read(json.loads(must(preview).text[preview.text.index("{") :]))

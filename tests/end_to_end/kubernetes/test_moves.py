@@ -21,16 +21,17 @@ from delivery.preview import plan
 from delivery.preview.findings.network import cut_off
 from delivery.preview.findings.refusals import refusals
 from delivery.preview.reasons import Reason
-from tests.end_to_end.azure.living import Cloud, done, failed, steps
+from tests.end_to_end.azure.living import Cloud, done, failed
 from tests.end_to_end.kubernetes.stacks import (
     CREDENTIALS,
-    TOUCHED,
+    an_update_of_the_cluster_replaces_neither_it_nor_the_way_in,
     nothing_is_left,
-    one_more_replica,
     outputs,
+    read,
     stack_of,
     started,
     timed,
+    who_may_only_look_changes_nothing,
 )
 from tests.support.kubernetes.control_plane import ControlPlane
 
@@ -40,32 +41,6 @@ WORKLOAD_IDENTITY = {"securityProfile": {"workloadIdentity": {"enabled": True}}}
 PLATFORM = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform/providers"
 # The pages of the gateway's name may read blobs: another name is another origin.
 ORIGIN = {("store-blob-service", "update")}
-
-
-def who_may_only_look_changes_nothing(cloud: Cloud, plane: ControlPlane, product: Product) -> None:
-    """They see in a preview what whoever deploys sees."""
-    one_more_replica(plane, product)
-    seen = steps(product.preview("--json"))
-    cloud.management.cluster_token = plane.tokens["looks"]
-    assert steps(product.preview("--json")) == seen == TOUCHED
-    denied = failed(product.up())
-    assert 'is forbidden: User "looks" cannot patch' in denied, denied
-    cloud.management.cluster_token = plane.tokens["deploy"]
-    assert done(product.up()) == dict.fromkeys(TOUCHED, "updated")
-
-
-def an_update_of_the_cluster_replaces_neither_it_nor_the_way_in(product: Product) -> None:
-    product.configure(tags={"owner": "another-team"})
-    raw = product.preview(*plan.FLAGS)
-    assert not {"access-blue", "cluster-blue"} & steps(raw).keys()
-    previewed = {step.name: step.op for step in read(raw).changes}
-    assert previewed["aks-blue-cluster"] is plan.Op.UPDATE
-    # It takes values that are built from those of Azure, which nobody knows before the update: they are what they were.
-    assert previewed.pop("blue-prepare-run") is plan.Op.REPLACE
-    assert set(previewed.values()) == {plan.Op.UPDATE}
-    updated = done(product.up())
-    assert "aks-blue-cluster" in updated
-    assert set(updated.values()) == {"updated"}
 
 
 def test_a_protected_stack_moves_into_a_cluster_and_back_and_its_data_stays(cloud: Cloud, plane: ControlPlane) -> None:
@@ -292,11 +267,6 @@ def test_a_generation_takes_the_place_of_the_other_and_protected_data_stays(clou
 def refused(preview: Result) -> set[str]:
     """The resources that `mlflow-platform preview` says Azure or the engine would refuse to change or delete."""
     return {reason.urn.split("::")[-1] for reason in refusals(read(preview)) if isinstance(reason, Reason)}
-
-
-def read(preview: Result) -> plan.Plan:
-    """The plan as `mlflow-platform preview` sees it."""
-    return plan.read(json.loads(must(preview).text[preview.text.index("{") :]))
 
 
 def of_data(preview: Result) -> set[tuple[str, str]]:

@@ -13,11 +13,13 @@ from tests.end_to_end.azure.living import Cloud, done, steps
 from tests.end_to_end.kubernetes.stacks import (
     CREDENTIALS,
     TOUCHED,
+    an_update_of_the_cluster_replaces_neither_it_nor_the_way_in,
     nothing_is_left,
     one_more_replica,
     outputs,
     stack_of,
     timed,
+    who_may_only_look_changes_nothing,
 )
 from tests.support.advice import REPOSITORY
 from tests.support.kubernetes.control_plane import ControlPlane
@@ -67,6 +69,9 @@ def test_a_life(cloud: Cloud, plane: ControlPlane, stack: str) -> None:
     timed(f"up of {stack}", product.up)
     print(f"{stack}: {len(cloud.azure.resources)} resources of Azure")
     looked_at_as_the_runbook_says(plane, stack)
+    if stack != "dev":  # a test of test_moves.py has dev's
+        who_may_only_look_changes_nothing(cloud, plane, product)
+        an_update_of_the_cluster_replaces_neither_it_nor_the_way_in(product)
     lives(plane, product)
     if stack != "dev":
         product.configure(protect="false", waivers=waived("prod-protected") if stack == "prod" else None)

@@ -137,6 +137,24 @@ def test_a_statement_that_waits_for_a_lock_ends_and_its_request_is_mlflows(
     assert ask(sides, app, update).status == 200
 
 
+def test_an_answer_that_would_be_too_large_is_not_sent(sides: Sides) -> None:
+    """MLflow answers it: PostgreSQL sends nothing of it here, where the event loop would read it."""
+    run_id, pool = sides.run(), Pool(sides.url, 1)
+    named = statements.Filter(kind="attribute", key="run_id", comparator="=", value=run_id)
+    search = statements.search_runs([int(sides.experiment)], ["active"], [named], [], offset=0, most=5)
+
+    async def found(params: int) -> Any:
+        async with pool.connection() as connection:
+            keys = [f"p{number}" for number in range(params)]
+            await connection.run(LOG_PARAMS.execute, (DEFAULT_WORKSPACE, run_id, keys, ["v" * 5999] * params))
+            return await connection.run(search.execute, (DEFAULT_WORKSPACE, *search.values))
+
+    done, _, ids, *_ = sides.runner.run(found(params=40))
+    assert (done, ids) == (True, [run_id])
+    done, _, *rest = sides.runner.run(found(params=45))
+    assert (done, set(rest)) == (False, {None})
+
+
 def test_no_statement_is_planned_again_for_its_values(sides: Sides) -> None:
     """PostgreSQL plans the first five calls of a prepared statement for their values, and may go on with it."""
     run_id, pool = sides.run(), Pool(sides.url, 1)

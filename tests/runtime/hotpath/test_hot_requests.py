@@ -90,7 +90,7 @@ ID = "0123456789abcdef" * 2
 
 def run_of(query: str) -> object:
     (call,) = requests.calls(requests.get_run, requests.of_query(query.encode()))
-    return call.run_id
+    return call.values[0]
 
 
 @pytest.mark.parametrize(

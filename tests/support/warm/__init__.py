@@ -46,7 +46,7 @@ def started() -> Iterator[None]:
             start_new_session=True,
         )
         assert server.stdout is not None
-        server.stdout.readline()  # it listens
+        assert server.stdout.readline(), "the server of warm programs ended"  # it listens
         before = {name: os.environ.get(name) for name in (VARIABLE, "PYTHONPATH")}
         os.environ[VARIABLE] = socket
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SITE), before["PYTHONPATH"]]))

@@ -53,6 +53,7 @@ def main() -> None:
     listener.bind(sys.argv[1])
     listener.listen(128)
     print("listening")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # who started it waits for nobody else
     sys.path.append(str(_SITE))
     facts = importlib.import_module("handing_over").facts()
     if _wait(listener) and (connection := _forked(listener)) is not None:
@@ -194,7 +195,7 @@ def _execute(options: list[str], variables: dict[str, Any]) -> None:
     sys.argv[:] = options
     loader = importlib.machinery.SourceFileLoader("__main__", file)
     variables.update(__file__=file, __cached__=None, __loader__=loader)
-    exec(compile(Path(file).read_bytes(), file, "exec"), variables)  # noqa: S102
+    exec(compile(Path(file).read_bytes(), file, "exec", dont_inherit=True), variables)  # noqa: S102
 
 
 def _first(folder: str) -> None:

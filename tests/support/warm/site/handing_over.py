@@ -8,6 +8,7 @@ import socket
 import sys
 from types import FrameType
 
+_AT_START = ("PYTHONHASHSEED", "PYTHONPYCACHEPREFIX", "PYTHONFAULTHANDLER")
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -17,7 +18,7 @@ def facts() -> dict[str, object]:
         "prefix": os.path.realpath(sys.prefix),
         "flags": list(sys.flags),
         "options": [*sys.warnoptions, *sorted(sys._xoptions)],
-        "hash seed": os.environ.get("PYTHONHASHSEED"),
+        **{name: os.environ.get(name) for name in _AT_START},
         "encodings": [[stream.encoding, stream.errors] for stream in (sys.stdin, sys.stdout, sys.stderr) if stream],
     }
 
@@ -44,10 +45,13 @@ def hand_over(address: str, options: list[str]) -> None:
     }
     body = json.dumps(request).encode()
     signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # until the child is known
-    socket.send_fds(server, [len(body).to_bytes(8, "big")], [0, 1, 2])
-    server.sendall(body)
     answers = server.makefile("r")
-    child = int(answers.readline() or 0)
+    try:
+        socket.send_fds(server, [len(body).to_bytes(8, "big")], [0, 1, 2])
+        server.sendall(body)
+        child = int(answers.readline() or 0)
+    except OSError:  # its server is gone, or one of its own files
+        child = 0
     if not child:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         return

@@ -1,5 +1,6 @@
 """Hands a program to the server of `tests.support.warm`; any other interpreter goes on as it is."""
 
+import itertools
 import os
 import sys
 
@@ -9,7 +10,7 @@ _MODULES = ("pulumi.dynamic", "delivery")
 
 def _hand_over(address: str) -> None:
     """Hand over what the engine started, a list of packages, a provider or a program, and commands of the product."""
-    options = [one for one in sys.orig_argv[1:] if one != "-u"]
+    options = list(itertools.dropwhile("-u".__eq__, sys.orig_argv[1:]))
     if options[:3] == ["-m", "pip", "list"]:
         import listing  # type: ignore[import-not-found]
 
