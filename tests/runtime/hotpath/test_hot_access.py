@@ -22,7 +22,7 @@ from tests.support.services import Platform, Service, eventually
 
 WRITER = application("writer", "default.Contributor")
 # MLflow itself looks which of the experiments that a search names are the team's.
-MORE = {"search-runs": Counter({"SELECT experiments.experiment_id": 1})}
+MORE = {"search-runs-by-mlflow": Counter({"SELECT experiments.experiment_id": 1})}
 _STATEMENT = re.compile(rf"^{re.escape(TRACKING.name)}@.*? LOG:  statement: (.*)$", re.MULTILINE)
 
 
@@ -95,6 +95,7 @@ def calls(run: str) -> Mapping[str, tuple[str, Any]]:
         "get-run": (f"{V2}/runs/get?run_id={run}", None),
         "log-metric": (f"{V2}/runs/log-metric", {"run_id": run, "key": "m", "value": 1.0, "timestamp": 1}),
         "search-runs": (f"{V2}/runs/search", {"experiment_ids": ["0"], "max_results": 5}),
+        "search-runs-by-mlflow": (f"{V2}/runs/search", {"experiment_ids": ["0"]}),
         "search-experiments": (f"{V2}/experiments/search", {"max_results": 5}),
         "get-experiment": (f"{V2}/experiments/get?experiment_id=0", None),
         "set-experiment-tag": (
