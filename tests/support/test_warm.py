@@ -163,6 +163,15 @@ def test_a_provider_serves(environment: dict[str, str], tmp_path: Path) -> None:
     assert info.version
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Nothing that this run was started by, such as nohup, keeps a signal away."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("source", [HANDLED, PLAIN], ids=["handled", "plain"])
 def test_a_signal_reaches_it(environment: dict[str, str], program: Path, number: signal.Signals, source: str) -> None:

@@ -53,7 +53,8 @@ def main() -> None:
     listener.bind(sys.argv[1])
     listener.listen(128)
     print("listening")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # who started it waits for nobody else
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)  # who started it waits for nobody else
     sys.path.append(str(_SITE))
     facts = importlib.import_module("handing_over").facts()
     if _wait(listener) and (connection := _forked(listener)) is not None:
