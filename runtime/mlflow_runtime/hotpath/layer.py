@@ -21,12 +21,13 @@ from sqlalchemy.exc import OperationalError
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlflow_runtime.hotpath import requests, searches
+from mlflow_runtime.hotpath import requests, searches, together
 from mlflow_runtime.hotpath.connections import Connection, Lost, NotConnected, Pool, Refused, Unfit
 from mlflow_runtime.hotpath.plain import NotPlain
 from mlflow_runtime.hotpath.requests import Call, Read
 from mlflow_runtime.hotpath.sources import changed
-from mlflow_runtime.hotpath.statements import REVISIONS
+from mlflow_runtime.hotpath.statements import LOG_METRICS_OF_RUNS, REVISIONS
+from mlflow_runtime.hotpath.together import Found, Together
 from mlflow_runtime.metrics import hot_path as metrics
 from mlflow_runtime.middleware.access import audit, current
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
@@ -87,6 +88,7 @@ class HotPath:
         long = connections // 4
         self._pool = Pool(url, connections - long)
         self._long = Pool(url, long, long=True) if long else self._pool
+        self._together = Together(self._logged)
         self._workspaces = workspaces
         self._hosts = get_allowed_hosts()
         # None for a request without one. A pattern's origins are MLflow's.
@@ -152,8 +154,11 @@ class HotPath:
             for name, value in given.items():
                 audit.touch_named(name, value if isinstance(value, list) else [value])
         try:
-            async with self._pool_of(wanted).connection() as connection:
-                found = await self._done(connection, wanted, workspace)
+            if together.shares(wanted):
+                found = await self._together.run(wanted[0], workspace)
+            else:
+                async with self._pool_of(wanted).connection() as connection:
+                    found = await self._done(connection, wanted, workspace)
         except Unfit as error:
             self._turn_off(f"the database does not take its statements, {error}")
             return None
@@ -181,7 +186,17 @@ class HotPath:
     def _pool_of(self, wanted: Sequence[Call]) -> Pool:
         return self._long if any(call.is_long for call in wanted) else self._pool
 
-    async def _done(self, connection: Connection, wanted: Sequence[Call], workspace: str) -> Sequence[Any] | None:
+    async def _logged(self, calls: Sequence[Call], workspace: str) -> Sequence[Found]:
+        """What calls that log metrics of several runs found, when all is committed."""
+        async with self._pool.connection() as connection:
+            if len(calls) == 1:
+                return [await self._done(connection, calls, workspace)]
+            row = await connection.run(LOG_METRICS_OF_RUNS.execute, (workspace, *together.values(calls)))
+        active, revision = row or ((), None)
+        self._look_at(revision)
+        return [[] if call.run_id in active else None for call in calls]
+
+    async def _done(self, connection: Connection, wanted: Sequence[Call], workspace: str) -> Found:
         """What the last call found, once all are done and committed; None where none of them is.
 
         Raises Lost only where one may be committed all the same.

@@ -104,6 +104,11 @@ class Call:
     answer: Answering = lambda _: b"{}"
 
     @property
+    def run_id(self) -> str:
+        """The run that metrics are logged for."""
+        return str(self.values[0])
+
+    @property
     def is_partial(self) -> bool:
         """Whether it may do a part of what is asked for, which must not stay: several parameters, one of them taken."""
         return self.statement is LOG_PARAMS and len(self.values[1]) > 1

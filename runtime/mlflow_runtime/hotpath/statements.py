@@ -25,10 +25,10 @@ _OWN_RUN: Final = """EXISTS (
         )"""
 
 # `_get_run` and `_check_run_is_active` in mlflow/store/tracking/sqlalchemy_store.py.
+_ACTIVE: Final = f"lifecycle_stage = 'active' AND {_KNOWN} AND {_OWN_RUN}"
 _RUN: Final = f"""
     run AS (
-        SELECT run_uuid FROM runs
-        WHERE run_uuid = $2 AND lifecycle_stage = 'active' AND {_KNOWN} AND {_OWN_RUN}
+        SELECT run_uuid FROM runs WHERE run_uuid = $2 AND {_ACTIVE}
     )"""  # noqa: S608
 _REVISION: Final = "(SELECT version_num FROM alembic_version)"
 
@@ -60,27 +60,43 @@ class Statement:
         return f"EXECUTE {self.name} ({', '.join(['%s'] * (1 + len(self.types)))})"
 
 
-# `_log_metrics_once` and `_update_latest_metrics_if_necessary`, for `log_metric`, and `log_batch` with metrics alone. A
-# metric that is there already was compared with the latest one when it came. Latest metrics are locked in the order of
-# their keys, as MLflow does.
+# `_log_metrics_once` and `_update_latest_metrics_if_necessary`, of what is in `logged`. A metric that is there already
+# was compared with the latest one when it came. Latest metrics are locked in the order of their keys, as MLflow does.
+_METRICS: Final = """history AS (
+        INSERT INTO metrics (run_uuid, key, value, timestamp, step, is_nan)
+        SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged
+        ON CONFLICT DO NOTHING
+    ), latest AS (
+        INSERT INTO latest_metrics AS latest (run_uuid, key, value, timestamp, step, is_nan)
+        SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged WHERE newest ORDER BY run_uuid, key
+        ON CONFLICT (run_uuid, key) DO UPDATE
+        SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, is_nan = excluded.is_nan
+        WHERE (excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)
+    )"""
+
+# `log_metric`, and `log_batch` with metrics alone.
 LOG_METRICS: Final = Statement(
     name="log_metrics",
     types=("text", "text[]", "float8[]", "bigint[]", "bigint[]", "boolean[]", "boolean[]"),
     sql=f"""
 WITH {_RUN}, logged AS (
         SELECT * FROM run, unnest($3, $4, $5, $6, $7, $8) AS metric (key, value, timestamp, step, is_nan, newest)
-    ), history AS (
-        INSERT INTO metrics (run_uuid, key, value, timestamp, step, is_nan)
-        SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged
-        ON CONFLICT DO NOTHING
-    ), latest AS (
-        INSERT INTO latest_metrics AS latest (run_uuid, key, value, timestamp, step, is_nan)
-        SELECT run_uuid, key, value, timestamp, step, is_nan FROM logged WHERE newest ORDER BY key
-        ON CONFLICT (run_uuid, key) DO UPDATE
-        SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, is_nan = excluded.is_nan
-        WHERE (excluded.step, excluded.timestamp, excluded.value) > (latest.step, latest.timestamp, latest.value)
-    )
+    ), {_METRICS}
 SELECT EXISTS (SELECT FROM run), {_REVISION}""",  # noqa: S608 - constants of this module
+)
+
+# The same of several runs, each metric with its run. It answers which runs are active, and writes nothing of others.
+LOG_METRICS_OF_RUNS: Final = Statement(
+    name="log_metrics_of_runs",
+    types=("text[]", "text[]", "float8[]", "bigint[]", "bigint[]", "boolean[]", "boolean[]"),
+    sql=f"""
+WITH run AS (
+        SELECT run_uuid FROM runs WHERE run_uuid = ANY ($2) AND {_ACTIVE}
+    ), logged AS (
+        SELECT metric.* FROM run JOIN unnest($2, $3, $4, $5, $6, $7, $8)
+            AS metric (run_uuid, key, value, timestamp, step, is_nan, newest) USING (run_uuid)
+    ), {_METRICS}
+SELECT ARRAY (SELECT run_uuid FROM run), {_REVISION}""",  # noqa: S608 - constants of this module
 )
 
 # `log_param` and `_log_params`: all or none, and nothing over a value that is there and differs.
@@ -564,6 +580,7 @@ LONG: Final = READING - {GET_RUN.name}
 """Those that may take long, for which logging does not wait: they have connections of their own."""
 
 ALL: Final[Mapping[str, Statement]] = {
-    each.name: each for each in (LOG_METRICS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN, GET_RUN)
+    each.name: each
+    for each in (LOG_METRICS, LOG_METRICS_OF_RUNS, LOG_PARAMS, SET_TAGS, CREATE_RUN, UPDATE_RUN, GET_RUN)
 }
 """What each connection prepares."""

@@ -14,12 +14,13 @@ import pytest
 from mlflow.entities import RunData
 from mlflow.utils.search_utils import SearchUtils
 
-from mlflow_runtime.hotpath import connections, layer, plain, requests, searches, statements
+from mlflow_runtime.hotpath import connections, layer, plain, requests, searches, statements, together
 from mlflow_runtime.hotpath.statements import (
     ALL,
     CREATE_RUN,
     GET_RUN,
     LOG_METRICS,
+    LOG_METRICS_OF_RUNS,
     LOG_PARAMS,
     SET_TAGS,
     UPDATE_RUN,
@@ -170,6 +171,14 @@ def _of_the_older_name(given: Mapping[str, Any]) -> str:
     return str(given.get("run_uuid") or given["run_id"])
 
 
+def _of_others(calls: Sequence[requests.Call]) -> tuple[Sequence[Any], ...]:
+    runs, *columns = _values(calls)
+    return runs[::-1], *columns
+
+
+_values: Final = together.values
+
+
 def _without_spaces(message: Any) -> str:
     return json.dumps(json.loads(message_to_json(message)))
 
@@ -283,6 +292,15 @@ FAULTS: Mapping[str, Seed] = {
 """Each with what it does wrong."""
 
 FAULTS_AT_ONCE: Mapping[str, Seed] = {
+    "deleted runs take metrics beside others": Sql(LOG_METRICS_OF_RUNS, "lifecycle_stage = 'active'", "true"),
+    "runs of other workspaces take metrics beside others": Sql(LOG_METRICS_OF_RUNS, statements._OWN_RUN, "true"),
+    "runs that take none are answered as those beside them": Sql(
+        LOG_METRICS_OF_RUNS, "ARRAY (SELECT run_uuid FROM run)", "$2"
+    ),
+    "metrics of a run go to one beside it": Code(together, "values", _of_others),
+    "beside others the latest metric goes by its value alone": Sql(
+        LOG_METRICS_OF_RUNS, _NEWER, "excluded.value > latest.value"
+    ),
     "a batch of parameters that is refused stays in part": Code(requests.Call, "is_partial", False),
     "the latest metric is compared with an earlier one": Sql(
         LOG_METRICS,

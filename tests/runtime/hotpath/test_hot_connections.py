@@ -18,12 +18,13 @@ from prometheus_client import generate_latest
 from starlette.responses import PlainTextResponse
 
 from mlflow_runtime.azure import identity
-from mlflow_runtime.hotpath import connections, requests, statements
+from mlflow_runtime.hotpath import connections, requests, statements, together
 from mlflow_runtime.hotpath.connections import LONG_SECONDS, Connection, Lost, NotConnected, Pool
 from mlflow_runtime.hotpath.layer import HotPath
 from mlflow_runtime.hotpath.statements import (
     ALL,
     GET_RUN,
+    LOG_METRICS_OF_RUNS,
     LOG_PARAMS,
     SET_TAGS,
     UPDATE_RUN,
@@ -153,6 +154,33 @@ def test_an_answer_that_would_be_too_large_is_not_sent(sides: Sides) -> None:
     assert (done, ids) == (True, [run_id])
     done, _, *rest = sides.runner.run(found(params=45))
     assert (done, set(rest)) == (False, {None})
+
+
+def test_a_shared_statement_that_waits_for_a_lock_is_not_sent_again(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests are MLflow's, and nothing of them is stored."""
+    monkeypatch.setattr(connections, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(together, "AT_ONCE", 0)  # all of them wait, and go together
+    app, runs = hot_path(sides, connections=4), [sides.run() for _ in range(4)]
+    sent, usual = list[str](), Connection.run
+
+    async def run(self: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+        sent.append(statement)
+        return await usual(self, statement, values)
+
+    async def all_of_them() -> list[Answer]:
+        return await asyncio.gather(
+            *(ask_inside(app, post("log-metric", run_id=each, key="a", value=1.0, timestamp=1)) for each in runs)
+        )
+
+    monkeypatch.setattr(Connection, "run", run)
+    with locked(sides, runs[1]):
+        answers = sides.runner.run(asyncio.wait_for(all_of_them(), 30))
+    assert [answer.body for answer in answers] == [MLFLOW] * 4
+    assert sent == [LOG_METRICS_OF_RUNS.execute]
+    assert [sides.rows_of("metrics", each) for each in runs] == [[]] * 4
+    assert [answer.body for answer in sides.runner.run(asyncio.wait_for(all_of_them(), 30))] == [b"{}"] * 4
 
 
 def test_no_statement_is_planned_again_for_its_values(sides: Sides) -> None:
