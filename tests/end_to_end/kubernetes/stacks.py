@@ -17,16 +17,9 @@ from delivery.offline_azure.running import Result, must
 from delivery.preview import plan
 from tests.end_to_end.azure.living import Cloud, done, failed, steps
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane
+from tests.support.kubernetes.rights import OF_WHO_DEPLOYS
 from tools.kubernetes import programs
 
-# As Azure's role "Azure Kubernetes Service RBAC Cluster Admin" is in the cluster.
-RIGHTS = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "ClusterRoleBinding",
-    "metadata": {"name": "deploy"},
-    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "deploy"}],
-}
 # As "Azure Kubernetes Service RBAC Reader" is in it: it knows no admission policies.
 READS = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -48,7 +41,7 @@ READS = {
     ],
 }
 LOOKS = {
-    **RIGHTS,
+    **OF_WHO_DEPLOYS,
     "metadata": {"name": "looks"},
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "looks"},
     "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "looks"}],
@@ -64,7 +57,7 @@ TOUCHED = {"blue-tracking-scaler": "update", "blue-compute-quota": "update"}
 def started(**tokens: str) -> Iterator[ControlPlane]:
     """A Kubernetes with who deploys and who looks; `tokens` are theirs in another one."""
     with control_plane(programs.cached(), users={"deploy": [], "looks": []}, tokens=tokens) as made:
-        made.apply(RIGHTS, READS, LOOKS)
+        made.apply(OF_WHO_DEPLOYS, READS, LOOKS)
         yield made
 
 

@@ -20,6 +20,7 @@ from tests.components.compute.aks.places import place
 from tests.components.compute.aks.reached_program import NAMESPACE
 from tests.support.engine import Program, served
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane
+from tests.support.kubernetes.rights import OF_WHO_DEPLOYS
 from tests.support.ports import free_port
 from tests.support.waiting import until
 from tools.kubernetes import programs
@@ -31,14 +32,6 @@ CLUSTER = (
     f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-shop/providers/Microsoft.ContainerService/managedClusters"
     "/aks-shop-blue"
 )
-# As Azure's role "Azure Kubernetes Service RBAC Cluster Admin" is in the cluster.
-RIGHTS = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "ClusterRoleBinding",
-    "metadata": {"name": "deploy"},
-    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "deploy"}],
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +91,7 @@ def test_a_cluster_is_reached_by_the_caller_and_looked_for_in_each_preview(away:
     def honoured() -> None:
         """Azure honours the assignment some moments after the cluster is there."""
         until(lambda: away.asked_for_the_address() > asked, "the program asks for the cluster's address", 600)
-        plane.apply(RIGHTS)
+        plane.apply(OF_WHO_DEPLOYS)
 
     azure = threading.Thread(target=honoured)
     azure.start()
@@ -116,7 +109,7 @@ def test_a_cluster_is_reached_by_the_caller_and_looked_for_in_each_preview(away:
     refused = program.preview()
     assert refused.code != 0
     assert f"Cluster aks-shop-blue: who runs this may not get namespaces in namespace {NAMESPACE}" in refused.text
-    plane.apply(RIGHTS)
+    plane.apply(OF_WHO_DEPLOYS)
 
     plane.processes["kube-apiserver"].kill()
     silent = program.preview()
@@ -126,7 +119,7 @@ def test_a_cluster_is_reached_by_the_caller_and_looked_for_in_each_preview(away:
 
 def test_a_namespace_is_what_was_rendered(away: Away) -> None:
     """The thread's rights are there from the start: nothing is waited for."""
-    away.plane.apply(RIGHTS)
+    away.plane.apply(OF_WHO_DEPLOYS)
     up = away.program.up()
     assert up.code == 0, up.text
     found = away.plane.get("resourcequota", "workloads", "-n", NAMESPACE)["spec"]["hard"]
