@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -184,6 +185,25 @@ def test_a_signal_reaches_it(environment: dict[str, str], program: Path, number:
             process.send_signal(number)
             codes.append(process.wait(timeout=30))
     assert codes == [number + 100 if source == HANDLED else -number] * 2
+
+
+def test_it_says_nothing_between_an_interrupt_and_a_kill(environment: dict[str, str], program: Path) -> None:
+    """As the engine ends a program when a resource has failed."""
+    program.write_text(HANDLED.replace("sys.exit(number + 100)", "print('interrupted')"))
+    said = []
+    for _ in range(10):
+        with subprocess.Popen([sys.executable, "-u", program], env=environment, stdout=-1, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.002)  # what the engine's language host takes
+            process.kill()
+            at_once = time.monotonic() - began < 0.05  # on a busy machine it may not be
+            text = process.stdout.read()
+            if at_once:
+                said.append(text)
+    assert set(said) == {""}
 
 
 def test_an_ignored_signal_is_ignored_by_it(environment: dict[str, str], program: Path) -> None:

@@ -6,10 +6,15 @@ import os
 import signal
 import socket
 import sys
+import time
 from types import FrameType
 
 _AT_START = ("PYTHONHASHSEED", "PYTHONPYCACHEPREFIX", "PYTHONFAULTHANDLER")
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+# The engine's language host is interrupted with its program (not with a provider, `-m`), and kills that within a
+# millisecond. A cold program has no time to say anything then; a child, which is killed from here, would have.
+_BEFORE_IT_IS_PASSED_ON_SECONDS = 0.1
 
 
 def facts() -> dict[str, object]:
@@ -57,6 +62,8 @@ def hand_over(address: str, options: list[str]) -> None:
         return
 
     def pass_on(number: int, _: FrameType | None) -> None:
+        if options[0] != "-m":
+            time.sleep(_BEFORE_IT_IS_PASSED_ON_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
 
