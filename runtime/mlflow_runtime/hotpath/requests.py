@@ -49,21 +49,17 @@ from mlflow.utils.validation import (
     _validate_tag,
 )
 
-from mlflow_runtime.hotpath import plain, statements
+from mlflow_runtime.hotpath import plain, queries
 from mlflow_runtime.hotpath.plain import NotPlain
+from mlflow_runtime.hotpath.queries import MOST_POINTS, MOST_READ, Query
+from mlflow_runtime.hotpath.rows import MOST_ROWS
 from mlflow_runtime.hotpath.statements import (
     CREATE_RUN,
     GET_RUN,
     LOG_METRICS,
     LOG_PARAMS,
-    LONG,
-    MOST_POINTS,
-    MOST_READ,
-    MOST_ROWS,
-    READING,
     SET_TAGS,
     UPDATE_RUN,
-    Query,
     Statement,
 )
 from mlflow_runtime.patches.json_answers import message_to_json, number
@@ -116,12 +112,12 @@ class Call:
     @property
     def only_reads(self) -> bool:
         """Whether it writes nothing."""
-        return self.statement.name in READING
+        return self.is_long or self.statement is GET_RUN
 
     @property
     def is_long(self) -> bool:
-        """Whether it may take long."""
-        return self.statement.name in LONG
+        """Whether it may take long: it has connections of its own, so that logging does not wait for it."""
+        return isinstance(self.statement, Query)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,7 +345,7 @@ def get_history(given: Mapping[str, Any]) -> Sequence[Call]:
         token = SearchUtils.create_page_token(offset + most).decode() if more else ""
         return _history(points[:most], token)
 
-    query = statements.get_history(run_id, key, offset=offset - before, most=most + before)
+    query = queries.get_history(run_id, key, offset=offset - before, most=most + before)
     return [Call(statement=query, values=query.values, answer=answer)]
 
 
@@ -363,7 +359,7 @@ def sample_history(given: Mapping[str, Any]) -> Sequence[Call]:
     if start > end:
         raise NotPlain
     of_run = f',\n      "run_id": {encode_basestring_ascii(run_id)}'
-    query = statements.sample_history(run_id, key, most=most, first=start, last=end)
+    query = queries.sample_history(run_id, key, most=most, first=start, last=end)
     return [Call(statement=query, values=query.values, answer=lambda found: _history(_points(key, found, of_run)))]
 
 

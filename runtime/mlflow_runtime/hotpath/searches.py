@@ -1,6 +1,6 @@
 """What a search of runs or experiments asks for, where it is in its plain form, and the answer to it.
 
-MLflow's own parser reads filters and orders. What it refuses, and what is not in `statements`, is MLflow's.
+MLflow's own parser reads filters and orders. What it refuses, and what is not in `queries`, is MLflow's.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from mlflow.tracing.trace_archival_config import get_trace_archival_server_confi
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from mlflow.utils.search_utils import SearchExperimentsUtils, SearchUtils
 
-from mlflow_runtime.hotpath import plain, statements
+from mlflow_runtime.hotpath import plain, queries
 from mlflow_runtime.hotpath.plain import NotPlain
-from mlflow_runtime.hotpath.requests import EXPERIMENT_ID, Call, dataset_inputs
-from mlflow_runtime.hotpath.statements import (
+from mlflow_runtime.hotpath.queries import (
     EXPERIMENT_ATTRIBUTES,
     EXPERIMENT_COLUMNS,
     MOST_RUNS,
@@ -39,6 +38,7 @@ from mlflow_runtime.hotpath.statements import (
     Filter,
     Order,
 )
+from mlflow_runtime.hotpath.requests import EXPERIMENT_ID, Call, dataset_inputs
 from mlflow_runtime.patches.json_answers import message_to_json, number, text_of
 
 _RUNS: Final = frozenset({"experiment_ids", "filter", "run_view_type", "max_results", "order_by", "page_token"})
@@ -72,7 +72,7 @@ def search_runs(given: Mapping[str, Any]) -> Sequence[Call]:
     orders = [_run_order(_short(each)) for each in _few(given, "order_by", _MOST_ORDERS)]
     if len({(order.kind, order.key) for order in orders}) < len(orders):
         raise NotPlain
-    search = statements.search_runs(
+    search = queries.search_runs(
         experiments,
         _stages(given, "run_view_type"),
         _filters(_short(given.get("filter", ""))),
@@ -102,7 +102,7 @@ def search_experiments(given: Mapping[str, Any]) -> Sequence[Call]:
         raise NotPlain
     orders = [_experiment_order(_short(each)) for each in _few(given, "order_by", _MOST_ORDERS) or _DEFAULT_ORDERS]
     most, offset = _most(given), plain.offset(plain.string(given, "page_token"))
-    search = statements.search_experiments(_stages(given, "view_type"), orders, offset=offset, most=most)
+    search = queries.search_experiments(_stages(given, "view_type"), orders, offset=offset, most=most)
 
     def answer(found: Sequence[Any]) -> bytes:
         columns = iter([array or () for array in found])

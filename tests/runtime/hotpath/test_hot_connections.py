@@ -18,7 +18,7 @@ from prometheus_client import generate_latest
 from starlette.responses import PlainTextResponse
 
 from mlflow_runtime.azure import identity
-from mlflow_runtime.hotpath import connections, requests, statements, together
+from mlflow_runtime.hotpath import connections, queries, requests, together
 from mlflow_runtime.hotpath.connections import LONG_SECONDS, Connection, Lost, NotConnected, Pool
 from mlflow_runtime.hotpath.layer import HotPath
 from mlflow_runtime.hotpath.statements import (
@@ -141,8 +141,8 @@ def test_a_statement_that_waits_for_a_lock_ends_and_its_request_is_mlflows(
 def test_an_answer_that_would_be_too_large_is_not_sent(sides: Sides) -> None:
     """MLflow answers it: PostgreSQL sends nothing of it here, where the event loop would read it."""
     run_id, pool = sides.run(), Pool(sides.url, 1)
-    named = statements.Filter(kind="attribute", key="run_id", comparator="=", value=run_id)
-    search = statements.search_runs([int(sides.experiment)], ["active"], [named], [], offset=0, most=5)
+    named = queries.Filter(kind="attribute", key="run_id", comparator="=", value=run_id)
+    search = queries.search_runs([int(sides.experiment)], ["active"], [named], [], offset=0, most=5)
 
     async def found(params: int) -> Any:
         async with pool.connection() as connection:
@@ -337,7 +337,7 @@ def add_points(sides: Sides, run_id: str, first: int, last: int) -> None:
 
 def test_a_history_that_takes_long_to_read_is_mlflows(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     most = 100
-    for module in (requests, statements):
+    for module in (requests, queries):
         monkeypatch.setattr(module, "MOST_READ", most)
     run_id, app = sides.run(), hot_path(sides)
     page = f"get-history?run_id={run_id}&metric_key=m&max_results=2"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlflow_runtime.hotpath import layer, plain, requests
-from mlflow_runtime.hotpath.statements import MOST_ROWS
+from mlflow_runtime.hotpath.rows import MOST_ROWS
 
 VALUES: tuple[Any, ...] = (None, True, 0, -1, 1 << 70, 1.5, 1e308, "", "x", "\x00", "\ud800", [], [[]], {}, {"key": {}})
 METRIC = {"key": "m", "value": 1.0, "timestamp": 1, "step": 0}
