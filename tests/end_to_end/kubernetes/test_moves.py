@@ -39,6 +39,18 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1800)]
 
 WORKLOAD_IDENTITY = {"securityProfile": {"workloadIdentity": {"enabled": True}}}
 PLATFORM = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform/providers"
+FIRST, SECOND = (f"{PLATFORM}/Microsoft.ContainerService/managedClusters/aks-{name}" for name in ("platform", "ml"))
+EXISTING = {
+    "id": FIRST,
+    "nodeRange": "10.8.0.0/22",
+    "gatewaySubnet": "snet-ingress",
+    "gatewayAddress": "10.8.4.10",
+    "workspace": f"{PLATFORM}/Microsoft.OperationalInsights/workspaces/log-platform",
+}
+NETWORK = {
+    "cidr": "10.40.0.0/24",
+    "clientNetworks": [f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform"],
+}
 # The pages of the gateway's name may read blobs: another name is another origin.
 ORIGIN = {("store-blob-service", "update")}
 
@@ -84,34 +96,20 @@ def test_a_stack_moves_between_its_own_clusters_and_those_of_other_owners_and_le
     cloud: Cloud, plane: ControlPlane
 ) -> None:
     """As docs/runbooks/aks.md: out of its own into another owner's, from there into yet another one's, and back."""
-    first, second = (f"{PLATFORM}/Microsoft.ContainerService/managedClusters/aks-{name}" for name in ("platform", "ml"))
     platform(cloud)
-    network = {
-        "cidr": "10.40.0.0/24",
-        "clientNetworks": [f"{PLATFORM}/Microsoft.Network/virtualNetworks/vnet-platform"],
-    }
     theirs = dict(cloud.azure.resources)
-    product = stack_of(cloud, plane, "dev", compute="aks", network=network)
+    product = stack_of(cloud, plane, "dev", compute="aks", network=NETWORK)
     with started(**plane.tokens) as beside:
         # The stack's own cluster and the second one of others take turns in one API server.
         (own,) = (key for key in cloud.management.api_servers if key.endswith("-blue"))
-        cloud.management.api_servers[first.lower()] = cloud.management.api_servers[own]
-        for cluster in (own, second.lower()):
+        cloud.management.api_servers[FIRST.lower()] = cloud.management.api_servers[own]
+        for cluster in (own, SECOND.lower()):
             cloud.management.api_servers[cluster] = ApiServer(url=beside.server, authority=beside.ca.read_text())
         timed("up of dev in a cluster of its own", product.up)
 
-        existing = {
-            "id": first,
-            "nodeRange": "10.8.0.0/22",
-            "gatewaySubnet": "snet-ingress",
-            "gatewayAddress": "10.8.4.10",
-            "workspace": f"{PLATFORM}/Microsoft.OperationalInsights/workspaces/log-platform",
-        }
-        product.configure(aks={"existingCluster": existing})
+        product.configure(aks={"existingCluster": EXISTING})
         assert "lacks workload identity: az aks update --enable-workload-identity" in failed(product.up())
-        for cluster in (first, second):
-            offers = {**cloud.azure.resources[cluster.lower()]["inputs"], **WORKLOAD_IDENTITY}
-            cloud.azure.update(CLUSTER, cluster, offers)
+        enable_workload_identity(cloud)
         moved(cloud, product, "into a cluster of another owner")
         nothing_is_left(beside, "mlflow-dev")
         assert addresses(plane) == ["10.8.4.10"]
@@ -120,7 +118,7 @@ def test_a_stack_moves_between_its_own_clusters_and_those_of_other_owners_and_le
         # Neither another cluster under the same names, nor the same under others: both are refused with the command.
         must(product.run("config", "set", "--path", "aks.generation", "green"))
         assert pasted(product, failed(product.preview())) == "pulumi config set --path aks.generation blue -s dev"
-        for key, value in {"id": second, "nodeRange": "10.9.0.0/22", "gatewayAddress": "10.9.4.10"}.items():
+        for key, value in {"id": SECOND, "nodeRange": "10.9.0.0/22", "gatewayAddress": "10.9.4.10"}.items():
             must(product.run("config", "set", "--path", f"aks.existingCluster.{key}", value))
         assert pasted(product, failed(product.preview())) == "pulumi config set --path aks.generation green -s dev"
 
@@ -143,9 +141,37 @@ def test_a_stack_moves_between_its_own_clusters_and_those_of_other_owners_and_le
         assert addresses(plane) == [outputs(product)["gateway_address"]]
         must(product.destroy())
         nothing_is_left(plane, "mlflow-dev")
-    assert cloud.azure.resources.keys() == theirs.keys()
-    touched = {call["id"] for call in cloud.azure.calls() if call["operation"] in ("create", "update", "delete")}
-    assert not [each for each in touched if each.lower().startswith((f"{first.lower()}/", f"{second.lower()}/"))]
+    theirs_are_as_they_were(cloud, theirs)
+
+
+def test_a_first_up_goes_into_a_cluster_of_another_owner(cloud: Cloud, plane: ControlPlane) -> None:
+    platform(cloud)
+    enable_workload_identity(cloud)
+    theirs = dict(cloud.azure.resources)
+    settings = {"compute": "aks", "network": NETWORK, "aks": {"existingCluster": EXISTING}}
+    product = stack_of(cloud, plane, "dev", **settings)
+    cloud.management.api_servers[FIRST.lower()] = ApiServer(url=plane.server, authority=plane.ca.read_text())
+    timed("first up of dev into a cluster of another owner", product.up)
+    assert addresses(plane) == ["10.8.4.10"]
+    must(product.preview("--expect-no-changes", "--diff"))
+    must(product.destroy())
+    nothing_is_left(plane, "mlflow-dev")
+    theirs_are_as_they_were(cloud, theirs)
+
+
+def enable_workload_identity(cloud: Cloud) -> None:
+    for cluster in (FIRST, SECOND):
+        offers = {**cloud.azure.resources[cluster.lower()]["inputs"], **WORKLOAD_IDENTITY}
+        cloud.azure.update(CLUSTER, cluster, offers)
+
+
+def theirs_are_as_they_were(cloud: Cloud, before: Mapping[str, Any]) -> None:
+    """What others own is all that is left, and nothing was made, changed or deleted below their clusters."""
+    assert cloud.azure.resources.keys() == before.keys()
+    touched = {
+        call["id"].lower() for call in cloud.azure.calls() if call["operation"] in ("create", "update", "delete")
+    }
+    assert not [each for each in touched if each.startswith((f"{FIRST.lower()}/", f"{SECOND.lower()}/"))]
 
 
 def pasted(product: Product, said: str) -> str:
