@@ -105,7 +105,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
         services={
             Role.GATEWAY: _size(0.25, 512, 0, 0, 1, 80),
             Role.TRACKING: _size(0.5, 1024, 1024, 0, 2, 6),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1, 30),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 0, 1, 24),
             Role.ARTIFACTS: _size(0.5, 1024, 1024, 0, 2, 15),
         },
         # As in prod, so that a request waits here for a connection where it would wait there.
@@ -130,7 +130,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
         services={
             Role.GATEWAY: _size(0.5, 1024, 0, 2, 4, 150),
             Role.TRACKING: _size(1, 2048, 2048, 2, 6, 12),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3, 30),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 3, 24),
             Role.ARTIFACTS: _size(1, 2048, 1024, 2, 4, 30),
         },
         database_pool=10,
@@ -152,7 +152,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
         services={
             Role.GATEWAY: _size(0.5, 1024, 0, 3, 10, 150),
             Role.TRACKING: _size(1, 2048, 2048, 3, 20, 12),
-            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6, 30),
+            Role.REGISTRY: _size(0.5, 1024, 1024, 2, 6, 24),
             Role.ARTIFACTS: _size(1, 2048, 1024, 3, 10, 30),
         },
         database_pool=4,
