@@ -158,9 +158,15 @@ def status(group: ProcessGroup) -> dict[str, str]:
 
 
 def remove(group: ProcessGroup) -> None:
-    """Stop the group's processes and forget them; their data and logs stay."""
+    """Stop the group's processes and forget them; their data and logs stay.
+
+    They stop at the same time: where all go, none has to wait for another one to take over.
+    """
     supervisor = Supervisor(group.layout)
-    for name in _known(group) | group.replicas().keys():
+    names = _known(group) | group.replicas().keys()
+    if supervisor.alive():
+        supervisor.stop_processes(names & supervisor.states().keys())
+    for name in names:
         _forget(supervisor, group, name)
 
 

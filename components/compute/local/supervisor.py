@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from components.compute.local.layout import Layout
 KEEPER = "keeper"
 START_SECONDS = 20
 STOP_SECONDS = 90
+_POLL_SECONDS = 0.1
 
 # What a process may inherit from whoever typed `up`. Anything else (credentials, passphrases, settings of other
 # MLflow servers) stays out of the stack.
@@ -35,7 +36,6 @@ INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ")
 _UNKNOWN_PROCESS = 10  # supervisor.xmlrpc.Faults.BAD_NAME
 _ALREADY = (60, 90)  # ALREADY_STARTED, ALREADY_ADDED
 _NOT_RUNNING = 70
-_STOPPABLE = ("STOPPING", "RUNNING", "STARTING")
 
 
 class SupervisorError(RuntimeError):
@@ -112,7 +112,7 @@ class Supervisor:
                     raise SupervisorError(
                         f"supervisord did not answer within {START_SECONDS} s; see {self._layout.logs}/supervisord.log."
                     )
-                time.sleep(0.1)
+                time.sleep(_POLL_SECONDS)
 
     def shutdown(self) -> None:
         """Stop every process in the reverse order of priority, then supervisord. Nothing is lost; no-op when down."""
@@ -126,7 +126,7 @@ class Supervisor:
         while self.alive() or (pid is not None and _exists(pid)):
             if time.monotonic() > deadline:
                 raise SupervisorError(f"supervisord (pid {pid}) did not stop within {STOP_SECONDS} s.")
-            time.sleep(0.1)
+            time.sleep(_POLL_SECONDS)
 
     def states(self) -> dict[str, str]:
         """Each known process's state in supervisord's words: RUNNING, STARTING, BACKOFF, STOPPED, EXITED, FATAL."""
@@ -162,7 +162,15 @@ class Supervisor:
 
     def stop_process(self, name: str) -> None:
         """Stop and wait: first the stop signal, after the grace period a kill."""
-        self._call("supervisor.stopProcess", name, True, tolerate=(_NOT_RUNNING,))
+        self.stop_processes([name])
+
+    def stop_processes(self, names: Collection[str]) -> None:
+        """Stop processes at the same time, and wait for all of them. One that does not run is left alone."""
+        for name in names:
+            # supervisord's own wait looks without a pause: it takes a whole processor until the process has ended.
+            self._call("supervisor.stopProcess", name, False, tolerate=(_NOT_RUNNING,))
+        while any(state == "STOPPING" for name, state in self.states().items() if name in names):
+            time.sleep(_POLL_SECONDS)
 
     def kill_process(self, name: str) -> None:
         """Kill without grace; supervisord starts it again."""
@@ -173,15 +181,7 @@ class Supervisor:
         priorities = {path.stem: priority(path) for path in self._layout.programs.glob("*.ini")}
         self.stop_process(KEEPER)
         for level in sorted(set(priorities.values()), reverse=True):
-            names = [name for name in self.states() if priorities.get(name) == level]
-            for name in names:
-                self._call("supervisor.stopProcess", name, False, tolerate=(_NOT_RUNNING,))
-            deadline = time.monotonic() + STOP_SECONDS
-            while time.monotonic() < deadline:
-                states = self.states()
-                if not any(states[name] in _STOPPABLE for name in names):
-                    break
-                time.sleep(0.1)
+            self.stop_processes([name for name in self.states() if priorities.get(name) == level])
 
     def _call(self, method: str, *arguments: Any, tolerate: tuple[int, ...] = ()) -> Any:
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self._layout.supervisor_socket}")

@@ -220,6 +220,32 @@ def test_a_shutdown_goes_by_priority_and_stops_equals_at_once(group: ProcessGrou
     assert not any("store" in names and not {"web", "web-2"} <= names for names in ended)
 
 
+# At a stop it waits for the stop of the other replica, and then takes another second.
+TOGETHER = """
+import pathlib, signal, time
+def stop(*_):
+    here = pathlib.Path(__file__).parent
+    (here / os.environ["PORT"]).touch()
+    while len([*here.glob("[0-9]*")]) < 2:
+        time.sleep(0.02)
+    time.sleep(1)
+    os._exit(0)
+signal.signal(signal.SIGTERM, stop)
+"""
+
+
+def test_removed_replicas_stop_at_once_and_supervisord_idles_meanwhile(group: ProcessGroup, tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(SERVER.replace('print("listening"', TOGETHER + 'print("listening"'))
+    processes.apply(group)
+    supervisord = psutil.Process(int(group.layout.supervisor_pid.read_text()))
+    before = supervisord.cpu_times()
+    processes.remove(group)
+    after = supervisord.cpu_times()
+    log = (group.layout.logs / "supervisord.log").read_text()
+    assert [name for name in ("web", "web-2") if f"stopped: {name} (exit status 0)" not in log] == []
+    assert after.user + after.system - before.user - before.system < 0.2, "processor time of a second of waiting"
+
+
 def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(group: ProcessGroup) -> None:
     broken = changed(group, command=[sys.executable, "-c", "raise SystemExit('no such table: runs')"], start_seconds=8)
     with pytest.raises(ProcessError, match="no such table: runs"):
