@@ -5,7 +5,7 @@ What the Entra of a local stack issues, a process of its own, is not known here:
 
 from __future__ import annotations
 
-import re
+import string
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,8 @@ _ISSUED: Final[set[bytes]] = set()
 
 # Tokens and codes are of these characters and longer than this, but for the point between the parts of a token.
 _LEAST: Final = 40
-_RUN: Final = re.compile(rb"[A-Za-z0-9_-]{%d,}" % _LEAST)
+_CHARACTERS: Final = frozenset(f"{string.ascii_letters}{string.digits}_-".encode())
+_MARKED: Final = bytes(ord("x" if byte in _CHARACTERS else " ") for byte in range(256))
 
 
 def note(secrets: Iterable[str]) -> None:
@@ -36,11 +37,21 @@ def left_in(folder: Path) -> list[str]:
 
 def is_in(data: bytes) -> bool:
     """Whether one of them is in some bytes, whatever stands around it."""
-    runs = set(_RUN.findall(data))
+    runs = _runs(data)
     if not runs.isdisjoint(_ISSUED):
         return True
-    longest = max(map(len, runs), default=0)
-    return any(secret in run for secret in _ISSUED if len(secret) < longest for run in runs)
+    longest, together = max(map(len, runs), default=0), b" ".join(runs)
+    return any(secret in together for secret in _ISSUED if len(secret) < longest)
+
+
+def _runs(data: bytes) -> set[bytes]:
+    """What stands between other characters and is long enough. By a regular expression it takes many times as long."""
+    marked, found, end = data.translate(_MARKED), set(), 0
+    while (start := marked.find(b"x" * _LEAST, end)) >= 0:
+        end = marked.find(b" ", start)
+        end = len(data) if end < 0 else end
+        found.add(data[start:end])
+    return found
 
 
 def _content(path: Path) -> bytes:
