@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from delivery.outcome import CommandError
+from tools.pulumi.engine import at_hand
+from tools.steps import Report, ToolError
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _INSTALLER: Final = REPOSITORY / "tools" / "pulumi" / "engine.py"
@@ -21,8 +24,12 @@ _INSTALLER: Final = REPOSITORY / "tools" / "pulumi" / "engine.py"
 def engine_directory() -> Path:
     """Return the folder of a working `pulumi`; install it if there is none yet. The installer says what it does.
 
-    The installer, a process of its own, is asked once. Raises CommandError if it cannot be installed.
+    The installer, a process of its own, is asked only where there is none. Raises CommandError if it cannot be
+    installed.
     """
+    with contextlib.suppress(ToolError):  # the installer says it
+        if there := at_hand(os.environ.get("PULUMI_ENGINE") or "auto", Report("pulumi")):
+            return there.directory
     found = subprocess.run([sys.executable, str(_INSTALLER)], check=False, stdout=subprocess.PIPE, text=True)
     if found.returncode != 0:
         raise CommandError("pulumi: no engine could be installed; the reason is above.")

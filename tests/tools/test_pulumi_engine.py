@@ -100,6 +100,15 @@ def test_a_second_call_starts_no_process_and_opens_no_connection(machine: Machin
     assert (second.returncode, second.stdout, second.stderr) == (0, first.stdout, "")
 
 
+def test_a_cached_engine_on_path_says_its_version_by_its_place(machine: Machine, guarded: dict[str, str]) -> None:
+    folder = machine.tool.run().stdout.strip()
+    result = machine.tool.run("--json", **guarded, PATH=os.pathsep.join([folder, str(machine.bin)]))
+    assert json.loads(result.stdout) == {"directory": folder, "version": PINNED, "source": "path"}
+    (Path(folder) / "pulumi-language-python").unlink()
+    damaged = machine.tool.run("--choose", "path", PATH=os.pathsep.join([folder, str(machine.bin)]))
+    assert "pulumi-language-python is neither beside it nor on PATH" in damaged.stderr
+
+
 def test_a_damaged_cache_is_not_trusted(machine: Machine) -> None:
     folder = Path(machine.tool.run().stdout.strip())
     (folder / "pulumi-language-python").write_text("cut short")

@@ -28,11 +28,12 @@ from tools.steps import Report, ToolError, main
 _CHOICES = ("auto", "path", "official", "build")
 
 
-def provide(choice: str, report: Report) -> Engine:
-    """The engine of that choice, made available. Raises `ToolError` if a forced choice cannot be had, or none can."""
+def at_hand(choice: str, report: Report) -> Engine | None:
+    """The engine of that choice if it is there. Raises `ToolError` if one on PATH is forced and cannot serve."""
+    kept = [engine for engine in (official.cached(), build.cached()) if cache.is_whole(engine.directory)]
     if choice in ("auto", "path"):
         try:
-            return on_path.find()
+            return on_path.find(kept)
         except ToolError as reason:
             if choice == "path":
                 raise ToolError(
@@ -40,10 +41,13 @@ def provide(choice: str, report: Report) -> Engine:
                 ) from reason
             if not isinstance(reason, on_path.NoneOnPathError):
                 report(f"{reason}; going on without it")
-    if choice == "auto":
-        for engine in (official.cached(), build.cached()):
-            if cache.is_whole(engine.directory):
-                return engine
+    return next((engine for engine in kept if choice in ("auto", engine.source)), None)
+
+
+def provide(choice: str, report: Report) -> Engine:
+    """The engine of that choice, made available. Raises `ToolError` if a forced choice cannot be had, or none can."""
+    if (there := at_hand(choice, report)) is not None:
+        return there
     if choice in ("auto", "official"):
         try:
             return official.provide(report)

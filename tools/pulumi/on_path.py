@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tools.pulumi.kinds import FILES, OLDEST, Engine, parse_version, version_of
@@ -13,12 +15,18 @@ class NoneOnPathError(ToolError):
     """There is no `pulumi` on PATH at all, which is no fault."""
 
 
-def find() -> Engine:
-    """The first `pulumi` on PATH. Raises `NoneOnPathError`, or `ToolError` if it is broken, too old or incomplete."""
+def find(kept: Sequence[Engine] = ()) -> Engine:
+    """The first `pulumi` on PATH. Raises `NoneOnPathError`, or `ToolError` if it is broken, too old or incomplete.
+
+    One of those in the cache, which are whole, says its version by its place.
+    """
     found = shutil.which("pulumi")
     if found is None:
         raise NoneOnPathError("there is no pulumi on PATH")
     pulumi = Path(found).absolute()
+    for engine in kept:
+        if engine.directory == pulumi.parent:
+            return replace(engine, source="path")
     version = version_of(pulumi)
     number = parse_version(version)
     oldest = ".".join(map(str, OLDEST))

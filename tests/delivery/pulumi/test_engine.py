@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from delivery.outcome import ExitCode
+from delivery.pulumi import installation
 from delivery.pulumi.engine import Engine, EngineError, Result
 from delivery.pulumi.installation import REPOSITORY, file_backend, shell, state_file
 from delivery.terminal import guard
+from tests.support.process_guard import refusing_processes
+from tools.pulumi import kinds
 
 _STUB = """#!/bin/sh
 trap 'echo interrupted >> ended; exit 0' INT
@@ -147,6 +150,15 @@ def _started(engine: Engine, *lines: str) -> subprocess.Popen[bytes]:
         f"except KeyboardInterrupt: sys.exit({ExitCode.INTERRUPTED.value})",
     ]
     return subprocess.Popen([sys.executable, "-c", "\n".join(program)], cwd=REPOSITORY, start_new_session=True)
+
+
+def test_an_engine_that_is_there_is_found_without_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = kinds.Engine(directory=tmp_path, version="3.274.1", source="build")
+    monkeypatch.setattr(installation, "at_hand", lambda choice, _: there if choice == "build" else None)
+    monkeypatch.setenv("PULUMI_ENGINE", "build")
+    with refusing_processes() as refused:
+        assert installation.engine_directory.__wrapped__() == tmp_path
+    assert refused == []
 
 
 def test_a_backend_of_files_keeps_everything_in_its_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
