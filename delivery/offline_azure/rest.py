@@ -42,6 +42,8 @@ MANAGEMENT: Final = ("https://management.azure.com", "https://management.core.wi
 _IDENTITY_PATH: Final = "/msi/token"
 _IDENTITY_API_VERSION: Final = "2019-08-01"
 _TOKEN_SECONDS: Final = 86400
+_POLL_SECONDS: Final = 0.05
+"""How long the server may take to notice that it is to stop: every offline preview waits for it."""
 
 
 class Reply(NamedTuple):
@@ -120,7 +122,7 @@ class ManagementApi(ThreadingHTTPServer):
         self.azure = azure
         self.api_servers: dict[str, clusters.ApiServer] = {}
         self.cluster_token = ""
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
 
     @property
     def url(self) -> str:
