@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,16 @@ _FIELD = re.compile(r"\$\{\{ parameters\.\w+ \}\}")
 def expanded(source: str, **given: str) -> dict[str, Any]:
     """The pipeline as Azure DevOps runs it with these parameters: loops over them, and conditions on what one contains,
     are written out. Raises ValueError for other expressions."""
-    document = yaml.safe_load(source)
+    document = _loaded(source)
     values = {one["name"]: one["default"] for one in document.get("parameters", [])} | given
     found: dict[str, Any] = _expanded(document, values, {})
     return found
+
+
+@cache
+def _loaded(source: str) -> Mapping[str, Any]:
+    document: Mapping[str, Any] = yaml.safe_load(source)
+    return document
 
 
 def _expanded(node: Any, values: Mapping[str, Any], names: Mapping[str, str]) -> Any:
@@ -86,7 +93,13 @@ def _text(text: str, names: Mapping[str, str]) -> str:
 
 def faults(sources: Mapping[str, str]) -> list[str]:
     """What is wrong with the pipelines, by file, stage and job."""
-    return [f"{name}: {fault}" for name, source in sources.items() for fault in _of_file(name, source)]
+    return [f"{name}: {fault}" for name, source in sources.items() for fault in _found(name, source)]
+
+
+@cache
+def _found(name: str, source: str) -> tuple[str, ...]:
+    """The same file has the same faults: a mutation changes one of them."""
+    return tuple(_of_file(name, source))
 
 
 def _of_file(name: str, source: str) -> Iterator[str]:
@@ -96,7 +109,7 @@ def _of_file(name: str, source: str) -> Iterator[str]:
         yield f"cannot be expanded: {error}"
         return
     yield from _of_document(document)
-    for field in yaml.safe_load(source).get("parameters", ()):
+    for field in _loaded(source).get("parameters", ()):
         if field["type"] == "string" and "values" not in field:
             yield from _with_a_macro(expanded(source, **{field["name"]: MACRO}), field["name"])
     if name == DEPLOY:

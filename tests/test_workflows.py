@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,13 @@ STARTS = {"opened", "reopened", "synchronize", "ready_for_review"}
 
 def faults(sources: Mapping[str, str]) -> list[str]:
     """What is wrong with the workflows, by file and job."""
-    return [fault for name, source in sources.items() for fault in _of_file(name, source)]
+    return [fault for name, source in sources.items() for fault in _found(name, source)]
+
+
+@cache
+def _found(name: str, source: str) -> tuple[str, ...]:
+    """The same file has the same faults: a mutation changes one of them."""
+    return tuple(_of_file(name, source))
 
 
 def _of_file(name: str, source: str) -> Iterator[str]:
