@@ -92,14 +92,20 @@ def _set(text: str, path: Path, value: Value, previous: Path) -> str:
     return _replaced(text, node, scalar(value))
 
 
+class _Plain(yaml.SafeLoader):
+    """Refuses what a composed node does not show: that others stand for it, or that its tag was written."""
+
+    def _refuse(self) -> None:
+        raise EditError(
+            f"line {self.line + 1} has an anchor, an alias or a tag, by which one change would be several; "
+            "write the value out"
+        )
+
+    fetch_anchor = fetch_alias = fetch_tag = _refuse
+
+
 def _root(text: str) -> yaml.Node | None:
-    for token in yaml.scan(text, Loader=yaml.SafeLoader):
-        if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-            raise EditError(
-                f"line {token.start_mark.line + 1} has an anchor, an alias or a tag, by which one change would be "
-                "several; write the value out"
-            )
-    return yaml.compose(text, Loader=yaml.SafeLoader)
+    return yaml.compose(text, Loader=_Plain)
 
 
 def _value(node: yaml.MappingNode, key: str) -> yaml.Node | None:

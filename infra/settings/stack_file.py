@@ -50,14 +50,13 @@ def parsed(content: bytes, name: str) -> dict[str, Any]:
     """Return what the content of a stack's file says. `name` is the file in messages. Raises StackFileError."""
     try:
         text = content.decode()
-        for token in yaml.scan(text, Loader=yaml.BaseLoader):
-            if isinstance(token, yaml.TagToken):
-                raise _refusal(name, token.start_mark.line, "a tag, which starts with !", "a value without one")
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
+        root = yaml.compose(text, Loader=_Untagged)
         found = _Reading(name).value(root) if root is not None else {}
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n")
         raise _refusal(name, line, f"the byte 0x{content[error.start]:02x}", "UTF-8; save it as UTF-8") from None
+    except _TagError as error:
+        raise _refusal(name, error.line, "a tag, which starts with !", "a value without one") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n")
         raise _refusal(name, line, f"the control character {_code(error):#04x}", "printable ones") from None
@@ -78,6 +77,20 @@ def parsed(content: bytes, name: str) -> dict[str, Any]:
 def dumped(document: Mapping[str, Any]) -> str:
     """Return a document as text that the engine reads as the same values: each text is quoted."""
     return str(yaml.dump(dict(document), Dumper=_Quoting, sort_keys=False, allow_unicode=True, width=math.inf))
+
+
+class _TagError(Exception):
+    """A tag in a line, counted from 0."""
+
+    def __init__(self, line: int) -> None:
+        self.line = line
+
+
+class _Untagged(yaml.BaseLoader):
+    """Stops at a tag: a composed node does not say whether its tag was written."""
+
+    def fetch_tag(self) -> None:
+        raise _TagError(self.line)
 
 
 class _Quoting(yaml.SafeDumper):
