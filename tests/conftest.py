@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support import issued, schedule, warm
+from tests.support import bytecode, issued, schedule, warm
 from tests.support.ports import first_of_free_ports as first_of_free_ports
 from tests.support.process_guard import allowing_processes, refusing_processes
 
@@ -117,10 +117,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Look for garbage less often, and never among modules and tests: that was half of a recorded program's time."""
     gc.disable()  # collecting makes none: looking for it was a quarter of its time
     try:
+        if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS and (worker := _worker()):
+            bytecode.compile_share(session.config, *worker)
         return (yield)
     finally:
         gc.freeze()
@@ -183,6 +185,13 @@ _REFUSED = pytest.StashKey[list[str]]()
 @functools.cache
 def _budgets() -> dict[str, float]:
     return schedule.budgets(schedule.BUDGETS.read_text())
+
+
+def _worker() -> tuple[int, int] | None:
+    """The number of this worker, from 0, and of all; None in a process that is no worker."""
+    if (name := os.environ.get("PYTEST_XDIST_WORKER")) is None:
+        return None
+    return int(name.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
 
 
 def _file(item: pytest.Item) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -10,11 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from _pytest.assertion import rewrite
 
 from tests.support.process_guard import ProcessRefusedError, refusing_processes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COPIED = ("pyproject.toml", "tests/conftest.py", *(f"tests/support/{n}.py" for n in ("schedule", "ports", "issued")))
+COPIED = (
+    *("pyproject.toml", "tests/conftest.py"),
+    *(f"tests/support/{name}.py" for name in ("bytecode", "schedule", "ports", "issued")),
+)
 GUARD = "tests/support/process_guard.py"
 WARM = "tests/support/warm"
 CAUGHT = """
@@ -76,6 +81,11 @@ def ran(checkout: Path, source: str, *arguments: str, ignoring: str = "", folder
     file = checkout / "tests" / folder / "test_one.py"
     file.parent.mkdir()
     file.write_text(source)
+    return again(checkout, *arguments, ignoring=ignoring)
+
+
+def again(checkout: Path, *arguments: str, ignoring: str = "") -> tuple[int, str]:
+    """Run the tests that are in a checkout."""
     line = f'trap "" {ignoring}; exec "$@"' if ignoring else 'exec "$@"'
     done = subprocess.run(
         ["sh", "-c", line, "sh", sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
@@ -113,6 +123,24 @@ def test_a_quick_test_that_starts_a_process_fails_by_its_name(checkout: Path, so
     assert code == 1, said
     assert "tests/infra/test_one.py::test_" in said
     assert "STARTS_PROCESSES['tests/infra/test_one.py'] = True" in said
+
+
+def test_the_workers_of_a_whole_run_compile_each_module_once(checkout: Path) -> None:
+    """Also what no test imports, and tests as pytest takes them for its own."""
+    modules = [checkout / "infra" / f"module_{number}.py" for number in range(4)]
+    modules[0].parent.mkdir()
+    for module in modules:
+        module.write_text("VALUE = 1\n")
+    source = "import sys\ndef test_is_rewritten():\n    assert '@pytest_ar' in vars(sys.modules[__name__])\n"
+    code, said = ran(checkout, source, "-n", "2", "tests/infra")
+    assert code == 0, said
+    assert not modules[0].with_name("__pycache__").exists()  # some tests alone: there is no need
+    code, said = again(checkout, "-n", "2")
+    assert code == 0, said
+    compiled = [Path(importlib.util.cache_from_source(str(module))) for module in modules]
+    assert all(file.exists() for file in compiled)
+    test = checkout / "tests" / "infra" / "test_one.py"
+    assert rewrite._read_pyc(test, rewrite.get_cache_dir(test) / f"{test.stem}{rewrite.PYC_TAIL}") is not None
 
 
 def test_another_folder_may_start_processes_and_is_not_quick(checkout: Path) -> None:
