@@ -75,6 +75,7 @@ class Graph:
 
     def __init__(self, requests: Sequence[Any], outputs: Mapping[str, Any]) -> None:
         self._requests, self._outputs = requests, outputs
+        self._sent: dict[str, dict[str, Any]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -110,13 +111,13 @@ class Graph:
 
     def inputs(self, name: str) -> dict[str, Any]:
         """Its inputs, camelCase, whole numbers as int, secrets unwrapped, what is not known as UNKNOWN."""
-        values = _plain(json_format.MessageToDict(self.named(name).object))
+        values = _plain(self._object(name))
         assert isinstance(values, dict)
         return values
 
     def secret_inputs(self, name: str) -> set[str]:
         """The inputs at the root that are marked secret."""
-        values = json_format.MessageToDict(self.named(name).object)
+        values = self._object(name)
         return {key for key, value in values.items() if isinstance(value, dict) and value.get(_SIGNATURE) == _SECRET}
 
     def outputs(self, name: str) -> dict[str, Any]:
@@ -147,6 +148,12 @@ class Graph:
     def children(self, name: str) -> list[str]:
         """What has it as its parent."""
         return [child for child in self.names if self.options(child).parent == name]
+
+    def _object(self, name: str) -> Mapping[str, Any]:
+        """The inputs as they went over the wire, read once; every test gets values of its own from them."""
+        if name not in self._sent:
+            self._sent[name] = json_format.MessageToDict(self.named(name).object)
+        return self._sent[name]
 
 
 def record(

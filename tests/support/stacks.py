@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -55,10 +56,16 @@ def configuration(stack: str, **values: Any) -> dict[str, Any]:
 
     The bootstrap stack runs no image.
     """
-    document = yaml.safe_load((REPOSITORY / "stacks" / f"Pulumi.{stack}.yaml").read_text())
-    written = {key.removeprefix(f"{PROJECT}:"): value for key, value in document["config"].items()}
+    written = copy.deepcopy(_written(stack))
     image = {} if written["profile"] == "bootstrap" else {"image": {"digest": DIGEST}}
     return {**written, **image, **values}
+
+
+@cache
+def _written(stack: str) -> dict[str, Any]:
+    """The project's values in a stack's file, read once: each test gets a copy."""
+    document = yaml.safe_load((REPOSITORY / "stacks" / f"Pulumi.{stack}.yaml").read_text())
+    return {key.removeprefix(f"{PROJECT}:"): value for key, value in document["config"].items()}
 
 
 def graph(stack: str, *, preview: bool = False, **values: Any) -> Graph:
