@@ -31,6 +31,10 @@ _SITE: Final = Path(__file__).resolve().parent / "site"
 _LIBRARIES: Final = (
     *("pulumi.dynamic", "dill", "pulumi_kubernetes", "pydantic", "yaml"),
     *("typer.main", "rich.console", "rich.table", "psutil", "supervisor.xmlrpc", "filelock", "requests", "semver"),
+    # pydantic imports its parts at the first look into them.
+    *("pydantic.main", "pydantic.types", "pydantic.fields", "pydantic.alias_generators", "pydantic.json_schema"),
+    *("pydantic.functional_validators", "google.protobuf.any_pb2", "pulumi.runtime.proto.status_pb2"),
+    *("getpass", "http.server", "shlex", "sysconfig", "tarfile", "tomllib", "zoneinfo"),
 )
 # `git grep "from pulumi_azure_native import" infra components` names them.
 _AZURE: Final = (
@@ -74,6 +78,7 @@ def _forked(listener: socket.socket) -> socket.socket | None:
     """Fork for each connection, and return it in the child; None where the input has ended."""
     for name in (*_LIBRARIES, *(f"pulumi_azure_native.{one}" for one in " ".join(_AZURE).split())):
         getattr(importlib.import_module(name), "look", None)  # a part of azure-native is imported by a first look
+    importlib.import_module("pydantic").create_model("First")  # it looks for plugins in all that is installed, once
     gc.collect()
     gc.freeze()  # what children share is not looked through again
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child here
