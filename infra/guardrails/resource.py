@@ -51,10 +51,12 @@ class Resource:
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each value that is no object and no list, with its path."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str | bytes):  # most are, and to ask an abstract class costs more
+        yield path, value
+    elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from leaves(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    elif isinstance(value, Sequence):
         for index, item in enumerate(value):
             yield from leaves(item, f"{path}[{index}]")
     else:
