@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
+
+BEFORE_MLFLOW: Final[Mapping[str, str]] = {
+    # Else MLflow gives its loggers a handler of their own, which writes plain text.
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+    # Else it writes an id of the installation below the home folder, and reports to its makers.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
+"""The variables of MLflow that every role sets before it imports MLflow, which reads them then."""
 
 
 @contextmanager

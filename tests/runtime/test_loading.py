@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from types import ModuleType
@@ -10,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from mlflow_runtime import logs, prepare
-from mlflow_runtime.loading import loading
+from mlflow_runtime.loading import BEFORE_MLFLOW, loading
 from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service import mlflow_app, server
 from tests.support.role_environment import whole
@@ -61,7 +62,9 @@ def test_a_service_loads_mlflow_so(looked: list[bool]) -> None:
 
 
 def test_prepare_loads_mlflow_so(looked: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_CONFIGURE_LOGGING", "false")
+    for name in BEFORE_MLFLOW:
+        monkeypatch.setenv(name, "as given")
     with pytest.raises(Loaded):
         prepare.run(whole("prepare"))
     assert (looked, gc.isenabled()) == ([False], True)
+    assert {name: os.environ[name] for name in BEFORE_MLFLOW} == BEFORE_MLFLOW

@@ -29,6 +29,7 @@ from mlflow_runtime.gateway import caddy
 from mlflow_runtime.gateway.config import render
 from mlflow_runtime.gateway.settings import from_environment
 from mlflow_runtime.routes import ServiceRole
+from tests.support import warm
 from tests.support.answer import Answer
 from tests.support.plane import ARTIFACTS, PATIENCE, REPOSITORY, Plane, Program
 from tests.support.plane import BY_ROLE as BY_ROLE  # for the tests of this folder
@@ -131,7 +132,7 @@ class Platform:
         """Run a role to its end."""
         return subprocess.run(
             command(role),
-            env=self.environment(role) | changes,
+            env=warm.role(self.environment(role) | changes),
             cwd=self.plane.folder,
             capture_output=True,
             text=True,
@@ -139,13 +140,13 @@ class Platform:
         )
 
     def start(self, role: str, *, ready: bool = True, prefix: Sequence[str] = (), **changes: str) -> Service:
-        """Start a service. `prefix` is a command that runs another in its place."""
+        """Start a service. `prefix` is a command that runs another in its place, so the service starts cold."""
         port = first_of_free_ports(1)
         log = self.plane.folder / f"{role}-{port}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*prefix, *command(role)],
-                env=self.environment(role) | {"PORT": str(port)} | changes,
+                env=warm.role(self.environment(role) | {"PORT": str(port)} | (warm.COLD if prefix else {}) | changes),
                 cwd=self.plane.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -249,7 +249,7 @@ def test_a_list_of_packages_is_kept_until_one_is_installed(environment: dict[str
     packages.mkdir()
     environment = environment | {"PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{packages}"}
     command = ("-m", "pip", "list", "--format", "json")
-    answers = Path(environment[warm.VARIABLE]).parent
+    answers = Path(environment[warm.VARIABLE])
     before = set(answers.iterdir())
     found, expected = both(environment, *command)
     assert found == expected

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from mlflow_runtime import logs
 from mlflow_runtime.environment import SettingsError
-from mlflow_runtime.loading import loading
+from mlflow_runtime.loading import BEFORE_MLFLOW, loading
 from mlflow_runtime.prepare.settings import read
 
 __all__ = ["run"]
@@ -31,8 +31,7 @@ def run(env: Mapping[str, str]) -> int:
     except SettingsError as error:
         _log.error("%s", error)
         return 2
-    # Else MLflow gives its loggers a handler of their own, which writes plain text.
-    os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
+    os.environ.update(BEFORE_MLFLOW)
     # Late, because importing MLflow takes seconds that a wrong setting need not wait for.
     with loading():
         from mlflow_runtime.azure.secrets import client

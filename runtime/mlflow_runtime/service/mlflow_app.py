@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL
 
+from mlflow_runtime.loading import BEFORE_MLFLOW
 from mlflow_runtime.middleware.access import workspaces
 from mlflow_runtime.routes import ServiceRole
 from mlflow_runtime.service.settings import Settings
@@ -21,6 +22,7 @@ from mlflow_runtime.service.settings import Settings
 ARTIFACT_ROOT: Final = "mlflow-artifacts:/"
 
 _FIXED: Final = {
+    **BEFORE_MLFLOW,
     "_MLFLOW_SERVER_ARTIFACT_ROOT": ARTIFACT_ROOT,
     "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
     "_MLFLOW_SGI_NAME": "uvicorn",
@@ -35,12 +37,9 @@ _FIXED: Final = {
     # A service that calls another over HTTP fails soon, rather than hang with it.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
     # The list of models that MLflow brings along, not the newest one from the internet: without a way there it is asked
     # for again and again, each time for half a minute.
     "MLFLOW_MODEL_CATALOG_URI": "",
-    "MLFLOW_CONFIGURE_LOGGING": "false",
 }
 
 

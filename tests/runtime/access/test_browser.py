@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from mlflow_runtime.middleware.access.browser import cookies, pages
 from mlflow_runtime.middleware.access.roles import Role
 from tests.runtime.access.teams import ANNA, NOBODY, Member, Teams
+from tests.support import warm
 from tests.support.browser import VIEW_MILLISECONDS, Browser, browser, chromium
 from tests.support.entra import click
 from tests.support.plane import PATIENCE
@@ -25,8 +26,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def replica(teams: Teams) -> Service:
-    """A second replica of tracking."""
-    return teams.platform.start("tracking", ready=True, **teams.settings)
+    """A second replica of tracking, which a test kills."""
+    return teams.platform.start("tracking", ready=True, **teams.settings, **warm.COLD)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from mlflow_runtime.middleware.access.roles import Role
 from tests.runtime.access.teams import TEAMS, Member, Teams
 from tests.runtime.access.test_signed_in import RUNS, audited_by
-from tests.support import json_server
+from tests.support import json_server, warm
 from tests.support.answer import Answer
 from tests.support.json_server import JsonServer
 from tests.support.services import PUBLIC_HOST, Service, eventually
@@ -49,13 +49,13 @@ class Provider(JsonServer):
 
 @pytest.fixture(scope="module")
 def replica(teams: Teams) -> Service:
-    """It may ask a model on this machine, and reads budgets at every model call."""
+    """It may ask a model on this machine, and reads budgets at every model call. A test kills it."""
     changes = {
         "MLFLOW_GATEWAY_API_BASE_ALLOWED_SCHEMES": "http",
         "MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "true",
         "MLFLOW_GATEWAY_BUDGET_REFRESH_INTERVAL": "0",
     }
-    return teams.platform.start("tracking", ready=True, **teams.settings, **changes)
+    return teams.platform.start("tracking", ready=True, **teams.settings, **changes, **warm.COLD)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, MIB
 from tests.benchmarks.overload import memory_mib
 from tests.runtime.service.test_service import new_run
+from tests.support import warm
 from tests.support.services import PUBLIC_HOST, Platform, Service, eventually
 from tests.support.slow_clients import connection, trickling, unsent
 
@@ -28,7 +29,7 @@ MIB_A_READER = 0.25
 def service(shared: Platform) -> Iterator[Service]:
     """A replica of the smallest size, and an artifact of 40 MiB in the store."""
     shared.blob_container().upload_blob("slow/large.bin", os.urandom(40 * MIB), overwrite=True)
-    started = shared.start("artifacts", MLFLOW_RUNTIME_MEMORY_MIB="512")
+    started = shared.start("artifacts", MLFLOW_RUNTIME_MEMORY_MIB="512", **warm.COLD)
     yield started
     started.program.kill()
 
@@ -97,7 +98,7 @@ def test_slow_readers_of_mlflows_own_routes_hinder_nobody(shared: Platform, file
     """Tracking and registry send artifacts to the pages of the web interface."""
     calls = {"tracking": "experiments/search", "registry": "registered-models/search"}
     for role, target in file_routes.items():
-        service = shared.start(role, MLFLOW_RUNTIME_MAX_IN_FLIGHT="8")
+        service = shared.start(role, MLFLOW_RUNTIME_MAX_IN_FLIGHT="8", **warm.COLD)
         before = memory_mib(service)
         get = f"GET {target} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\n\r\n"
         with connected(service, 24, get, at_once=6) as readers, trickling(readers, ()):

@@ -15,6 +15,7 @@ import pytest
 from tests.runtime.hotpath.asking import AJAX, JSON, V2, Answer, Client, Request
 from tests.runtime.service.test_faults import becomes
 from tests.runtime.service.test_service import new_run
+from tests.support import warm
 from tests.support.plane import Program
 from tests.support.services import PUBLIC_HOST, Platform, Service, eventually
 
@@ -115,7 +116,7 @@ def without_id(answer: Answer) -> Answer:
 
 def test_what_was_acknowledged_before_a_kill_is_stored_once(shared: Platform, tracking: Service) -> None:
     """Runs: no key of theirs would hide one that is created twice."""
-    service = shared.start("tracking")
+    service = shared.start("tracking", **warm.COLD)
     experiment = tracking.ask(f"{V2}/experiments/create", {"name": "killed"}).body["experiment_id"]
     kills: list[Callable[[], Program]] = [
         lambda: _killed(shared.postgres),

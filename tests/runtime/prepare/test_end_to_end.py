@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import warm
 from tests.support.plane import PREPARE, REGISTRY, REPOSITORY, TRACKING, Plane
 from tests.support.ports import first_of_free_ports
 from tests.support.role_environment import given
@@ -45,7 +46,7 @@ def run_prepare(plane: Plane, **changes: str) -> subprocess.CompletedProcess[str
     }
     command = [sys.executable, "-m", "mlflow_runtime.cli", "prepare"]
     return subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180
+        command, env=warm.role(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180
     )
 
 

@@ -28,7 +28,7 @@ from components.mlflow.observability.panels import PANELS
 from components.mlflow.observability.workbook import sections
 from mlflow_runtime.routes import ServiceRole
 from tests.runtime.service.test_service import new_trace
-from tests.support import container_insights, kusto
+from tests.support import container_insights, kusto, warm
 from tests.support.plane import Program
 from tests.support.ports import first_of_free_ports
 from tests.support.role_environment import TOPOLOGY, given
@@ -248,7 +248,7 @@ def prepare_of_a_broken_image(records: Records) -> Lines:
     folder.mkdir(exist_ok=True)
     (folder / "alembic.py").write_text("raise RuntimeError('broken')\n")
     path = records.platform.environment("prepare")["PYTHONPATH"]
-    code, lines = records.prepare(PYTHONPATH=f"{folder}{os.pathsep}{path}")
+    code, lines = records.prepare(PYTHONPATH=f"{folder}{os.pathsep}{path}", **warm.COLD)
     assert code == 1
     return lines
 

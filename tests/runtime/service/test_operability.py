@@ -17,6 +17,7 @@ from mlflow_runtime.artifacts.memory import TRANSFERS_A_BLOCK, Memory
 from tests.benchmarks import overload
 from tests.runtime.gateway import stack as front
 from tests.runtime.service.test_service import new_run
+from tests.support import warm
 from tests.support.patience import OUTAGE_SECONDS, patience
 from tests.support.ports import refuses
 from tests.support.services import PUBLIC_HOST, Platform, Service, eventually
@@ -102,7 +103,8 @@ def test_no_path_becomes_a_series_of_its_own(tracking: Service, artifacts: Servi
 
 def test_overload_is_answered_with_200_or_503_and_leaves_nothing_behind(shared: Platform) -> None:
     # With MLflow's own work in each request, so that a few hundred requests a second are too many.
-    service = shared.start("tracking", MLFLOW_RUNTIME_MAX_IN_FLIGHT="16", MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS="0")
+    changes = {"MLFLOW_RUNTIME_MAX_IN_FLIGHT": "16", "MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS": "0"}
+    service = shared.start("tracking", **changes, **warm.COLD)
     watched: list[int] = []
 
     def watch() -> float:
@@ -164,7 +166,8 @@ def test_a_second_signal_ends_the_drain(shared: Platform) -> None:
 
 def test_a_rejected_upload_gets_an_answer_and_is_not_kept(shared: Platform) -> None:
     """As many slow uploads as the smallest replica has memory for. They hinder nobody but further uploads."""
-    service = shared.start("artifacts", MLFLOW_RUNTIME_MAX_IN_FLIGHT="8", MLFLOW_RUNTIME_MEMORY_MIB="512")
+    changes = {"MLFLOW_RUNTIME_MAX_IN_FLIGHT": "8", "MLFLOW_RUNTIME_MEMORY_MIB": "512"}
+    service = shared.start("artifacts", **changes, **warm.COLD)
     most = Memory.of(512).uploads.limit * TRANSFERS_A_BLOCK
     path = "/api/2.0/mlflow-artifacts/artifacts/away"
     shared.blob_container().upload_blob("away/there.bin", b"x", overwrite=True)

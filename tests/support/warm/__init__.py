@@ -1,13 +1,15 @@
-"""Programs of the engine that start warm: forked from one process that has imported Pulumi's libraries already.
+"""Programs that start warm: forked from a process that has imported their libraries already.
 
 The engine starts a Python for each preview, update and provider of dynamic resources, and one more to list what is
-installed. To import the libraries takes longer than the program itself. `started` starts one process that imports them
-(`server.py`), and puts a `sitecustomize` on PYTHONPATH (`site/`), by which those interpreters let it fork a child with
-their arguments, folder, environment and files; a list of packages is kept until something is installed.
+installed; tests start roles of the runtime. To import the libraries takes longer than the program itself. `started`
+starts two processes (`server.py`), one that imports Pulumi's libraries and one that imports MLflow's, and puts a
+`sitecustomize` on PYTHONPATH (`site/`), by which those interpreters let one of them fork a child with their arguments,
+folder, environment and files; a list of packages is kept until something is installed.
 
-The product's own modules are not among the imported ones: each child reads them from its own checkout. Every other
-Python starts as ever, and so does one of another environment, with other options, or with `COLD`. All children of a
-run share one PYTHONHASHSEED, by which sets are ordered.
+The product's own modules are not among the imported ones: each child reads them from its own checkout. Nor is a module
+that reads a variable of a role while it is imported. Every other Python starts as ever, and so does one of another
+environment, with other options, or with `COLD`. All children of a run share one PYTHONHASHSEED, by which sets are
+ordered.
 """
 
 from __future__ import annotations
@@ -16,18 +18,31 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "WARM_PROGRAMS"
-"""The server's socket; a program without it starts cold."""
+"""The folder of the servers' sockets; a program without it starts cold."""
 
 COLD: Final[dict[str, str]] = {VARIABLE: ""}
-"""In the environment of an engine: its programs start as a user's do, such as those that are to be killed with it."""
+"""In the environment of an engine or a role: it starts as a user's does. For what a test kills, pauses or measures."""
 
 SITE: Final = Path(__file__).resolve().parent / "site"
+
+READ_BY_MLFLOW: Final[Mapping[str, str]] = {
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
+"""What MLflow reads when it is imported, and each role sets to the same before."""
+
+ONE_THREAD: Final[Mapping[str, str]] = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+"""Has NumPy and PyArrow start no thread when they are imported, since a process with threads must not fork."""
 
 # From its own folder: a child has no file of this package in its path.
 _SERVE: Final = "import server; server.main()"
@@ -36,20 +51,12 @@ _SERVE: Final = "import server; server.main()"
 @contextmanager
 def started() -> Iterator[None]:
     """Start programs warm within this process's environment, until the block ends."""
-    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
-        socket = f"{folder}/socket"
-        server = subprocess.Popen(
-            [sys.executable, "-u", "-c", _SERVE, socket],
-            cwd=SITE.parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert server.stdout is not None
-        assert server.stdout.readline(), "the server of warm programs ended"  # it listens
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder, ExitStack() as servers:
+        servers.enter_context(_serving("engine", folder, os.environ))
+        servers.enter_context(_serving("roles", folder, of_the_roles()))
         before = {name: os.environ.get(name) for name in (VARIABLE, "PYTHONPATH")}
-        os.environ[VARIABLE] = socket
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SITE), before["PYTHONPATH"]]))
+        os.environ[VARIABLE] = folder
+        os.environ["PYTHONPATH"] = _path(before["PYTHONPATH"])
         try:
             yield
         finally:
@@ -57,5 +64,39 @@ def started() -> Iterator[None]:
                 os.environ.pop(name)
                 if value is not None:
                     os.environ[name] = value
-            # The server ends when nothing holds the other end of its input, also if this process is killed.
-            server.communicate()
+
+
+def role(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a role, which starts warm where this run's programs do and it is not `COLD`."""
+    folder = os.environ.get(VARIABLE, "")
+    if not folder or VARIABLE in environment:
+        return dict(environment)
+    return {**environment, VARIABLE: folder, "PYTHONPATH": _path(environment.get("PYTHONPATH"))}
+
+
+def of_the_roles() -> dict[str, str]:
+    """Return the environment of the server of roles: nothing of this run's, as a role has nothing of it."""
+    return {"PATH": os.environ["PATH"], **READ_BY_MLFLOW, **ONE_THREAD}
+
+
+def _path(others: str | None) -> str:
+    return os.pathsep.join(filter(None, [str(SITE), others]))
+
+
+@contextmanager
+def _serving(name: str, folder: str, environment: Mapping[str, str]) -> Iterator[None]:
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-c", _SERVE, name, f"{folder}/{name}"],
+        cwd=SITE.parent,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline(), f"the server of warm programs ended: {name}"  # it listens
+    try:
+        yield
+    finally:
+        # The server ends when nothing holds the other end of its input, also if this process is killed.
+        server.communicate()

@@ -1,7 +1,8 @@
-"""Imports Pulumi's libraries once, and forks a child for each program that an interpreter hands over.
+"""Imports the libraries of one kind of program once, and forks a child for each that an interpreter hands over.
 
-It serves until its input ends, when nobody holds the other end any more. Its `__main__` becomes that of each program,
-because libraries have read it: dill knows a program's own objects by it.
+The command line names the kind and the socket. It serves until its input ends, when nobody holds the other end any
+more. Its `__main__` becomes that of each program, because libraries have read it: dill knows a program's own objects
+by it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ import socket
 import sys
 import threading
 import time
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NoReturn
 
 _SITE: Final = Path(__file__).resolve().parent / "site"
-_LIBRARIES: Final = (
+_ENGINE: Final = (
     *("pulumi.dynamic", "dill", "pulumi_kubernetes", "pydantic", "yaml"),
     *("typer.main", "rich.console", "rich.table", "psutil", "supervisor.xmlrpc", "filelock", "requests", "semver"),
     # pydantic imports its parts at the first look into them.
@@ -41,6 +44,17 @@ _AZURE: Final = (
     "app applicationinsights authorization consumption containerregistry containerservice dbforpostgresql keyvault",
     "managedidentity monitor network operationalinsights portal privatedns resources security storage",
 )
+# What roles import, but for what reads variables of theirs meanwhile, such as `mlflow.server` and all below it.
+# `tests/support/test_warm_roles.py` looks who reads what.
+_ROLES: Final = (
+    *("mlflow", "mlflow.store.tracking.dbmodels.models", "mlflow.store.tracking.dbmodels.initial_models"),
+    *("mlflow.store.artifact.azure_blob_artifact_repo", "mlflow.store.tracking.utils.sql_trace_metrics_utils"),
+    *("mlflow.gateway.config", "mlflow.gateway.budget_tracker", "mlflow.gateway.schemas.chat", "mlflow.utils.crypto"),
+    *("alembic.command", "alembic.op", "sqlalchemy.dialects.postgresql.psycopg2", "psycopg2", "prometheus_client.core"),
+    *("azure.identity", "azure.keyvault.secrets", "azure.storage.blob", "cryptography.fernet", "jwt", "pydantic.v1"),
+    *("uvicorn", "uvicorn.protocols.http.httptools_impl", "fastapi", "flask", "flask_cors", "anyio.from_thread"),
+)
+_PLUGIN: Final = "mlflow_runtime"
 
 
 @dataclass(frozen=True)
@@ -53,15 +67,16 @@ class _Program:
 
 def main() -> None:
     """Listen on the socket of the command line; libraries are imported when the first program comes."""
+    kind, address = sys.argv[1:]
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(sys.argv[1])
+    listener.bind(address)
     listener.listen(128)
     print("listening")
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # who started it waits for nobody else
     sys.path.append(str(_SITE))
     facts = importlib.import_module("handing_over").facts()
-    if _wait(listener) and (connection := _forked(listener)) is not None:
+    if _wait(listener) and (connection := _forked(listener, kind)) is not None:
         program = _taken(connection, json.loads(json.dumps(facts)))
         if program is not None:
             _run(program)
@@ -74,13 +89,40 @@ def _wait(listener: socket.socket) -> bool:
     return 0 not in ready
 
 
-def _forked(listener: socket.socket) -> socket.socket | None:
-    """Fork for each connection, and return it in the child; None where the input has ended."""
-    for name in (*_LIBRARIES, *(f"pulumi_azure_native.{one}" for one in " ".join(_AZURE).split())):
-        getattr(importlib.import_module(name), "look", None)  # a part of azure-native is imported by a first look
+def _libraries(kind: str) -> list[str]:
+    """Return the modules that the programs of this kind import: `engine` or `roles`."""
+    if kind == "roles":
+        return list(_ROLES)
+    return [*_ENGINE, *(f"pulumi_azure_native.{one}" for one in " ".join(_AZURE).split())]
+
+
+def import_libraries(kind: str) -> None:
+    """Import them, and have no child look through them for garbage."""
+    gc.disable()
+    with _without_the_product():
+        for name in _libraries(kind):
+            getattr(importlib.import_module(name), "look", None)  # a part of azure-native is imported by a first look
     importlib.import_module("pydantic").create_model("First")  # it looks for plugins in all that is installed, once
+    gc.enable()
     gc.collect()
     gc.freeze()  # what children share is not looked through again
+
+
+@contextlib.contextmanager
+def _without_the_product() -> Iterator[None]:
+    """Have MLflow not import its plugin of the product, which each child takes from its own checkout."""
+    show, warnings.showwarning = warnings.showwarning, lambda *_: None  # MLflow warns that it has not found it
+    sys.modules[_PLUGIN] = None  # type: ignore[assignment]  # as the import system says that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[_PLUGIN]
+        warnings.showwarning = show
+
+
+def _forked(listener: socket.socket, kind: str) -> socket.socket | None:
+    """Import, fork for each connection, and return it in the child; None where the input has ended."""
+    import_libraries(kind)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child here
     while _wait(listener):
         connection, _ = listener.accept()
@@ -139,8 +181,8 @@ def _run(program: _Program) -> NoReturn:
     os.umask(request["umask"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    time.tzset()
     os.chdir(request["folder"])
+    _read_again()
     sys.executable, sys.orig_argv = request["executable"], request["started"]
     sys.path[:] = request["path"]
     sys.path_importer_cache.clear()
@@ -152,6 +194,8 @@ def _run(program: _Program) -> NoReturn:
     vars(main).update(dict.fromkeys(("__doc__", "__package__", "__spec__")))
     code, interrupted = 0, False
     try:
+        if repositories := sys.modules.get("mlflow.store.artifact.artifact_repository_registry"):
+            repositories._artifact_repository_registry.register_entrypoints()
         _execute(request["options"], vars(main))
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -162,6 +206,18 @@ def _run(program: _Program) -> NoReturn:
         sys.excepthook(type(error), error, error.__traceback__)
         code, interrupted = 1, isinstance(error, KeyboardInterrupt)
     _end(code, interrupted=interrupted)
+
+
+def _read_again() -> None:
+    """Make anew what was made of the environment and the folder before this program had its own."""
+    time.tzset()
+    modules: dict[str, Any] = sys.modules
+    if processes := modules.get("multiprocessing.process"):
+        processes.ORIGINAL_DIR = str(Path.cwd())
+    if handlers := modules.get("wsgiref.handlers"):
+        handlers.BaseHandler.os_environ = handlers.read_environ()
+    if connector := modules.get("aiohttp.connector"):  # it trusts SSL_CERT_FILE
+        connector._SSL_CONTEXT_VERIFIED = connector._make_ssl_context(True)
 
 
 def _end(code: int, *, interrupted: bool) -> NoReturn:

@@ -9,15 +9,15 @@ import sys
 import tempfile
 
 
-def answer(address: str, options: list[str]) -> None:
+def answer(folder: str, options: list[str]) -> None:
     """Print the list and end; return where pip fails, so that it says itself why."""
-    said = f"{os.path.dirname(address)}/{_key(options)}"
+    said = f"{folder}/{_key(options)}"
     if not os.path.exists(said):
         environment = os.environ | {"WARM_PROGRAMS": ""}
         done = subprocess.run([sys.executable, *options], env=environment, capture_output=True, check=False)
         if done.returncode != 0 or done.stderr:
             return
-        with tempfile.NamedTemporaryFile(dir=os.path.dirname(address), delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(done.stdout)
         os.replace(file.name, said)
     with open(said, "rb") as kept, open(1, "wb", closefd=False) as out:

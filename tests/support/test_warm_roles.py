@@ -1,0 +1,253 @@
+"""A role that starts warm is the role that starts cold, but for its time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+
+from components.emulators import identities
+from mlflow_runtime.environment import PLATFORM_VARIABLES
+from mlflow_runtime.loading import BEFORE_MLFLOW
+from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.service import mlflow_app, settings
+from tests.support import warm
+from tests.support.plane import BY_ROLE, REPOSITORY, Plane
+from tests.support.ports import first_of_free_ports
+from tests.support.services import Platform, command
+from tests.support.waiting import until
+
+ROLES = (*ServiceRole, "prepare")
+
+# What tests give to a role beside what its platform gives it.
+GIVEN_BY_TESTS = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
+# What MLflow reads beside, and no role and no test has.
+NO_ROLE_HAS = frozenset(
+    {
+        *("_MLFLOW_TELEMETRY_SESSION_ID", "_MLFLOW_TESTING_TELEMETRY"),
+        *("MLFLOW_DISABLE_AGENT_HINT", "MLFLOW_LOGGING_CONFIGURE_LOGGING"),
+    }
+)
+# What the server makes anew in each child, by who read it.
+READ_AGAIN = {"SSL_CERT_FILE": ["pyarrow.fs", "aiohttp.connector"], "all of them": ["wsgiref.handlers"]}
+
+# Imports what the server of roles does, and tells what was read from the environment meanwhile, and by which module.
+# Then a module that is no part of it because it reads. TLS reads SSL_CERT_FILE below Python.
+RECORDED = """
+import json, os, ssl, sys, threading
+PASSING = ("os", "collections.abc", "ssl", "importlib._bootstrap", "importlib._bootstrap_external", "__main__")
+read = {}
+def note(name):
+    frame = sys._getframe(2)
+    while (by := frame.f_globals["__name__"]) in PASSING:
+        frame = frame.f_back
+    read.setdefault(name, {})[by] = True
+class Recording(type(os.environ)):
+    def __getitem__(self, name):
+        note(os.fsdecode(name))
+        return super().__getitem__(name)
+    def __iter__(self):
+        note("all of them")
+        return super().__iter__()
+def noted(load):
+    def trusting(*arguments, **more):
+        note("SSL_CERT_FILE")
+        return load(*arguments, **more)
+    return trusting
+for name in ("load_default_certs", "set_default_verify_paths"):
+    setattr(ssl.SSLContext, name, noted(getattr(ssl.SSLContext, name)))
+import server
+before = dict(os.environ)
+os.environ.__class__ = os.environb.__class__ = Recording
+server.import_libraries("roles")
+found = {
+    "read": {name: list(by) for name, by in read.items()}, "threads": [thread.name for thread in threading.enumerate()],
+    "tasks": len(os.listdir("/proc/self/task")), "modules": list(sys.modules),
+    "changed": before != {os.fsdecode(name): os.fsdecode(value) for name, value in os.environ._data.items()},
+}
+read.clear()
+import mlflow.server
+json.dump(found | {"left out": read}, sys.stdout)
+"""
+
+# The product's package with another `cli`, which runs a role without its stores and writes down what it is.
+PACKAGE = "__path__.append({runtime!r})\n"
+CLI = """
+import sys
+found = {"first": sorted(sys.modules)}
+import contextlib, gc, json, logging, os, pathlib, re, signal, threading, warnings
+from mlflow_runtime import prepare
+from mlflow_runtime.azure import secrets
+from mlflow_runtime.database import connections
+from mlflow_runtime.routes import ServiceRole
+PLAIN = (str, bytes, int, float, bool, type(None))
+# Made of the time, of an address, or of the order of a set; and random keys.
+OF_A_PROCESS = re.compile(r"(_?ctypes|tokenize|numpy|scipy|pydantic)\\..*|logging\\._startTime|__main__\\..*")
+UUID = re.compile("[0-9a-f]{8}-[0-9a-f-]{27}")
+def kinds(things):
+    return [type(thing).__name__ for thing in things]
+def tell():
+    loggers = {name: each for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)}
+    found.update(
+        constants={
+            f"{name}.{attribute}": UUID.sub("random", repr(value))
+            for name, module in list(sys.modules.items())
+            for attribute, value in list(getattr(module, "__dict__", {}).items())
+            if type(value) in PLAIN and not OF_A_PROCESS.fullmatch(f"{name}.{attribute}")
+        },
+        loggers={
+            name: [each.level, kinds(each.handlers), kinds(each.filters), each.propagate, each.disabled]
+            for name, each in ({"": logging.root} | loggers).items()
+        },
+        warnings=[str(each) for each in warnings.filters],
+        garbage=[gc.isenabled(), gc.get_threshold(), gc.get_debug(), gc.get_freeze_count() > 100_000],
+        environment=dict(os.environ),
+        threads=[thread.name for thread in threading.enumerate()],
+        signals=[str(signal.getsignal(one)) for one in (signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)],
+        interval=sys.getswitchinterval(),
+        trusted=sys.modules["aiohttp.connector"]._SSL_CONTEXT_VERIFIED.cert_store_stats(),
+        wsgi=sys.modules["wsgiref.handlers"].BaseHandler.os_environ.get("FOUND"),
+    )
+    pathlib.Path(os.environ["FOUND"]).write_text(json.dumps(found))
+role = sys.argv[1]
+if role == "prepare":
+    loading = prepare.loading
+    @contextlib.contextmanager
+    def loaded():
+        with loading():
+            yield
+        tell()
+        sys.exit(7)
+    prepare.loading = loaded
+    sys.exit(prepare.run(os.environ))
+secrets.load = secrets.client = connections.require = lambda *_: None
+from mlflow_runtime.service import server
+startup = server._Server.startup
+async def started(self, sockets=None):
+    await startup(self, sockets)
+    tell()
+server._Server.startup = started
+sys.exit(server.run(ServiceRole(role), os.environ))
+"""
+# What is another in each process: by what it started warm or cold, and MLflow's number of a start.
+OF_ITS_OWN = (warm.VARIABLE, "PYTHONPATH", "_MLFLOW_SERVER_BOOT_ID")
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[None]:
+    with nullcontext() if os.environ.get(warm.VARIABLE) else warm.started():
+        yield
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    """A data plane that does not run."""
+    plane = Plane(tmp_path, first_of_free_ports(5))
+    for identity in BY_ROLE.values():
+        header = identities.header_file(plane.state, identity.name)
+        header.parent.mkdir(parents=True, exist_ok=True)
+        header.write_text("header")
+    shutil.copy(certifi.where(), plane.ca)
+    return Platform(plane, tmp_path)
+
+
+def test_the_server_reads_no_variable_of_a_role_and_runs_no_thread(platform: Platform) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RECORDED],
+        cwd=warm.SITE.parent,
+        env=warm.of_the_roles(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    services = {role: platform.environment(role) | {"PORT": "1"} for role in ServiceRole}
+    variables = {"all of them", *GIVEN_BY_TESTS, *PLATFORM_VARIABLES, *platform.environment("prepare")} - {"PATH"}
+    for role, environment in services.items():
+        variables |= {*environment, *mlflow_app.environment(settings.read(role, environment))} - {"PATH"}
+
+    def of_a_role(read: Mapping[str, Any]) -> dict[str, Any]:
+        """The names that a role may have, and who reads them."""
+        return {name: by for name, by in read.items() if name in variables or re.match("_?MLFLOW_", name)}
+
+    read = of_a_role(found["read"])
+    assert read.keys() - NO_ROLE_HAS - READ_AGAIN.keys() == warm.READ_BY_MLFLOW.keys()
+    assert {name: read[name] for name in READ_AGAIN} == READ_AGAIN
+    assert variables & NO_ROLE_HAS == set()
+    left_out = of_a_role(found["left out"])
+    assert {"MLFLOW_SERVER_ALLOWED_HOSTS", "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"} <= left_out.keys()
+    assert (found["threads"], found["tasks"], found["changed"]) == (["MainThread"], 1, False)
+    tops = {name.partition(".")[0] for name in found["modules"]}
+    assert tops & {"mlflow_runtime", "components", "infra", "delivery", "tests"} == set()
+
+
+def test_what_mlflow_reads_at_its_import_is_the_same_for_each_role(platform: Platform) -> None:
+    assert warm.READ_BY_MLFLOW == BEFORE_MLFLOW  # which prepare sets
+    for role in ServiceRole:
+        given = mlflow_app.environment(settings.read(role, platform.environment(role) | {"PORT": "1"}))
+        assert BEFORE_MLFLOW.items() <= given.items()
+
+
+def told(platform: Platform, role: str, variables: Mapping[str, str]) -> tuple[int, dict[str, Any], list[str]]:
+    """The exit code of a role that SIGTERM ends, what it found itself to be, and the lines of its log."""
+    package = platform.plane.folder / "changed" / "mlflow_runtime"
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").write_text(PACKAGE.format(runtime=str(REPOSITORY / "runtime" / "mlflow_runtime")))
+    (package / "cli.py").write_text(CLI)
+    found = platform.plane.folder / "found.json"
+    found.unlink(missing_ok=True)
+    environment = {**platform.environment(role), "FOUND": str(found), "PYTHONPATH": str(package.parent), **variables}
+    if role != "prepare":
+        environment["PORT"] = str(platform.plane.base_port + 4)
+    with subprocess.Popen(command(role), env=warm.role(environment), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        if role != "prepare":
+            until(lambda: process.poll() is not None or found.exists(), "the role has started", 180)
+            process.send_signal(signal.SIGTERM)
+        log = process.stderr.read()
+    assert found.exists(), log
+    return process.returncode, json.loads(found.read_text()), [re.sub(r"\d+", "0", line) for line in log.splitlines()]
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize(("role", "code"), [("tracking", 0), ("prepare", 7)])
+def test_a_warm_role_is_what_a_cold_one_is(platform: Platform, role: str, code: int) -> None:
+    (warm_code, found, warm_log), (cold_code, expected, cold_log) = (
+        told(platform, role, variables) for variables in ({}, warm.COLD)
+    )
+    assert (warm_code, cold_code) == (code, code)
+    for line in (*warm_log, *cold_log):
+        assert list(json.loads(line))[:5] == ["time", "level", "logger", "message", "role"]
+    of_uvicorn = [[line for line in log if '"logger": "uvicorn' in line] for log in (warm_log, cold_log)]
+    assert of_uvicorn[0] == of_uvicorn[1]
+    first = [set(each.pop("first")) for each in (found, expected)]
+    assert ["mlflow" in each for each in first] == [True, False]
+    for part in ("constants", "loggers"):  # a warm one has those of other roles too
+        mine, others = found.pop(part), expected.pop(part)
+        assert len(others) > 100
+        assert {name: (mine.get(name), value) for name, value in others.items() if mine.get(name) != value} == {}
+    for each in (found, expected):
+        for name in OF_ITS_OWN:
+            each["environment"].pop(name, None)
+    assert found == expected
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize("role", ROLES)
+def test_wrong_settings_end_it_alike(platform: Platform, role: str) -> None:
+    done = [platform.run(role, **{"MLFLOW_RUNTIME_NONSENSE": "1", **variables}) for variables in ({}, warm.COLD)]
+    assert [each.returncode for each in done] == [2, 2]
+    (found, expected) = ([re.sub(r'"time": "[^"]*"', "", line) for line in each.stderr.splitlines()] for each in done)
+    assert found == expected
+    assert len(found) == 1
