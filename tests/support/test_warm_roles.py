@@ -39,7 +39,7 @@ NO_ROLE_HAS = frozenset(
         *("MLFLOW_DISABLE_AGENT_HINT", "MLFLOW_LOGGING_CONFIGURE_LOGGING"),
     }
 )
-# What the server makes anew in each child, by who read it.
+# What the server makes again in each child, by who read it. PyArrow keeps it for S3, which no role has.
 READ_AGAIN = {"SSL_CERT_FILE": ["pyarrow.fs", "aiohttp.connector"], "all of them": ["wsgiref.handlers"]}
 
 # Imports what the server of roles does, and tells what was read from the environment meanwhile, and by which module.
@@ -199,7 +199,7 @@ def test_what_mlflow_reads_at_its_import_is_the_same_for_each_role(platform: Pla
         assert BEFORE_MLFLOW.items() <= given.items()
 
 
-def told(platform: Platform, role: str, variables: Mapping[str, str]) -> tuple[int, dict[str, Any], list[str]]:
+def started(platform: Platform, role: str, variables: Mapping[str, str]) -> tuple[int, dict[str, Any], list[str]]:
     """The exit code of a role that SIGTERM ends, what it found itself to be, and the lines of its log."""
     package = platform.plane.folder / "changed" / "mlflow_runtime"
     package.mkdir(parents=True, exist_ok=True)
@@ -224,7 +224,7 @@ def told(platform: Platform, role: str, variables: Mapping[str, str]) -> tuple[i
 @pytest.mark.parametrize(("role", "code"), [("tracking", 0), ("prepare", 7)])
 def test_a_warm_role_is_what_a_cold_one_is(platform: Platform, role: str, code: int) -> None:
     (warm_code, found, warm_log), (cold_code, expected, cold_log) = (
-        told(platform, role, variables) for variables in ({}, warm.COLD)
+        started(platform, role, variables) for variables in ({}, warm.COLD)
     )
     assert (warm_code, cold_code) == (code, code)
     for line in (*warm_log, *cold_log):

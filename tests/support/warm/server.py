@@ -209,7 +209,7 @@ def _run(program: _Program) -> NoReturn:
 
 
 def _read_again() -> None:
-    """Make anew what was made of the environment and the folder before this program had its own."""
+    """Make again what was made of the environment and the folder before this program had its own."""
     time.tzset()
     modules: dict[str, Any] = sys.modules
     if processes := modules.get("multiprocessing.process"):
