@@ -29,7 +29,7 @@ MIB_A_READER = 0.25
 def service(shared: Platform) -> Iterator[Service]:
     """A replica of the smallest size, and an artifact of 40 MiB in the store."""
     shared.blob_container().upload_blob("slow/large.bin", os.urandom(40 * MIB), overwrite=True)
-    started = shared.start("artifacts", MLFLOW_RUNTIME_MEMORY_MIB="512", **warm.COLD)
+    started = shared.start("artifacts", ready=True, MLFLOW_RUNTIME_MEMORY_MIB="512", **warm.COLD)
     yield started
     started.program.kill()
 
@@ -98,7 +98,7 @@ def test_slow_readers_of_mlflows_own_routes_hinder_nobody(shared: Platform, file
     """Tracking and registry send artifacts to the pages of the web interface."""
     calls = {"tracking": "experiments/search", "registry": "registered-models/search"}
     for role, target in file_routes.items():
-        service = shared.start(role, MLFLOW_RUNTIME_MAX_IN_FLIGHT="8", **warm.COLD)
+        service = shared.start(role, ready=True, MLFLOW_RUNTIME_MAX_IN_FLIGHT="8", **warm.COLD)
         before = memory_mib(service)
         get = f"GET {target} HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\n\r\n"
         with connected(service, 24, get, at_once=6) as readers, trickling(readers, ()):

@@ -116,7 +116,7 @@ def without_id(answer: Answer) -> Answer:
 
 def test_what_was_acknowledged_before_a_kill_is_stored_once(shared: Platform, tracking: Service) -> None:
     """Runs: no key of theirs would hide one that is created twice."""
-    service = shared.start("tracking", **warm.COLD)
+    service = shared.start("tracking", ready=True, **warm.COLD)
     experiment = tracking.ask(f"{V2}/experiments/create", {"name": "killed"}).body["experiment_id"]
     kills: list[Callable[[], Program]] = [
         lambda: _killed(shared.postgres),

@@ -104,7 +104,7 @@ def test_no_path_becomes_a_series_of_its_own(tracking: Service, artifacts: Servi
 def test_overload_is_answered_with_200_or_503_and_leaves_nothing_behind(shared: Platform) -> None:
     # With MLflow's own work in each request, so that a few hundred requests a second are too many.
     changes = {"MLFLOW_RUNTIME_MAX_IN_FLIGHT": "16", "MLFLOW_RUNTIME_HOT_PATH_CONNECTIONS": "0"}
-    service = shared.start("tracking", **changes, **warm.COLD)
+    service = shared.start("tracking", ready=True, **changes, **warm.COLD)
     watched: list[int] = []
 
     def watch() -> float:
@@ -167,7 +167,7 @@ def test_a_second_signal_ends_the_drain(shared: Platform) -> None:
 def test_a_rejected_upload_gets_an_answer_and_is_not_kept(shared: Platform) -> None:
     """As many slow uploads as the smallest replica has memory for. They hinder nobody but further uploads."""
     changes = {"MLFLOW_RUNTIME_MAX_IN_FLIGHT": "8", "MLFLOW_RUNTIME_MEMORY_MIB": "512"}
-    service = shared.start("artifacts", **changes, **warm.COLD)
+    service = shared.start("artifacts", ready=True, **changes, **warm.COLD)
     most = Memory.of(512).uploads.limit * TRANSFERS_A_BLOCK
     path = "/api/2.0/mlflow-artifacts/artifacts/away"
     shared.blob_container().upload_blob("away/there.bin", b"x", overwrite=True)
