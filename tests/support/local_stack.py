@@ -84,6 +84,12 @@ class RunningStack:
         assert rows
         assert [row for row in rows if not row["ready"]] == [], done.stdout
 
+    def smoke(self, *arguments: str) -> Any:
+        """The document of a run of the smoke program that passed."""
+        done = self.run("smoke", "--json", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A plain Pulumi command in the environment that `env` prints."""
         command = ["pulumi", *arguments, "--stack", STACK, "--non-interactive"]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Any
+from unittest import mock
 
 import pytest
 
+from delivery.local.configuration import REPOSITORY
+from delivery.smoke import cleaning
+from delivery.smoke.bench import Bench
 from tests.support.local_stack import RunningStack, eventually
 
 
@@ -27,3 +33,15 @@ def stack(shared_stack: RunningStack) -> Iterator[RunningStack]:
     eventually(shared_stack.healthy, what="the stack's health before the test")
     yield shared_stack
     eventually(shared_stack.healthy, what="the stack's health after the test")
+
+
+@pytest.fixture(scope="package")
+def made(shared_stack: RunningStack) -> Iterator[dict[str, Any]]:
+    """Names and ids of what a whole run of the smoke program made on the shared stack; removed in the end."""
+    eventually(shared_stack.healthy, what="the stack's health before the smoke program")
+    created = shared_stack.smoke("--keep")["created"]
+    yield created
+    with mock.patch.dict(os.environ):
+        identity = created["experiment_name"].removeprefix("smoke-")
+        bench = Bench(url=shared_stack.url, identity=identity, scratch=REPOSITORY, large_mib=1)
+        assert cleaning.clean(bench) == []

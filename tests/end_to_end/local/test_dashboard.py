@@ -21,7 +21,7 @@ from components.mlflow.observability.panels import PANELS
 from components.mlflow.roles import BACKENDS, SERVICES
 from delivery.cost import monitoring
 from delivery.local.configuration import REPOSITORY
-from tests.end_to_end.local.test_ui import PICTURES, smoke
+from tests.end_to_end.local.test_ui import PICTURES
 from tests.support import warm
 from tests.support.browser import Browser, browser, chromium
 from tests.support.command_line import mlflow_platform
@@ -78,7 +78,7 @@ def dashboard(shared_stack: RunningStack) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def worked(shared_stack: RunningStack, dashboard: str) -> RunningStack:
     """The stack, after a run of the smoke program that the dashboard saw."""
-    smoke(shared_stack.url, keep=False)
+    shared_stack.smoke("--quick")
     return shared_stack
 
 

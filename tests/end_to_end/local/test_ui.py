@@ -6,31 +6,24 @@ The pictures are left in `test-output/ui`.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
-from unittest import mock
 
 import pytest
 from playwright.sync_api import Page, Route
 
 from delivery.local.configuration import REPOSITORY
-from delivery.smoke import cleaning
-from delivery.smoke.bench import Bench
 from delivery.smoke.steps import artifacts, prompts, traces, tracking
 from tests.support.browser import EXPECTED_ANSWERS, Browser, View, browser, chromium
-from tests.support.command_line import mlflow_platform
 from tests.support.local_stack import RunningStack, eventually
 
 pytestmark = pytest.mark.skipif(
     chromium() is None, reason="no `chromium` on PATH: install it (Debian: apt-get install chromium)"
 )
 PICTURES = REPOSITORY / "test-output" / "ui"
-SMOKE_SECONDS = 300
 PARAMETERS = tuple(tracking.PARAMETERS.items())
 LATEST = tuple(tracking.metric(curve, tracking.POINTS - 1, 0) for curve in range(tracking.CURVES))
 METRICS = tuple((metric.key, str(metric.value).removesuffix(".0")) for metric in LATEST)  # as JavaScript writes them
@@ -41,7 +34,7 @@ INPUT = json.dumps({"question": traces.QUESTION})
 UNKNOWN_RUN = "0" * 32
 EXPERIMENTS_API = "**/ajax-api/2.0/mlflow/experiments/search*"
 
-# `$name` stands for what the smoke program made, see the fixture `made`.
+# `$name` stands for what the smoke program made, see the fixture `names`.
 VIEWS = (
     View("experiments", "/experiments", shows=("$experiment_name",)),
     View("experiment", "/experiments/$experiment_id", shows=("$experiment_name", "Latency"), draws=".recharts-bar"),
@@ -116,38 +109,23 @@ VIEWS = (
 )
 
 
-def filled(view: View, made: dict[str, str]) -> View:
+def filled(view: View, names: dict[str, str]) -> View:
     """The view with the names and ids of what was made."""
     return replace(
         view,
-        route=Template(view.route).substitute(made),
-        shows=tuple(Template(text).substitute(made) for text in view.shows),
+        route=Template(view.route).substitute(names),
+        shows=tuple(Template(text).substitute(names) for text in view.shows),
     )
 
 
 @pytest.fixture(scope="module")
-def made(shared_stack: RunningStack) -> Iterator[dict[str, str]]:
-    """Names and ids of what a run of the smoke program made and kept; removed in the end."""
-    eventually(shared_stack.healthy, what="the stack's health before the smoke program")
-    document = smoke(shared_stack.url)
-    created = document["created"]
-    yield {
-        **{key: value for key, value in created.items() if isinstance(value, str)},
-        "dataset_name": f"{created['experiment_name']}-measurements",
-        "otlp_trace_id": created["trace_ids"][1],
+def names(made: dict[str, Any]) -> dict[str, str]:
+    """Names and ids of what the smoke program made, as views have them."""
+    return {
+        **{key: value for key, value in made.items() if isinstance(value, str)},
+        "dataset_name": f"{made['experiment_name']}-measurements",
+        "otlp_trace_id": made["trace_ids"][1],
     }
-    with mock.patch.dict(os.environ):
-        identity = created["experiment_name"].removeprefix("smoke-")
-        bench = Bench(url=shared_stack.url, identity=identity, scratch=REPOSITORY, large_mib=1)
-        assert cleaning.clean(bench) == []
-
-
-def smoke(url: str, *, keep: bool = True) -> Any:
-    """The document of a run of the smoke program that passed, and kept what it made where that is wanted."""
-    command = mlflow_platform("smoke", url, "--json", "--quick", *(["--keep"] if keep else []))
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=SMOKE_SECONDS, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +136,8 @@ def opened(shared_stack: RunningStack) -> Iterator[Browser]:
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_page_shows_the_data_and_nothing_fails(view: View, made: dict[str, str], opened: Browser) -> None:
-    assert opened.open(filled(view, made)) == []
+def test_page_shows_the_data_and_nothing_fails(view: View, names: dict[str, str], opened: Browser) -> None:
+    assert opened.open(filled(view, names)) == []
 
 
 def test_requests_that_no_page_sees_do_not_fail_either(opened: Browser, shared_stack: RunningStack) -> None:
