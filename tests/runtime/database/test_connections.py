@@ -13,6 +13,7 @@ from components.mlflow import connections as planned
 from mlflow_runtime.database import connections
 from mlflow_runtime.database.connections import Limit, refusal
 from mlflow_runtime.service.settings import Databases
+from tests.support import warm
 from tests.support.services import Platform, Service, eventually
 
 LIMIT = Limit(most=50, reserved=15)
@@ -51,7 +52,7 @@ def test_a_server_that_cannot_be_asked_refuses_nothing(as_tracking: Platform, ca
 def test_an_engine_opens_no_more_than_was_counted(shared: Platform) -> None:
     """The number of engines is MLflow's own affair: a busy replica's sessions, but the probes', are of two pools."""
     others = set(_sessions(shared))
-    service = shared.start("tracking", MLFLOW_RUNTIME_DATABASE_POOL_SIZE="2")
+    service = shared.start("tracking", MLFLOW_RUNTIME_DATABASE_POOL_SIZE="2", **warm.COLD)
     try:
         _busy(service)
         own = Counter(database for session, database in _sessions(shared).items() if session not in others)

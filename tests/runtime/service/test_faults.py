@@ -14,6 +14,7 @@ import psycopg2
 import pytest
 
 from tests.runtime.service.test_service import new_run, new_trace
+from tests.support import warm
 from tests.support.answer import Answer
 from tests.support.services import Platform, Service, eventually, paused
 
@@ -132,7 +133,7 @@ def test_a_schema_that_is_behind_is_not_ready_and_one_that_moved_on_is(shared: P
         assert tracking.ready().status == 503
         set_revision(shared, "fffffffffff0")  # of a newer MLflow, whose prepare ran while this replica serves
         assert "moved on" in becomes(tracking, 200).body["checks"]["tracking_database"]["detail"]
-        late = shared.start("tracking", ready=False)
+        late = shared.start("tracking", ready=False, **warm.COLD)
         eventually(lambda: late.ask("/live").status == 200, "live")
         assert "newer image" in becomes(late, 503).body["checks"]["tracking_database"]["detail"]
         late.program.kill()
