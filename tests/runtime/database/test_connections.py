@@ -52,7 +52,7 @@ def test_a_server_that_cannot_be_asked_refuses_nothing(as_tracking: Platform, ca
 def test_an_engine_opens_no_more_than_was_counted(shared: Platform) -> None:
     """The number of engines is MLflow's own affair: a busy replica's sessions, but the probes', are of two pools."""
     others = set(_sessions(shared))
-    service = shared.start("tracking", MLFLOW_RUNTIME_DATABASE_POOL_SIZE="2", **warm.COLD)
+    service = shared.start("tracking", ready=True, MLFLOW_RUNTIME_DATABASE_POOL_SIZE="2", **warm.COLD)
     try:
         _busy(service)
         own = Counter(database for session, database in _sessions(shared).items() if session not in others)
