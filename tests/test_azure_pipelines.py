@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from delivery.offline_azure.product import stacks
+from delivery.stacks import stacks
 from tests.support.command_line import parse
 
 REPOSITORY = Path(__file__).resolve().parents[1]

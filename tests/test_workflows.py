@@ -13,14 +13,13 @@ import pytest
 import yaml
 
 from delivery.doctor.checks.repository import wanted
-from delivery.offline_azure.product import stacks
-from delivery.preview.command import LOCAL
+from delivery.stacks import on_azure
 from tests.support.command_line import parse
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / ".github" / "workflows"
 SOURCES = {path.name: path.read_text() for path in sorted(FOLDER.glob("*.yml"))}
-ON_AZURE = {name for name in stacks() if name not in (LOCAL, "bootstrap")}
+ON_AZURE = {name for name in on_azure() if name != "bootstrap"}
 PROGRAM = ".venv/bin/mlflow-platform"
 OTHER_COMMANDS = ("make toolchain", "make venv", ".ci/run")
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")

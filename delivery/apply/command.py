@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import enum
-import json
-import sys
-from typing import Annotated, Any, Final, TextIO
+from typing import Annotated, Final
 
 import typer
 
-from delivery.apply import approval, report
-from delivery.apply.applying import DriftCheck, Ran, Request, apply
-from delivery.apply.unreached import Unreached
-from delivery.drift.check import blocking
 from delivery.local import command as local
-from delivery.local import lifecycle, progress
+from delivery.local import lifecycle
 from delivery.local.configuration import CONFIG_FILE
 from delivery.local.options import ConfigFile
 from delivery.outcome import CommandError, ExitCode
-from delivery.preview.command import LOCAL, refuse
 from delivery.pulumi.installation import users_environment
 from delivery.recover.engine import Engine
-from delivery.terminal import interactive, say
+from delivery.stacks import LOCAL, refuse
 from infra.settings.access import AccessMode
 
 
@@ -87,60 +80,10 @@ def up(
             f"mlflow-platform preview {stack}",
             ExitCode.USAGE,
         )
+    from delivery.apply import approved as plan  # imports Pulumi, which the local stack's `up` leaves to the engine
+
     engine = Engine(stack=stack, config_file=None, environment=users_environment())
-    return run(engine, approved, form, smoke=not no_smoke, url=smoke_url, drift=_drift)
-
-
-def run(engine: Engine, approved: str, form: Form, *, smoke: bool, url: str, drift: DriftCheck | None = None) -> int:
-    """Apply an approved plan and write how it ended to stdout; return the exit code.
-
-    Raises CommandError, with its document.
-    """
-    # A document goes to stdout alone.
-    notices = sys.stdout if form is Form.TERMINAL else sys.stderr
-    wanted = approval.read(approved, engine.stack)
-    more: dict[str, Any] = {"drift": drift} if drift else {}
-    request = Request(engine=engine, approval=wanted, smoke=smoke, url=url, **more)
-
-    def follow(what: str, *arguments: str) -> Ran:
-        return _followed(engine, what, arguments, notices)
-
-    try:
-        found = apply(request, follow, lambda line: say(f"{engine.stack}: {line}", notices))
-    except CommandError as error:
-        error.document = report.stopped(engine.stack, wanted, str(error))
-        raise
-    match form:
-        case Form.JSON:
-            say(json.dumps(report.document(wanted, found), indent=2))
-        case Form.SUMMARY:
-            say(report.summary(wanted, found))
-        case Form.TERMINAL:
-            report.show(wanted, found)
-    return report.exit_code(found)
-
-
-def _drift(engine: Engine) -> list[str]:
-    return blocking(engine.pulumi, engine.stack)
-
-
-def _followed(engine: Engine, what: str, arguments: tuple[str, ...], notices: TextIO) -> Ran:
-    """Run a long command. A person sees its progress, and its output only if it failed."""
-    unreached = Unreached()
-
-    def passed(line: str) -> None:
-        notices.writelines(unreached.left(line))
-        notices.flush()
-
-    if notices is not sys.stdout or not interactive():
-        code = engine.pulumi.pass_on(*arguments, line=passed)
-    else:
-        with progress.shown(what) as event:
-            result = engine.pulumi.follow(*arguments, event=event)
-        code = result.code
-        for line in result.text.splitlines(keepends=True) if code != 0 else ():
-            passed(line)
-    return Ran(code=code, unreached=[*unreached.names])
+    return plan.run(engine, approved, form, smoke=not no_smoke, url=smoke_url, drift=plan.look_for_drift)
 
 
 def _refuse_options(whose: str, given: dict[str, object]) -> None:

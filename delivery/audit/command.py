@@ -15,7 +15,7 @@ from delivery.local.configuration import CONFIG_FILE, REPOSITORY
 from delivery.local.options import ConfigFile
 from delivery.local.options import read as read_local
 from delivery.outcome import CommandError, ExitCode, reported
-from delivery.preview.command import LOCAL, refuse
+from delivery.stacks import LOCAL, refuse
 from delivery.terminal import say
 
 

@@ -16,10 +16,8 @@ from delivery.cost.load import IDLE, WORKING, Load
 from delivery.cost.prices import FILE
 from delivery.cost.resources import InputError, read
 from delivery.outcome import CommandError, ExitCode, reported
-from delivery.pulumi.installation import REPOSITORY
+from delivery.stacks import on_azure
 from delivery.terminal import leave_closed_pipe, say
-
-_LOCAL = "local"
 
 
 def cost(
@@ -82,7 +80,7 @@ def cost(
             job_runs=job_runs,
             job_minutes=job_minutes,
         )
-        resources = read(_planned(file) if _is_stack(file) else _loaded(file))
+        resources = read(_planned(file) if file in on_azure() else _loaded(file))
     found = estimate(resources, IDLE, load)
     try:
         say(json.dumps(report.document(found), indent=2) if as_json else report.text(found))
@@ -97,10 +95,6 @@ def _update(region: str) -> int:
     FILE.write_text(json.dumps(read_again, indent=2) + "\n")
     say(f"{FILE} has the list prices of {region} of {read_again['read']}; `mlflow-platform reference` writes them on.")
     return ExitCode.DONE
-
-
-def _is_stack(name: str) -> bool:
-    return name != _LOCAL and (REPOSITORY / "stacks" / f"Pulumi.{name}.yaml").is_file()
 
 
 def _planned(stack: str) -> Any:

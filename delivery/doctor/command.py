@@ -11,9 +11,9 @@ from delivery.doctor import report
 from delivery.doctor.checks import Command, made
 from delivery.doctor.facts import gather
 from delivery.outcome import ExitCode
-from delivery.preview.command import refuse
 from delivery.pulumi.installation import users_environment
 from delivery.recover.engine import Engine
+from delivery.stacks import refuse
 from delivery.terminal import say
 
 

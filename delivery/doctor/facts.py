@@ -22,7 +22,6 @@ from delivery.doctor.missing import Missing
 from delivery.doctor.registration import Registration
 from delivery.doctor.state_account import StateAccount
 from delivery.image.registry import Place
-from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError
 from delivery.promote import images
 from delivery.promote.gates import Unknown
@@ -32,6 +31,7 @@ from delivery.recover import state as states
 from delivery.recover.engine import Engine, State
 from delivery.recover.recovery import reason
 from delivery.repository import Repository
+from delivery.stacks import stacks
 from infra.settings.encryption import encrypted
 from infra.settings.model import Settings, parse
 from infra.settings.problems import Problem, SettingsError

@@ -19,14 +19,14 @@ from delivery.drift.check import check
 from delivery.drift.lines import Drift
 from delivery.drift.report import document, text
 from delivery.drift.ways_out import ways_out
-from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError, ExitCode
-from delivery.preview.command import LOCAL, computed, refuse
+from delivery.preview.command import computed
 from delivery.preview.plan import FLAGS, Op
 from delivery.pulumi.engine import Engine, users_engine, version
 from delivery.pulumi.installation import REPOSITORY
 from delivery.pulumi.project import own_values, project_name, stack_document
 from delivery.repository import GitError, Repository
+from delivery.stacks import on_azure, refuse
 from delivery.terminal import confirmed as asked
 from delivery.terminal import say
 from infra.settings import secret_texts
@@ -62,7 +62,7 @@ def drift(
 
     Example: mlflow-platform drift prod --again 60
     """
-    names = stack or [name for name in stacks() if name != LOCAL]
+    names = stack or on_azure()
     for name in names:
         refuse(name)
     if revert:

@@ -14,6 +14,7 @@ from delivery.offline_azure.values import merged
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY, state_file
 from delivery.pulumi.project import own_values, project_name
+from delivery.stacks import stacks
 from infra.settings import stack_file
 from infra.settings.azure import ImageSettings
 from infra.settings.encryption import encrypted
@@ -163,11 +164,6 @@ class Product:
 
     def _write(self, document: Mapping[str, Any]) -> None:
         self.config_file.write_text(stack_file.dumped(document))
-
-
-def stacks(repository: Path = REPOSITORY) -> list[str]:
-    """Return the names of the stacks that have a file."""
-    return sorted(path.name.split(".")[1] for path in (repository / "stacks").glob("Pulumi.*.yaml"))
 
 
 def lacks_digest(values: Mapping[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from delivery.drift.beside import beside, looked
-from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product, stacks
+from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product
 from delivery.offline_azure.session import offline as offline_azure
 from delivery.outcome import CommandError, ExitCode, reported
 from delivery.preview import base, github_annotations, releases, saved
@@ -35,9 +35,8 @@ from delivery.preview.terminal import show as show_on_terminal
 from delivery.pulumi.engine import Result, users_engine, version
 from delivery.pulumi.installation import REPOSITORY
 from delivery.repository import Repository
+from delivery.stacks import refuse, stacks
 from delivery.terminal import command, interactive, say
-
-LOCAL: Final = "local"
 
 _NOTICE: Final = (
     "OFFLINE: the engine is real, Azure is a stand-in; no subscription, no login; ids, tenants and addresses are made "
@@ -215,21 +214,6 @@ def exit_code(found: Report) -> ExitCode:
     return ExitCode.FAILED if found.verdict >= Verdict.REFUSED else ExitCode.DONE
 
 
-def refuse(stack: str, repository: Path = REPOSITORY) -> None:
-    """Raise CommandError for a stack that has no preview on Azure."""
-    others = [name for name in stacks(repository) if name != LOCAL]
-    if stack == LOCAL:
-        raise CommandError(
-            f"stack local needs no Azure: `make up` runs it on this machine. Previews are of {_listed(others)}.",
-            ExitCode.USAGE,
-        )
-    if stack not in others:
-        raise CommandError(
-            f"stack {stack!r} has no file stacks/Pulumi.{stack}.yaml; there are {_listed(others)}. Give one of these.",
-            ExitCode.USAGE,
-        )
-
-
 def planned(stack: str, repository: Path, *, old: Path | None, against: str) -> Plan:
     """Return the plan of a stack of one folder, offline, over what another one brought up; None for an empty Azure.
 
@@ -293,7 +277,3 @@ def _printed(result: Result) -> tuple[dict[str, Any] | None, str]:
         return json.loads(result.out), ""
     except ValueError:
         return None, result.text.strip() or f"exit code {result.code}"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names) or "none yet"

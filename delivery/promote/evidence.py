@@ -22,7 +22,6 @@ from delivery.apply.record import SmokeResult
 from delivery.doctor.facts import settings_of
 from delivery.drift.check import blocking
 from delivery.image.registry import Place
-from delivery.offline_azure.product import stacks
 from delivery.outcome import CommandError
 from delivery.preview import base
 from delivery.preview.command import planned
@@ -34,6 +33,7 @@ from delivery.promote.release import REVISION_LABEL, Build, Release
 from delivery.pulumi.engine import Engine, EngineError, users_engine
 from delivery.pulumi.project import stack_document
 from delivery.recover import state as states
+from delivery.stacks import stacks
 from delivery.terminal import say
 from infra.settings.problems import SettingsError
 

@@ -93,7 +93,7 @@ def _set(text: str, path: Path, value: Value, previous: Path) -> str:
 
 
 class _Plain(yaml.SafeLoader):
-    """Refuses what a composed node does not show: that others stand for it, or that its tag was written."""
+    """Refuses anchors, aliases and tags, which a composed node does not show."""
 
     def _refuse(self) -> None:
         raise EditError(

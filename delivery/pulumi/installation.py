@@ -27,8 +27,11 @@ def engine_directory() -> Path:
     The installer, a process of its own, is asked only where there is none. Raises CommandError if it cannot be
     installed.
     """
-    with contextlib.suppress(ToolError):  # the installer says it
-        if there := at_hand(os.environ.get("PULUMI_ENGINE") or "auto", Report("pulumi")):
+    said: list[str] = []
+    with contextlib.suppress(ToolError):  # the installer fails with the same reason and prints it
+        if there := at_hand(os.environ.get("PULUMI_ENGINE") or "auto", said.append):
+            for line in said:
+                Report("pulumi")(line)
             return there.directory
     found = subprocess.run([sys.executable, str(_INSTALLER)], check=False, stdout=subprocess.PIPE, text=True)
     if found.returncode != 0:

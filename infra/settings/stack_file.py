@@ -87,7 +87,7 @@ class _TagError(Exception):
 
 
 class _Untagged(yaml.BaseLoader):
-    """Stops at a tag: a composed node does not say whether its tag was written."""
+    """Refuses a tag: a composed node does not say whether its tag was written."""
 
     def fetch_tag(self) -> None:
         raise _TagError(self.line)

@@ -1,4 +1,4 @@
-"""How a role loads MLflow: without a look for garbage, then or later, among what stays until the process ends."""
+"""How a role loads MLflow: which variables it sets before, and without a look for garbage among what stays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEFORE_MLFLOW: Final[Mapping[str, str]] = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }
-"""The variables of MLflow that every role sets before it imports MLflow, which reads them then."""
+"""The variables of MLflow that a role sets before it imports MLflow, which reads them then."""
 
 
 @contextmanager

@@ -110,9 +110,11 @@ class Client:
 
 
 def memory_mib(service: Service) -> float:
-    """Resident memory of the process."""
+    """Resident memory of the process, which has to be the role itself: one that started cold."""
     pages = int(Path(f"/proc/{service.program.process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    found = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    assert found > 100, f"{found:.0f} MiB have no room for MLflow: start {service.role} cold"
+    return found
 
 
 async def sampled(work: Awaitable[Outcome], sample: Callable[[], float]) -> tuple[Outcome, list[float]]:

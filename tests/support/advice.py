@@ -21,7 +21,7 @@ import yaml
 from typer.exceptions import TyperException
 
 from delivery.cli import COMMANDS, PROGRAM, LazyCommand
-from delivery.preview.command import LOCAL
+from delivery.stacks import LOCAL
 
 REPOSITORY: Final = Path(__file__).parents[2]
 _FENCE: Final = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)

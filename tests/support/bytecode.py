@@ -7,6 +7,8 @@ of its collection. What another worker has not compiled yet is compiled on impor
 from __future__ import annotations
 
 import compileall
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +20,12 @@ _FOLDERS: Final = ("tests", "infra", "components", "delivery", "tools", "runtime
 
 
 def compile_share(config: pytest.Config, number: int, workers: int) -> None:
-    """Compile what worker `number` (from 0) has to: every `workers`-th module that is not compiled yet."""
+    """Compile what worker `number` (from 0) has to: every `workers`-th module that is not compiled yet.
+
+    What cannot be compiled or written is left to the import, which says why.
+    """
+    if sys.dont_write_bytecode or rewrite.assertstate_key not in config.stash:  # `--assert=plain`
+        return
     for file in _modules(config.rootpath)[number::workers]:
         if file.name.startswith("test_"):
             _compile_test(file, config)
@@ -35,6 +42,7 @@ def _compile_test(file: Path, config: pytest.Config) -> None:
     folder = rewrite.get_cache_dir(file)
     compiled = folder / f"{file.stem}{rewrite.PYC_TAIL}"
     if rewrite._read_pyc(file, compiled) is None:
-        folder.mkdir(exist_ok=True)
-        digest, code = rewrite._rewrite_test(file, config)
-        rewrite._write_pyc(config.stash[rewrite.assertstate_key], code, digest, compiled)
+        with contextlib.suppress(OSError, SyntaxError, UnicodeError):
+            folder.mkdir(parents=True, exist_ok=True)
+            digest, code = rewrite._rewrite_test(file, config)
+            rewrite._write_pyc(config.stash[rewrite.assertstate_key], code, digest, compiled)

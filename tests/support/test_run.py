@@ -131,6 +131,8 @@ def test_the_workers_of_a_whole_run_compile_each_module_once(checkout: Path) -> 
     modules[0].parent.mkdir()
     for module in modules:
         module.write_text("VALUE = 1\n")
+    test = checkout / "infra" / "test_left.py"
+    test.write_text("def test_that_no_run_collects():\n    assert False\n")
     source = "import sys\ndef test_is_rewritten():\n    assert '@pytest_ar' in vars(sys.modules[__name__])\n"
     code, said = ran(checkout, source, "-n", "2", "tests/infra")
     assert code == 0, said
@@ -139,7 +141,6 @@ def test_the_workers_of_a_whole_run_compile_each_module_once(checkout: Path) -> 
     assert code == 0, said
     compiled = [Path(importlib.util.cache_from_source(str(module))) for module in modules]
     assert all(file.exists() for file in compiled)
-    test = checkout / "tests" / "infra" / "test_one.py"
     assert rewrite._read_pyc(test, rewrite.get_cache_dir(test) / f"{test.stem}{rewrite.PYC_TAIL}") is not None
 
 

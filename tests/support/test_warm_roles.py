@@ -28,6 +28,8 @@ from tests.support.ports import first_of_free_ports
 from tests.support.services import Platform, command
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs start warm on Linux alone")
+
 ROLES = (*ServiceRole, "prepare")
 
 # What tests give to a role beside what its platform gives it.

@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 if not __package__:  # run as a file: its own folder on the import path would hide the project's and Python's modules
@@ -28,8 +29,11 @@ from tools.steps import Report, ToolError, main
 _CHOICES = ("auto", "path", "official", "build")
 
 
-def at_hand(choice: str, report: Report) -> Engine | None:
-    """The engine of that choice if it is there. Raises `ToolError` if one on PATH is forced and cannot serve."""
+def at_hand(choice: str, report: Callable[[str], None]) -> Engine | None:
+    """Return the chosen engine if this machine has it, else None.
+
+    Raises `ToolError` if one on PATH is forced and cannot serve.
+    """
     kept = [engine for engine in (official.cached(), build.cached()) if cache.is_whole(engine.directory)]
     if choice in ("auto", "path"):
         try:

@@ -18,7 +18,7 @@ class NoneOnPathError(ToolError):
 def find(kept: Sequence[Engine] = ()) -> Engine:
     """The first `pulumi` on PATH. Raises `NoneOnPathError`, or `ToolError` if it is broken, too old or incomplete.
 
-    One of those in the cache, which are whole, says its version by its place.
+    An engine of `kept`, which is whole, is not run: its folder is named after its version.
     """
     found = shutil.which("pulumi")
     if found is None:

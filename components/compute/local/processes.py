@@ -160,7 +160,7 @@ def status(group: ProcessGroup) -> dict[str, str]:
 def remove(group: ProcessGroup) -> None:
     """Stop the group's processes and forget them; their data and logs stay.
 
-    They stop at the same time: where all go, none has to wait for another one to take over.
+    They stop at the same time: no replica has to take over, so none waits.
     """
     supervisor = Supervisor(group.layout)
     names = _known(group) | group.replicas().keys()

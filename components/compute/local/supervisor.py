@@ -28,6 +28,7 @@ KEEPER = "keeper"
 START_SECONDS = 20
 STOP_SECONDS = 90
 _POLL_SECONDS = 0.1
+_AFTER_KILL_SECONDS = 30
 
 # What a process may inherit from whoever typed `up`. Anything else (credentials, passphrases, settings of other
 # MLflow servers) stays out of the stack.
@@ -40,6 +41,10 @@ _NOT_RUNNING = 70
 
 class SupervisorError(RuntimeError):
     """The supervisor cannot be reached or refuses."""
+
+
+class StuckError(SupervisorError):
+    """A process does not end, although it was killed."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +120,16 @@ class Supervisor:
                 time.sleep(_POLL_SECONDS)
 
     def shutdown(self) -> None:
-        """Stop every process in the reverse order of priority, then supervisord. Nothing is lost; no-op when down."""
+        """Stop every process in the reverse order of priority, then supervisord. Nothing is lost; no-op when down.
+
+        Raises StuckError for a process that does not end.
+        """
         pid = self._pid()
         try:
             self._stop_all()
             self._call("supervisor.shutdown")
+        except StuckError:
+            raise
         except SupervisorError:
             return
         deadline = time.monotonic() + STOP_SECONDS
@@ -165,16 +175,29 @@ class Supervisor:
         self.stop_processes([name])
 
     def stop_processes(self, names: Collection[str]) -> None:
-        """Stop processes at the same time, and wait for all of them. One that does not run is left alone."""
+        """Stop processes at the same time, and wait for all of them. One that does not run is left alone.
+
+        Raises StuckError for one that is still there after its grace period and a kill.
+        """
         for name in names:
             # supervisord's own wait looks without a pause: it takes a whole processor until the process has ended.
             self._call("supervisor.stopProcess", name, False, tolerate=(_NOT_RUNNING,))
-        while any(state == "STOPPING" for name, state in self.states().items() if name in names):
+        deadline = time.monotonic() + self._grace_seconds(names) + _AFTER_KILL_SECONDS
+        while left := sorted(name for name, state in self.states().items() if name in names and state == "STOPPING"):
+            if time.monotonic() > deadline:
+                raise StuckError(
+                    f"{', '.join(left)}: got no end {_AFTER_KILL_SECONDS} s after a kill; it waits for the machine, "
+                    f"such as for a disk that does not answer. See {self._layout.logs}/supervisord.log."
+                )
             time.sleep(_POLL_SECONDS)
 
     def kill_process(self, name: str) -> None:
         """Kill without grace; supervisord starts it again."""
         self._call("supervisor.signalProcess", name, "KILL", tolerate=(_NOT_RUNNING,))
+
+    def _grace_seconds(self, names: Collection[str]) -> int:
+        infos = cast("list[dict[str, Any]]", self._call("supervisor.getAllConfigInfo"))
+        return max((int(info["stopwaitsecs"]) for info in infos if info["name"] in names), default=0)
 
     def _stop_all(self) -> None:
         """supervisord itself would stop one after the other, each with its grace time."""

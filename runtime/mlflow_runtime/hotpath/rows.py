@@ -23,8 +23,8 @@ MOST_BYTES_OF_RUNS: Final = 1 << 18
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """What something has many of: where its rows are found, and their columns, each of which becomes an array. Those of
-    `text` may be long. With more than `most` rows, or more than `most_bytes` of text, `few` is false.
+    """Rows of one kind: where they are found, and their columns, each of which becomes an array. Those of `text` may be
+    long. With more than `most` rows, or more than `most_bytes` of text, `few` is false.
     """
 
     name: str

@@ -12,7 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
-from delivery.apply.command import Form, run
+from delivery.apply.approved import run
+from delivery.apply.command import Form
 from delivery.outcome import CommandError, ExitCode
 from delivery.recover.engine import Engine
 from tests.delivery.apply.stack import STACK

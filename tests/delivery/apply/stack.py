@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
-from delivery.apply import command
 from delivery.apply.applying import DriftCheck
+from delivery.apply.approved import run
+from delivery.apply.command import Form
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import Product
 from delivery.offline_azure.provider import serve
@@ -94,7 +95,7 @@ def up(engine: Engine, approved: str, *, url: str = "", smoke: bool = True, drif
     error, code, stopped = "", -1, {}
     try:
         with contextlib.redirect_stdout(out):
-            code = command.run(engine, approved, command.Form.JSON, smoke=smoke, url=url, drift=drift)
+            code = run(engine, approved, Form.JSON, smoke=smoke, url=url, drift=drift)
     except CommandError as raised:
         error, code, stopped = str(raised), raised.code, dict(raised.document)
     return Run(code, json.loads(out.getvalue() or "{}") or stopped, error)

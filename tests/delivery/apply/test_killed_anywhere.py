@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import pytest
 
-from delivery.apply import command
+from delivery.apply import approved
 from delivery.apply.command import Form
 from delivery.outcome import CommandError
 from delivery.preview.plan import read
@@ -118,7 +118,7 @@ class World:
             contextlib.redirect_stderr(notices),
         ):
             try:
-                code = command.run(engine, plan, Form.JSON, smoke=True, url="", drift=command._drift)
+                code = approved.run(engine, plan, Form.JSON, smoke=True, url="", drift=approved.look_for_drift)
             except CommandError as error:
                 code = error.code
                 notices.write(str(error))

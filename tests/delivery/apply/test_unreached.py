@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from delivery.apply import command
+from delivery.apply.approved import run
+from delivery.apply.command import Form
 from delivery.apply.unreached import Unreached
 from delivery.outcome import ExitCode
 from tests.delivery.apply.stack import Stack, made
@@ -48,7 +49,7 @@ def test_what_a_failed_update_did_not_reach_is_one_sentence(stack: Stack) -> Non
     planned = stack.preview()
     out = io.StringIO()
     with redirect_stdout(out):
-        code = command.run(stack.engine, planned.plan, command.Form.TERMINAL, smoke=False, url="")
+        code = run(stack.engine, planned.plan, Form.TERMINAL, smoke=False, url="")
     said = out.getvalue()
     assert code == ExitCode.FAILED
     assert "expected resource operations" not in said

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delivery.offline_azure.product import stacks
 from delivery.promote.lines import EditError, Path, Value, changed, loaded
+from delivery.stacks import stacks
 from tests.support.plane import REPOSITORY
 
 IMAGE = ("config", "mlflow-platform:image")

@@ -55,8 +55,11 @@ ACCEPTED: Final = ("--accepts", "smoke", *UNASKED)
 """What nobody can check from here: the gateway has no public name either."""
 
 MAIN: Final = """\
+import signal
+
 import pulumi
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 if pulumi.get_stack() in ("staging", "prod"):
     import a_part
 else:

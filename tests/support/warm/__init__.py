@@ -50,10 +50,16 @@ _SERVE: Final = "import server; server.main()"
 
 @contextmanager
 def started() -> Iterator[None]:
-    """Start programs warm within this process's environment, until the block ends."""
+    """Start programs warm within this process's environment, until the block ends.
+
+    They start cold where a server cannot: without `pidfd_open`, or in a folder too long for a socket's address.
+    """
     with tempfile.TemporaryDirectory(prefix="warm-") as folder, ExitStack() as servers:
-        servers.enter_context(_serving("engine", folder, os.environ))
-        servers.enter_context(_serving("roles", folder, of_the_roles()))
+        environments = {"engine": os.environ, "roles": of_the_roles()}
+        listening = [servers.enter_context(_serving(name, folder, each)) for name, each in environments.items()]
+        if not all(listening):
+            yield
+            return
         before = {name: os.environ.get(name) for name in (VARIABLE, "PYTHONPATH")}
         os.environ[VARIABLE] = folder
         os.environ["PYTHONPATH"] = _path(before["PYTHONPATH"])
@@ -84,7 +90,8 @@ def _path(others: str | None) -> str:
 
 
 @contextmanager
-def _serving(name: str, folder: str, environment: Mapping[str, str]) -> Iterator[None]:
+def _serving(name: str, folder: str, environment: Mapping[str, str]) -> Iterator[bool]:
+    """Start a server, and tell whether it listens."""
     server = subprocess.Popen(
         [sys.executable, "-u", "-c", _SERVE, name, f"{folder}/{name}"],
         cwd=SITE.parent,
@@ -94,9 +101,8 @@ def _serving(name: str, folder: str, environment: Mapping[str, str]) -> Iterator
         start_new_session=True,
     )
     assert server.stdout is not None
-    assert server.stdout.readline(), f"the server of warm programs ended: {name}"  # it listens
     try:
-        yield
+        yield bool(server.stdout.readline())
     finally:
         # The server ends when nothing holds the other end of its input, also if this process is killed.
         server.communicate()

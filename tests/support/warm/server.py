@@ -68,6 +68,7 @@ class _Program:
 def main() -> None:
     """Listen on the socket of the command line; libraries are imported when the first program comes."""
     kind, address = sys.argv[1:]
+    os.close(os.pidfd_open(os.getpid()))  # by which it is seen that a child has ended: without it all start cold
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(address)
     listener.listen(128)
@@ -218,6 +219,8 @@ def _read_again() -> None:
         handlers.BaseHandler.os_environ = handlers.read_environ()
     if connector := modules.get("aiohttp.connector"):  # it trusts SSL_CERT_FILE
         connector._SSL_CONTEXT_VERIFIED = connector._make_ssl_context(True)
+    if random := modules.get("numpy.random"):  # Python's own is seeded after a fork
+        random.seed()
 
 
 def _end(code: int, *, interrupted: bool) -> NoReturn:

@@ -23,7 +23,7 @@ import pytest
 
 from components.compute.local import processes
 from components.compute.local.processes import ProcessError, ProcessGroup
-from components.compute.local.supervisor import Supervisor, SupervisorError
+from components.compute.local.supervisor import StuckError, Supervisor, SupervisorError
 from tests.support.waiting import until
 
 SERVER = """
@@ -244,6 +244,22 @@ def test_removed_replicas_stop_at_once_and_supervisord_idles_meanwhile(group: Pr
     log = (group.layout.logs / "supervisord.log").read_text()
     assert [name for name in ("web", "web-2") if f"stopped: {name} (exit status 0)" not in log] == []
     assert after.user + after.system - before.user - before.system < 0.2, "processor time of a second of waiting"
+
+
+DEAF = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+"""
+
+
+def test_a_process_that_does_not_end_is_named_and_nobody_waits_for_it_without_an_end(
+    group: ProcessGroup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "server.py").write_text(SERVER.replace('print("listening"', DEAF + 'print("listening"'))
+    processes.apply(changed(group, stop_seconds=2))
+    monkeypatch.setattr("components.compute.local.supervisor._AFTER_KILL_SECONDS", 0.5 - 2)  # before the kill
+    with pytest.raises(StuckError, match=r"^web, web-2: got no end .*supervisord\.log"):
+        Supervisor(group.layout).shutdown()
 
 
 def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(group: ProcessGroup) -> None:

@@ -71,7 +71,10 @@ def hand_over(address: str, options: list[str]) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, pass_on)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
-    status = int(answers.readline() or signal.SIGKILL)
+    if not (ended := answers.readline()):  # who watched the child is gone
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    status = int(ended or signal.SIGKILL)
     if os.WIFSIGNALED(status):
         with contextlib.suppress(OSError):  # SIGKILL, that has no other
             signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
