@@ -24,13 +24,14 @@ def on_azure(repository: Path = REPOSITORY) -> list[str]:
 
 def refuse(stack: str, repository: Path = REPOSITORY) -> None:
     """Raise CommandError for a stack that is not on Azure, or has no file."""
-    listed = ", ".join(on_azure(repository)) or "none yet"
+    names = on_azure(repository)
+    listed = ", ".join(names) or "none yet"
     if stack == LOCAL:
         raise CommandError(
             f"stack local needs no Azure: `make up` runs it on this machine. Previews are of {listed}.",
             ExitCode.USAGE,
         )
-    if stack not in on_azure(repository):
+    if stack not in names:
         raise CommandError(
             f"stack {stack!r} has no file stacks/Pulumi.{stack}.yaml; there are {listed}. Give one of these.",
             ExitCode.USAGE,

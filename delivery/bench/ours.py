@@ -27,9 +27,10 @@ from components.mlflow.topology import VARIABLE_PREFIX
 from delivery.bench.processes import Processes, ended
 from delivery.bench.setup import Setup
 from delivery.bench.store import Postgres
-from delivery.local.configuration import PROJECT, STACK
+from delivery.local.configuration import PROJECT
 from delivery.outcome import CommandError
 from delivery.pulumi.installation import REPOSITORY
+from delivery.stacks import LOCAL
 from infra.settings.ports import COUNT, LocalPort, port
 
 POOL: Final = 16
@@ -173,7 +174,7 @@ def stack(folder: Path, processes: Processes, *, replicas: int, seconds: float) 
     Raises CommandError if it is not up within `seconds`.
     """
     base, root = processes.free_ports(COUNT), folder / "stack"
-    file = folder / f"Pulumi.{STACK}.yaml"
+    file = folder / f"Pulumi.{LOCAL}.yaml"
     values = {
         "profile": "local",
         "local": {"portBase": base, "stateDirectory": str(root)},

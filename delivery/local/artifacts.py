@@ -12,9 +12,10 @@ from azure.core.exceptions import AzureError
 from components.emulators import azurite, blobs
 from components.emulators.azure.managed_identity import STORAGE
 from components.emulators.data_plane import ca_bundle
-from delivery.local.configuration import STACK, LocalStack
+from delivery.local.configuration import LocalStack
 from delivery.local.sign_in import identity_token
 from delivery.outcome import CommandError
+from delivery.stacks import LOCAL
 from infra import local
 from infra.naming import ARTIFACT_CONTAINER
 from infra.settings.model import parse
@@ -24,7 +25,7 @@ _SECONDS = 300
 
 def sizes(stack: LocalStack) -> Iterator[tuple[str, int]]:
     """Yield name and bytes of each file. Raises CommandError where the stack does not answer."""
-    url = azurite.container_url(local.data_ports(parse(stack.values, STACK)).blobs, ARTIFACT_CONTAINER)
+    url = azurite.container_url(local.data_ports(parse(stack.values, LOCAL)).blobs, ARTIFACT_CONTAINER)
     try:
         yield from blobs.sizes(url, _Deployer(stack), ca_bundle(stack.root))
     except (AzureError, OSError) as error:

@@ -13,6 +13,7 @@ from components.compute.local.processes import HOST
 from delivery.pulumi.installation import REPOSITORY as REPOSITORY
 from delivery.pulumi.installation import file_backend
 from delivery.pulumi.project import own_values
+from delivery.stacks import LOCAL
 from infra.settings import stack_file
 from infra.settings.access import AccessMode, AccessPart
 from infra.settings.fields import keys
@@ -21,8 +22,7 @@ from infra.settings.problems import Problems
 from infra.settings.reading import read
 
 PROJECT = "mlflow-platform"
-STACK = "local"
-CONFIG_FILE = REPOSITORY / "stacks" / f"Pulumi.{STACK}.yaml"
+CONFIG_FILE = REPOSITORY / "stacks" / f"Pulumi.{LOCAL}.yaml"
 
 
 class _Part(LocalPart, AccessPart):
@@ -51,7 +51,7 @@ class LocalStack:
         Raises SettingsError for values that the program refuses there.
         """
         values = _values(config_file)
-        problems = Problems(STACK, values)
+        problems = Problems(LOCAL, values)
         part = read(problems, _Part, {}, {key: value for key, value in values.items() if key in keys(_Part)})
         problems.finish()
         found = part.local

@@ -14,11 +14,12 @@ from typing import Final
 from components.compute.local.containers import find_image, remove_all
 from components.compute.local.supervisor import Supervisor
 from delivery.local import ownership, progress
-from delivery.local.configuration import PROJECT, STACK, LocalStack
+from delivery.local.configuration import PROJECT, LocalStack
 from delivery.outcome import ExitCode
 from delivery.pulumi.engine import Engine, EngineError
 from delivery.pulumi.installation import REPOSITORY, state_file
 from delivery.pulumi.lock import exclusive
+from delivery.stacks import LOCAL
 from delivery.terminal import confirmed as asked
 from delivery.terminal import interactive, say, step
 from infra.settings.access import AccessMode
@@ -30,7 +31,7 @@ TEAMS: Final = ("team-a", "team-b")
 
 def engine(stack: LocalStack) -> Engine:
     """Return the engine of the local stack; its commands run in the repository."""
-    return Engine(folder=REPOSITORY, environment=stack.environment(), options=("--stack", STACK))
+    return Engine(folder=REPOSITORY, environment=stack.environment(), options=("--stack", LOCAL))
 
 
 def up(stack: LocalStack, *, image: str | None, access: AccessMode | None, smoke_too: bool) -> int:
@@ -44,7 +45,7 @@ def up(stack: LocalStack, *, image: str | None, access: AccessMode | None, smoke
     with exclusive(stack.root, state=stack.backend):
         ownership.claim(stack.root)  # again, as a `destroy` may have ended since
         chosen = find_image(image) if image and image != WORKING_TREE else None
-        step(f"Bringing up stack {STACK} in {stack.root}")
+        step(f"Bringing up stack {LOCAL} in {stack.root}")
         pulumi = engine(stack)
         select(pulumi, stack)
         if image == WORKING_TREE:
@@ -117,26 +118,26 @@ def destroy(stack: LocalStack, *, confirmed: bool) -> int:
     if not ownership.owned(stack.root):
         say(f"There is no local stack in {stack.root}: nothing was removed.")
         return ExitCode.DONE
-    if not confirmed and not _confirm(f"Remove stack {STACK} and all runs, models and artifacts in {stack.root}?"):
+    if not confirmed and not _confirm(f"Remove stack {LOCAL} and all runs, models and artifacts in {stack.root}?"):
         say("Nothing was removed.")
         return ExitCode.FAILED
     with exclusive(stack.root, state=stack.backend):
         pulumi = engine(stack)
         select(pulumi, stack)
-        step(f"Removing stack {STACK} in {stack.root}")
+        step(f"Removing stack {LOCAL} in {stack.root}")
         options = ("--yes", "--skip-preview", "--suppress-permalink=true")
         _follow(pulumi, "Removing it", "destroy", *options, *_config(stack))
         Supervisor(stack.layout).shutdown()
         remove_all(stack.layout.root)
         shutil.rmtree(stack.layout.sockets, ignore_errors=True)
         kept = ownership.remove(stack.root)
-    say(f"Stack {STACK} and its data are gone.{ownership.left(stack.root, kept)}")
+    say(f"Stack {LOCAL} and its data are gone.{ownership.left(stack.root, kept)}")
     return ExitCode.DONE
 
 
 def select(pulumi: Engine, stack: LocalStack) -> None:
     """Make sure that the stack exists in the state."""
-    if not state_file(stack.backend, PROJECT, STACK).exists():
+    if not state_file(stack.backend, PROJECT, LOCAL).exists():
         # The options name the stack already; `init` takes its name the same way.
         pulumi.must("stack", "init", "--no-select")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from components.compute.local.layout import Layout
-from delivery.local.configuration import PROJECT, REPOSITORY, STACK
+from delivery.local.configuration import PROJECT, REPOSITORY
 from delivery.outcome import CommandError
 from delivery.pulumi.installation import state_file
 from delivery.pulumi.lock import LOCK
+from delivery.stacks import LOCAL
 from infra.settings.local import OWN
 
 MARKER: Final = "mlflow-platform-stack"
@@ -31,7 +32,7 @@ def made(root: Path) -> frozenset[str]:
 
 def owned(root: Path) -> bool:
     """Whether a stack made the folder: it holds the marker, or the state that stacks without a marker had."""
-    return (root / MARKER).is_file() or state_file(root / _STATE, PROJECT, STACK).is_file()
+    return (root / MARKER).is_file() or state_file(root / _STATE, PROJECT, LOCAL).is_file()
 
 
 def refuse_foreign(root: Path) -> None:

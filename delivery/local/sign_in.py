@@ -12,8 +12,9 @@ from components.emulators.azure.entra.grants import ASSERTION_TYPE
 from components.emulators.azure.managed_identity import API_VERSION, TOKEN_EXCHANGE
 from components.emulators.data_plane import ca_bundle, identity_endpoint
 from components.mlflow.access import AccessControl
-from delivery.local.configuration import STACK, LocalStack
+from delivery.local.configuration import LocalStack
 from delivery.outcome import CommandError
+from delivery.stacks import LOCAL
 from infra import local
 from infra.settings.model import Settings, parse
 
@@ -22,7 +23,7 @@ _SECONDS = 30
 
 def token(stack: LocalStack) -> str:
     """Return a token. Raises CommandError without access control, and where the stack does not answer."""
-    settings = parse(stack.values, STACK)
+    settings = parse(stack.values, LOCAL)
     access = _access(settings)
     bundle = str(ca_bundle(stack.root))
     try:
@@ -42,7 +43,7 @@ def token(stack: LocalStack) -> str:
 
 def of_a_person(stack: LocalStack) -> dict[str, str]:
     """Return the variables with which `mlflow-entra login` signs a person in. Raises CommandError as `token` does."""
-    access = _access(parse(stack.values, STACK))
+    access = _access(parse(stack.values, LOCAL))
     return {
         "MLFLOW_TRACKING_URI": stack.url,
         "MLFLOW_TRACKING_AUTH": "entra",
@@ -67,11 +68,11 @@ def identity_token(stack: LocalStack, resource: str) -> str:
     """Return the deployer's own token for a resource. Raises OSError or requests' errors without an answer."""
     header = identities.header_file(Layout(stack.root).data, local.DEPLOYER).read_text().strip()
     answer = requests.get(
-        identity_endpoint(local.data_ports(parse(stack.values, STACK))),
+        identity_endpoint(local.data_ports(parse(stack.values, LOCAL))),
         params={
             "resource": resource,
             "api-version": API_VERSION,
-            "client_id": identities.client_id(STACK, local.DEPLOYER),
+            "client_id": identities.client_id(LOCAL, local.DEPLOYER),
         },
         headers={"X-IDENTITY-HEADER": header},
         timeout=_SECONDS,

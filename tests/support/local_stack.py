@@ -14,8 +14,9 @@ import urllib3
 import yaml
 
 from components.compute.local.supervisor import Supervisor, SupervisorError
-from delivery.local.configuration import PROJECT, REPOSITORY, STACK, LocalStack
+from delivery.local.configuration import PROJECT, REPOSITORY, LocalStack
 from delivery.local.status import processes
+from delivery.stacks import LOCAL
 from tests.support.answer import Answer
 from tests.support.command_line import mlflow_platform
 from tests.support.ports import first_of_free_ports
@@ -34,7 +35,7 @@ class RunningStack:
     @classmethod
     def configured(cls, folder: Path, **local: Any) -> RunningStack:
         """Write a configuration with free ports; nothing is started yet. `local` adds to its `local` object."""
-        stack = cls(folder / f"Pulumi.{STACK}.yaml")
+        stack = cls(folder / f"Pulumi.{LOCAL}.yaml")
         stack.configure(
             local={"portBase": first_of_free_ports(PORTS), "stateDirectory": str(folder / "state"), **local}
         )
@@ -92,7 +93,7 @@ class RunningStack:
 
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A plain Pulumi command in the environment that `env` prints."""
-        command = ["pulumi", *arguments, "--stack", STACK, "--non-interactive"]
+        command = ["pulumi", *arguments, "--stack", LOCAL, "--non-interactive"]
         if arguments[0] in ("up", "preview", "refresh", "destroy"):
             command += ["--config-file", str(self.config_file)]
         return subprocess.run(
