@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from components.compute.local.launch import inherited
 from components.compute.local.processes import HOST
-from components.compute.local.supervisor import INHERITED
 from delivery.bench.plan import STOCK_POSTGRES, STOCK_SQLITE
 from delivery.bench.processes import Processes
 from delivery.bench.setup import Setup
@@ -52,10 +52,9 @@ def _server(
 ) -> Setup:
     folder.mkdir(parents=True)
     port = processes.free_ports()
-    inherited = {variable: os.environ[variable] for variable in INHERITED if variable in os.environ}
-    binaries = Path(sys.executable).parent
-    inherited["PATH"] = f"{binaries}{os.pathsep}{inherited.get('PATH', os.defpath)}"
+    binaries, passed_on = Path(sys.executable).parent, inherited()
+    passed_on["PATH"] = f"{binaries}{os.pathsep}{passed_on.get('PATH', os.defpath)}"
     command: list[str | Path] = [binaries / "mlflow", "server", "--host", HOST, "--port", str(port), *options]
-    pid = processes.start(name, command, {**inherited, **_QUIET, **(env or {})}, folder)
+    pid = processes.start(name, command, {**passed_on, **_QUIET, **(env or {})}, folder)
     processes.await_ready(name, port, "/health")
     return Setup(name=name, url=f"http://{HOST}:{port}", store=store, processes=[pid], database=database)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,19 @@ def test_the_command_line_works_from_any_folder(checkout: Checkout, tmp_path: Pa
     program = checkout.venv / "bin" / "mlflow-platform"
     done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "the platform\n"), done.stderr
+
+
+def test_what_is_imported_is_compiled_and_the_rest_of_azure_native_and_tests_are_not(checkout: Checkout) -> None:
+    azure, other = "pulumi_azure_native", "stub_program"
+    files = [f"{azure}/__init__.py", *(f"{azure}/{one}/__init__.py" for one in ("storage", "web", "app"))]
+    files += [f"{other}/__init__.py", f"{other}/part.py", f"{other}/tests/test_part.py", f"{other}/testing.py"]
+    checkout.lock("requirements.txt", wheel(checkout.wheels, other, dict.fromkeys(files, "")))
+    (checkout.folder / "infra").mkdir()
+    (checkout.folder / "infra" / "program.py").write_text(f"from {azure} import app as apps, storage\n")
+    assert checkout.tool.run().returncode == 0
+    site = checkout.module("stub_service").parent
+    left = {file for file in files if not Path(cache_from_source(str(site / file))).exists()}
+    assert left == {f"{azure}/web/__init__.py", f"{other}/tests/test_part.py"}
 
 
 def test_only_what_is_installed_of_the_project_counts(checkout: Checkout, guarded: dict[str, str]) -> None:

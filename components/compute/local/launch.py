@@ -20,9 +20,12 @@ import psutil
 from components.compute.local import containers
 from components.compute.local.containers import Limits
 from components.compute.local.layout import Layout
-from components.compute.local.supervisor import INHERITED
 
 ORPHAN_SECONDS = 10
+
+# What a process may inherit from whoever typed `up`. Anything else (credentials, passphrases, settings of other
+# MLflow servers) stays out of the stack.
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +51,14 @@ class Process:
         return cls(**known | {"limits": Limits.of(known["limits"]) if known.get("limits") else None})
 
 
+def inherited() -> dict[str, str]:
+    """What a process of the stack has from the environment of whoever starts it."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
 def environment(process: Process) -> dict[str, str]:
     """The whole environment of the process; the identity's header is read from its file only here."""
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return inherited | {"TMPDIR": process.spool, "PYTHONUNBUFFERED": "1"} | _own_environment(process)
+    return inherited() | {"TMPDIR": process.spool, "PYTHONUNBUFFERED": "1"} | _own_environment(process)
 
 
 def command_line(process: Process) -> list[str]:

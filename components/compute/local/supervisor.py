@@ -22,6 +22,7 @@ from typing import Any, cast
 from filelock import FileLock
 from supervisor.xmlrpc import SupervisorTransport
 
+from components.compute.local.launch import inherited
 from components.compute.local.layout import Layout
 
 KEEPER = "keeper"
@@ -29,10 +30,6 @@ START_SECONDS = 20
 STOP_SECONDS = 90
 _POLL_SECONDS = 0.1
 _AFTER_KILL_SECONDS = 30
-
-# What a process may inherit from whoever typed `up`. Anything else (credentials, passphrases, settings of other
-# MLflow servers) stays out of the stack.
-INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ")
 
 _UNKNOWN_PROCESS = 10  # supervisor.xmlrpc.Faults.BAD_NAME
 _ALREADY = (60, 90)  # ALREADY_STARTED, ALREADY_ADDED
@@ -98,11 +95,10 @@ class Supervisor:
             if self.alive():
                 return
             self._write_configuration()
-            environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
             try:
                 subprocess.run(
                     [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._layout.supervisor_config)],
-                    env=environment,
+                    env=inherited(),
                     cwd=self._layout.logs,
                     check=True,
                     capture_output=True,
