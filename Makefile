@@ -13,9 +13,6 @@ LOCAL := --config-file $(STACK_CONFIG)
 # The groups of .ci/budgets are shared out in the order of tests/conftest.py. Tests that start processes often wait for
 # them, so three workers keep two cores busy; two are enough for the quick ones.
 SHARED := --dist loadscope --no-loadscope-reorder
-# What .ci/run runs on a real Kubernetes: a stack's life, admission, a roll-out and drains, and what a scanner finds.
-CORE_TESTS := 'tests/end_to_end/kubernetes/test_stacks.py::test_a_life[dev]' tests/components/compute/aks/test_drains.py \
-	tests/components/compute/aks/test_admission.py tests/delivery/kubernetes/test_scanners.py
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,9 +54,9 @@ preview: toolchain ## Report what STACK=prod would change on Azure, offline, wit
 recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says what it found and asks (YES=1, JSON=1)
 	@$(PLATFORM) recover "$(STACK)" $(if $(YES),--yes) $(if $(JSON),--json)
 
-test: toolchain ## Run every test, the local stack's among them (TESTS="tests/infra -k settings" for some)
+test: toolchain ## Run every test that needs no Kubernetes, or with CORE=1 a few of those too (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest -n 3 $(SHARED) --budgets --durations=10 -m "not kubernetes" $(TESTS)
+	@$(VENV) -m pytest -n 3 $(SHARED) --budgets --durations=10 -m "not kubernetes$(if $(CORE), or core)" $(TESTS)
 
 test-quick: venv ## Run the tests that start no process: no engine, no database, no gateway (under two minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
@@ -71,7 +68,7 @@ test-upgrade: toolchain ## Upgrade data of MLflow 2.22 and 3.10 to this version 
 
 test-aks: toolchain kubernetes-programs ## Run the tests on a real Kubernetes; the first run builds it (20 minutes); CORE=1 for a few
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest -n 2 $(SHARED) --budgets --durations=10 -m kubernetes $(if $(CORE),$(CORE_TESTS),$(TESTS))
+	@$(VENV) -m pytest -n 2 $(SHARED) --budgets --durations=10 -m $(if $(CORE),core,kubernetes) $(TESTS)
 
 kubernetes: venv kubernetes-programs ## Start a real Kubernetes with simulated nodes until Ctrl-C; prints its KUBECONFIG
 	@$(PYTHON) tools/venv.py --dev > /dev/null

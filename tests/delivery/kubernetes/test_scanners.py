@@ -15,7 +15,7 @@ from delivery.kubernetes.manifests import objects, text
 from tests.delivery.kubernetes.test_manifests import settings
 from tools.kubernetes import programs
 
-pytestmark = pytest.mark.kubernetes
+pytestmark = [pytest.mark.kubernetes, pytest.mark.core]
 
 STACKS = ("dev", "staging", "prod")
 RECORD = Path(__file__).parents[3] / "docs" / "adr" / "0017-what-policy-scanners-find.md"

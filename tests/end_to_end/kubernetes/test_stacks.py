@@ -62,7 +62,7 @@ def looked_at_as_the_runbook_says(plane: ControlPlane, stack: str) -> None:
         assert plane.kubectl(*words, user="deploy"), command
 
 
-@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
+@pytest.mark.parametrize("stack", [pytest.param("dev", marks=pytest.mark.core), "staging", "prod"])
 def test_a_life(cloud: Cloud, plane: ControlPlane, stack: str) -> None:
     product = stack_of(cloud, plane, stack, compute="aks")
     assert set(steps(product.preview("--json")).values()) == {"create"}

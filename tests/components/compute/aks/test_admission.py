@@ -18,7 +18,7 @@ from tests.components.compute.container_apps.specs import IMAGE
 from tests.support.kubernetes.control_plane import ControlPlane
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.core, pytest.mark.timeout(600)]
 
 HERE = place(namespace="mlflow-closed")
 Object = dict[str, Any]

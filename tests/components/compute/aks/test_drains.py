@@ -19,7 +19,7 @@ from tests.support.kubernetes.control_plane import ControlPlane, control_plane, 
 from tests.support.waiting import until
 from tools.kubernetes import programs
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.core, pytest.mark.timeout(1200)]
 
 NAMESPACE = "mlflow-drains"
 GATEWAY = service(
