@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
 if not __package__:  # run as a file: its own folder on the import path would hide the project's and Python's modules
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from tools import cache, wheels
+from tools import bytecode, cache, wheels
 from tools.azurite import install as azurite
 from tools.package_index import uv_arguments, uv_environment
 from tools.steps import OLDEST_PYTHON, Report, ToolError, main, output, run
@@ -29,8 +28,6 @@ _UV = _TOOLS / "uv.txt"
 _LOCKS = ("requirements.txt", "runtime/requirements.lock", "requirements-local.txt")
 _DEVELOPMENT_LOCK = "requirements-dev.txt"
 _STAMP = "complete.json"
-_PROGRAM = ("infra", "components")
-_AZURE = "pulumi_azure_native"
 _REMEDY = (
     "Check that pip reaches a package index (`pip download pip`); a private one is set with `pip config set "
     "global.index-url URL`. Then call this again."
@@ -80,13 +77,7 @@ def _make(checkout: Path, venv: Path, development: bool, report: Report) -> None
         remedy="A package of this checkout does not build; pyproject.toml, here and in runtime/, say how they should.",
         env=environment,
     )
-    (site,) = venv.glob("lib/python*/site-packages")
-    run(
-        [venv / "bin" / "python", "-I", "-m", "compileall", "-qq", "-j", "0", "-x", _left_out(checkout, site), site],
-        doing="compiling the packages",
-        report=report,
-        remedy="A locked package has a module that this Python cannot read; lock another version of it.",
-    )
+    bytecode.provide(checkout, venv, report)
     _link(venv / "azurite", azurite.provide(venv / "bin", report))
     staged = venv / f"{_STAMP}.new"
     staged.write_text(_stamp(checkout, venv, development))
@@ -95,17 +86,6 @@ def _make(checkout: Path, venv: Path, development: bool, report: Report) -> None
 
 def _in_place(checkout: Path) -> list[str | Path]:
     return [part for folder in (checkout / "runtime", checkout) for part in ("--editable", folder)]
-
-
-def _left_out(checkout: Path, site: Path) -> str:
-    """Return the pattern of modules in `site` that nothing imports: packages' own tests, and most of azure-native.
-
-    They are half of all. What is imported of them all the same is compiled then.
-    """
-    sources = (file.read_text() for part in _PROGRAM for file in sorted((checkout / part).rglob("*.py")))
-    imports = re.findall(rf"^from {_AZURE} import ([\w, ]+)", "\n".join(sources), re.MULTILINE)
-    used = {names.split()[0] for line in imports for names in line.split(",")}
-    return rf"^{re.escape(str(site))}/(?:(?:.*/)?tests?/|{_AZURE}/(?!(?:{'|'.join(sorted(used))})/)[^/]+/)"
 
 
 def _stamp(checkout: Path, venv: Path, development: bool) -> str:

@@ -129,6 +129,11 @@ class Checkout:
         return file
 
 
+def compiled(module: Path) -> Path:
+    """Where this Python keeps the module's bytecode."""
+    return Path(cache_from_source(str(module)))
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, private: dict[str, str]) -> Checkout:
     uv = wheels.unpacked(CHECKOUT / "tools" / "uv.txt", essential="bin/uv", report=Report("test"))
@@ -165,7 +170,7 @@ def test_what_is_imported_is_compiled_and_the_rest_of_azure_native_and_tests_are
     (checkout.folder / "infra" / "program.py").write_text(f"from {azure} import app as apps, storage\n")
     assert checkout.tool.run().returncode == 0
     site = checkout.module("stub_service").parent
-    left = {file for file in files if not Path(cache_from_source(str(site / file))).exists()}
+    left = {file for file in files if not compiled(site / file).exists()}
     assert left == {f"{azure}/web/__init__.py", f"{other}/tests/test_part.py"}
 
 
@@ -221,6 +226,32 @@ def test_a_second_checkout_shares_the_files_of_the_first(checkout: Checkout, tmp
     second = Checkout(tmp_path / "second", checkout.wheels, checkout.environment)
     assert second.tool.run().returncode == 0
     assert second.module("stub_service").samefile(checkout.module("stub_service"))
+
+
+def test_a_second_checkout_shares_what_the_first_has_compiled_unless_a_package_is_another(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    checkout.tool.run()
+    (tmp_path / "second").mkdir()
+    second = Checkout(tmp_path / "second", checkout.wheels, checkout.environment)
+    said = second.tool.run()
+    assert "compiling" not in said.stderr
+    first, shared = (compiled(each.module("stub_service")) for each in (checkout, second))
+    assert shared.samefile(first)
+    second.lock("requirements.txt", wheel(checkout.wheels, "stub_other", {"stub_other.py": "A = 1"}))
+    said = second.tool.run()
+    assert "compiling" in said.stderr
+    assert compiled(second.module("stub_other")).exists()
+
+
+def test_where_uv_copies_each_checkout_compiles_its_own(checkout: Checkout, tmp_path: Path) -> None:
+    for name in ("second", "third"):
+        (tmp_path / name).mkdir()
+        environment = {**checkout.environment, "UV_LINK_MODE": "copy"}
+        other = Checkout(tmp_path / name, checkout.wheels, environment)
+        assert "compiling" in other.tool.run().stderr
+        assert compiled(other.module("stub_service")).exists()
+    assert not (tmp_path / "cache" / "mlflow-platform" / "bytecode").exists()
 
 
 def test_a_package_with_another_hash_than_the_locked_one_is_refused(checkout: Checkout) -> None:
