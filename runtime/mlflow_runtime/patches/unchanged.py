@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import logging
@@ -25,6 +26,7 @@ def is_unchanged(target: Any, digest: str) -> bool:
     return False
 
 
+@functools.cache
 def digest_of(target: Any) -> str:
     """Return the first 16 digits of the SHA-256 of its source."""
     return hashlib.sha256(inspect.getsource(target).encode()).hexdigest()[:16]
