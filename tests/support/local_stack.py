@@ -24,6 +24,7 @@ from tests.support.waiting import until
 
 PORTS = 60
 UP_SECONDS = 300
+LOOK_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,8 @@ class RunningStack:
         """Bring it up without the smoke program. Ends with every process ready."""
         done = self.run("up", "--no-smoke")
         assert done.returncode == 0, done.stdout + done.stderr
-        rows = processes(self.local)
-        assert rows
-        assert [row for row in rows if not row["ready"]] == [], done.stdout
+        # One look finds a process too busy to answer in time where clients are at work.
+        eventually(self._ready, LOOK_SECONDS, f"the readiness of all after `up`: {done.stdout}")
 
     def smoke(self, *arguments: str) -> Any:
         """The document of a run of the smoke program that passed."""
@@ -153,12 +153,15 @@ class RunningStack:
 
         It looks in this process: a test asks often, and a new interpreter takes longer than the answer.
         """
-        rows = processes(self.local)
-        if not rows or not all(row["ready"] for row in rows):
+        if not self._ready():
             return False
         calls = ("experiments/search?max_results=1", "registered-models/search?max_results=1")
         # With access control a service asks who calls.
         return all(self.ask(f"/api/2.0/mlflow/{call}").status in (200, 401) for call in calls)
+
+    def _ready(self) -> bool:
+        rows = processes(self.local)
+        return bool(rows) and all(row["ready"] for row in rows)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 180, what: str = "it") -> None:

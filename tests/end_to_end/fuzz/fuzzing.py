@@ -21,7 +21,7 @@ from tests.end_to_end.fuzz.asking import Answer, Request, ask
 from tests.end_to_end.fuzz.broken import Broken, broken, wrong
 from tests.end_to_end.fuzz.broken import send as send_broken
 from tests.end_to_end.fuzz.generating import requests
-from tests.end_to_end.fuzz.judging import Findings, grown, restarted
+from tests.end_to_end.fuzz.judging import Findings, grown, restarted, worse
 from tests.support.local_stack import RunningStack
 
 # Requests that are made for the things of one round; then new ones are made, since some requests delete them.
@@ -107,20 +107,20 @@ class Fuzzing:
                 return
             # State and chance differ between two requests: only what fails here twice, and there never, is a finding.
             again, theirs = ask(self.stack.url, request), self.compare(request)
-            if again.failed and not theirs.failed:
-                self.findings.compared(request, again, theirs, mine=True)
+            if worse(again, theirs):
+                self.findings.compared(request, again, theirs, mine=True, logged=self.logged(again))
             else:
-                said = f"{answer.cause}{self.in_the_gateways_words(answer)}"
+                said = f"{answer.cause}{self.logged(answer)}"
                 self.findings.once.append(f"{request}: {said}; again {again.status}, stock {theirs.status}")
 
-    def in_the_gateways_words(self, answer: Answer) -> str:
-        """Why a connection to a service broke off: only the gateway's log says it."""
-        if answer.status != 502:
+    def logged(self, answer: Answer) -> str:
+        """Return what the stack's processes logged of a failure, since its answer does not say it."""
+        if (number := answer.headers.get("x-request-id")) is None:
             return ""
-        number = answer.headers["x-request-id"]
-        entries = self.stack.log_entries("gateway", number)
-        reported = (entry["error"] for entry in entries if entry.get("request_id") == number and "error" in entry)
-        return f" ({next(reported, 'not in the log yet')})"
+        entries = (entry for process in _SERVICES for entry in self.stack.log_entries(process, number))
+        own = (entry for entry in entries if entry.get("request_id") == number)
+        reported = (entry.get("error") or error_of(str(entry.get("exception"))) for entry in own)
+        return f" ({next(filter(None, reported), 'not in the log yet')})"
 
     def memory(self) -> dict[str, float]:
         """Resident memory of the gateway and the services, MiB."""

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 from tests.end_to_end.fuzz.asking import Answer, Request
@@ -51,8 +52,8 @@ class Findings:
         if request.is_http and (said := misshapen(answer)) is not None:
             self.broken.append(f"{request}: {said}")
 
-    def compared(self, request: Request, answer: Answer, stock: Answer, *, mine: bool) -> None:
-        """Note a failure: the platform's own, or one that stock MLflow shares."""
+    def compared(self, request: Request, answer: Answer, stock: Answer, *, mine: bool, logged: str = "") -> None:
+        """Note a failure: the platform's own, with what it `logged`, or one that stock MLflow shares."""
         # What stock MLflow logs says more than what either answers.
         cause = answer.cause if mine else stock.cause
         key = (request.operation, cause)
@@ -61,7 +62,7 @@ class Findings:
             operation=request.operation,
             cause=cause,
             example=str(request),
-            answer=answer.cause,
+            answer=f"{answer.cause}{logged}",
             stock=stock.cause if stock.failed else str(stock.status),
         )
         kept = self.ours if mine else self.stocks
@@ -75,6 +76,12 @@ class Findings:
         for status, times in self.statuses.items():
             counted["no answer" if status == 0 else f"{status // 100}xx"] += times
         return dict(sorted(counted.items()))
+
+
+def worse(answer: Answer, stock: Answer) -> bool:
+    """Whether the platform fails where stock MLflow does not. A 501 refuses what stock MLflow refuses otherwise."""
+    refused = answer.status == HTTPStatus.NOT_IMPLEMENTED and stock.status >= HTTPStatus.BAD_REQUEST
+    return answer.failed and not stock.failed and not refused
 
 
 def misshapen(answer: Answer) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 from tests.end_to_end.fuzz.asking import Answer, Request
 from tests.end_to_end.fuzz.declarations import operations
 from tests.end_to_end.fuzz.fuzzing import Fuzzing, error_of
-from tests.end_to_end.fuzz.judging import Findings, grown, misshapen, restarted
+from tests.end_to_end.fuzz.judging import Findings, grown, misshapen, restarted, worse
 from tests.support.local_stack import RunningStack
 
 ID = {"x-request-id": "1"}
@@ -31,6 +31,14 @@ REQUEST = Request(operation="POST /x", method="POST", target="/x", body=b"{}")
 )
 def test_a_failure_is_a_5xx_or_silence_and_no_refusal(answer: Answer, failed: bool) -> None:
     assert answer.failed is failed
+
+
+@pytest.mark.parametrize(
+    ("ours", "stocks", "expected"),
+    [(500, 404, True), (501, 200, True), (501, 400, False), (404, 200, False), (500, 500, False), (0, 404, True)],
+)
+def test_the_platform_is_worse_where_it_alone_fails(ours: int, stocks: int, expected: bool) -> None:
+    assert worse(Answer(status=ours), Answer(status=stocks)) is expected
 
 
 def test_an_answer_has_an_id_and_no_traceback() -> None:
@@ -84,6 +92,8 @@ def test_only_what_fails_here_twice_and_there_never_is_a_finding(
     here, there = iter(ours), iter(stocks)
     monkeypatch.setattr("tests.end_to_end.fuzz.fuzzing.ask", lambda *_: Answer(status=next(here), headers=ID))
     monkeypatch.setattr(RunningStack, "url", "http://127.0.0.1:1")
+    entry = {"request_id": ID["x-request-id"], "exception": "Traceback (most recent call last):\nKeyError: 1"}
+    monkeypatch.setattr(RunningStack, "log_entries", lambda *_: iter([{"request_id": "2", "error": "other"}, entry]))
     run = Fuzzing(
         stack=RunningStack(tmp_path),  # type: ignore[arg-type]
         compare=lambda _: Answer(status=next(there)),
@@ -93,6 +103,8 @@ def test_only_what_fails_here_twice_and_there_never_is_a_finding(
     found = run.findings
     assert tuple(name for name in ("ours", "stocks", "once") if getattr(found, name)) == kept
     assert found.requests == 1
+    said = [*found.once, *(failure.answer for failure in found.ours.values())]
+    assert all("(KeyError: 1)" in each for each in said)
 
 
 def test_stock_mlflow_is_asked_what_the_platform_hands_to_mlflow() -> None:
