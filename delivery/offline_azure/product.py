@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.azure.image_source import ImageSource
-from delivery.offline_azure import rest
+from delivery.offline_azure import rest, stacks_key
 from delivery.offline_azure.running import WRITTEN_ONCE, engine_environment
 from delivery.offline_azure.values import merged
 from delivery.pulumi.engine import Engine, Result
@@ -26,7 +26,7 @@ PLACEHOLDER_DIGEST: Final = f"sha256:{'0ff11e' * 10}0ff1"
 
 _REPOSITORY: Final = ImageSettings.model_fields["repository"].default
 
-# How a stack keeps its secrets. Here it is an empty passphrase, since neither the stack nor its state outlives the run.
+# How a stack keeps its secrets; here it is by `stacks_key`.
 _SECRETS_KEYS: Final = ("encryptionsalt", "encryptedkey", "secretsprovider")
 
 # Commands on the state alone.
@@ -63,6 +63,7 @@ class Product:
         self.environment = engine_environment(folder, provider_port) | {
             "ARM_ENDPOINT": rest_url,
             **rest.identity_environment(rest_url),
+            **stacks_key.environment(rest_url),
             **(WRITTEN_ONCE if written_once else {}),
         }
         self.config_file = self._copied(source)
@@ -153,7 +154,9 @@ class Product:
         self.config_file = project / source.name
         self._write(plain)
         if not state_file(self.folder / "state", self.project, self.stack).exists():
-            Engine(folder=project, environment=self.environment).must("stack", "init", self.stack, "--no-select")
+            Engine(folder=project, environment=self.environment).must(
+                "stack", "init", self.stack, "--no-select", "--secrets-provider", stacks_key.PROVIDER
+            )
         self.placeholder = lacks_digest(self.values)
         if self.placeholder:
             self.configure(**{IMAGE: {"digest": PLACEHOLDER_DIGEST}})

@@ -1,4 +1,4 @@
-"""The management API for what no resource type covers, and where its tokens come from.
+"""The management API for what no resource type covers, where its tokens come from, and the key of a stack's secrets.
 
 Jobs are started and watched, apps and their revisions looked at, images imported, alerts listed, deleted vaults purged,
 activity logs read. Plain HTTP on 127.0.0.1; IDs are those of Azure, `api-version` and a bearer token are required as
@@ -30,6 +30,7 @@ from delivery.offline_azure import (
     postgres,
     revisions,
     rules,
+    stacks_key,
     updates,
 )
 from delivery.offline_azure.cloud import Azure
@@ -68,7 +69,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         sent = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-        self._answer(lambda path, _: self.server.put(path, sent))
+        if self.path.startswith(stacks_key.PATH):
+            self._send(HTTPStatus.OK, stacks_key.answer(self.path, sent), {})
+        else:
+            self._answer(lambda path, _: self.server.put(path, sent))
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)

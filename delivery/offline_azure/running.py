@@ -22,8 +22,8 @@ WRITTEN_ONCE: Final[Mapping[str, str]] = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 Only for an engine that nobody kills: what a killed one did is nowhere then.
 """
 
-# What a user's own session sets for the engine and for Azure would lead away from the offline one.
-_OF_USER: Final = ("PULUMI_", "AZURE_", "ARM_", "IDENTITY_", "MSI_")
+# What a user's own session sets for the engine, for Azure and for a stack's key would lead away from the offline ones.
+_OF_USER: Final = ("PULUMI_", "AZURE_", "ARM_", "IDENTITY_", "MSI_", "VAULT_")
 
 
 def engine_environment(folder: Path, provider_port: int) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from delivery.offline_azure import stacks_key
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST, Product
 from delivery.offline_azure.provider import serve
@@ -32,6 +33,7 @@ def product(tmp_path: Path, repository: Path, azure: Azure, monkeypatch: pytest.
     monkeypatch.setenv("ARM_SUBSCRIPTION_ID", "of-the-user")
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "of-the-user")
     monkeypatch.setenv("PULUMI_STACK", "of-the-user")
+    monkeypatch.setenv("VAULT_ADDR", "of-the-user")
     server, port = serve(azure)
     management = ManagementApi(azure)
     yield Product(tmp_path, "dev", port, management.url, repository=repository)
@@ -91,12 +93,20 @@ def test_a_value_can_be_taken_out_and_a_digest_given(product: Product) -> None:
 def test_the_engine_is_led_to_the_offline_azure_alone(product: Product) -> None:
     names = {name for name in product.environment if name.startswith(("ARM_", "AZURE_", "IDENTITY_", "MSI_"))}
     assert names == {"ARM_ENDPOINT", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"}
-    assert "PULUMI_STACK" not in product.environment
+    assert {"PULUMI_STACK", "VAULT_ADDR"}.isdisjoint(product.environment)
     assert product.environment["PULUMI_BACKEND_URL"] == f"file://{product.folder / 'state'}"
 
 
 def test_the_copy_has_no_other_keeper_of_secrets(product: Product) -> None:
-    assert yaml.safe_load(product.config_file.read_text()).keys() == {"config", "encryptionsalt"}
+    kept = yaml.safe_load(product.config_file.read_text())
+    assert kept.keys() == {"config", "secretsprovider", "encryptedkey"}
+    assert kept["secretsprovider"] == stacks_key.PROVIDER
+
+
+def test_a_secret_of_the_copy_is_read_again(product: Product) -> None:
+    assert product.run("config", "set", "--secret", "token", "hush").code == 0
+    assert "hush" not in product.config_file.read_text()
+    assert product.run("config", "get", "token").out == "hush\n"
 
 
 @pytest.mark.parametrize(
