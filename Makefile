@@ -11,7 +11,7 @@ STACK_CONFIG ?= stacks/Pulumi.local.yaml
 PLATFORM := .venv/bin/mlflow-platform
 LOCAL := --config-file $(STACK_CONFIG)
 # The groups of .ci/budgets are shared out in the order of tests/conftest.py. Tests that start processes often wait for
-# them, so three workers keep two cores busy; two are enough for the quick ones.
+# them, so four workers keep two cores busy; two are enough for the quick ones.
 SHARED := --dist loadscope --no-loadscope-reorder
 
 help: ## Show this list
@@ -56,7 +56,7 @@ recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says wha
 
 test: toolchain ## Run every test that needs no Kubernetes, or with CORE=1 a few of those too (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
-	@$(VENV) -m pytest -n 3 $(SHARED) --budgets --durations=10 -m "not kubernetes$(if $(CORE), or core)" $(TESTS)
+	@$(VENV) -m pytest -n 4 $(SHARED) --budgets --durations=10 -m "not kubernetes$(if $(CORE), or core)" $(TESTS)
 
 test-quick: venv ## Run the tests that start no process: no engine, no database, no gateway (under two minutes)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
