@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
 MIB: Final = 600
+_ONE_MIB: Final = bytes(1 << 20)
 # A step of zlib's and a block of zstd's.
 _BLOCK: Final = 128 << 10
 
@@ -24,9 +26,25 @@ _BROTLI: Final = (
 )
 
 
-def _zlib(window: int) -> bytes:
-    machine = zlib.compressobj(wbits=window)
-    return b"".join([*(machine.compress(bytes(1 << 20)) for _ in range(MIB)), machine.flush()])
+def _zeros() -> bytes:
+    """A stream of Deflate (RFC 1951): the same bytes for each MiB, as a full flush makes them, and an empty end."""
+    machine = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return (machine.compress(_ONE_MIB) + machine.flush(zlib.Z_FULL_FLUSH)) * MIB + b"\x03\x00"
+
+
+def _checksum(of: Callable[[bytes, int], int], start: int) -> int:
+    return functools.reduce(lambda found, _: of(_ONE_MIB, found), range(MIB), start)
+
+
+def _gzip() -> bytes:
+    """RFC 1952: a head without a time or a name, then the checksum and the length."""
+    head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+    return head + _zeros() + struct.pack("<LL", _checksum(zlib.crc32, 0), MIB << 20)
+
+
+def _deflate() -> bytes:
+    """RFC 1950: a window of 32 KiB, then the checksum."""
+    return b"\x78\x9c" + _zeros() + struct.pack(">L", _checksum(zlib.adler32, 1))
 
 
 def _zstd() -> bytes:
@@ -40,16 +58,13 @@ def _zstd() -> bytes:
 @functools.cache
 def bomb(coding: str) -> bytes:
     """Return the body for a `Content-Encoding`, the last name the outermost: as in `deflate, gzip`."""
-    inner, *outer = coding.split(", ")
-    packed = _ALONE[inner]()
-    for name in outer:
-        packed = _AROUND[name](packed)
-    return packed
+    inner, _, outermost = coding.rpartition(", ")
+    return _AROUND[outermost](bomb(inner)) if inner else _ALONE[outermost]()
 
 
 _ALONE: Final[Mapping[str, Callable[[], bytes]]] = {
-    "gzip": lambda: _zlib(16 + zlib.MAX_WBITS),
-    "deflate": lambda: _zlib(zlib.MAX_WBITS),
+    "gzip": _gzip,
+    "deflate": _deflate,
     "br": lambda: base64.b64decode(_BROTLI),
     "zstd": _zstd,
 }
