@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -140,15 +141,18 @@ def probes(own: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Probe]:
     """Yield, for every route, requests with each of its ids from `other` in turn, and with all of them.
 
     Of each there are two: one with all of its arguments, and one with only those that it needs or that are ids, in
-    which a list has the own id before the other one. What deletes and renames comes last, so that the own things are
-    still there for the others.
+    which a list has the own id before the other one. Those that are the same are one. What deletes and renames comes
+    last, so that the own things are still there for the others.
     """
     for operation in sorted((*operations(), *queries()), key=_place):
         names = sorted({*named(operation, own)})
-        for foreign in dict.fromkeys((*((name,) for name in names), tuple(names))):
+        seen: list[tuple[str, Any]] = []
+        for foreign, lean in product(dict.fromkeys((*((name,) for name in names), tuple(names))), (None, own)):
             ids = {**own, **{name: other[name] for name in foreign}}
-            yield _probe(operation, foreign, ids, None)
-            yield _probe(operation, foreign, ids, own)
+            probe = _probe(operation, foreign, ids, lean)
+            if (probe.path, probe.body) not in seen:
+                seen.append((probe.path, probe.body))
+                yield probe
 
 
 def _place(operation: Operation) -> int:
