@@ -13,6 +13,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -20,20 +21,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
-from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, PIECE, UPLOAD_BLOCK, Memory
+from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, FIRST_BLOCK, PIECE, UPLOAD_BLOCK, Memory
 from tests.support.services import PUBLIC_HOST, Platform, Service, eventually, gateway
 
 ROOT = "/api/2.0/mlflow-artifacts"
 # Enough of a body to get a block.
 SENT = 2 * PIECE
-
-_PUT = f"""
-import http.client, sys
-port, path, number, size = sys.argv[1:]
-connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=100)
-connection.request("PUT", path, bytes([int(number)]) * int(size), {{"Host": "{PUBLIC_HOST}"}})
-print(connection.getresponse().status)
-"""
 
 _LOG = f"""
 import sys
@@ -65,10 +58,9 @@ def of(path: str) -> str:
     return f"{ROOT}/artifacts/{path}"
 
 
-def putting(service: Service, path: str, number: int, size: int) -> subprocess.Popen[str]:
-    """A process that uploads a file of one byte's repetition and prints the status."""
-    arguments = [str(service.port), of(path), str(number), str(size)]
-    return subprocess.Popen([sys.executable, "-c", _PUT, *arguments], stdout=subprocess.PIPE, text=True)
+def putting(threads: Executor, service: Service, path: str, content: bytes) -> Future[int]:
+    """The status of an upload that is under way."""
+    return threads.submit(lambda: service.ask(of(path), content, method="PUT").status)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +114,13 @@ def staged(shared: Platform, path: str) -> list[object]:
 
 def test_two_uploads_of_one_artifact_do_not_mix(artifacts: Service, path: str) -> None:
     """One of them is what is there in the end, whichever; the other succeeded before it, or gets an error."""
-    size = 6 * UPLOAD_BLOCK
-    both = [putting(artifacts, path, number, size) for number in (1, 2)]
-    statuses = [process.communicate(timeout=120)[0].strip() for process in both]
-    assert set(statuses) <= {"200", "409"}, statuses
-    assert "200" in statuses
-    assert artifacts.ask(of(path)).content in [bytes([number]) * size for number in (1, 2)]
+    contents = [bytes([number]) * (6 * UPLOAD_BLOCK) for number in (1, 2)]
+    with ThreadPoolExecutor(len(contents)) as threads:
+        both = [putting(threads, artifacts, path, content) for content in contents]
+    statuses = [done.result() for done in both]
+    assert set(statuses) <= {200, 409}, statuses
+    assert 200 in statuses
+    assert artifacts.ask(of(path)).content in contents
 
 
 @pytest.mark.parametrize(
@@ -160,15 +153,14 @@ def test_a_range_outside_a_known_copy_and_another_copy(artifacts: Service, path:
 
 
 def test_a_blob_that_is_replaced_breaks_the_download_off(shared: Platform, artifacts: Service, path: str) -> None:
-    size = 40 * DOWNLOAD_BLOCK
+    size = 6 * DOWNLOAD_BLOCK
     shared.blob_container().upload_blob(path, bytes(size))
-    connection = http.client.HTTPConnection("127.0.0.1", artifacts.port, timeout=60)
-    connection.request("GET", of(path), headers={"Host": PUBLIC_HOST})
-    answer = connection.getresponse()
-    assert answer.read(10) == bytes(10)
-    shared.blob_container().upload_blob(path, b"\1" * size, overwrite=True)
-    with pytest.raises(http.client.IncompleteRead) as broken:
-        answer.read()
+    with stopped(artifacts, "GET", path) as connection:
+        answer = begun_answer(connection)
+        assert answer.read(10) == bytes(10)
+        shared.blob_container().upload_blob(path, b"\1" * size, overwrite=True)
+        with pytest.raises(http.client.IncompleteRead) as broken:
+            answer.read()
     assert set(broken.value.partial) == {0}
     eventually(lambda: "replaced in the middle of its download" in artifacts.log, "the reason is logged")
 
@@ -190,13 +182,15 @@ def small(shared: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_nothing_is_on_disk_and_no_more_blocks_than_the_memory_has(small: tuple[Service, Path], path: str) -> None:
     """More uploads at once than there are blocks."""
     service, spool = small
-    processes = [putting(service, f"{path}.{number}", 1, 3 * UPLOAD_BLOCK) for number in range(20)]
+    content = bytes(UPLOAD_BLOCK + PIECE)
     used, seen = list[int](), list[str]()
-    while any(process.poll() is None for process in processes):
-        used.append(in_memory(service)[0])
-        seen += [str(file) for file in spool.iterdir()]
-        time.sleep(0.01)  # a client that never pauses takes the processors that the uploads need
-    assert [process.communicate()[0].strip() for process in processes] == ["200"] * 20
+    with ThreadPoolExecutor(20) as threads:
+        uploads = [putting(threads, service, f"{path}.{number}", content) for number in range(20)]
+        while not all(upload.done() for upload in uploads):
+            used.append(in_memory(service)[0])
+            seen += [str(file) for file in spool.iterdir()]
+            time.sleep(0.01)  # a client that never pauses takes the processors that the uploads need
+    assert [upload.result() for upload in uploads] == [200] * 20
     assert 2 <= max(used) <= 16
     assert seen == []
 
@@ -207,7 +201,7 @@ def test_who_neither_sends_nor_takes_keeps_no_other_waiting(
     """As many of them as there are blocks. Each goes on where it stopped, and loses nothing."""
     service, _ = small
     memory = Memory.of(512)
-    content = os.urandom(8 * DOWNLOAD_BLOCK)
+    content = os.urandom(FIRST_BLOCK + UPLOAD_BLOCK)
     shared.blob_container().upload_blob(path, content)
     with contextlib.ExitStack() as stalled:
         takers = [stalled.enter_context(stopped(service, "GET", path)) for _ in range(memory.downloads.limit)]
@@ -235,11 +229,16 @@ def stopped(service: Service, method: str, path: str, content: bytes = b"") -> s
 
 
 def answered(connection: socket.socket) -> bytes:
+    return begun_answer(connection).read()
+
+
+def begun_answer(connection: socket.socket) -> http.client.HTTPResponse:
+    """The answer, of which the head is read."""
     connection.settimeout(60)
     answer = http.client.HTTPResponse(connection)
     answer.begin()
     assert answer.status == 200
-    return answer.read()
+    return answer
 
 
 def in_memory(service: Service) -> list[int]:

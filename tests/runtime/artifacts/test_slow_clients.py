@@ -113,8 +113,9 @@ def test_slow_readers_of_mlflows_own_routes_hinder_nobody(shared: Platform, file
 
 
 def test_a_reader_that_was_slow_gets_all_of_it(shared: Platform, service: Service) -> None:
-    whole = shared.blob_container().download_blob("slow/large.bin").readall()
-    get = f"GET {ROOT}/slow/large.bin HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nConnection: close\r\n\r\n"
+    whole = os.urandom(4 * DOWNLOAD_BLOCK)
+    shared.blob_container().upload_blob("slow/whole.bin", whole, overwrite=True)
+    get = f"GET {ROOT}/slow/whole.bin HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\nConnection: close\r\n\r\n"
     with connected(service, 40, get) as readers:
         time.sleep(3)  # every one of them was slow by now
         for reader in readers[:3]:
