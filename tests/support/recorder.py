@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec
@@ -84,7 +85,7 @@ class Graph:
 
     def named(self, name: str) -> Any:
         """The registration as it went over the wire."""
-        found = [request for request in self._requests if request.name == name]
+        found = self._by_name.get(name, [])
         if len(found) != 1:
             raise KeyError(f"{len(found)} resources have the name {name!r}; there are {self.names}")
         return found[0]
@@ -149,6 +150,13 @@ class Graph:
         """What has it as its parent."""
         return [child for child in self.names if self.options(child).parent == name]
 
+    @functools.cached_property
+    def _by_name(self) -> Mapping[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for request in self._requests:
+            found.setdefault(request.name, []).append(request)
+        return found
+
     def _object(self, name: str) -> Mapping[str, Any]:
         """The inputs as they went over the wire, read once; every test gets values of its own from them."""
         if name not in self._sent:
@@ -194,7 +202,7 @@ def record(
         # Pulumi keeps what belongs to a run in context variables.
         contextvars.copy_context().run(run)
     graph = Graph(monitor.requests, monitor.outputs)
-    repeated = sorted({name for name in graph.names if graph.names.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(graph.names).items() if times > 1)
     if repeated and not shared_names:
         raise ValueError(f"more than one resource has the name {repeated}")
     return graph
