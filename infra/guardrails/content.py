@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from infra.guardrails import types
 from infra.guardrails.resource import UNKNOWN, Resource, leaves
@@ -27,13 +26,15 @@ _SECRET_NAME = re.compile(
     r"(?:.*_)?(?:PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CONNECTION_?STRING)",
     re.IGNORECASE,
 )
+_VALUE = re.compile(r"((?:.*\.)?env)\[\d+\]\.value")  # a variable's, in the environment of a container
 _SECRET_PROPERTY = re.compile(r"administrator(?:Login)?Password|adminPassword|accountKey|primaryKey|sharedAccessKey")
 
 
 def no_secret(resource: Resource) -> Iterator[Broken]:
     """Refuse a secret in an input: it would be in the state, in previews and on Azure for everybody who reads there."""
-    found = {path for path, value in leaves(resource.inputs) if isinstance(value, str) and _is_secret(path, value)}
-    found |= {path for path, variable in _variables(resource.inputs) if _names_a_secret(variable)}
+    texts = [(path, value) for path, value in leaves(resource.inputs) if isinstance(value, str)]
+    found = {path for path, value in texts if _is_secret(path, value)}
+    found |= {path for path, name in _variables(texts) if _SECRET_NAME.fullmatch(name)}
     found |= {
         f"configuration.secrets[{index}].value"
         for index, one in resource.items("configuration.secrets")
@@ -74,19 +75,10 @@ def _is_secret(path: str, value: str) -> bool:
     return named or _SECRETS.search(value) is not None
 
 
-def _variables(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each variable of a container's environment, with the path of its value."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _variables(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            if path.rpartition(".")[2] == "env" and isinstance(item, Mapping):
-                yield f"{path}[{item.get('name', index)}]", item
-            else:
-                yield from _variables(item, f"{path}[{index}]")
-
-
-def _names_a_secret(variable: Mapping[str, Any]) -> bool:
-    value = variable.get("value")
-    return isinstance(value, str) and value != "" and _SECRET_NAME.fullmatch(str(variable.get("name"))) is not None
+def _variables(texts: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the path, with its name in it, and the name of each variable of a container that has a value."""
+    named = {path: value for path, value in texts if path.endswith("].name")}
+    for path, value in texts:
+        if value and (variable := _VALUE.fullmatch(path)):
+            name = named.get(f"{path.removesuffix('.value')}.name", "")
+            yield f"{variable[1]}[{name}]", name

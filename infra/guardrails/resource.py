@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -49,18 +49,30 @@ class Resource:
         return [(index, item) for index, item in enumerate(listed) if isinstance(item, Mapping)]
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each value that is no object and no list, with its path."""
-    if isinstance(value, str | bytes):  # first: most values are texts, and isinstance with an abstract class is slow
-        yield path, value
-    elif isinstance(value, Mapping):
+def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    """Return each value that is no object and no list, with its path."""
+    found: list[tuple[str, Any]] = []
+    _gather(value, path, found)
+    return found
+
+
+# Each resource is walked several times: plain types stand first, as to ask for an abstract class is slow.
+_PLAIN: Final = (str, bytes, bool, int, float)
+_OBJECTS: Final = (dict, Mapping)
+_LISTS: Final = (list, Sequence)
+
+
+def _gather(value: Any, path: str, found: list[tuple[str, Any]]) -> None:
+    if isinstance(value, _PLAIN):
+        found.append((path, value))
+    elif isinstance(value, _OBJECTS):
         for key, item in value.items():
-            yield from leaves(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, Sequence):
+            _gather(item, f"{path}.{key}" if path else str(key), found)
+    elif isinstance(value, _LISTS):
         for index, item in enumerate(value):
-            yield from leaves(item, f"{path}[{index}]")
+            _gather(item, f"{path}[{index}]", found)
     else:
-        yield path, value
+        found.append((path, value))
 
 
 @dataclass(frozen=True, kw_only=True)
