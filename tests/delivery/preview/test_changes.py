@@ -86,7 +86,7 @@ def test_a_legitimate_change_is_never_said_to_fail_and_never_fails(
 class Refused:
     """A change of a living stack that the settings accept, and Azure refuses: `says` is a pattern of its answer.
 
-    `base` comes before it.
+    `base` comes before it, with those of the stack's other cases that have one.
     """
 
     stack: str
@@ -128,15 +128,32 @@ REFUSED: Mapping[str, Refused] = {
 }
 
 
+@pytest.fixture(scope="module")
+def changed_before(
+    brought_up: Callable[[str], OfflineStack], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[OfflineStack, dict[str, Any]]]:
+    """Each stack after the changes that come before those of its cases, and its values."""
+
+    @cache
+    def of(stack: str) -> tuple[OfflineStack, dict[str, Any]]:
+        (bases,) = batches(case.base for case in REFUSED.values() if case.stack == stack and case.base)
+        living, values = brought_up(stack).copied(tmp_path_factory.mktemp(stack) / "azure.json"), changed(stack, bases)
+        living.up(values)
+        return living, values
+
+    return of
+
+
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_azure_fixes_is_said_to_fail_and_fails(
-    name: str, brought_up: Callable[[str], OfflineStack], tmp_path: Path
+    name: str,
+    brought_up: Callable[[str], OfflineStack],
+    changed_before: Callable[[str], tuple[OfflineStack, dict[str, Any]]],
+    tmp_path: Path,
 ) -> None:
     case = REFUSED[name]
-    living, values = brought_up(case.stack).copied(tmp_path / "azure.json"), changed(case.stack, case.base)
-    if case.base:
-        living.up(values)
-    wanted = merged(values, case.change)
+    before, values = changed_before(case.stack) if case.base else (brought_up(case.stack), configuration(case.stack))
+    living, wanted = before.copied(tmp_path / "azure.json"), merged(values, case.change)
     found = report(living.preview(wanted))
     assert any(re.search(f"Azure will refuse.*({case.says})", text) for text in refusals(found)), refusals(found)
     assert plain(found.title).startswith("will fail on Azure")
@@ -205,10 +222,22 @@ REPORTED: Mapping[str, Reported] = {
 }
 
 
+@pytest.fixture(scope="module")
+def planned(brought_up: Callable[[str], OfflineStack]) -> Callable[[str], Plan]:
+    """What an `up` would do with the change of a case of `REPORTED`."""
+
+    @cache
+    def of(name: str) -> Plan:
+        case = REPORTED[name]
+        return brought_up(case.stack).preview(changed(case.stack, case.change))
+
+    return of
+
+
 @pytest.mark.parametrize("name", sorted(REPORTED))
-def test_what_a_person_has_to_see_is_reported(name: str, brought_up: Callable[[str], OfflineStack]) -> None:
+def test_what_a_person_has_to_see_is_reported(name: str, planned: Callable[[str], Plan]) -> None:
     case = REPORTED[name]
-    found = report(brought_up(case.stack).preview(changed(case.stack, case.change)))
+    found = report(planned(name))
     assert found.verdict is case.verdict
     assert case.says in " ".join(plain(reason.phrase) for reason in found.reasons)
 
@@ -217,9 +246,9 @@ KINDS = {"images": "registry", "artifacts": "container", "account": "account", "
 
 
 def test_each_grant_of_the_platform_is_described_when_it_comes_goes_or_becomes_wider(
-    brought_up: Callable[[str], OfflineStack],
+    planned: Callable[[str], Plan],
 ) -> None:
-    plan = brought_up("prod").preview(changed("prod", {"storage": {"clientsReachBlob": True}}))
+    plan = planned("signed addresses")
     living = [step for step in plan.steps if step.kind != ASSIGNMENT]
     group = next(step.state.id for step in living if step.kind == "resources:ResourceGroup")
     by_name = {step.name: step for step in plan.steps}
