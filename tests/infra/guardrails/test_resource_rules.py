@@ -130,7 +130,7 @@ _OF_AKS = ("BALANCER", "CLUSTER", "DEPLOYMENT", "KUBERNETES_JOB")
 
 
 @cache
-def of_prod(**values: str) -> Sequence[Resource]:
+def of_prod(**values: Any) -> Sequence[Resource]:
     """Nobody changes them: `changed` returns another one."""
     return tuple(resources(graph("prod", **values)))
 
