@@ -54,7 +54,7 @@ preview: toolchain ## Report what STACK=prod would change on Azure, offline, wit
 recover: toolchain ## Bring STACK=prod back after a killed `pulumi up`; says what it found and asks (YES=1, JSON=1)
 	@$(PLATFORM) recover "$(STACK)" $(if $(YES),--yes) $(if $(JSON),--json)
 
-test: toolchain ## Run every test that needs no Kubernetes, or with CORE=1 a few of those too (TESTS="tests/infra -k settings" for some)
+test: toolchain $(if $(CORE),kubernetes-programs) ## Run every test that needs no Kubernetes, or with CORE=1 a few of those too (TESTS="tests/infra -k settings" for some)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m pytest -n 4 $(SHARED) --budgets --durations=10 -m "not kubernetes$(if $(CORE), or core)" $(TESTS)
 

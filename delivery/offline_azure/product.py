@@ -150,10 +150,11 @@ class Product:
         (project / "Pulumi.yaml").write_text(f"name: {self.project}\nruntime: python\n")
         document = stack_file.read(source)
         _refuse_secrets(source, document.get("config") or {})
-        plain = {key: value for key, value in document.items() if key not in _SECRETS_KEYS}
         self.config_file = project / source.name
-        self._write(plain)
-        if not state_file(self.folder / "state", self.project, self.stack).exists():
+        exists = state_file(self.folder / "state", self.project, self.stack).exists()
+        keys = {key: value for key, value in (self._read() if exists else {}).items() if key in _SECRETS_KEYS}
+        self._write({key: value for key, value in document.items() if key not in _SECRETS_KEYS} | keys)
+        if not exists:
             Engine(folder=project, environment=self.environment).must(
                 "stack", "init", self.stack, "--no-select", "--secrets-provider", stacks_key.PROVIDER
             )

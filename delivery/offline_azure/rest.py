@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         sent = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
         if self.path.startswith(stacks_key.PATH):
-            self._send(HTTPStatus.OK, stacks_key.answer(self.path, sent), {})
+            self._send(*stacks_key.answer(self.path, sent, self.headers.get("X-Vault-Token")), {})
         else:
             self._answer(lambda path, _: self.server.put(path, sent))
 

@@ -26,7 +26,7 @@ _SECRET_NAME = re.compile(
     r"(?:.*_)?(?:PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CONNECTION_?STRING)",
     re.IGNORECASE,
 )
-_VALUE = re.compile(r"((?:.*\.)?env)\[\d+\]\.value")  # a variable's, in the environment of a container
+_VALUE = re.compile(r"((?:.*\.)?env)\[\d+\]\.value", re.DOTALL)  # a variable's, in the environment of a container
 _SECRET_PROPERTY = re.compile(r"administrator(?:Login)?Password|adminPassword|accountKey|primaryKey|sharedAccessKey")
 
 

@@ -27,6 +27,7 @@ from mlflow.exceptions import MlflowException
 from tests.support.local_stack import RunningStack
 
 CLIENTS = 2
+LOOK_SECONDS = 10
 PAUSE_SECONDS = 0.25  # a client that never pauses takes the processors that the roll-out needs
 JSON = {"Content-Type": "application/json"}
 
@@ -223,7 +224,7 @@ def replaced_beside_clients(stack: RunningStack, count: int, **values: Any) -> t
     before = stack.supervisor.pids()
     with clients(stack.url, count) as made:
         stack.configure(**values)
-        stack.up()
+        stack.up(look_seconds=LOOK_SECONDS)
     replaced = {name for name, pid in stack.supervisor.pids().items() if before.get(name) != pid}
     return replaced, outcomes(stack.url, made)
 

@@ -18,7 +18,7 @@ PROCESSES: Final = "processes"
 """The marker of tests that may start processes; `make test-quick` leaves them out."""
 
 KUBERNETES: Final = "kubernetes"
-"""The marker of tests that need a real Kubernetes, and the fixture that gives it: `make test-aks` runs them alone."""
+"""The marker of tests that need a real Kubernetes, and the fixture that gives it: `make test` leaves them out."""
 
 STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests": True,
@@ -68,6 +68,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/delivery/preview/test_recordings.py": False,
     "tests/delivery/preview/test_traps.py": False,
     "tests/delivery/offline_azure/test_server_parameters.py": False,
+    "tests/delivery/offline_azure/test_stacks_key.py": False,
     "tests/delivery/offline_azure/test_exclusive.py": False,
     "tests/delivery/pull_request": False,
     "tests/delivery/pull_request/test_killed_anywhere.py": True,

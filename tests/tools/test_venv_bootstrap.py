@@ -231,9 +231,11 @@ def test_a_second_checkout_shares_the_files_of_the_first(checkout: Checkout, tmp
 def test_a_second_checkout_shares_what_the_first_has_compiled_unless_a_package_is_another(
     checkout: Checkout, tmp_path: Path
 ) -> None:
-    checkout.tool.run()
+    linking = {**checkout.environment, "UV_LINK_MODE": "hardlink"}
+    checkout.environment = linking
+    assert checkout.tool.run().returncode == 0
     (tmp_path / "second").mkdir()
-    second = Checkout(tmp_path / "second", checkout.wheels, checkout.environment)
+    second = Checkout(tmp_path / "second", checkout.wheels, linking)
     said = second.tool.run()
     assert "compiling" not in said.stderr
     first, shared = (compiled(each.module("stub_service")) for each in (checkout, second))
@@ -242,6 +244,25 @@ def test_a_second_checkout_shares_what_the_first_has_compiled_unless_a_package_i
     said = second.tool.run()
     assert "compiling" in said.stderr
     assert compiled(second.module("stub_other")).exists()
+
+
+def test_a_module_that_this_python_cannot_read_is_left_to_its_import(checkout: Checkout) -> None:
+    files = {"stub_program.py": "", "stub_old.py": "print 1\n"}
+    checkout.lock("requirements.txt", wheel(checkout.wheels, "stub_program", files))
+    said = checkout.tool.run()
+    assert said.returncode == 0, said.stderr
+    assert compiled(checkout.module("stub_program")).exists()
+    assert not checkout.imports("stub_old")
+
+
+def test_the_bytecode_of_few_sets_of_packages_is_kept(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.environment = {**checkout.environment, "UV_LINK_MODE": "hardlink"}
+    for number in range(5):
+        locked = wheel(checkout.wheels, "stub_program", {"stub_program.py": ""}, f"{number}.0")
+        checkout.lock("requirements.txt", locked)
+        assert checkout.tool.run().returncode == 0
+    kept = tmp_path / "cache" / "mlflow-platform" / "bytecode"
+    assert len([each for each in kept.iterdir() if each.is_dir()]) == 3
 
 
 def test_where_uv_copies_each_checkout_compiles_its_own(checkout: Checkout, tmp_path: Path) -> None:

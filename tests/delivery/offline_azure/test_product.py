@@ -103,6 +103,12 @@ def test_the_copy_has_no_other_keeper_of_secrets(product: Product) -> None:
     assert kept["secretsprovider"] == stacks_key.PROVIDER
 
 
+def test_another_revision_has_the_same_keeper_of_secrets(product: Product, repository: Path) -> None:
+    before = yaml.safe_load(product.config_file.read_text())
+    again = yaml.safe_load(product.of(repository).config_file.read_text())
+    assert again["encryptedkey"] == before["encryptedkey"]
+
+
 def test_a_secret_of_the_copy_is_read_again(product: Product) -> None:
     assert product.run("config", "set", "--secret", "token", "hush").code == 0
     assert "hush" not in product.config_file.read_text()

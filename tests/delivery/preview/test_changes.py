@@ -136,8 +136,10 @@ def changed_before(
 
     @cache
     def of(stack: str) -> tuple[OfflineStack, dict[str, Any]]:
-        (bases,) = batches(case.base for case in REFUSED.values() if case.stack == stack and case.base)
-        living, values = brought_up(stack).copied(tmp_path_factory.mktemp(stack) / "azure.json"), changed(stack, bases)
+        bases = batches(case.base for case in REFUSED.values() if case.stack == stack and case.base)
+        assert len(bases) == 1, "two cases set one value differently before their changes"
+        living = brought_up(stack).copied(tmp_path_factory.mktemp(stack) / "azure.json")
+        values = changed(stack, bases[0])
         living.up(values)
         return living, values
 

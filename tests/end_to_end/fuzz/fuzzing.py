@@ -120,7 +120,7 @@ class Fuzzing:
         entries = (entry for process in _SERVICES for entry in self.stack.log_entries(process, number))
         own = (entry for entry in entries if entry.get("request_id") == number)
         reported = (entry.get("error") or error_of(str(entry.get("exception"))) for entry in own)
-        return f" ({next(filter(None, reported), 'not in the log yet')})"
+        return f" ({next(filter(None, reported), 'no error is logged yet')})"
 
     def memory(self) -> dict[str, float]:
         """Resident memory of the gateway and the services, MiB."""

@@ -141,7 +141,7 @@ def probes(own: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Probe]:
     """Yield, for every route, requests with each of its ids from `other` in turn, and with all of them.
 
     Of each there are two: one with all of its arguments, and one with only those that it needs or that are ids, in
-    which a list has the own id before the other one. Those that are the same are one. What deletes and renames comes
+    which a list has the own id before the other one. Equal ones are sent once. What deletes and renames comes
     last, so that the own things are still there for the others.
     """
     for operation in sorted((*operations(), *queries()), key=_place):

@@ -233,7 +233,7 @@ def answered(connection: socket.socket) -> bytes:
 
 
 def begun_answer(connection: socket.socket) -> http.client.HTTPResponse:
-    """The answer, of which the head is read."""
+    """Read the head of an answer, which must be 200."""
     connection.settimeout(60)
     answer = http.client.HTTPResponse(connection)
     answer.begin()

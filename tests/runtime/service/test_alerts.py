@@ -55,7 +55,7 @@ EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=1"
 MODELS = "/api/2.0/mlflow/registered-models/search"
 DISK = 2 << 20
 START_SECONDS = 180
-# Over the limit of `database-pool` within its five minutes.
+# Of one database, within the alert's five minutes: `database-pool` fires over 0.2 a second, which are 60.
 WAITS = 100
 
 
@@ -345,7 +345,7 @@ def tracking_with_few_connections(records: Records) -> Lines:
             for _ in range(12):
                 for done in [threads.submit(work, number) for number in range(12)]:
                     done.result()
-                if sum(metric(service, "mlflow_database_connections_waited_total").values()) > WAITS:
+                if max(metric(service, "mlflow_database_connections_waited_total").values(), default=0) > WAITS:
                     break
     return lines
 
