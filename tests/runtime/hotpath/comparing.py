@@ -9,6 +9,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -27,9 +28,12 @@ from tests.runtime.hotpath.asking import V2, Answer, Client, Request, ask_inside
 from tests.runtime.hotpath.generating import SEQUENCES
 from tests.support.plane import TRACKING
 from tests.support.services import PUBLIC_HOST, Platform, Service
+from tests.support.waiting import until
 
 CONNECTIONS = 4
 AT_ONCE = 16
+AT_THE_SAME_TIME = 2  # as many of one run are under way before others wait for them
+WAITING_SECONDS = 20
 RUNS = 4
 # As `_generate_random_name` of MLflow makes them.
 _RANDOM_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]+")
@@ -160,7 +164,13 @@ class Sides:
 
     def differences_at_once(self) -> list[str]:
         """Send requests at the same time through the hot path, and name what is not as if one came after the other."""
-        return self._of_runs() or self._of_workspaces() or self._of_batches() or self._of_conflicts()
+        return (
+            self._of_runs()
+            or self._of_workspaces()
+            or self._of_batches()
+            or self._of_conflicts()
+            or self._of_those_that_wait()
+        )
 
     def at_once(self, run_id: str, requests: Sequence[Request], behind: Asked | None = None) -> list[Answer]:
         """Send requests for a run at the same time through the hot path, `ours` behind it if nothing else is given."""
@@ -194,6 +204,41 @@ class Sides:
         refused = [f"got {answer}; expected 200" for answer in answers if answer.status != HTTPStatus.OK]
         return refused + self.rows_that_differ({"run_id": ours}, {"run_id": theirs})
 
+    def _of_those_that_wait(self) -> list[str]:
+        """Of metrics that wait for one row, so that none saw what another wrote: the newest one is the latest."""
+        # The newest is among the first ones, which are those that wait.
+        requests = [post("log-metric", key="a", value=1.0, timestamp=1, step=step) for step in (0, 3, 1, 2)]
+        ours, theirs = self.run(), self.run()
+        insert = "INSERT INTO latest_metrics (run_uuid, key, value, timestamp, step, is_nan)"
+        with self.held(f"{insert} VALUES (%s, 'a', 0, 0, 0, false)", ours):
+            answers = self.at_once(ours, requests)
+        answers += [self.reference.ask(each.of(run=theirs)) for each in requests]
+        refused = [f"got {answer}; expected 200" for answer in answers if answer.status != HTTPStatus.OK]
+        return refused + self.rows_that_differ({"run_id": ours}, {"run_id": theirs})
+
+    @contextlib.contextmanager
+    def held(self, insert: str, run_id: str) -> Iterator[None]:
+        """Insert a row beside the block, and take it back once statements wait for it."""
+        with self.rows.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute(insert, (run_id,))
+
+            def wait() -> bool:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                (waiting,) = cursor.fetchone() or (0,)
+                return bool(waiting >= AT_THE_SAME_TIME)
+
+            def take_back() -> None:
+                try:
+                    until(wait, "statements that wait for a row", WAITING_SECONDS)
+                finally:
+                    cursor.execute("ROLLBACK")
+
+            with ThreadPoolExecutor(1) as beside:
+                taken_back = beside.submit(take_back)
+                yield
+                taken_back.result()
+
     def _of_conflicts(self) -> list[str]:
         """Of batches with a parameter each that differs: one is stored, the others are refused whole."""
         requests = [
@@ -201,7 +246,8 @@ class Sides:
             for number in range(AT_ONCE)
         ]
         run_id = self.run()
-        answers = self.at_once(run_id, requests)
+        with self.held("INSERT INTO params (run_uuid, key, value) VALUES (%s, 'same', 'taken back')", run_id):
+            answers = self.at_once(run_id, requests)
         stored = self.rows_of("params", run_id)
         winners = [number for number, answer in enumerate(answers) if answer.status == HTTPStatus.OK]
         expected = [sorted([(repr(f"own{each}"), "'1'"), ("'same'", repr(str(each)))]) for each in winners]
