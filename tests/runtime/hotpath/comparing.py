@@ -218,7 +218,7 @@ class Sides:
 
     @contextlib.contextmanager
     def held(self, insert: str, run_id: str) -> Iterator[None]:
-        """Insert a row beside the block, and take it back once statements wait for it."""
+        """Insert a row beside the block, and undo it once statements wait for it."""
         with self.rows.cursor() as cursor:
             cursor.execute("BEGIN")
             cursor.execute(insert, (run_id,))
@@ -228,16 +228,16 @@ class Sides:
                 (waiting,) = cursor.fetchone() or (0,)
                 return bool(waiting >= AT_THE_SAME_TIME)
 
-            def take_back() -> None:
+            def undo() -> None:
                 try:
                     until(wait, "statements that wait for a row", WAITING_SECONDS)
                 finally:
                     cursor.execute("ROLLBACK")
 
             with ThreadPoolExecutor(1) as beside:
-                taken_back = beside.submit(take_back)
+                undone = beside.submit(undo)
                 yield
-                taken_back.result()
+                undone.result()
 
     def _of_conflicts(self) -> list[str]:
         """Of batches with a parameter each that differs: one is stored, the others are refused whole."""
@@ -246,7 +246,7 @@ class Sides:
             for number in range(AT_ONCE)
         ]
         run_id = self.run()
-        with self.held("INSERT INTO params (run_uuid, key, value) VALUES (%s, 'same', 'taken back')", run_id):
+        with self.held("INSERT INTO params (run_uuid, key, value) VALUES (%s, 'same', 'undone')", run_id):
             answers = self.at_once(run_id, requests)
         stored = self.rows_of("params", run_id)
         winners = [number for number, answer in enumerate(answers) if answer.status == HTTPStatus.OK]
