@@ -86,6 +86,6 @@ def _link(source: Path, target: Path, tag: str) -> None:
 
 
 def _forget(folder: Path) -> None:
-    kept = sorted((each for each in folder.iterdir() if each.is_dir()), key=lambda each: each.stat().st_mtime)
+    kept = sorted(folder.glob("[!.]*"), key=lambda each: each.stat().st_mtime)  # not what another call is making
     for old in kept[:-_MOST_KEPT]:
         cache.remove(old)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec
@@ -202,7 +201,7 @@ def record(
         # Pulumi keeps what belongs to a run in context variables.
         contextvars.copy_context().run(run)
     graph = Graph(monitor.requests, monitor.outputs)
-    repeated = sorted(name for name, times in Counter(graph.names).items() if times > 1)
+    repeated = sorted(name for name, found in graph._by_name.items() if len(found) > 1)
     if repeated and not shared_names:
         raise ValueError(f"more than one resource has the name {repeated}")
     return graph

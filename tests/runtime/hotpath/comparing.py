@@ -22,6 +22,7 @@ from sqlalchemy import URL, make_url
 from starlette.types import Receive, Scope, Send
 
 from mlflow_runtime.azure import identity
+from mlflow_runtime.hotpath import together
 from mlflow_runtime.hotpath.layer import HotPath
 from mlflow_runtime.middleware.access.settings import DEFAULT_WORKSPACE
 from tests.runtime.hotpath.asking import V2, Answer, Client, Request, ask_inside
@@ -32,7 +33,6 @@ from tests.support.waiting import until
 
 CONNECTIONS = 4
 AT_ONCE = 16
-AT_THE_SAME_TIME = 2  # as many of one run are under way before others wait for them
 WAITING_SECONDS = 20
 RUNS = 4
 # As `_generate_random_name` of MLflow makes them.
@@ -200,9 +200,7 @@ class Sides:
             for number in range(AT_ONCE)
         ]
         ours, theirs = self.run(), self.run()
-        answers = [*self.at_once(ours, requests), *(self.reference.ask(each.of(run=theirs)) for each in requests)]
-        refused = [f"got {answer}; expected 200" for answer in answers if answer.status != HTTPStatus.OK]
-        return refused + self.rows_that_differ({"run_id": ours}, {"run_id": theirs})
+        return self._as_in_a_row(ours, theirs, requests, self.at_once(ours, requests))
 
     def _of_those_that_wait(self) -> list[str]:
         """Of metrics that wait for one row, so that none saw what another wrote: the newest one is the latest."""
@@ -212,8 +210,12 @@ class Sides:
         insert = "INSERT INTO latest_metrics (run_uuid, key, value, timestamp, step, is_nan)"
         with self.held(f"{insert} VALUES (%s, 'a', 0, 0, 0, false)", ours):
             answers = self.at_once(ours, requests)
-        answers += [self.reference.ask(each.of(run=theirs)) for each in requests]
-        refused = [f"got {answer}; expected 200" for answer in answers if answer.status != HTTPStatus.OK]
+        return self._as_in_a_row(ours, theirs, requests, answers)
+
+    def _as_in_a_row(self, ours: str, theirs: str, requests: Sequence[Request], answers: Sequence[Answer]) -> list[str]:
+        """Send the requests to stock MLflow one after the other, and name what was refused, and rows that differ."""
+        every = [*answers, *(self.reference.ask(each.of(run=theirs)) for each in requests)]
+        refused = [f"got {answer}; expected 200" for answer in every if answer.status != HTTPStatus.OK]
         return refused + self.rows_that_differ({"run_id": ours}, {"run_id": theirs})
 
     @contextlib.contextmanager
@@ -226,7 +228,7 @@ class Sides:
             def wait() -> bool:
                 cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
                 (waiting,) = cursor.fetchone() or (0,)
-                return bool(waiting >= AT_THE_SAME_TIME)
+                return bool(waiting >= together.AT_ONCE)
 
             def undo() -> None:
                 try:
