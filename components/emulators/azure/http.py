@@ -20,6 +20,7 @@ LOOPBACK = "127.0.0.1"
 BODY_LIMIT = 1024 * 1024
 DISCARD_LIMIT = 16 * BODY_LIMIT
 IDLE_SECONDS = 120
+STOP_SECONDS = 1
 JSON = "application/json; charset=utf-8"
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Server:
                 application(handler),
                 lifespan="off",
                 timeout_keep_alive=IDLE_SECONDS,
+                # A client that keeps a TLS connection does not answer its end, for which asyncio waits 30 seconds.
+                timeout_graceful_shutdown=STOP_SECONDS,
                 ssl_certfile=tls.server if tls else None,
                 ssl_keyfile=tls.server_key if tls else None,
                 server_header=False,
@@ -81,7 +84,7 @@ class Server:
         self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
-        """Have `serve_forever` return, once the requests in flight are answered."""
+        """Have `serve_forever` return, once the requests in flight are answered, at the latest after a second."""
         self._server.should_exit = True
 
 

@@ -112,7 +112,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
     listener.socket = context.wrap_socket(listener.socket, server_side=True)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
     authority = base64.b64encode((folder / "ca.pem").read_bytes()).decode()
     made.at = Address(server=f"https://127.0.0.1:{listener.server_address[1]}", authority=authority)
     yield made

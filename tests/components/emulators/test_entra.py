@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import requests
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientAssertionCredential, DeviceCodeCredential
 
-from components.emulators import identities
+from components.emulators import certificates, identities
 from components.emulators.azure.entra import device_codes
 from components.emulators.azure.entra.device_codes import DeviceCodes
 from components.emulators.azure.entra.directory import (
@@ -28,10 +29,11 @@ from components.emulators.azure.entra.directory import (
     load,
 )
 from components.emulators.azure.entra.service import SESSION
-from components.emulators.azure.http import LOOPBACK
+from components.emulators.azure.http import LOOPBACK, Response, Server
 from components.emulators.azure.managed_identity import TOKEN_EXCHANGE
 from components.emulators.identities import EmulatedIdentity
 from tests.support.entra import Served, click, enter_code, link, serving
+from tests.support.ports import free_port
 
 REDIRECT = "https://mlflow.example.com/access/callback"
 TRACKING = EmulatedIdentity.of("test", "mlflow-tracking")
@@ -335,6 +337,19 @@ def test_after_a_rotation_tokens_of_the_key_before_are_still_verified(entra: Ser
     entra.keys.rotate()
     with pytest.raises(KeyError):
         claims(entra, before)
+
+
+def test_a_server_ends_although_a_client_keeps_its_connection(tmp_path: Path) -> None:
+    tls = certificates.ensure(tmp_path)
+    port = free_port()
+    server = Server(port, lambda _: Response(204), tls)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    with requests.Session() as session:
+        assert session.get(f"https://{LOOPBACK}:{port}/", verify=str(tls.bundle), timeout=10).status_code == 204
+        server.stop()
+        thread.join(15)
+        assert not thread.is_alive()
 
 
 def test_a_directory_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def port(tmp_path: Path) -> Iterator[int]:
     for name, text in CHARTS.items():
         (tmp_path / name).write_text(text)
     with serve(History(), tmp_path, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server.server_port
         server.shutdown()

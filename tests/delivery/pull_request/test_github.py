@@ -13,11 +13,18 @@ import pytest
 
 from delivery.outcome import CommandError, ExitCode
 from delivery.pull_request import command, drift_issue
+from delivery.pull_request import github as product
 from delivery.pull_request.comment import MARKER
 from delivery.pull_request.github import GitHub, from_environment
 from tests.delivery.pull_request.github_stand_in import REPOSITORY, TOKEN, Stored, github
 
 NOW, LATER = datetime(2026, 11, 28, 3, 10, tzinfo=UTC), datetime(2026, 11, 29, 3, 10, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have calls repeated as often as ever, without the seconds in between."""
+    monkeypatch.setattr(product, "_RETRIES", product._RETRIES.new(backoff_factor=0))
 
 
 @pytest.fixture
