@@ -103,15 +103,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start processes, and put the longest group first."""
     seconds = _budgets()
+    files = dict.fromkeys(_file(item) for item in items)
+    starting = {file for file in files if schedule.starts_processes(file)}
     for item in items:
         assert isinstance(item, pytest.Function)
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has an address in its id, so workers differ in it; give it `ids`.")
         if schedule.KUBERNETES in item.fixturenames:
             item.add_marker(schedule.KUBERNETES)
-        if schedule.starts_processes(_file(item)) or item.get_closest_marker(schedule.KUBERNETES):
+        if _file(item) in starting or item.get_closest_marker(schedule.KUBERNETES):
             item.add_marker(schedule.PROCESSES)
-    groups = {_file(item): schedule.group(_file(item), seconds) for item in items}
+    groups = {file: schedule.group(file, seconds) for file in files}
     ranks = {name: rank for rank, name in enumerate(schedule.order(groups.values(), seconds))}
     items.sort(key=lambda item: ranks[groups[_file(item)]])
 

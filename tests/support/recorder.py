@@ -15,8 +15,9 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple, Unpack
 from unittest import mock
 
 import pulumi
@@ -33,6 +34,8 @@ SUBSCRIPTION_ID = SUBSCRIPTION
 TENANT_ID = TENANT
 
 _Given = ParamSpec("_Given")
+_Arguments = TypeVarTuple("_Arguments")
+_Answer = TypeVar("_Answer")
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"  # the key by which a wire value says what it is
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -188,7 +191,7 @@ def record(
         spare_alias_urns()  # as the program does
         # A stack of its own, with none of the transformations that another run put on its.
         pulumi.runtime.settings.ROOT.set(None)
-        loop = asyncio.new_event_loop()
+        loop = _Loop()
         asyncio.set_event_loop(loop)
         pulumi.runtime.set_mocks(answers, project=project, stack=stack, preview=preview, monitor=monitor)
         try:
@@ -221,6 +224,23 @@ def shared(recording: Callable[_Given, Graph]) -> Callable[_Given, Graph]:
         return graphs[key]
 
     return found
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Answers a call of the engine where it is made: the answers are at hand, and a thread for each took longer."""
+
+    def run_in_executor(
+        self,
+        executor: Executor | None,  # noqa: ARG002
+        func: Callable[[Unpack[_Arguments]], _Answer],
+        *args: *_Arguments,
+    ) -> asyncio.Future[_Answer]:
+        answer: asyncio.Future[_Answer] = self.create_future()
+        try:
+            answer.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - as an executor does
+            answer.set_exception(error)
+        return answer
 
 
 class _Monitor(mocks.MockMonitor):
