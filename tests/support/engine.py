@@ -19,7 +19,7 @@ from delivery.offline_azure.provider import serve
 from delivery.offline_azure.running import engine_environment
 from delivery.pulumi.engine import Engine, Result
 from delivery.pulumi.installation import REPOSITORY
-from tests.support import warm
+from tests.support import offline_key, warm
 from tests.support.waiting import until
 
 PATIENCE_SECONDS: Final = 120
@@ -41,13 +41,13 @@ class Program:
         (project / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
         (project / "__main__.py").write_text(source)
         program = cls.opened(folder, provider_port)
-        program.engine.must("stack", "init", "test")
+        program.engine.must("stack", "init", "test", "--secrets-provider", offline_key.PROVIDER)
         return program
 
     @classmethod
     def opened(cls, folder: Path, provider_port: int) -> Program:
         """The program of a folder in which one was written."""
-        environment = engine_environment(folder, provider_port)
+        environment = {**engine_environment(folder, provider_port), **offline_key.environment()}
         path = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(REPOSITORY)]))
         return cls(folder, environment | {"PYTHONPATH": path})
 

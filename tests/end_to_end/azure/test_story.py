@@ -2,8 +2,8 @@
 
 In place of Azure is the offline one, which runs no service: a stock MLflow server is what the smoke program reaches.
 Azurite stands for the account with the bootstrap stack's state, and a passphrase for the key in its vault; the other
-stacks' states are in a folder. GitHub is a stand-in that holds the comments. dev runs the whole program. staging and
-prod run a small part of it, which takes less time and shows the same.
+stacks' states are in a folder, with the offline Azure's key. GitHub is a stand-in that holds the comments. dev runs the
+whole program. staging and prod run a small part of it, which takes less time and shows the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from delivery.offline_azure import rest
+from delivery.offline_azure import rest, stacks_key
 from delivery.offline_azure.addresses import SUBSCRIPTION
 from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.running import REPOSITORY, WRITTEN_ONCE, engine_environment, must
@@ -272,6 +272,7 @@ def team(tmp_path: Path) -> Iterator[Team]:
             **engine_environment(tmp_path, cloud.port),
             **WRITTEN_ONCE,
             **rest.identity_environment(cloud.management.url),
+            **stacks_key.environment(cloud.management.url),
             "ARM_ENDPOINT": cloud.management.url,
             "XDG_STATE_HOME": str(tmp_path / "kept"),
             "GITHUB_REPOSITORY": client.repository,
@@ -295,7 +296,7 @@ def test_a_teams_first_days(team: Team, tmp_path: Path) -> None:
     # 2. The first deployment: an image into dev's file, a report of all that is new, and one `up`.
     for stack in ("dev", "staging", "prod"):
         team.configure(stack, bootstrappedBy="bootstrap", soakHours=0, image={"source": source})
-        must(team.pulumi.run("stack", "init", stack, "--no-select"))
+        must(team.pulumi.run("stack", "init", stack, "--no-select", "--secrets-provider", stacks_key.PROVIDER))
     # The bootstrap stack makes the identities of workflows.
     team.paste("pulumi config rm --path github -s prod")
     team.commit("Make the stacks")

@@ -17,6 +17,7 @@ from delivery.offline_azure.session import offline
 from infra.guardrails.enforcement import waiver_command
 from infra.settings.encryption import encrypted
 from infra.settings.model import SettingsError, parse
+from tests.support import offline_key
 from tests.support.stacks import DIGEST, PROJECT, REPOSITORY
 
 _COMMAND = re.compile(r"`(pulumi [^`]+)`")
@@ -165,8 +166,9 @@ class StackFile:
         self._folder, self._stack = folder / "project", stack
         (self._folder / "stacks").mkdir(parents=True)
         shutil.copy(REPOSITORY / "Pulumi.yaml", self._folder)
-        self._environment = engine_environment(folder, 1)
-        must(engine("stack", "init", stack, folder=self._folder, environment=self._environment))
+        self._environment = {**engine_environment(folder, 1), **offline_key.environment()}
+        created = ("stack", "init", stack, "--secrets-provider", offline_key.PROVIDER)
+        must(engine(*created, folder=self._folder, environment=self._environment))
         self._path = self._folder / "stacks" / f"Pulumi.{stack}.yaml"
         document = yaml.safe_load(self._path.read_text()) if self._path.exists() else {}
         config = {f"{PROJECT}:{key}": value for key, value in values.items()}
