@@ -11,10 +11,10 @@ from delivery.pulumi.installation import REPOSITORY
 # Its parts stand aside, and the engine's interrupt comes while the program runs.
 INTERRUPTED = """
 import os, runpy, signal, sys, types
-aliases, program = types.ModuleType("infra.aliases"), types.ModuleType("infra.program")
-aliases.spare_alias_urns = lambda: None
+sdk, program = types.ModuleType("infra.sdk"), types.ModuleType("infra.program")
+sdk.spare = lambda: None
 program.main = lambda: os.kill(os.getpid(), signal.SIGINT)
-sys.modules.update({"infra.aliases": aliases, "infra.program": program})
+sys.modules.update({"infra.sdk": sdk, "infra.program": program})
 runpy.run_path("__main__.py", run_name="__main__")
 """
 

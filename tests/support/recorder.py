@@ -28,7 +28,7 @@ from pulumi.runtime.proto import resource_pb2, source_pb2
 from delivery.offline_azure import computed_outputs
 from delivery.offline_azure.addresses import SUBSCRIPTION, TENANT
 from delivery.offline_azure.values import merged
-from infra.aliases import spare_alias_urns
+from infra import sdk
 
 SUBSCRIPTION_ID = SUBSCRIPTION
 TENANT_ID = TENANT
@@ -188,7 +188,7 @@ def record(
     monitor = _Monitor(answers)
 
     def run() -> None:
-        spare_alias_urns()  # as the program does
+        sdk.spare()  # as the program does
         # A stack of its own, with none of the transformations that another run put on its.
         pulumi.runtime.settings.ROOT.set(None)
         loop = _Loop()
