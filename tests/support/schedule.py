@@ -120,6 +120,7 @@ STARTS_PROCESSES: Final[Mapping[str, bool]] = {
     "tests/support/test_run.py": True,
     "tests/support/test_warm.py": True,
     "tests/support/test_warm_roles.py": True,
+    "tests/support/test_warm_smoke.py": True,
     "tests/test_house.py": False,
     "tests/test_azure_pipelines.py": False,
     "tests/test_runbooks.py": False,

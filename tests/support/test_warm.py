@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs start 
 # What a program can see of how it was started.
 SEEN = """
 import json, os, signal, sys
-loaded = "pulumi_azure_native.network.virtual_network" in sys.modules
+loaded = [name for name in ("pulumi_azure_native.network.virtual_network", "skops.io") if name in sys.modules]
 import dill
 json.dump({
     "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "executable": sys.executable, "flags": sys.flags,
@@ -97,11 +97,16 @@ def ran(
 
 
 def seen(
-    environment: Mapping[str, str], program: Path, *, executable: str = sys.executable, options: Sequence[str] = ("-u",)
+    environment: Mapping[str, str],
+    program: Path,
+    *,
+    executable: str = sys.executable,
+    options: Sequence[str] = ("-u",),
+    first: str = "one",
 ) -> Any:
     program.write_text(SEEN)
     done = subprocess.run(
-        [executable, *options, program, "one", "two words"],
+        [executable, *options, program, first, "two words"],
         cwd=program.parent,
         env=dict(environment),
         input="what comes in",
@@ -122,20 +127,26 @@ def both(environment: Mapping[str, str], *command: object, folder: Path | None =
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
-    [("pulumi-language-python-exec", ("-u",)), ("mlflow-platform", ())],
-    ids=["engine's", "product's"],
+    ("name", "options", "first", "loaded"),
+    [
+        ("pulumi-language-python-exec", ("-u",), "one", "pulumi_azure_native.network.virtual_network"),
+        ("mlflow-platform", (), "one", "pulumi_azure_native.network.virtual_network"),
+        ("mlflow-platform", (), "smoke", "skops.io"),
+    ],
+    ids=["engine's", "product's", "smoke"],
 )
 def test_a_warm_program_sees_what_a_cold_one_does(
-    environment: dict[str, str], tmp_path: Path, name: str, options: Sequence[str]
+    environment: dict[str, str], tmp_path: Path, name: str, options: Sequence[str], first: str, loaded: str
 ) -> None:
     environment, program = environment | {"ONE": "\udcff", "TZ": "Asia/Tokyo"}, tmp_path / name
     environment.pop("PYTHONUNBUFFERED", None)
-    found, expected = (seen(one, program, options=options) for one in (environment, environment | warm.COLD))
-    assert (found.pop("loaded"), expected.pop("loaded")) == (True, False)
+    found, expected = (
+        seen(one, program, options=options, first=first) for one in (environment, environment | warm.COLD)
+    )
+    assert (found.pop("loaded"), expected.pop("loaded")) == ([loaded], [])
     assert [one["environment"].pop(warm.VARIABLE) != "" for one in (found, expected)] == [True, False]
     assert found == expected
-    assert (found["argv"][1:], found["input"], found["umask"]) == (["one", "two words"], "what comes in", 0o027)
+    assert (found["argv"][1:], found["input"], found["umask"]) == ([first, "two words"], "what comes in", 0o027)
 
 
 @pytest.mark.parametrize("source", ENDS.values(), ids=ENDS)
@@ -145,7 +156,9 @@ def test_it_ends_as_a_cold_one_does(environment: dict[str, str], program: Path, 
     assert found == expected
 
 
-@pytest.mark.parametrize("words", [("status",), ("cost", "nothing.json"), ("nonsense",), ("preview",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("status",), ("cost", "nothing.json"), ("nonsense",), ("preview",), ("smoke", "ftp://no")], ids=" ".join
+)
 def test_a_command_of_the_product_says_the_same(
     environment: dict[str, str], tmp_path: Path, words: Sequence[str]
 ) -> None:
@@ -229,7 +242,7 @@ def test_what_an_interpreter_decides_at_its_start_starts_cold(
     environment: dict[str, str], program: Path, variable: str
 ) -> None:
     name, _, value = variable.partition("=")
-    assert seen(environment | {name: value}, program)["loaded"] is False
+    assert seen(environment | {name: value}, program)["loaded"] == []
 
 
 def test_another_environment_starts_cold(environment: dict[str, str], program: Path, tmp_path: Path) -> None:
@@ -239,11 +252,11 @@ def test_another_environment_starts_cold(environment: dict[str, str], program: P
     (other / "bin" / "python").symlink_to(Path(sys.executable).resolve())
     shutil.copy(Path(sys.prefix) / "pyvenv.cfg", other)
     (other / "lib").symlink_to(Path(sys.prefix) / "lib")
-    assert seen(environment, program, executable=str(other / "bin" / "python"))["loaded"] is False
+    assert seen(environment, program, executable=str(other / "bin" / "python"))["loaded"] == []
 
 
 def test_without_its_server_a_program_starts_cold(environment: dict[str, str], program: Path, tmp_path: Path) -> None:
-    assert seen(environment | {warm.VARIABLE: str(tmp_path / "none")}, program)["loaded"] is False
+    assert seen(environment | {warm.VARIABLE: str(tmp_path / "none")}, program)["loaded"] == []
 
 
 def test_a_list_of_packages_is_kept_until_one_is_installed(environment: dict[str, str], tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from tests.support.plane import BY_ROLE, REPOSITORY, Plane
 from tests.support.ports import first_of_free_ports
 from tests.support.services import Platform, command
 from tests.support.waiting import until
+from tests.support.warm_facts import TELLING, assert_alike, read_meanwhile
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs start warm on Linux alone")
 
@@ -44,84 +45,14 @@ NO_ROLE_HAS = frozenset(
 # What the server makes again in each child, by who read it. PyArrow keeps it for S3, which no role has.
 READ_AGAIN = {"SSL_CERT_FILE": ["pyarrow.fs", "aiohttp.connector"], "all of them": ["wsgiref.handlers"]}
 
-# Imports what the server of roles does, and tells what was read from the environment meanwhile, and by which module.
-# Then a module that is no part of it because it reads. TLS reads SSL_CERT_FILE below Python.
-RECORDED = """
-import json, os, ssl, sys, threading
-PASSING = ("os", "collections.abc", "ssl", "importlib._bootstrap", "importlib._bootstrap_external", "__main__")
-read = {}
-def note(name):
-    frame = sys._getframe(2)
-    while (by := frame.f_globals["__name__"]) in PASSING:
-        frame = frame.f_back
-    read.setdefault(name, {})[by] = True
-class Recording(type(os.environ)):
-    def __getitem__(self, name):
-        note(os.fsdecode(name))
-        return super().__getitem__(name)
-    def __iter__(self):
-        note("all of them")
-        return super().__iter__()
-def noted(load):
-    def trusting(*arguments, **more):
-        note("SSL_CERT_FILE")
-        return load(*arguments, **more)
-    return trusting
-for name in ("load_default_certs", "set_default_verify_paths"):
-    setattr(ssl.SSLContext, name, noted(getattr(ssl.SSLContext, name)))
-import server
-before = dict(os.environ)
-os.environ.__class__ = os.environb.__class__ = Recording
-server.import_libraries("roles")
-found = {
-    "read": {name: list(by) for name, by in read.items()}, "threads": [thread.name for thread in threading.enumerate()],
-    "tasks": len(os.listdir("/proc/self/task")), "modules": list(sys.modules),
-    "changed": before != {os.fsdecode(name): os.fsdecode(value) for name, value in os.environ._data.items()},
-}
-read.clear()
-import mlflow.server
-json.dump(found | {"left out": read}, sys.stdout)
-"""
-
 # The product's package with another `cli`, which runs a role without its stores and writes down what it is.
 PACKAGE = "__path__.append({runtime!r})\n"
-CLI = """
-import sys
-found = {"first": sorted(sys.modules)}
-import contextlib, gc, json, logging, os, pathlib, re, signal, threading, warnings
+CLI = f"""{TELLING}
+import contextlib
 from mlflow_runtime import prepare
 from mlflow_runtime.azure import secrets
 from mlflow_runtime.database import connections
 from mlflow_runtime.routes import ServiceRole
-PLAIN = (str, bytes, int, float, bool, type(None))
-# Made of the time, of an address, or of the order of a set; and random keys.
-OF_A_PROCESS = re.compile(r"(_?ctypes|tokenize|numpy|scipy|pydantic)\\..*|logging\\._startTime|__main__\\..*")
-UUID = re.compile("[0-9a-f]{8}-[0-9a-f-]{27}")
-def kinds(things):
-    return [type(thing).__name__ for thing in things]
-def tell():
-    loggers = {name: each for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)}
-    found.update(
-        constants={
-            f"{name}.{attribute}": UUID.sub("random", repr(value))
-            for name, module in list(sys.modules.items())
-            for attribute, value in list(getattr(module, "__dict__", {}).items())
-            if type(value) in PLAIN and not OF_A_PROCESS.fullmatch(f"{name}.{attribute}")
-        },
-        loggers={
-            name: [each.level, kinds(each.handlers), kinds(each.filters), each.propagate, each.disabled]
-            for name, each in ({"": logging.root} | loggers).items()
-        },
-        warnings=[str(each) for each in warnings.filters],
-        garbage=[gc.isenabled(), gc.get_threshold(), gc.get_debug(), gc.get_freeze_count() > 100_000],
-        environment=dict(os.environ),
-        threads=[thread.name for thread in threading.enumerate()],
-        signals=[str(signal.getsignal(one)) for one in (signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)],
-        interval=sys.getswitchinterval(),
-        trusted=sys.modules["aiohttp.connector"]._SSL_CONTEXT_VERIFIED.cert_store_stats(),
-        wsgi=sys.modules["wsgiref.handlers"].BaseHandler.os_environ.get("FOUND"),
-    )
-    pathlib.Path(os.environ["FOUND"]).write_text(json.dumps(found))
 role = sys.argv[1]
 if role == "prepare":
     loading = prepare.loading
@@ -142,8 +73,6 @@ async def started(self, sockets=None):
 server._Server.startup = started
 sys.exit(server.run(ServiceRole(role), os.environ))
 """
-# What is another in each process: by what it started warm or cold, and MLflow's number of a start.
-OF_ITS_OWN = (warm.VARIABLE, "PYTHONPATH", "_MLFLOW_SERVER_BOOT_ID")
 
 
 @pytest.fixture(scope="module")
@@ -165,15 +94,7 @@ def platform(tmp_path: Path) -> Platform:
 
 
 def test_the_server_reads_no_variable_of_a_role_and_runs_no_thread(platform: Platform) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", RECORDED],
-        cwd=warm.SITE.parent,
-        env=warm.of_the_roles(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout)
+    found = read_meanwhile("roles", warm.of_the_roles(), "mlflow.server")
     services = {role: platform.environment(role) | {"PORT": "1"} for role in ServiceRole}
     variables = {"all of them", *GIVEN_BY_TESTS, *PLATFORM_VARIABLES, *platform.environment("prepare")} - {"PATH"}
     for role, environment in services.items():
@@ -189,7 +110,7 @@ def test_the_server_reads_no_variable_of_a_role_and_runs_no_thread(platform: Pla
     assert variables & NO_ROLE_HAS == set()
     left_out = of_a_role(found["left out"])
     assert {"MLFLOW_SERVER_ALLOWED_HOSTS", "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"} <= left_out.keys()
-    assert (found["threads"], found["tasks"], found["changed"]) == (["MainThread"], 1, False)
+    assert (found["threads"], found["tasks"], found["changed"]) == (["MainThread"], 1, {})
     tops = {name.partition(".")[0] for name in found["modules"]}
     assert tops & {"mlflow_runtime", "components", "infra", "delivery", "tests"} == set()
 
@@ -233,16 +154,7 @@ def test_a_warm_role_is_what_a_cold_one_is(platform: Platform, role: str, code: 
         assert list(json.loads(line))[:5] == ["time", "level", "logger", "message", "role"]
     of_uvicorn = [[line for line in log if '"logger": "uvicorn' in line] for log in (warm_log, cold_log)]
     assert of_uvicorn[0] == of_uvicorn[1]
-    first = [set(each.pop("first")) for each in (found, expected)]
-    assert ["mlflow" in each for each in first] == [True, False]
-    for part in ("constants", "loggers"):  # a warm one has those of other roles too
-        mine, others = found.pop(part), expected.pop(part)
-        assert len(others) > 100
-        assert {name: (mine.get(name), value) for name, value in others.items() if mine.get(name) != value} == {}
-    for each in (found, expected):
-        for name in OF_ITS_OWN:
-            each["environment"].pop(name, None)
-    assert found == expected
+    assert_alike(found, expected)
 
 
 @pytest.mark.usefixtures("served")

@@ -16,7 +16,6 @@ import pytest
 from tests.delivery.smoke.server import Server, stock_server
 from tests.support.command_line import mlflow_platform
 
-ROOT = Path(__file__).parents[3]
 Smoke = Callable[..., "Finished"]
 
 
@@ -59,7 +58,7 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     (tmp_path / "work").mkdir()
 
     def begin(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path / "home")} | variables
+        environment = os.environ | {"HOME": str(tmp_path / "home")} | variables
         return subprocess.Popen(
             mlflow_platform("smoke", *arguments),
             cwd=tmp_path / "work",

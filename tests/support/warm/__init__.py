@@ -1,10 +1,10 @@
 """Programs that start warm: forked from a process that has imported their libraries already.
 
 The engine starts a Python for each preview, update and provider of dynamic resources, and one more to list what is
-installed; tests start roles of the runtime. To import the libraries takes longer than the program itself. `started`
-starts two processes (`server.py`), one that imports Pulumi's libraries and one that imports MLflow's, and puts a
-`sitecustomize` on PYTHONPATH (`site/`), by which those interpreters let one of them fork a child with their arguments,
-folder, environment and files; a list of packages is kept until something is installed.
+installed; tests start roles of the runtime and the smoke program. To import the libraries takes longer than the program
+itself. `started` starts three processes (`server.py`), one for each kind of program, and puts a `sitecustomize` on
+PYTHONPATH (`site/`), by which those interpreters let one of them fork a child with their arguments, folder, environment
+and files; a list of packages is kept until something is installed.
 
 The product's own modules are not among the imported ones: each child reads them from its own checkout. Nor is a module
 that reads a variable of a role while it is imported. Every other Python starts as ever, and so does one of another
@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
+
+from delivery.smoke.environment import client_environment
 
 VARIABLE: Final = "WARM_PROGRAMS"
 """The folder of the servers' sockets; a program without it starts cold."""
@@ -55,7 +57,7 @@ def started() -> Iterator[None]:
     They start cold where a server cannot: without `pidfd_open`, or in a folder too long for a socket's address.
     """
     with tempfile.TemporaryDirectory(prefix="warm-") as folder, ExitStack() as servers:
-        environments = {"engine": os.environ, "roles": of_the_roles()}
+        environments = {"engine": os.environ, "roles": of_the_roles(), "smoke": of_the_smoke_program()}
         listening = [servers.enter_context(_serving(name, folder, each)) for name, each in environments.items()]
         if not all(listening):
             yield
@@ -83,6 +85,11 @@ def role(environment: Mapping[str, str]) -> dict[str, str]:
 def of_the_roles() -> dict[str, str]:
     """Return the environment of the server of roles: nothing of this run's, as a role has nothing of it."""
     return {"PATH": os.environ["PATH"], **READ_BY_MLFLOW, **ONE_THREAD}
+
+
+def of_the_smoke_program() -> dict[str, str]:
+    """Return the environment of its server: what the program makes of this run's before it imports MLflow."""
+    return {**client_environment(os.environ, request_seconds=1, ca_bundle=None), **ONE_THREAD}
 
 
 def _path(others: str | None) -> str:

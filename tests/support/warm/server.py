@@ -54,6 +54,13 @@ _ROLES: Final = (
     *("azure.identity", "azure.keyvault.secrets", "azure.storage.blob", "cryptography.fernet", "jwt", "pydantic.v1"),
     *("uvicorn", "uvicorn.protocols.http.httptools_impl", "fastapi", "flask", "flask_cors", "anyio.from_thread"),
 )
+# What the smoke program imports: of the product's, then of MLflow with a model of scikit-learn.
+_SMOKE: Final = (
+    *("typer.main", "typer._adapters", "supervisor.xmlrpc", "filelock", "requests", "yaml"),
+    *("mlflow", "mlflow.tracing.export.mlflow_v3", "mlflow.tracing.processor.base_mlflow"),
+    *("mlflow.sklearn", "mlflow.pyfunc.loaders", "sklearn.linear_model", "skops.io"),
+    *("azure.identity", "azure.storage.blob", "prometheus_client", "sqlalchemy"),
+)
 _PLUGIN: Final = "mlflow_runtime"
 
 
@@ -91,10 +98,9 @@ def _wait(listener: socket.socket) -> bool:
 
 
 def _libraries(kind: str) -> list[str]:
-    """Return the modules that the programs of this kind import: `engine` or `roles`."""
-    if kind == "roles":
-        return list(_ROLES)
-    return [*_ENGINE, *(f"pulumi_azure_native.{one}" for one in " ".join(_AZURE).split())]
+    """Return the modules that the programs of this kind import: `engine`, `roles` or `smoke`."""
+    azure = (f"pulumi_azure_native.{one}" for one in " ".join(_AZURE).split())
+    return {"engine": [*_ENGINE, *azure], "roles": [*_ROLES], "smoke": [*_SMOKE]}[kind]
 
 
 def import_libraries(kind: str) -> None:
@@ -215,6 +221,8 @@ def _read_again() -> None:
     modules: dict[str, Any] = sys.modules
     if processes := modules.get("multiprocessing.process"):
         processes.ORIGINAL_DIR = str(Path.cwd())
+    if rich := modules.get("rich"):
+        rich._IMPORT_CWD = str(Path.cwd())
     if handlers := modules.get("wsgiref.handlers"):
         handlers.BaseHandler.os_environ = handlers.read_environ()
     if connector := modules.get("aiohttp.connector"):  # it trusts SSL_CERT_FILE

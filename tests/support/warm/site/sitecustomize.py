@@ -24,10 +24,13 @@ def _hand_over(folder: str) -> None:
 
 def _server(options: list[str]) -> str:
     """Return the name of the server that has the libraries of this program, empty for any other program."""
-    if options[:2] == ["-m", "mlflow_runtime.cli"]:
-        return "roles" if [*options, ""][2] in _ROLES else ""
-    known = (options[:1] == ["-m"] and options[1] in _MODULES) or os.path.basename([*options, ""][0]) in _PROGRAMS
-    return "engine" if known else ""
+    by_name = options[:1] == ["-m"]
+    program, word = [*options[by_name:], "", ""][:2]
+    if by_name and program == "mlflow_runtime.cli":
+        return "roles" if word in _ROLES else ""
+    if program not in _MODULES if by_name else os.path.basename(program) not in _PROGRAMS:
+        return ""
+    return "smoke" if word == "smoke" else "engine"
 
 
 if folder := os.environ.get("WARM_PROGRAMS"):
