@@ -59,7 +59,7 @@ json.dump(found | {"left out": read}, sys.stdout)
 TELLING: Final = """
 import sys
 found = {"first": sorted(sys.modules)}
-import gc, json, logging, os, pathlib, re, signal, threading, warnings
+import gc, json, logging, os, pathlib, re, signal, tempfile, threading, warnings
 PLAIN = (str, bytes, int, float, bool, type(None))
 # Made of the time, of an address, or of the order of a set; random keys; and whether the telemetry, which is off, is
 # that of a test.
@@ -89,6 +89,8 @@ def tell():
         threads=[thread.name for thread in threading.enumerate()],
         signals=[str(signal.getsignal(one)) for one in (signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)],
         interval=sys.getswitchinterval(),
+        started=[sys.executable, sys.orig_argv, sys.argv, tempfile.gettempdir(), os.getcwd()],
+        path=[each for each in sys.path if not each.endswith("/warm/site")],
         trusted=sys.modules["aiohttp.connector"]._SSL_CONTEXT_VERIFIED.cert_store_stats(),
         wsgi=sys.modules["wsgiref.handlers"].BaseHandler.os_environ.get("FOUND"),
     )
