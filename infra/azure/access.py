@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.federated_subject import FederatedSubject
+from components.azure.identity import Identity, IdentityArgs
 from components.azure.roles import AzureRole, assign, only_these_grants
 from components.mlflow.roles import Role
 from infra import rights

@@ -14,7 +14,8 @@ import pulumi
 from pulumi_azure_native import authorization, keyvault, resources
 
 from components.azure.container_registry import ContainerRegistry, ContainerRegistryArgs
-from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.federated_subject import FederatedSubject
+from components.azure.identity import Identity, IdentityArgs
 from components.azure.key_vault import KeyVault, KeyVaultArgs
 from components.azure.monitoring import Monitoring, MonitoringArgs
 from components.azure.roles import AzureRole, assign

@@ -13,7 +13,8 @@ from components.azure.aks_node_pool import NodePool
 from components.azure.cluster_access import ClusterAccess
 from components.azure.container_insights import ContainerInsights, ContainerInsightsArgs
 from components.azure.existing_cluster import ExistingCluster
-from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.federated_subject import FederatedSubject
+from components.azure.identity import Identity, IdentityArgs
 from components.azure.log_table import LogTable, container_log_v2
 from components.azure.network_plan import AKS_SUBNETS, CONTAINER_APPS_SUBNETS, SubnetRole, plan
 from components.azure.private_name import PrivateName, PrivateNameArgs

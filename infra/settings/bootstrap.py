@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from components.azure.identity import FederatedSubject
+from components.azure.federated_subject import FederatedSubject
 from infra.naming import LONGEST_STACK, Names
 from infra.settings import consistency, guardrails
 from infra.settings.azure import TagSettings

@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from components.azure.artifact_store_args import Redundancy
-from components.azure.identity import FederatedSubject
+from components.azure.federated_subject import FederatedSubject
 from components.azure.postgres_size import HighAvailability
-from components.compute.container_apps import rendering
+from components.compute.container_apps import replica_size
 from components.mlflow.roles import Role
 from components.mlflow.runtime_contract import CONTRACT
 from components.mlflow.topology import Size
@@ -115,7 +115,7 @@ def _sizes_of_container_apps(problems: Problems, sizes: Mapping[Role, Size]) -> 
             role.value,
             f"{size.cpu:g} cores, {size.memory_mib} MiB, spool {size.spool_mib} MiB",
             problems.reset(*(f"{role}.{key}" for key in ("cpu", "memoryMib", "spoolMib"))),
-            partial(rendering.check_size, role, cpu=size.cpu, memory_mib=size.memory_mib, spool_mib=size.spool_mib),
+            partial(replica_size.check, role, cpu=size.cpu, memory_mib=size.memory_mib, spool_mib=size.spool_mib),
         )
 
 

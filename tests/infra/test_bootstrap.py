@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.azure.identity import GITHUB_ISSUER
+from components.azure.federated_subject import GITHUB_ISSUER
 from components.azure.roles import AzureRole
 from components.mlflow.roles import Role
 from infra.settings import bootstrap

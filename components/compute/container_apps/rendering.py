@@ -1,7 +1,7 @@
 """Specs as Container Apps takes them. Pure: no resource is made here, and what Azure would refuse is refused first.
 
-Limits from Microsoft Learn: "Containers in Azure Container Apps" (allocations), "Use storage mounts in Azure Container
-Apps" (ephemeral storage), "Health probes in Azure Container Apps", "Scaling in Azure Container Apps".
+Limits from Microsoft Learn: "Health probes in Azure Container Apps", "Scaling in Azure Container Apps". Those of sizes
+are in `replica_size.py`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,13 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import app
 
+from components.compute.container_apps import replica_size
 from components.compute.contract import Ingress, JobSpec, Probe, ServiceSpec
 from components.compute.image import Image
 
 COMMAND = "mlflow-runtime"
 SPOOL_PATH = "/spool"
 
-_CPU_STEP = 0.25
-_MOST_CPU = 4.0
-_MIB_PER_CPU = 2048
-# Ephemeral storage of a replica, in MiB, by the cores that it has at most.
-_EPHEMERAL_MIB = ((0.25, 1024), (0.5, 2048), (1.0, 4096), (_MOST_CPU, 8192))
 _MOST_PROBE_FAILURES = 10
 _MOST_PROBE_SECONDS = 240
 _MOST_GRACE_SECONDS = 600
@@ -140,17 +136,7 @@ def job_configuration(spec: JobSpec, image: Image, identity_id: pulumi.Input[str
 
 def resources(name: str, cpu: float, memory_mib: int) -> app.ContainerResourcesArgs:
     """Cores and memory, in one of the combinations of the Consumption workload profile."""
-    if not (_CPU_STEP <= cpu <= _MOST_CPU and (cpu / _CPU_STEP).is_integer()):
-        raise ValueError(
-            f"{name}.cpu: {cpu:g} is no size of Container Apps; allowed: {_CPU_STEP} to {_MOST_CPU:g} cores in steps "
-            f"of {_CPU_STEP}; set {name}.cpu to {_nearest_cpu(cpu):g}."
-        )
-    wanted = int(cpu * _MIB_PER_CPU)
-    if memory_mib != wanted:
-        raise ValueError(
-            f"{name}.memoryMib: {memory_mib} does not go with {cpu:g} cores; allowed: 2 GiB per core, {wanted} MiB; "
-            f"set {name}.memoryMib to {wanted} or {name}.cpu to {_nearest_cpu(memory_mib / _MIB_PER_CPU):g}."
-        )
+    replica_size.check_resources(name, cpu, memory_mib)
     return app.ContainerResourcesArgs(cpu=cpu, memory=f"{memory_mib / 1024:g}Gi")
 
 
@@ -169,20 +155,9 @@ def public_name(
     return host_name(app_name, ingress, environment_domain)
 
 
-def check_size(name: str, *, cpu: float, memory_mib: int, spool_mib: int) -> None:
-    """Raise ValueError for a size that no replica can have; for programs that refuse it before they make anything."""
-    resources(name, cpu, memory_mib)
-    most = next((mib for cores, mib in _EPHEMERAL_MIB if cpu <= cores), _EPHEMERAL_MIB[-1][1])
-    if spool_mib > most:
-        raise ValueError(
-            f"{name}.spoolMib: {spool_mib} is more than a replica with {cpu:g} cores has; allowed: at most {most} MiB; "
-            f"lower it or give {name}.cpu more cores."
-        )
-
-
 def _check_service(spec: ServiceSpec) -> None:
     name, scale = spec.name, spec.scale
-    check_size(name, cpu=spec.cpu, memory_mib=spec.memory_mib, spool_mib=spec.spool_mib)
+    replica_size.check(name, cpu=spec.cpu, memory_mib=spec.memory_mib, spool_mib=spec.spool_mib)
     if spec.grace_seconds > _MOST_GRACE_SECONDS:
         raise ValueError(
             f"{name}: a grace period of {spec.grace_seconds} s; allowed: at most {_MOST_GRACE_SECONDS}; "
@@ -196,10 +171,6 @@ def _check_service(spec: ServiceSpec) -> None:
         raise ValueError(
             f"{name}.minReplicas: 0 without ingress; nothing would ever start a replica; set {name}.minReplicas to 1."
         )
-
-
-def _nearest_cpu(cpu: float) -> float:
-    return min(_MOST_CPU, max(_CPU_STEP, math.ceil(cpu / _CPU_STEP) * _CPU_STEP))
 
 
 def _environment(env: Mapping[str, pulumi.Input[str]]) -> list[app.EnvironmentVarArgs]:

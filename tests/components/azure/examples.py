@@ -18,7 +18,8 @@ from components.azure.artifact_store import ArtifactStore, ArtifactStoreArgs, Re
 from components.azure.container_apps_environment import ContainerAppsEnvironment, ContainerAppsEnvironmentArgs
 from components.azure.container_insights import ContainerInsights, ContainerInsightsArgs
 from components.azure.container_registry import ContainerRegistry, ContainerRegistryArgs
-from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.federated_subject import FederatedSubject
+from components.azure.identity import Identity, IdentityArgs
 from components.azure.key_vault import KeyVault, KeyVaultArgs
 from components.azure.log_table import CONTAINER_APPS_CONSOLE
 from components.azure.monitoring import BudgetArgs, Monitoring, MonitoringArgs

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.federated_subject import FederatedSubject
+from components.azure.identity import Identity, IdentityArgs
 from tests.support.recorder import TENANT_ID, UNKNOWN, Graph, record
 
 DEPLOY = FederatedSubject.github_environment("acme/mlflow", "prod")

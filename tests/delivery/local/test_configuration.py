@@ -94,6 +94,13 @@ def test_the_local_commands_start_without_the_engines_library() -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_a_sign_in_leaves_out_the_library_of_azure() -> None:
+    """The smoke program, which signs in, saves a model; pickling looks into every module, and loads all 6,000 of it."""
+    program = "import sys; import delivery.local.sign_in; print('pulumi_azure_native' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_a_mode_that_is_refused_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, f"{{stateDirectory: {tmp_path / 'state'}}}")
     path.write_text(path.read_text() + "  mlflow-platform:access: {mode: entra}\n  mlflow-platform:teams: [team-x]\n")

@@ -9,7 +9,8 @@ from pulumi_azure_native import authorization, operationalinsights, resources
 
 from components.azure.aks_cluster import AksCluster, AksClusterArgs, ClusterIdentities
 from components.azure.aks_node_pool import NodePool
-from components.azure.identity import FederatedSubject, Identity, IdentityArgs
+from components.azure.federated_subject import FederatedSubject
+from components.azure.identity import Identity, IdentityArgs
 from components.azure.network import Network, NetworkArgs
 from components.azure.network_plan import AKS_SUBNETS, SubnetRole
 
