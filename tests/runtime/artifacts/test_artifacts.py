@@ -30,12 +30,12 @@ SENT = 2 * PIECE
 
 _LOG = f"""
 import sys
+from urllib.parse import urlsplit
+
 import requests
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 send = requests.Session.request
-
-root = sys.argv[1].partition("/api/")[0]
 
 def named(session, method, url, **options):
     url = url.replace("http://{PUBLIC_HOST}", root)  # as the name resolves for clients
@@ -44,7 +44,9 @@ def named(session, method, url, **options):
     return send(session, method, url, **options)
 
 requests.Session.request = named
-HttpArtifactRepository(sys.argv[1]).log_artifact(sys.argv[2])
+for folder in sys.argv[2:]:
+    root = f"http://{{urlsplit(folder).netloc}}"
+    HttpArtifactRepository(folder).log_artifact(sys.argv[1])
 """
 
 
@@ -249,16 +251,6 @@ def in_memory(service: Service) -> list[int]:
     return [figures[f'{name}"{direction}"}}'] for direction in ("up", "down")]
 
 
-def test_mlflows_own_client_sends_parts_through_the_service(
-    shared: Platform, artifacts: Service, path: str, tmp_path: Path
-) -> None:
-    """A file larger than each of its requests, for clients that reach the gateway alone."""
-    with gateway(tmp_path, f"127.0.0.1:{artifacts.port}") as port:
-        assert logged_by_mlflow(shared, port, path, tmp_path) == artifacts.ask(of(path)).content
-    assert artifacts.log.count(f'"PUT", "path": "{of(path)}"') == 12
-    assert f'"path": "{ROOT}/mpu/complete/{path.rsplit("/", 1)[0]}"' in artifacts.log
-
-
 def begun(service: Service, path: str, parts: int, **headers: str) -> Any:
     folder, name = path.rsplit("/", 1)
     answer = service.ask(f"{ROOT}/mpu/create/{folder}", {"path": name, "num_parts": parts}, headers=headers)
@@ -320,27 +312,6 @@ def test_parts_are_sent_to_the_name_that_the_gateway_tells(artifacts: Service, p
     assert url(**{"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}) == f"https://{PUBLIC_HOST}{put}"
 
 
-def logged_by_mlflow(shared: Platform, port: int, path: str, folder: Path) -> bytes:
-    """A file of 12 MiB that MLflow's client has logged, in parts of 1 MiB where it may."""
-    file = folder / "file.bin"
-    file.write_bytes(os.urandom(12 << 20))
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "REQUESTS_CA_BUNDLE": str(shared.plane.ca),
-        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true",
-        "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "1",
-        "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(1 << 20),
-        "NO_PROXY": "127.0.0.1",
-    }
-    url = f"http://127.0.0.1:{port}{of(path.rsplit('/', 1)[0])}"
-    done = subprocess.run(
-        [sys.executable, "-c", _LOG, url, str(file)], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return file.read_bytes()
-
-
 @pytest.fixture(scope="module")
 def direct(shared: Platform) -> Iterator[Service]:
     """An artifacts service that lets clients write to the container."""
@@ -389,7 +360,43 @@ def test_parts_that_were_not_sent_are_a_conflict_and_a_foreign_upload_is_refused
         assert answer.status == status, answer
 
 
-def test_mlflows_own_client_sends_parts(shared: Platform, direct: Service, path: str, tmp_path: Path) -> None:
-    assert logged_by_mlflow(shared, direct.port, path, tmp_path) == direct.ask(of(path)).content
-    assert f'"path": "{ROOT}/mpu/complete/{path.rsplit("/", 1)[0]}"' in direct.log
-    assert f'"PUT", "path": "{of(path)}"' not in direct.log
+def test_mlflows_own_client_sends_parts(
+    shared: Platform, artifacts: Service, direct: Service, path: str, tmp_path: Path
+) -> None:
+    """A file larger than each of its requests: through the service, for clients that reach the gateway alone, and past
+    it to the container.
+    """
+    folder, past = path.rsplit("/", 1)[0], f"past/{path}"
+    with gateway(tmp_path, f"127.0.0.1:{artifacts.port}") as port:
+        content = logged_by_mlflow(
+            shared,
+            tmp_path,
+            f"http://127.0.0.1:{port}{of(folder)}",
+            f"http://127.0.0.1:{direct.port}{of(past.rsplit('/', 1)[0])}",
+        )
+    assert artifacts.ask(of(path)).content == content
+    assert artifacts.log.count(f'"PUT", "path": "{of(path)}"') == 12
+    assert f'"path": "{ROOT}/mpu/complete/{folder}"' in artifacts.log
+    assert direct.ask(of(past)).content == content
+    assert f'"path": "{ROOT}/mpu/complete/past/{folder}"' in direct.log
+    assert f'"PUT", "path": "{of(past)}"' not in direct.log
+
+
+def logged_by_mlflow(shared: Platform, folder: Path, *urls: str) -> bytes:
+    """A file of 12 MiB that MLflow's client has logged to each of these, in parts of 1 MiB where it may."""
+    file = folder / "file.bin"
+    file.write_bytes(os.urandom(12 << 20))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "REQUESTS_CA_BUNDLE": str(shared.plane.ca),
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true",
+        "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "1",
+        "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(1 << 20),
+        "NO_PROXY": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _LOG, str(file), *urls], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return file.read_bytes()
