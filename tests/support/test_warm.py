@@ -20,6 +20,7 @@ import pytest
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2_grpc
 
+from delivery.pulumi.installation import REPOSITORY
 from tests.support import warm
 from tests.support.waiting import until
 
@@ -154,6 +155,29 @@ def test_it_ends_as_a_cold_one_does(environment: dict[str, str], program: Path, 
     program.write_text(source)
     found, expected = both(environment, program)
     assert found == expected
+
+
+OF_THE_PRODUCT = """
+import sys
+loaded = "infra.program" in sys.modules
+import infra.program, components
+print(loaded, infra.program.__file__, [name for name in sys.modules if name.startswith("components.azure")] != [])
+"""
+
+
+def test_a_program_in_the_checkout_has_the_product_and_one_elsewhere_reads_its_own(
+    environment: dict[str, str], program: Path, tmp_path: Path
+) -> None:
+    program.write_text(OF_THE_PRODUCT)
+    found = [ran(one, program, folder=REPOSITORY).stdout.split() for one in (environment, {**environment, **warm.COLD})]
+    assert found == [[loaded, str(REPOSITORY / "infra" / "program.py"), "True"] for loaded in ("True", "False")]
+    own = tmp_path / "infra" / "program.py"
+    own.parent.mkdir()
+    for file in (own, own.with_name("__init__.py")):
+        file.touch()
+    (code, out, _), cold = both(environment, program, folder=tmp_path)
+    assert (code, out.split()) == (0, ["False", str(own), "False"])
+    assert cold[:2] == (code, out)
 
 
 @pytest.mark.parametrize(

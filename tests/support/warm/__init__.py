@@ -6,10 +6,10 @@ itself. `started` starts three processes (`server.py`), one for each kind of pro
 PYTHONPATH (`site/`), by which those interpreters let one of them fork a child with their arguments, folder, environment
 and files; a list of packages is kept until something is installed.
 
-The product's own modules are not among the imported ones: each child reads them from its own checkout. Nor is a module
-that reads a variable of a role while it is imported. Every other Python starts as ever, and so does one of another
-environment, with other options, or with `COLD`. All children of a run share one PYTHONHASHSEED, by which sets are
-ordered.
+Of the product's own modules those of the Pulumi program are among the imported ones, for children whose folder is this
+checkout; in another folder a child reads all of them itself. No module is among them that reads a variable of a role
+while it is imported. Every other Python starts as ever, and so does one of another environment, with other options, or
+with `COLD`. All children of a run share one PYTHONHASHSEED, by which sets are ordered.
 """
 
 from __future__ import annotations
