@@ -16,6 +16,7 @@ import importlib.machinery
 import io
 import json
 import os
+import re
 import runpy
 import select
 import signal
@@ -114,9 +115,31 @@ def import_libraries(kind: str) -> None:
         for name in _libraries(kind):
             getattr(importlib.import_module(name), "look", None)  # a part of azure-native is imported by a first look
     importlib.import_module("pydantic").create_model("First")  # it looks for plugins in all that is installed, once
+    if kind == "engine":
+        _resolve_types()
     gc.enable()
     gc.collect()
     gc.freeze()  # what children share is not looked through again
+
+
+def _resolve_types() -> None:
+    """Have Pulumi's SDK work out the types of what the product makes on Azure, which it does once for each class."""
+    types = importlib.import_module("pulumi._types")
+    made = re.compile(rf"\b({'|'.join(' '.join(_AZURE).split())})\.([A-Z]\w+)")
+    texts = [file.read_text() for part in ("components", "infra") for file in (_CHECKOUT / part).rglob("*.py")]
+    named = {(module, each) for text in texts for module, name in made.findall(text) for each in (name, f"{name}Args")}
+    left = {getattr(sys.modules[f"pulumi_azure_native.{module}"], name, None) for module, name in named}
+    done = {None}
+    while left := left - done:
+        one = left.pop()
+        done.add(one)
+        if types.is_input_type(one):
+            inner = types.input_type_types(one)
+        elif types.is_output_type(one) or hasattr(one, "pulumi_type"):
+            inner = types._types_from_py_properties(one)
+        else:
+            continue
+        left.update(part for each in inner.values() for part in (each, *getattr(each, "__args__", ())))
 
 
 @contextlib.contextmanager
