@@ -24,7 +24,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-VIEW_MILLISECONDS = 20_000
+VIEW_MILLISECONDS = 60_000
 TURN_MILLISECONDS, QUIET_TURNS, SETTLE_TURNS = 100, 5, 200
 WORKER_SCRIPT = ".worker.js"
 WIDTH, HEIGHT = 1920, 1600  # room for a whole run
