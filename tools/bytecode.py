@@ -25,7 +25,6 @@ compileall.compile_dir(sys.argv[2], quiet=2, workers=0, rx=re.compile(sys.argv[1
 _SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 _PROGRAM = ("infra", "components")
 _AZURE = "pulumi_azure_native"
-_EDITABLE = "__editable__"
 _MOST_KEPT = 3
 """How many sets of packages are remembered, the last used ones: each has about 200 MB."""
 
@@ -80,9 +79,8 @@ def _link(source: Path, target: Path, tag: str) -> None:
         there = target / folder.relative_to(source)
         there.mkdir(parents=True, exist_ok=True)
         for file in folder.glob(f"*.{tag}.pyc"):
-            if not file.name.startswith(_EDITABLE):  # of one checkout
-                with contextlib.suppress(FileExistsError):
-                    os.link(file, there / file.name)
+            with contextlib.suppress(FileExistsError):
+                os.link(file, there / file.name)
 
 
 def _forget(folder: Path) -> None:

@@ -50,19 +50,26 @@ def entra(state: Path, port: int) -> Iterator[SignedIn]:
     thread.start()
     try:
         access = AccessControl(tenant_id=directory.tenant_id, client_id=directory.platform.client_id, authority=origin)
-        answer = requests.post(
-            f"{origin}/{access.tenant_id}/oauth2/v2.0/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_id": application.client_id,
-                "client_secret": application.secret,
-                "scope": f"{access.client_id}/.default",
-            },
-            timeout=_TIMEOUT,
-            verify=str(tls.bundle),
+        yield SignedIn(
+            access=access, headers={"Authorization": f"Bearer {_token(access, application, str(tls.bundle))}"}
         )
-        answer.raise_for_status()
-        yield SignedIn(access=access, headers={"Authorization": f"Bearer {answer.json()['access_token']}"})
     finally:
         server.stop()
         thread.join(_TIMEOUT)
+
+
+def _token(access: AccessControl, application: Application, bundle: str) -> str:
+    """Return a token of the application. Its answer, which would keep the connection open, is not kept."""
+    answer = requests.post(
+        f"{access.authority}/{access.tenant_id}/oauth2/v2.0/token",
+        data={
+            "grant_type": "client_credentials",
+            "client_id": application.client_id,
+            "client_secret": application.secret,
+            "scope": f"{access.client_id}/.default",
+        },
+        timeout=_TIMEOUT,
+        verify=bundle,
+    )
+    answer.raise_for_status()
+    return str(answer.json()["access_token"])

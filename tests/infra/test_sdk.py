@@ -51,6 +51,7 @@ def test_the_sdk_sends_its_debug_messages_only_when_asked(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    monkeypatch.delenv(sdk.DEBUG, raising=False)
     monkeypatch.setattr(pulumi.log, "debug", messages)
     recorded()
     assert REGISTERED not in caplog.text

@@ -227,7 +227,10 @@ def shared(recording: Callable[_Given, Graph]) -> Callable[_Given, Graph]:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Answers a call of the engine where it is made: the answers are at hand, and a thread for each took longer."""
+    """Answers a call of the engine where it is made: the answers are at hand, and a thread for each takes longer.
+
+    So no two registrations are under way at once. Those of the real engine are.
+    """
 
     def run_in_executor(
         self,

@@ -23,6 +23,7 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from delivery.pulumi.installation import REPOSITORY
 from tests.support import warm
 from tests.support.waiting import until
+from tests.support.warm_facts import read_meanwhile
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs start warm on Linux alone")
 
@@ -157,27 +158,60 @@ def test_it_ends_as_a_cold_one_does(environment: dict[str, str], program: Path, 
     assert found == expected
 
 
+# Whether the product is there already, and what it finds at its import.
 OF_THE_PRODUCT = """
-import sys
-loaded = "infra.program" in sys.modules
-import infra.program, components
-print(loaded, infra.program.__file__, [name for name in sys.modules if name.startswith("components.azure")] != [])
+import json, sys
+from pulumi import _types
+loaded = "infra.program" in sys.modules, _types._types_from_py_properties.cache_info().currsize > 100
+import infra.program
+if "azure" in sys.argv:
+    import infra.azure.program, infra.local
+plain = (str, bytes, int, float, bool, type(None))
+json.dump([loaded, infra.program.__file__, {
+    f"{name}.{attribute}": repr(value)
+    for name, module in sorted(sys.modules.items()) if name.partition(".")[0] in ("components", "delivery", "infra")
+    for attribute, value in vars(module).items() if type(value) in plain and attribute != "__path__"
+}], sys.stdout)
 """
 
 
-def test_a_program_in_the_checkout_has_the_product_and_one_elsewhere_reads_its_own(
+def test_a_program_in_the_checkout_has_the_product_as_it_would_import_it(
+    environment: dict[str, str], program: Path
+) -> None:
+    program.write_text(OF_THE_PRODUCT)
+    command = [sys.executable, str(program), "azure"]
+    (loaded, file, constants), (cold, cold_file, expected) = (
+        json.loads(subprocess.run(command, cwd=REPOSITORY, env=one, stdout=subprocess.PIPE, check=True).stdout)
+        for one in (environment, {**environment, **warm.COLD})
+    )
+    assert (loaded, cold) == ([True, True], [False, False])
+    assert (file, cold_file) == (str(REPOSITORY / "infra" / "program.py"),) * 2
+    assert len(expected) > 500
+    different = {name: (constants.get(name), value) for name, value in expected.items() if constants.get(name) != value}
+    assert different == {}
+
+
+def test_a_program_with_a_product_of_its_own_reads_that(
     environment: dict[str, str], program: Path, tmp_path: Path
 ) -> None:
     program.write_text(OF_THE_PRODUCT)
-    found = [ran(one, program, folder=REPOSITORY).stdout.split() for one in (environment, {**environment, **warm.COLD})]
-    assert found == [[loaded, str(REPOSITORY / "infra" / "program.py"), "True"] for loaded in ("True", "False")]
     own = tmp_path / "infra" / "program.py"
     own.parent.mkdir()
     for file in (own, own.with_name("__init__.py")):
         file.touch()
-    (code, out, _), cold = both(environment, program, folder=tmp_path)
-    assert (code, out.split()) == (0, ["False", str(own), "False"])
-    assert cold[:2] == (code, out)
+    by_path = {**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{tmp_path}"}
+    for variables, folder in ((environment, tmp_path), (by_path, REPOSITORY)):
+        done = ran(variables, program, folder=folder)
+        assert (done.returncode, json.loads(done.stdout)[1]) == (0, str(own)), done.stderr
+
+
+def test_the_product_reads_no_variable_while_its_server_imports_it() -> None:
+    found = read_meanwhile("engine", dict(os.environ))
+    readers = {module.partition(".")[0] for by in found["read"].values() for module in by}
+    assert "pulumi" in readers
+    assert readers & {"components", "delivery", "infra", "tools"} == set()
+    assert {"infra.azure.program", "infra.local", "infra.settings.model"} <= {*found["modules"]}
+    assert (found["threads"], found["tasks"], found["changed"]) == (["MainThread"], 1, {})
 
 
 @pytest.mark.parametrize(

@@ -61,12 +61,8 @@ import sys
 found = {"first": sorted(sys.modules)}
 import gc, json, logging, os, pathlib, re, signal, tempfile, threading, warnings
 PLAIN = (str, bytes, int, float, bool, type(None))
-# Made of the time, of an address, or of the order of a set; random keys; and whether the telemetry, which is off, is
-# that of a test.
-OF_A_PROCESS = re.compile(
-    r"(_?ctypes|tokenize|numpy|scipy|pydantic|__main__)\\..*|logging\\._startTime"
-    r"|joblib\\._multiprocessing_helpers\\.name|mlflow\\.telemetry\\.utils\\._IS_IN_CI_ENV_OR_TESTING"
-)
+# Made of the time, of an address, or of the order of a set; random keys.
+OF_A_PROCESS = re.compile(r"(_?ctypes|tokenize|numpy|scipy|pydantic|__main__)\\..*|logging\\._startTime")
 UUID = re.compile("[0-9a-f]{8}-[0-9a-f-]{27}")
 def kinds(things):
     return [type(thing).__name__ for thing in things]
@@ -113,8 +109,11 @@ def read_meanwhile(kind: str, environment: Mapping[str, str], *left_out: str) ->
     return found
 
 
-def assert_alike(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Compare what a warm and a cold program wrote down; a warm one has the constants and loggers of others too."""
+def assert_alike(found: dict[str, Any], expected: dict[str, Any], *other_constants: str) -> None:
+    """Compare what a warm and a cold program wrote down; a warm one has the constants and loggers of others too.
+
+    `other_constants` are others in each process.
+    """
     first = [set(each.pop("first")) for each in (found, expected)]
     assert ["mlflow" in each for each in first] == [True, False], "one started warm, the other cold"
     for each in (found, expected):
@@ -122,6 +121,7 @@ def assert_alike(found: dict[str, Any], expected: dict[str, Any]) -> None:
             each["environment"].pop(name, None)
     for part in ("constants", "loggers"):
         mine, others = found.pop(part), expected.pop(part)
+        others = {name: value for name, value in others.items() if name not in other_constants}
         assert len(others) > 100, others
         different = {name: (mine.get(name), value) for name, value in others.items() if mine.get(name) != value}
         assert different == {}, different

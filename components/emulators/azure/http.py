@@ -84,7 +84,7 @@ class Server:
         self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
-        """Have `serve_forever` return, once the requests in flight are answered, at the latest after a second."""
+        """Have `serve_forever` return, once the requests in flight are answered; after a second they get 500."""
         self._server.should_exit = True
 
 

@@ -21,6 +21,9 @@ MAX_HEAD_BYTES: Final = 4 * MAX_HEADER_BYTES
 MOST_AHEAD: Final = 16
 """Requests that a client may send ahead of its answers. The gateway sends none; each takes memory while it waits."""
 
+LINGER_SECONDS: Final = 1
+"""How long a connection takes what comes behind its refusal, unless its client leaves before."""
+
 _VERSIONS: Final = ("1.0", "1.1")
 _OF_A_BODY: Final = (b"content-length", b"transfer-encoding")
 
@@ -97,7 +100,7 @@ class Protocol(HttpToolsProtocol):
         self._ends = True
         running = self._running
         if running is None or running.response_complete:
-            super().send_400_response(msg)
+            self._refuse(msg)
         elif running.more_body:
             # Its own body is what is refused.
             running.disconnected = True
@@ -105,12 +108,30 @@ class Protocol(HttpToolsProtocol):
             if running.response_started:
                 running.transport.close()  # behind its head
             else:
-                super().send_400_response(msg)
+                self._refuse(msg)
         else:
             self.pipeline.clear()
             running.keep_alive = False
             # What is left unread when the connection closes may cost the client the answer.
             self.flow.resume_reading()
+
+    def _refuse(self, text: str) -> None:
+        """Answer with 400, and take what still comes for a while.
+
+        A method that httptools does not know is refused before the rest of its head is here. To close then would reset
+        the connection below the gateway, which still writes to it and would answer 502.
+        """
+        headers = (
+            *self.server_state.default_headers,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(text)),
+            (b"connection", b"close"),
+        )
+        head = b"".join((b"HTTP/1.1 400 Bad Request\r\n", *(b"%b: %b\r\n" % each for each in headers), b"\r\n"))
+        self.transport.write(head + text.encode("ascii"))
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered; those that wait are not carried out."""

@@ -29,7 +29,7 @@ from components.emulators.azure.entra.directory import (
     load,
 )
 from components.emulators.azure.entra.service import SESSION
-from components.emulators.azure.http import LOOPBACK, Response, Server
+from components.emulators.azure.http import LOOPBACK, STOP_SECONDS, Response, Server
 from components.emulators.azure.managed_identity import TOKEN_EXCHANGE
 from components.emulators.identities import EmulatedIdentity
 from tests.support.entra import Served, click, enter_code, link, serving
@@ -348,7 +348,7 @@ def test_a_server_ends_although_a_client_keeps_its_connection(tmp_path: Path) ->
     with requests.Session() as session:
         assert session.get(f"https://{LOOPBACK}:{port}/", verify=str(tls.bundle), timeout=10).status_code == 204
         server.stop()
-        thread.join(15)
+        thread.join(5 * STOP_SECONDS)
         assert not thread.is_alive()
 
 

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from mlflow_runtime.service import http_protocol
 from mlflow_runtime.service.http_protocol import MAX_HEAD_BYTES, MOST_AHEAD, Protocol
 
 POST = b"POST /a HTTP/1.1\r\nHost: h\r\n"
@@ -18,23 +19,26 @@ PART = b"x" * 65536
 
 
 class Wire(asyncio.Transport):
-    """A connection in memory: what the server wrote and in which pieces, and whether it `stayed` open until the client
-    left.
+    """A connection in memory: what the server wrote and in which pieces, and until the client left: whether it `stayed`
+    open for more of that, and whether it `took` what the client sent.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[bytes] = []
-        self.closed = False
-        self.stayed = False
+        self.closed = self.ended = False
+        self.stayed = self.took = False
 
     @property
     def written(self) -> bytes:
         return b"".join(self.pieces)
 
     def write(self, data: Any) -> None:
-        if not self.closed:
+        if not self.closed and not self.ended:
             self.pieces.append(bytes(data))
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def close(self) -> None:
         self.closed = True
@@ -80,7 +84,8 @@ def talk(parts: Sequence[bytes], *, to: Any = app, turns: int = 3) -> Wire:
                 await asyncio.sleep(0)
         for _ in range(8 * MOST_AHEAD):
             await asyncio.sleep(0)
-        wire.stayed = not wire.closed
+        wire.took = not wire.closed
+        wire.stayed = wire.took and not wire.ended
         protocol.connection_lost(None)
         for _ in range(3):
             await asyncio.sleep(0)
@@ -191,6 +196,17 @@ def test_what_has_no_end_is_refused(begin: bytes) -> None:
     wire = talk([begin, *[PART] * (MAX_HEAD_BYTES // len(PART) + 2)])
     assert wire.written.startswith(b"HTTP/1.1 400 ")
     assert not wire.stayed
+
+
+@pytest.mark.parametrize("linger", [60, 0])
+def test_a_client_that_still_sends_reads_its_refusal(linger: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed connection would be reset by what comes behind, and the refusal be lost with it."""
+    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", linger)
+    wire = talk([b"get /a HTTP/1.1\r\nAccept: ", PART, b"\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n"])
+    assert wire.written.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert wire.written.count(b"HTTP/1.1") == 1
+    assert not wire.stayed
+    assert wire.took == (linger > 0)
 
 
 def test_trailers_are_no_headers() -> None:

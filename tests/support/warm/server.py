@@ -111,7 +111,8 @@ def _libraries(kind: str) -> list[str]:
 def import_libraries(kind: str) -> None:
     """Import them, and have no child look through them for garbage."""
     gc.disable()
-    with _without_the_product():
+    sys.path.insert(0, str(_CHECKOUT))  # a program has its own path
+    with _without_the_plugin():
         for name in _libraries(kind):
             getattr(importlib.import_module(name), "look", None)  # a part of azure-native is imported by a first look
     importlib.import_module("pydantic").create_model("First")  # it looks for plugins in all that is installed, once
@@ -143,7 +144,7 @@ def _resolve_types() -> None:
 
 
 @contextlib.contextmanager
-def _without_the_product() -> Iterator[None]:
+def _without_the_plugin() -> Iterator[None]:
     """Have MLflow not import its plugin of the product, which each child takes from its own checkout."""
     show, warnings.showwarning = warnings.showwarning, lambda *_: None  # MLflow warns that it has not found it
     sys.modules[_PLUGIN] = None  # type: ignore[assignment]  # as the import system says that there is none
@@ -217,7 +218,7 @@ def _run(program: _Program) -> NoReturn:
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     _read_again()
-    if Path.cwd() != _CHECKOUT:
+    if not _is_of_the_checkout(request["path"]):
         _forget_the_product()
     sys.executable, sys.orig_argv = request["executable"], request["started"]
     sys.path[:] = request["path"]
@@ -244,8 +245,14 @@ def _run(program: _Program) -> NoReturn:
     _end(code, interrupted=interrupted)
 
 
+def _is_of_the_checkout(path: list[str]) -> bool:
+    """Return whether a program with this path has the checkout's folder, and finds no other product before it."""
+    places = (place for place in path if Path(place, "infra", "__init__.py").exists())
+    return Path.cwd() == _CHECKOUT == Path(next(places, os.devnull)).resolve()
+
+
 def _forget_the_product() -> None:
-    """Have a program of another folder import the product from where it finds it."""
+    """Have a program import the product from where it finds it."""
     for name in [name for name in sys.modules if name.partition(".")[0] in _OF_CHECKOUT]:
         del sys.modules[name]
 

@@ -27,10 +27,15 @@ def answer(folder: str, options: list[str]) -> None:
 
 def _key(options: list[str]) -> str:
     """Return the name of the answer to these options in this environment: it changes with each installed package."""
+    installed = {path: sorted(filter(_is_package, os.listdir(path))) for path in sys.path if os.path.isdir(path)}
     facts = {
         "options": options,
         "prefix": sys.prefix,
-        "installed": {path: os.stat(path).st_mtime_ns for path in sys.path if os.path.exists(path)},
+        "installed": installed,
         "settings": {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "PYTHON"))},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _is_package(name: str) -> bool:
+    return name.endswith((".dist-info", ".egg-info", ".egg-link"))
