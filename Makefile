@@ -58,7 +58,7 @@ test: toolchain $(if $(CORE),kubernetes-programs) ## Run every test that needs n
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m pytest -n 4 $(SHARED) --budgets --durations=10 -m "not kubernetes$(if $(CORE), or core)" $(TESTS)
 
-test-quick: venv ## Run the tests that start no process: no engine, no database, no gateway (two to three minutes)
+test-quick: venv ## Run the tests that start no process: no engine, no database, no gateway (two minutes, more on a busy machine)
 	@$(PYTHON) tools/venv.py --dev > /dev/null
 	@$(VENV) -m pytest -n 2 $(SHARED) -m "not processes" $(TESTS)
 
