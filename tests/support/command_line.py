@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from typer.main import get_command
 
 from delivery import cli
+from delivery.pulumi.installation import REPOSITORY
 
 PROGRAM: Final = str(Path(sys.executable).with_name("mlflow-platform"))
 
@@ -16,6 +19,12 @@ PROGRAM: Final = str(Path(sys.executable).with_name("mlflow-platform"))
 def mlflow_platform(*arguments: str) -> list[str]:
     """A command of the console script in this environment."""
     return [PROGRAM, *arguments]
+
+
+def finding_the_checkout(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a Python that finds the checkout in any folder, behind what it finds already."""
+    path = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(REPOSITORY)]))
+    return {**environment, "PYTHONPATH": path}
 
 
 def parse(words: list[str]) -> None:

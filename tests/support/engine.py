@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,8 +17,8 @@ from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.provider import serve
 from delivery.offline_azure.running import engine_environment
 from delivery.pulumi.engine import Engine, Result
-from delivery.pulumi.installation import REPOSITORY
 from tests.support import offline_key, warm
+from tests.support.command_line import finding_the_checkout
 from tests.support.waiting import until
 
 PATIENCE_SECONDS: Final = 120
@@ -48,8 +47,7 @@ class Program:
     def opened(cls, folder: Path, provider_port: int) -> Program:
         """The program of a folder in which one was written."""
         environment = {**engine_environment(folder, provider_port), **offline_key.environment()}
-        path = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(REPOSITORY)]))
-        return cls(folder, environment | {"PYTHONPATH": path})
+        return cls(folder, finding_the_checkout(environment))
 
     @property
     def engine(self) -> Engine:

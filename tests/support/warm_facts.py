@@ -123,8 +123,12 @@ def assert_alike(found: dict[str, Any], expected: dict[str, Any], *other_constan
         mine, others = found.pop(part), expected.pop(part)
         others = {name: value for name, value in others.items() if name not in other_constants}
         assert len(others) > 100, others
-        different = {name: (mine.get(name), value) for name, value in others.items() if mine.get(name) != value}
-        assert different == {}, different
-    parts = found.keys() | expected.keys()
-    different = {part: (found.get(part), expected.get(part)) for part in parts if found.get(part) != expected.get(part)}
+        assert_holds(mine, others)
+    assert found.keys() == expected.keys()
+    assert_holds(found, expected)
+
+
+def assert_holds(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Compare what is expected with what is found of it, and show no more than what differs."""
+    different = {name: (found.get(name), value) for name, value in expected.items() if found.get(name) != value}
     assert different == {}, different

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from delivery.pulumi.installation import REPOSITORY
 from tests.delivery.smoke.server import Server, stock_server
-from tests.support.command_line import mlflow_platform
+from tests.support.command_line import finding_the_checkout, mlflow_platform
 
 Smoke = Callable[..., "Finished"]
 
@@ -59,8 +58,7 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     (tmp_path / "work").mkdir()
 
     def begin(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(REPOSITORY)]))
-        environment = os.environ | {"PYTHONPATH": path, "HOME": str(tmp_path / "home")} | variables
+        environment = finding_the_checkout(os.environ) | {"HOME": str(tmp_path / "home")} | variables
         return subprocess.Popen(
             mlflow_platform("smoke", *arguments),
             cwd=tmp_path / "work",

@@ -28,7 +28,8 @@ def _server(options: list[str]) -> str:
     program, word = [*options[by_name:], "", ""][:2]
     if by_name and program == "mlflow_runtime.cli":
         return "roles" if word in _ROLES else ""
-    if program not in _MODULES if by_name else os.path.basename(program) not in _PROGRAMS:
+    known = program in _MODULES if by_name else os.path.basename(program) in _PROGRAMS
+    if not known:
         return ""
     return "smoke" if word == "smoke" else "engine"
 
