@@ -25,7 +25,7 @@ from components.compute.local import containers
 from components.compute.local.containers import ContainerError, Limits
 from components.compute.local.launch import running
 from components.compute.local.layout import Layout
-from components.compute.local.supervisor import Program, Supervisor
+from components.compute.local.supervisor import START_RETRIES, Program, Supervisor
 
 HOST = "127.0.0.1"
 NO_PORT = 0
@@ -283,14 +283,21 @@ def _await_ready(supervisor: Supervisor, group: ProcessGroup, name: str) -> None
 def _await(
     supervisor: Supervisor, group: ProcessGroup, name: str, condition: Callable[[], bool], otherwise: str
 ) -> None:
-    """Wait until `condition` holds of the process; raises ProcessError that says `otherwise` and quotes its log."""
+    """Wait until `condition` holds of the process; raises ProcessError that says `otherwise` and quotes its log.
+
+    It does not wait for a process that ends again and again: supervisord takes one that lived for a second as started.
+    """
     deadline = time.monotonic() + group.start_seconds
+    started: set[int] = set()
     while not condition():
         state = supervisor.states().get(name)
-        if state in ("FATAL", "STOPPED", None) or time.monotonic() > deadline:
+        started |= {pid for process, pid in supervisor.pids().items() if process == name}
+        ended = len(started) - 1
+        if state in ("FATAL", "STOPPED", None) or ended > START_RETRIES or time.monotonic() > deadline:
             log = group.layout.logs / f"{name}.log"
+            seen = f"it ended {ended} times" if ended > START_RETRIES else f"it is {state}"
             raise ProcessError(
-                f"{name} {otherwise} within {group.start_seconds} s (it is {state}). "
+                f"{name} {otherwise} within {group.start_seconds} s ({seen}). "
                 f"The end of {log}:\n{log_tail(log)}\n"
                 "Fix what it says and run `up` again: it goes on from here."
             )

@@ -28,6 +28,8 @@ from components.compute.local.layout import Layout
 KEEPER = "keeper"
 START_SECONDS = 20
 STOP_SECONDS = 90
+START_RETRIES = 3
+"""How often supervisord starts a process again that ends within a second of its start, before it gives up."""
 _POLL_SECONDS = 0.1
 _AFTER_KILL_SECONDS = 30
 
@@ -64,7 +66,7 @@ class Program:
             "autostart": "true" if self.name == KEEPER else "false",
             "autorestart": "true",
             "startsecs": "1",
-            "startretries": "3",
+            "startretries": str(START_RETRIES),
             "stopsignal": self.stop_signal,
             "stopwaitsecs": str(self.stop_seconds),
             "redirect_stderr": "true",

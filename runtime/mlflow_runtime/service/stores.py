@@ -59,13 +59,16 @@ class Stores:
 def mlflow_openers(tracking_uri: str) -> Mapping[str, Callable[[], None]]:
     """What `mlflow server` does before it starts its workers: open both stores, and refuse orphaned trace rollups.
 
-    The stores are those of MLflow's application in this process, which must be loaded.
+    The stores are those of MLflow's application in this process, which must be loaded. MLflow would open the one of jobs
+    at the first request for a job, with an engine of its own: as many connections again, which no sum counts.
     """
     from mlflow.server import handlers
+    from mlflow.store.jobs.sqlalchemy_store import SqlAlchemyJobStore
     from mlflow.tracing.trace_rollup_service import validate_sql_trace_rollup_startup
 
     def tracking() -> None:
-        handlers._get_tracking_store()
+        SqlAlchemyJobStore._engine_map[tracking_uri] = handlers._get_tracking_store().engine
+        handlers._get_job_store()
         validate_sql_trace_rollup_startup(tracking_uri)
 
     def registry() -> None:

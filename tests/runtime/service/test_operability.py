@@ -78,6 +78,8 @@ def test_each_role_has_metrics_of_all_that_it_does(services: dict[str, Service],
     assert all(size > 0 for size in metric(service, "mlflow_spool_bytes").values())
     assert metric(service, "mlflow_identity_tokens_total")['{outcome="new",resource="storage.azure.com"}'] >= 1
     assert sum(metric(service, "mlflow_blob_requests_total").values()) >= 1
+    if role == "tracking":
+        assert service.ask("/api/3.0/mlflow/prompt-optimization/jobs/none").status == 404
     databases = metric(service, "mlflow_database_connections_limit")
     # Tracking keeps the hot path's eight of the forty for it.
     most = {"tracking": 32, "registry": 40}.get(role)

@@ -268,6 +268,14 @@ def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(group: 
         processes.apply(broken)
 
 
+def test_a_process_that_ends_some_time_after_each_start_is_not_waited_for(group: ProcessGroup) -> None:
+    """A service that is refused by its database has loaded its libraries by then."""
+    program = "import time; time.sleep(1.2); raise SystemExit('password authentication failed')"
+    broken = changed(group, command=[sys.executable, "-c", program], ports=group.ports[:1], start_seconds=300)
+    with pytest.raises(ProcessError, match=r"\(it ended 4 times\)(.|\n)*password authentication failed"):
+        processes.apply(broken)
+
+
 def test_a_port_that_somebody_else_holds_is_a_conflict_and_an_own_one_is_not(group: ProcessGroup) -> None:
     assert processes.port_conflicts(group) == []
     with socket.socket() as other:
