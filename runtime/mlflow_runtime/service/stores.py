@@ -59,8 +59,8 @@ class Stores:
 def mlflow_openers(tracking_uri: str) -> Mapping[str, Callable[[], None]]:
     """What `mlflow server` does before it starts its workers: open both stores, and refuse orphaned trace rollups.
 
-    The stores are those of MLflow's application in this process, which must be loaded. MLflow would open the one of jobs
-    at the first request for a job, with an engine of its own: as many connections again, which no sum counts.
+    The stores are those of MLflow's application in this process, which must be loaded. MLflow would open the store of
+    jobs at the first request for a job, with an engine of its own: as many connections again, which no sum counts.
     """
     from mlflow.server import handlers
     from mlflow.store.jobs.sqlalchemy_store import SqlAlchemyJobStore
