@@ -28,7 +28,7 @@ from tests.support.local_stack import RunningStack
 
 CLIENTS = 2
 LOOK_SECONDS = 10
-PAUSE_SECONDS = 0.25  # a client that never pauses takes the processors that the roll-out needs
+PAUSE_SECONDS = 0.4  # a client that never pauses takes the processors that the roll-out needs
 JSON = {"Content-Type": "application/json"}
 
 
