@@ -35,8 +35,8 @@ REGISTRY_DATABASE = "registry"
 
 _SIGNED_IN = frozenset({Destination.STORES, Destination.SIGN_IN})
 _CALLS: Mapping[Role, frozenset[Destination]] = {
+    **dict.fromkeys(BACKENDS, _SIGNED_IN),
     **dict.fromkeys((*WITH_DATABASES, Role.PREPARE), _SIGNED_IN | {Destination.DATABASE}),
-    Role.ARTIFACTS: _SIGNED_IN,
     Role.GATEWAY: frozenset({Destination.SERVICES}),
 }
 

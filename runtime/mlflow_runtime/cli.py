@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
-from mlflow_runtime.routes import ServiceRole
+from mlflow_runtime.routes import ANSWERS, ServiceRole
 
 Run = Callable[[Mapping[str, str]], int]
 
@@ -46,9 +46,7 @@ def _service(role: ServiceRole) -> Run:
 
 _ROLES: Final[Mapping[str, tuple[str, Run]]] = {
     "gateway": ("routes clients' requests to the services", _gateway),
-    "tracking": ("experiments, runs, traces, the UI", _service(ServiceRole.TRACKING)),
-    "registry": ("registered models, model versions, webhooks", _service(ServiceRole.REGISTRY)),
-    "artifacts": ("uploads and downloads of artifacts", _service(ServiceRole.ARTIFACTS)),
+    **{role.value: (what, _service(role)) for role, what in ANSWERS.items()},
     "prepare": ("makes databases, roles, secrets and schema, then ends", _prepare),
 }
 

@@ -25,6 +25,13 @@ class ServiceRole(StrEnum):
     ARTIFACTS = "artifacts"
 
 
+ANSWERS: Final[Mapping[ServiceRole, str]] = {
+    ServiceRole.TRACKING: "experiments, runs, traces, the UI",
+    ServiceRole.REGISTRY: "registered models, model versions, webhooks",
+    ServiceRole.ARTIFACTS: "uploads and downloads of artifacts",
+}
+"""What each service answers, in a few words for people."""
+
 WITH_DATABASES: Final = (ServiceRole.TRACKING, ServiceRole.REGISTRY)
 """The services that open MLflow's databases."""
 
