@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
 
@@ -161,6 +162,13 @@ class Platform:
     def start_azure(self, lifetime: int = 3600) -> Program:
         """Start managed identity and Key Vault for all identities of the platform."""
         return self.plane.start_azure(lifetime)
+
+    def kill_postgres(self) -> None:
+        """kill -9, and wait for its sessions too: one may answer what it has taken before it notices."""
+        sessions = psutil.Process(self.postgres.process.pid).children(recursive=True)
+        self.postgres.kill()
+        _, left = psutil.wait_procs(sessions, PATIENCE)
+        assert left == []
 
     def restart_postgres(self) -> None:
         """Start PostgreSQL again after it was killed."""

@@ -19,6 +19,11 @@ _POLL_SECONDS = 0.5
 _REPORT_SECONDS = 30.0
 _TERMINATION_MILLISECONDS = 30_000
 
+_LEFT = (
+    "FROM pg_stat_activity WHERE usename = current_user AND application_name = :name AND datname = ANY(:databases) "
+    "AND pid <> pg_backend_pid()"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -72,17 +77,16 @@ def end_leftovers(connection: Connection, databases: Sequence[str]) -> int:
     The server lets a statement finish before it notices that its client died, while the lock of the dead process is
     free at once. To be called with the lock held, before this process opens sessions of its own there.
     """
+    named = {"name": APPLICATION_NAME, "databases": list(databases)}
     ended = connection.execute(
-        text(
-            "SELECT pid, pg_terminate_backend(pid, :patience) FROM pg_stat_activity "
-            "WHERE usename = current_user AND application_name = :name AND datname = ANY(:databases) "
-            "AND pid <> pg_backend_pid()"
-        ),
-        {"patience": _TERMINATION_MILLISECONDS, "name": APPLICATION_NAME, "databases": list(databases)},
+        text(f"SELECT pid, pg_terminate_backend(pid, :patience) {_LEFT}"),
+        {"patience": _TERMINATION_MILLISECONDS, **named},
     ).all()
-    if alive := [pid for pid, gone in ended if not gone]:
+    # One that ended by itself in between is no backend any more, which PostgreSQL answers with false too.
+    doubtful = {pid for pid, gone in ended if not gone}
+    if alive := doubtful and doubtful.intersection(connection.scalars(text(f"SELECT pid {_LEFT}"), named)):
         raise PrepareError(
-            f"sessions {alive} of an earlier prepare did not end within {_TERMINATION_MILLISECONDS // 1000} s",
+            f"sessions {sorted(alive)} of an earlier prepare did not end within {_TERMINATION_MILLISECONDS // 1000} s",
             "look at them in pg_stat_activity and end them",
         )
     return len(ended)

@@ -11,9 +11,11 @@ import pytest
 from alembic import command
 from mlflow.store.db import utils as mlflow_db
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialModels
+from sqlalchemy import text
 
 from mlflow_runtime.prepare import lock, schema
 from mlflow_runtime.prepare.connection import APPLICATION_NAME, engine
+from mlflow_runtime.prepare.errors import PrepareError
 from mlflow_runtime.prepare.steps import StepFailed, prepare
 from tests.runtime.prepare.pairs import Pair, Prepared
 from tests.runtime.prepare.snapshot import snapshot
@@ -230,6 +232,33 @@ def test_leftovers_are_only_sessions_of_prepare_in_the_given_databases(prepared:
     with lock.exclusive(admin, within=5) as connection, admin.connect() as other:
         assert lock.end_leftovers(connection, [pair.tracking]) == 0
         assert other.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [("NOT pg_catalog.pg_terminate_backend($1, $2)", True), ("false", False)],
+    ids=["ended by itself before", "does not end"],
+)
+def test_a_leftover_that_cannot_be_terminated_is_named_unless_it_has_ended(
+    prepared: Prepared, answer: str, ends: bool
+) -> None:
+    """PostgreSQL's function is replaced for one session: nobody else can end one just before it."""
+    pair = prepared.pair
+    schema_of_test = f"answers_{ends}".lower()
+    pair.as_admin("postgres", f"CREATE SCHEMA {schema_of_test}")
+    pair.as_admin("postgres", f"GRANT USAGE ON SCHEMA {schema_of_test} TO PUBLIC")
+    function = f"{schema_of_test}.pg_terminate_backend(int, bigint)"
+    pair.as_admin("postgres", f"CREATE FUNCTION {function} RETURNS bool LANGUAGE sql AS 'SELECT {answer}'")
+    url = pair.settings().admin_url
+    with lock.exclusive(engine(url, "postgres"), within=5) as connection, engine(url, pair.tracking).connect() as left:
+        (pid,) = left.execute(text("SELECT pg_backend_pid()")).one()
+        connection.execute(text(f"SET search_path = {schema_of_test}, pg_catalog"))
+        if ends:
+            assert lock.end_leftovers(connection, [pair.tracking]) == 1
+        else:
+            with pytest.raises(PrepareError, match=rf"sessions \[{pid}\] of an earlier prepare did not end"):
+                lock.end_leftovers(connection, [pair.tracking])
+        left.invalidate()
 
 
 def test_no_database_is_a_clear_error_after_a_bounded_wait(prepared: Prepared, key_vault: KeyVault) -> None:

@@ -21,7 +21,7 @@ from tests.support.services import Platform, Service, eventually, paused
 
 @contextmanager
 def without_postgres(platform: Platform) -> Iterator[None]:
-    platform.postgres.kill()
+    platform.kill_postgres()
     try:
         yield
     finally:
@@ -72,7 +72,7 @@ def test_services_outlive_a_killed_database(shared: Platform, services: dict[str
 
 
 def test_a_service_starts_without_its_database_and_opens_it_later(shared: Platform) -> None:
-    shared.postgres.kill()
+    shared.kill_postgres()
     try:
         service = shared.start("tracking", ready=False)
         eventually(lambda: service.ask("/live").status == 200, "live")
