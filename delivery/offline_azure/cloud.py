@@ -61,13 +61,19 @@ class Azure:
     """One Azure, kept in a file. Safe for threads; one process at a time.
 
     `checks` look at each body before the installed SDK's own types do, to make this Azure stricter. `now` is its clock.
+    For `operation_seconds` an operation has a resource that takes one at a time for itself.
     """
 
     def __init__(
-        self, state: Path, *, checks: Sequence[Check] = (), now: Callable[[], datetime] = budgets.utc_now
+        self,
+        state: Path,
+        *,
+        checks: Sequence[Check] = (),
+        now: Callable[[], datetime] = budgets.utc_now,
+        operation_seconds: float = exclusive.OPERATION_SECONDS,
     ) -> None:
         self._file, self._lock, self._now = state, threading.RLock(), now
-        self._exclusive = exclusive.Exclusive()
+        self._exclusive = exclusive.Exclusive(operation_seconds)
         self._checks = (*checks, sdk_types.violations)
         self.calls_file = state.with_name(f"{state.name}.calls.jsonl")
         self._cleared = threading.Event()

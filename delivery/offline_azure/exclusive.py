@@ -76,14 +76,14 @@ def _account(identifier: str) -> Held:
 
 
 class Exclusive:
-    """Which resources have an operation under way."""
+    """Which resources have an operation under way. `seconds` is how long one goes on, 0 where none meets another."""
 
-    def __init__(self) -> None:
-        self._lock, self._busy = threading.Lock(), set[str]()
+    def __init__(self, seconds: float = OPERATION_SECONDS) -> None:
+        self._seconds, self._lock, self._busy = seconds, threading.Lock(), set[str]()
 
     @contextlib.contextmanager
     def operation(self, on: Held | None) -> Iterator[None]:
-        """Hold a resource for as long as the block and OPERATION_SECONDS. Raises RefusedError if another one does."""
+        """Hold a resource for as long as the block and the seconds. Raises RefusedError if another one does."""
         if on is None:
             yield
             return
@@ -93,7 +93,7 @@ class Exclusive:
             self._busy.add(on.key)
         try:
             yield
-            time.sleep(OPERATION_SECONDS)
+            time.sleep(self._seconds)
         finally:
             with self._lock:
                 self._busy.discard(on.key)

@@ -35,7 +35,8 @@ class OfflineStack:
     """A stack on an offline Azure kept in a file, with the state that its updates leave."""
 
     def __init__(self, name: str, file: Path) -> None:
-        self.name, self.file, self.azure = name, file, Azure(file)
+        # It does one thing after the other.
+        self.name, self.file, self.azure = name, file, Azure(file, operation_seconds=0)
         self.refused: Sequence[RefusedError] = ()
         self._state: dict[str, tuple[str, State]] = {}
 

@@ -15,7 +15,7 @@ from tests.support.engine import Program, served
 @pytest.fixture
 def azure(tmp_path: Path) -> Azure:
     """An Azure with the resource group `rg`, that takes requests as short as tests write them."""
-    made = Azure(tmp_path / "azure.json")
+    made = Azure(tmp_path / "azure.json", operation_seconds=0)
     made.create("azure-native:resources:ResourceGroup", {"resourceGroupName": "rg", "location": "westeurope"})
     return made
 
