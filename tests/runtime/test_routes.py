@@ -103,7 +103,7 @@ print(json.dumps([list(walk(fastapi_app.routes)), [rule.rule for rule in flask_a
 
 @pytest.fixture(scope="module")
 def mlflow_routes() -> list[str]:
-    env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     listed = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", LIST_ROUTES], env=env, stdout=subprocess.PIPE, text=True, check=True
     )

@@ -291,7 +291,8 @@ def _await(
     started: set[int] = set()
     while not condition():
         state = supervisor.states().get(name)
-        started |= {pid for process, pid in supervisor.pids().items() if process == name}
+        if pid := supervisor.pids().get(name):
+            started.add(pid)
         ended = len(started) - 1
         if state in ("FATAL", "STOPPED", None) or ended > START_RETRIES or time.monotonic() > deadline:
             log = group.layout.logs / f"{name}.log"

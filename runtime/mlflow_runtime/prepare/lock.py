@@ -82,9 +82,10 @@ def end_leftovers(connection: Connection, databases: Sequence[str]) -> int:
         text(f"SELECT pid, pg_terminate_backend(pid, :patience) {_LEFT}"),
         {"patience": _TERMINATION_MILLISECONDS, **named},
     ).all()
-    # One that ended by itself in between is no backend any more, which PostgreSQL answers with false too.
-    doubtful = {pid for pid, gone in ended if not gone}
-    if alive := doubtful and doubtful.intersection(connection.scalars(text(f"SELECT pid {_LEFT}"), named)):
+    alive = {pid for pid, gone in ended if not gone}
+    if alive:  # or ended by themselves in between: no backend any more, which PostgreSQL answers with false too
+        alive &= set(connection.scalars(text(f"SELECT pid {_LEFT}"), named))
+    if alive:
         raise PrepareError(
             f"sessions {sorted(alive)} of an earlier prepare did not end within {_TERMINATION_MILLISECONDS // 1000} s",
             "look at them in pg_stat_activity and end them",

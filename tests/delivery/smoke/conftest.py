@@ -108,5 +108,4 @@ mlflow.flush_trace_async_logging()
 
 def _users_day(url: str) -> None:
     # A process of its own: the client keeps the experiment and the active run in the process.
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    subprocess.run([sys.executable, "-c", _USERS_DAY, url], check=True, env=environment, capture_output=True)
+    subprocess.run([sys.executable, "-c", _USERS_DAY, url], check=True, capture_output=True)
