@@ -9,10 +9,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TextIO, TypeVar
+from typing import Any, Final, Self, TextIO, TypeVar
 
 from delivery.outcome import CommandError
 from delivery.pulumi.installation import REPOSITORY, users_environment
@@ -191,28 +191,17 @@ def _passed_on(log: Path, event: Callable[[Mapping[str, Any]], None]) -> Iterato
 
 
 def _to_its_end(start: Callable[[], Child], wait: Callable[[Child], Ended]) -> Ended:
-    """Start the engine and return what `wait` returns when it has ended."""
-    signals = _HeldSignals()
-    interrupt: KeyboardInterrupt | None = None
-    with signals, start() as child:
-        while True:
-            try:
-                signals.release()
-                ended = wait(child)
-            except KeyboardInterrupt as raised:
-                interrupt = raised
-            except SystemExit:
-                child.send_signal(signal.SIGINT)
-                wait(child)
-                raise
-            else:
-                if interrupt is not None:
-                    raise interrupt
-                return ended
+    """Start the engine and return what `wait` returns when it has ended.
+
+    A signal that ends this process is handled after that: one that is raised within `wait` leaves it halfway.
+    """
+    with _HeldSignals() as signals, start() as child:
+        signals.reach(child)
+        return wait(child)
 
 
 class _HeldSignals:
-    """Holds back what ends this process until `release`: the engine's pid has to be known by then.
+    """Holds back what ends this process until the engine has ended, which it asks of the engine, once.
 
     Only a main thread has handlers, so elsewhere nothing is held.
     """
@@ -220,22 +209,38 @@ class _HeldSignals:
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
         self._came: list[int] = []
+        self._to_interrupt: list[subprocess.Popen[Any]] = []
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if callable(signal.getsignal(number)):
-                    self._handlers[number] = signal.signal(number, lambda came, _: self._came.append(came))
+                    self._handlers[number] = signal.signal(number, self._hold)
+        return self
 
-    def release(self) -> None:
-        """Put the handlers back and run those of the signals that came."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        # Only now does no further signal come here.
-        while self._came:
-            number = self._came.pop(0)
-            self._handlers[number](number, None)
-        self._handlers.clear()
+    def reach(self, engine: subprocess.Popen[Any]) -> None:
+        """Interrupt this engine, now if SIGTERM has come already. Ctrl-C reaches it by itself."""
+        self._to_interrupt.append(engine)
+        self._interrupt()
+
+    def _hold(self, number: int, _: object) -> None:
+        self._came.append(number)
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        if signal.SIGTERM in self._came:
+            # A signal may come between two lines here: who takes the engine out interrupts it.
+            with suppress(IndexError):
+                self._to_interrupt.pop().send_signal(signal.SIGINT)
 
     def __exit__(self, *raised: object) -> None:
-        self.release()
+        try:
+            self._put_back()
+        finally:  # a signal may have come, and been raised, when only its handler was back
+            self._put_back()
+        for number in self._came:
+            self._handlers[number](number, None)
+
+    def _put_back(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)

@@ -124,19 +124,62 @@ def test_what_ends_this_process_while_the_engine_starts_ends_the_engine_too(engi
     assert (engine.folder / "ended").read_text() == "interrupted\n"
 
 
-def test_a_signal_that_comes_while_the_handlers_are_put_back_ends_the_engine_too(engine: Engine) -> None:
+def test_a_signal_that_comes_before_the_first_output_is_read_ends_the_engine_too(engine: Engine) -> None:
     running = _started(
         engine,
-        "import os, time; put = signal.signal; waiting = engine.folder / 'waiting'; sent = []",
-        "def late(number, handler):",
-        "    while handler is signal.default_int_handler and not sent:",
-        "        if waiting.exists(): sent.append(os.kill(os.getpid(), signal.SIGTERM))",
-        "    return put(number, handler)",
-        "signal.signal = late",
-        "engine.show('wait')",
+        "import os, subprocess, time; read = subprocess.Popen._communicate; waiting = engine.folder / 'waiting'",
+        "def late(*all):",
+        "    subprocess.Popen._communicate = read",
+        "    while not waiting.exists(): time.sleep(0.01)",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "    return read(*all)",
+        "subprocess.Popen._communicate = late",
+        "engine.run('wait')",
     )
     assert running.wait(timeout=60) == ExitCode.TERMINATED
     assert (engine.folder / "ended").read_text() == "interrupted\n"
+
+
+@pytest.mark.parametrize("sent", [["SIGTERM", "SIGINT"], ["SIGTERM", "SIGTERM"]], ids=" ".join)
+def test_the_engine_is_interrupted_once(engine: Engine, sent: list[str]) -> None:
+    running = _started(
+        engine,
+        "import os, subprocess; interrupt = subprocess.Popen.send_signal",
+        "def counted(child, number): again(); interrupt(child, number)",
+        f"def again(): [os.kill(os.getpid(), signal.{sent[1]}) for _ in range(2)]",
+        "subprocess.Popen.send_signal = counted",
+        "engine.run('wait')",
+    )
+    while not (engine.folder / "waiting").exists():
+        assert running.poll() is None
+    running.send_signal(getattr(signal, sent[0]))
+    assert running.wait(timeout=60) == ExitCode.TERMINATED
+    assert (engine.folder / "ended").read_text() == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)], ids=str
+)
+def test_a_signal_that_comes_while_the_handlers_are_put_back_is_handled_and_leaves_them_so(
+    engine: Engine, sent: signal.Signals, code: int
+) -> None:
+    running = _started(
+        engine,
+        "import os; put = signal.signal; sent = []",
+        "def late(number, handler):",
+        "    held = put(number, handler)",
+        "    if handler is signal.default_int_handler and not sent:",
+        "        sent.append(number)",
+        f"        os.kill(os.getpid(), {sent})",
+        "    return held",
+        "signal.signal = late",
+        "def back(): return signal.getsignal(signal.SIGTERM) is cli._terminated",
+        "def run():",
+        "    try: engine.show('echo')",
+        "    finally: back() or print('the handler of SIGTERM is not back') or os._exit(99)",
+        "run()",
+    )
+    assert running.wait(timeout=60) == code
 
 
 def _started(engine: Engine, *lines: str) -> subprocess.Popen[bytes]:

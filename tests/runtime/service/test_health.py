@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -69,19 +70,23 @@ def test_a_check_that_hangs_fails_in_time_and_is_not_started_twice() -> None:
         release.wait()
         return None
 
-    async def ask() -> tuple[Report, Report]:
+    async def ask() -> list[Mapping[str, Any]]:
         readiness = Readiness([check("own", hangs), check("other", passes)], limit=0.05)
-        first = await readiness.report()
-        readiness._stale_at = 0.0
-        return first, await readiness.report()
+        asked: list[Mapping[str, Any]] = []
+        # A busy machine may take longer than the limit to start a thread for the other.
+        while len(asked) < 2 or (not asked[-1]["other"]["ok"] and len(asked) < 200):
+            asked.append((await readiness.report()).body["checks"])
+            readiness._stale_at = 0.0
+        return asked
 
     try:
-        first, second = asyncio.run(ask())
+        asked = asyncio.run(ask())
     finally:
         release.set()
-    for one in (first, second):
-        assert one.body["checks"]["own"] == {"ok": False, "decides": True, "detail": "no answer in 0.05 s"}
-        assert one.body["checks"]["other"]["ok"] is True
+    assert [one["own"] for one in asked] == [{"ok": False, "decides": True, "detail": "no answer in 0.05 s"}] * len(
+        asked
+    )
+    assert asked[-1]["other"]["ok"] is True
     assert len(started) == 1
 
 
