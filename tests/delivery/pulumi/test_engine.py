@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,35 @@ def engine(tmp_path: Path) -> Engine:
     path = os.pathsep.join([str(program.parent), os.defpath])
     # The search for a program uses the PATH of this process where the environment names none.
     return Engine(folder=tmp_path, environment={"PATH": path}, options=("--stack", "dev"))
+
+
+Started = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def started(engine: Engine) -> Iterator[Started]:
+    """Starts a process that handles signals as the command line does, and runs its last line with `engine`."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*lines: str) -> subprocess.Popen[bytes]:
+        program = [
+            "import os, pathlib, signal, subprocess, sys, time",
+            "from delivery import cli; from delivery.pulumi.engine import Engine",
+            "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGTERM, cli._terminated)",
+            f"engine = Engine(folder=pathlib.Path({str(engine.folder)!r}), environment={dict(engine.environment)!r})",
+            *lines[:-1],
+            f"try: {lines[-1]}",
+            f"except KeyboardInterrupt: sys.exit({ExitCode.INTERRUPTED.value})",
+        ]
+        line = [sys.executable, "-c", "\n".join(program)]
+        running.append(subprocess.Popen(line, cwd=REPOSITORY, start_new_session=True))
+        return running[-1]
+
+    yield start
+    for one in running:
+        with suppress(ProcessLookupError):  # nothing of its group is left
+            os.killpg(one.pid, signal.SIGKILL)
+        one.wait()
 
 
 def test_a_command_runs_in_its_folder_and_all_that_it_prints_is_read(engine: Engine) -> None:
@@ -99,9 +130,9 @@ def test_a_command_that_takes_too_long_is_ended(engine: Engine) -> None:
     "how", ["show('wait')", "run('wait')", "follow('wait', event=print)", "pass_on('wait', line=print)"]
 )
 def test_what_ends_this_process_ends_the_engine_in_good_order(
-    engine: Engine, sent: signal.Signals, code: int, how: str
+    engine: Engine, started: Started, sent: signal.Signals, code: int, how: str
 ) -> None:
-    running = _started(engine, f"engine.{how}")
+    running = started(f"engine.{how}")
     while not (engine.folder / "waiting").exists():
         assert running.poll() is None
     if sent is signal.SIGINT:
@@ -112,10 +143,9 @@ def test_what_ends_this_process_ends_the_engine_in_good_order(
     assert (engine.folder / "ended").read_text() == "interrupted\n"
 
 
-def test_what_ends_this_process_while_the_engine_starts_ends_the_engine_too(engine: Engine) -> None:
-    running = _started(
-        engine,
-        "import os, subprocess, time; start = subprocess.Popen._execute_child",
+def test_what_ends_this_process_while_the_engine_starts_ends_the_engine_too(engine: Engine, started: Started) -> None:
+    running = started(
+        "start = subprocess.Popen._execute_child",
         "def late(*all): start(*all); time.sleep(1); os.kill(os.getpid(), signal.SIGTERM); time.sleep(1)",
         "subprocess.Popen._execute_child = late",
         "engine.show('wait')",
@@ -124,10 +154,11 @@ def test_what_ends_this_process_while_the_engine_starts_ends_the_engine_too(engi
     assert (engine.folder / "ended").read_text() == "interrupted\n"
 
 
-def test_a_signal_that_comes_before_the_first_output_is_read_ends_the_engine_too(engine: Engine) -> None:
-    running = _started(
-        engine,
-        "import os, subprocess, time; read = subprocess.Popen._communicate; waiting = engine.folder / 'waiting'",
+def test_a_signal_that_comes_before_the_first_output_is_read_ends_the_engine_too(
+    engine: Engine, started: Started
+) -> None:
+    running = started(
+        "read = subprocess.Popen._communicate; waiting = engine.folder / 'waiting'",
         "def late(*all):",
         "    subprocess.Popen._communicate = read",
         "    while not waiting.exists(): time.sleep(0.01)",
@@ -141,10 +172,9 @@ def test_a_signal_that_comes_before_the_first_output_is_read_ends_the_engine_too
 
 
 @pytest.mark.parametrize("sent", [["SIGTERM", "SIGINT"], ["SIGTERM", "SIGTERM"]], ids=" ".join)
-def test_the_engine_is_interrupted_once(engine: Engine, sent: list[str]) -> None:
-    running = _started(
-        engine,
-        "import os, subprocess; interrupt = subprocess.Popen.send_signal",
+def test_the_engine_is_interrupted_once(engine: Engine, started: Started, sent: list[str]) -> None:
+    running = started(
+        "interrupt = subprocess.Popen.send_signal",
         "def counted(child, number): again(); interrupt(child, number)",
         f"def again(): [os.kill(os.getpid(), signal.{sent[1]}) for _ in range(2)]",
         "subprocess.Popen.send_signal = counted",
@@ -161,11 +191,10 @@ def test_the_engine_is_interrupted_once(engine: Engine, sent: list[str]) -> None
     ("sent", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)], ids=str
 )
 def test_a_signal_that_comes_while_the_handlers_are_put_back_is_handled_and_leaves_them_so(
-    engine: Engine, sent: signal.Signals, code: int
+    engine: Engine, started: Started, sent: signal.Signals, code: int
 ) -> None:
-    running = _started(
-        engine,
-        "import os; put = signal.signal; sent = []",
+    running = started(
+        "put = signal.signal; sent = []",
         "def late(number, handler):",
         "    held = put(number, handler)",
         "    if handler is signal.default_int_handler and not sent:",
@@ -180,19 +209,6 @@ def test_a_signal_that_comes_while_the_handlers_are_put_back_is_handled_and_leav
         "run()",
     )
     assert running.wait(timeout=60) == code
-
-
-def _started(engine: Engine, *lines: str) -> subprocess.Popen[bytes]:
-    """A process that handles signals as the command line does, and runs `lines` with `engine`."""
-    program = [
-        "import pathlib, signal, sys; from delivery import cli; from delivery.pulumi.engine import Engine",
-        "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGTERM, cli._terminated)",
-        f"engine = Engine(folder=pathlib.Path({str(engine.folder)!r}), environment={dict(engine.environment)!r})",
-        *lines[:-1],
-        f"try: {lines[-1]}",
-        f"except KeyboardInterrupt: sys.exit({ExitCode.INTERRUPTED.value})",
-    ]
-    return subprocess.Popen([sys.executable, "-c", "\n".join(program)], cwd=REPOSITORY, start_new_session=True)
 
 
 def test_an_engine_that_is_there_is_found_without_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
