@@ -65,7 +65,8 @@ if role == "prepare":
     prepare.loading = loaded
     sys.exit(prepare.run(os.environ))
 secrets.load = secrets.client = connections.require = lambda *_: None
-from mlflow_runtime.service import server
+from mlflow_runtime.service import server, stores
+stores.Stores.start = lambda _: None  # its thread imports at a time of its own
 startup = server._Server.startup
 async def started(self, sockets=None):
     await startup(self, sockets)
