@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -20,9 +22,11 @@ from typer.exceptions import TyperException
 
 from delivery.federation import signed_in
 from delivery.outcome import EXIT_CODES, CommandError, ExitCode, error_document
-from delivery.terminal import guard, interactive, say
+from delivery.terminal import guard, interactive, open_closed, say
 
 PROGRAM: Final = "mlflow-platform"
+
+_AGAIN_SECONDS: Final = 0.05
 
 # By name: where the command's function (or its typer program, for a command with commands of its own) is, and its line
 # in the list of commands.
@@ -192,14 +196,31 @@ def main() -> None:
     In a workflow the command is signed in to Azure for as long as it runs.
     """
     signal.signal(signal.SIGTERM, _terminated)
+    sys.unraisablehook = _sent_again
+    open_closed()
     guard()
     try:
         with signed_in():
             code = run(sys.argv[1:])
     except CommandError as error:
         code = failed(error, sys.argv[1:])
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
     sys.exit(code)
 
 
 def _terminated(*_: object) -> None:
     raise SystemExit(ExitCode.TERMINATED)
+
+
+def _sent_again(ignored: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception came where the interpreter can raise none, such as in a library's callback.
+
+    It would be printed and lost, and the command go on. Any other exception is printed.
+    """
+    numbers = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
+    if (number := numbers.get(ignored.exc_type)) is None:
+        sys.__unraisablehook__(ignored)
+    else:
+        # Not at once: this function may be left only to where none can be raised.
+        threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()

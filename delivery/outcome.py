@@ -20,7 +20,8 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 another command works on the stack, 130 interrupted."
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 another command works on the stack, 130 interrupted by Ctrl-C, "
+    "143 ended by SIGTERM."
 )
 
 

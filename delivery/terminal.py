@@ -38,6 +38,13 @@ def guard(environ: Mapping[str, str] = os.environ) -> None:
         sys.stderr = cast(TextIO, Unheard(sys.stderr))
 
 
+def open_closed() -> None:
+    """Let a stream that the process was started without read and write nothing; a file would get its number else."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
 def command(line: str, stream: TextIO | None = None) -> None:
     """Print a line that the agent obeys; whoever calls it has escaped the values of others."""
     stream = stream or sys.stdout
@@ -46,7 +53,8 @@ def command(line: str, stream: TextIO | None = None) -> None:
 
 def interactive(stream: TextIO | None = None) -> bool:
     """Whether a person reads the stream (default: stdout) as it is printed."""
-    return (stream or sys.stdout).isatty()
+    chosen = stream or sys.stdout
+    return chosen is not None and chosen.isatty()  # there is none in a process that was started without
 
 
 def say(line: str, stream: TextIO | None = None) -> None:

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tools.steps import Report
+from tools.steps import Report, ToolError
 
 _MANIFEST = "complete.json"
 _STAGING_PREFIX = ".making-"
@@ -54,7 +54,6 @@ def ensure(directory: Path, make: Callable[[Path], None], *, essential: Iterable
     """
     if is_whole(directory):
         return directory
-    directory.parent.mkdir(parents=True, exist_ok=True)
     with lock(directory.parent / ".lock", report):
         if is_whole(directory):
             return directory
@@ -74,12 +73,20 @@ def ensure(directory: Path, make: Callable[[Path], None], *, essential: Iterable
 
 @contextlib.contextmanager
 def lock(path: Path, report: Report) -> Iterator[None]:
-    """Hold an exclusive lock on the file `path` (its folder must exist), waiting for another holder, and saying so.
+    """Hold an exclusive lock on the file `path`, waiting for another holder, and saying so.
 
     The system releases the lock of a process that dies, however it dies. The file stays: removing it would let two
-    processes hold two files of one name.
+    processes hold two files of one name. Raises ToolError where the file or its folder cannot be made.
     """
-    with path.open("a+") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+")
+    except OSError as error:
+        raise ToolError(
+            f"{path.parent}: got {error.strerror}; expected a folder that can be made and written. "
+            "Set XDG_CACHE_HOME to one"
+        ) from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

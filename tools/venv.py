@@ -43,7 +43,6 @@ def provide(checkout: Path, *, development: bool, report: Report) -> Path:
     accepted = [_stamp(checkout, venv, dev) for dev in {development, True}]
     if _read_stamp(venv) in accepted:
         return venv
-    cache.root().mkdir(parents=True, exist_ok=True)
     with cache.lock(cache.root() / f"venv-{cache.digest([str(venv)])}.lock", report):
         if _read_stamp(venv) in accepted:
             return venv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,7 +102,8 @@ def logs(
             wanted = ", ".join(services or []) or "any service"
             raise CommandError(f"logs: no log of {wanted} in {stack.layout.logs}; there are: {names}.")
         command = ["tail", "-n", str(lines), *(["-F"] if follow else []), *map(str, chosen)]
-        return subprocess.run(command, check=False).returncode
+        code = subprocess.run(command, check=False).returncode
+        return ExitCode.DONE if code == -signal.SIGPIPE else code  # who reads has read enough
 
 
 def env(config_file: ConfigFile = CONFIG_FILE) -> int:

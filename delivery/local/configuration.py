@@ -48,10 +48,19 @@ class LocalStack:
     def read(cls, config_file: Path) -> LocalStack:
         """Return the stack of a configuration file, by the program's own reader of these parts.
 
-        Raises SettingsError for values that the program refuses there.
+        Raises SettingsError for values that the program refuses there, and for the file of a stack on Azure: an `up`
+        or a `destroy` with it would work on this machine's stack by another one's values.
         """
         values = _values(config_file)
         problems = Problems(LOCAL, values)
+        if values.get("profile", LOCAL) != LOCAL:
+            problems.note(
+                "profile",
+                values["profile"],
+                f"{LOCAL}, as these commands work on this machine's stack",
+                f"give a local stack's file, such as {CONFIG_FILE.relative_to(REPOSITORY)}, to --config-file",
+            )
+            problems.finish()
         part = read(problems, _Part, {}, {key: value for key, value in values.items() if key in keys(_Part)})
         problems.finish()
         found = part.local

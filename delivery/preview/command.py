@@ -92,7 +92,14 @@ def preview(
             f"compared with otherwise. Run: mlflow-platform preview {stack} --offline --against {against}",
             ExitCode.USAGE,
         )
-    written = Written(form=Form.JSON if as_json else form, changes=changes, save=save, outputs=outputs)
+    form = Form.JSON if as_json else form
+    if diff and form is not Form.TERMINAL:
+        raise CommandError(
+            f"--diff: got it with the form {form}; expected the form {Form.TERMINAL}, the only one of the engine's own "
+            f"output. Run: mlflow-platform preview {stack} --diff",
+            ExitCode.USAGE,
+        )
+    written = Written(form=form, changes=changes, save=save, outputs=outputs)
     return show(stack, written, offline=offline, against=against, diff=diff, drift=not no_drift)
 
 

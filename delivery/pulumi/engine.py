@@ -58,9 +58,7 @@ class Engine:
         pipe = subprocess.PIPE
 
         def start() -> subprocess.Popen[str]:
-            return subprocess.Popen(
-                command, cwd=self.folder, env=dict(self.environment), stdout=pipe, stderr=pipe, text=True
-            )
+            return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **self._where())
 
         def wait(child: subprocess.Popen[str]) -> tuple[int, str, str]:
             try:
@@ -94,9 +92,7 @@ class Engine:
             return self.pass_on(*arguments, line=lambda one: say(one.removesuffix("\n")))
 
         def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(
-                self._command(arguments), cwd=self.folder, env=dict(self.environment), stdout=stream
-            )
+            return subprocess.Popen(self._command(arguments), stdout=stream, **self._where())
 
         return _to_its_end(start, subprocess.Popen[bytes].wait)
 
@@ -106,11 +102,10 @@ class Engine:
         def start() -> subprocess.Popen[str]:
             return subprocess.Popen(
                 self._command(arguments),
-                cwd=self.folder,
-                env=dict(self.environment),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                **self._where(),
             )
 
         def wait(child: subprocess.Popen[str]) -> int:
@@ -126,17 +121,15 @@ class Engine:
         with tempfile.TemporaryDirectory(prefix="mlflow-platform-events-") as folder:
             log = Path(folder) / "events.json"
             command = [*self._command(arguments), "--color=never", "--event-log", str(log)]
-            # The engine has the option only among those for debugging.
-            environment = {**self.environment, "PULUMI_DEBUG_COMMANDS": "true"}
 
             def start() -> subprocess.Popen[str]:
+                # The engine has the option only among those for debugging.
                 return subprocess.Popen(
                     command,
-                    cwd=self.folder,
-                    env=environment,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
+                    **self._where(PULUMI_DEBUG_COMMANDS="true"),
                 )
 
             def wait(child: subprocess.Popen[str]) -> int:
@@ -147,6 +140,14 @@ class Engine:
                 code = _to_its_end(start, wait)
         text = "".join(lines)
         return Result(code=code, out=text, text=text)
+
+    def _where(self, **variables: str) -> dict[str, Any]:
+        """Return where the engine runs: in a process group of its own where this process ignores SIGINT.
+
+        A script's background command does. The engine does not ignore it even then: Ctrl-C on the script would end it.
+        """
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        return {"cwd": self.folder, "env": {**self.environment, **variables}, "process_group": 0 if ignored else None}
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return ["pulumi", *arguments, *self.options, "--non-interactive"]

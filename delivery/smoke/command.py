@@ -74,7 +74,13 @@ def smoke(
     sys.stdout.flush()
     sys.stderr.flush()
     # The MLflow client transfers files in threads that a normal exit would wait for, however long the server takes.
-    os._exit(ExitCode.DONE if report.passed else ExitCode.FAILED)
+    os._exit(_code(report))
+
+
+def _code(report: Report) -> int:
+    if report.interrupt:
+        return 128 + report.interrupt  # as a shell says it of a program that a signal ended
+    return ExitCode.DONE if report.passed else ExitCode.FAILED
 
 
 def _run(

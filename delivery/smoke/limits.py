@@ -11,7 +11,15 @@ REPEAT_SECONDS = 1.0
 
 
 class StopRequested(BaseException):
-    """The work has to end now; the message says why. No error, so that no `except Exception` swallows it."""
+    """The work has to end now; the message says why. No error, so that no `except Exception` swallows it.
+
+    `interrupt` is the signal that asked for it, or None when the time is up.
+    """
+
+    def __init__(self, interrupt: signal.Signals | None, seconds: float) -> None:
+        self.interrupt = interrupt
+        why = f"interrupted by {interrupt.name}" if interrupt else f"time-out: not done after {seconds:g} s"
+        super().__init__(why)
 
 
 class Limits:
@@ -27,7 +35,7 @@ class Limits:
         self._watching = False
         self._interruptible = False
         self._seconds = 0.0
-        self._interrupt = ""
+        self._interrupt: signal.Signals | None = None
 
     def __enter__(self) -> Self:
         for number in (*INTERRUPTS, signal.SIGALRM):
@@ -42,7 +50,7 @@ class Limits:
 
     def watch(self, seconds: float, *, interruptible: bool) -> None:
         """From now on stop after `seconds`, and on an interrupt where `interruptible`."""
-        self._seconds, self._interruptible, self._interrupt = seconds, interruptible, ""
+        self._seconds, self._interruptible, self._interrupt = seconds, interruptible, None
         self._watching = True
         signal.setitimer(signal.ITIMER_REAL, seconds, REPEAT_SECONDS)
 
@@ -57,6 +65,6 @@ class Limits:
         if number != signal.SIGALRM:
             if not self._interruptible:
                 return
-            self._interrupt = f"interrupted by {signal.Signals(number).name}"
+            self._interrupt = signal.Signals(number)
             signal.setitimer(signal.ITIMER_REAL, REPEAT_SECONDS, REPEAT_SECONDS)
-        raise StopRequested(self._interrupt or f"time-out: not done after {self._seconds:g} s")
+        raise StopRequested(self._interrupt, self._seconds)

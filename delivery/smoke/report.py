@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -34,7 +35,7 @@ class Report:
     """All steps of one run.
 
     `created` names what the run made on the server; `left_over` says what could not be removed again, each with the
-    reason; `kept` tells that removing was not wanted.
+    reason; `kept` tells that removing was not wanted; `interrupt` is the signal that ended it early.
     """
 
     url: str
@@ -43,6 +44,7 @@ class Report:
     created: dict[str, Any] = field(default_factory=dict)
     left_over: list[str] = field(default_factory=list)
     kept: bool = False
+    interrupt: signal.Signals | None = None
 
     @property
     def passed(self) -> bool:

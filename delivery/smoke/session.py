@@ -68,6 +68,7 @@ def _work(bench: Bench, order: Order, limits: Limits, report: Report, record: Ca
         limits.release()
     except StopRequested as stop:
         limits.release()
+        report.interrupt = stop.interrupt
         for outcome in abandoned(STEPS[len(report.outcomes) :], str(stop), seconds=time.monotonic() - since):
             record(outcome)
 

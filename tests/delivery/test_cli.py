@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ import typer
 
 from delivery import cli
 from delivery.outcome import EXIT_CODES, CommandError, ExitCode
+from delivery.pulumi.installation import REPOSITORY
 from tests.support import warm
 from tests.support.command_line import mlflow_platform
 
@@ -115,6 +118,7 @@ def test_wrong_usage_of_each_command_is_a_document_for_a_program(name: str, caps
         ("preview --json", "Missing argument 'STACK'.", "mlflow-platform preview --help"),
         ("preview nope --json", "stack 'nope' has no file stacks/Pulumi.nope.yaml", "mlflow-platform preview --help"),
         ("preview nope --form json", "stack 'nope' has no file", "mlflow-platform preview --help"),
+        ("preview prod --json --diff", "--diff: got it with the form json", "mlflow-platform preview prod --diff"),
         ("preview prod --json --against x", "--against: got 'x' without", "mlflow-platform preview prod --offline "),
         ("up nope --form=json", "stack 'nope' has no file", "mlflow-platform up --help"),
         ("up dev --json", "--approved: got nothing", "mlflow-platform preview dev"),
@@ -146,6 +150,47 @@ def error_in(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         run_of(ZeroDivisionError(), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)], ids=str
+)
+def test_a_signal_is_not_lost_where_nothing_can_be_raised(sent: signal.Signals, code: int) -> None:
+    program = """
+import os, signal, sys, time
+from delivery import cli
+class Quiet:
+    def __del__(self):
+        os.kill(os.getpid(), SENT)
+def command(_):
+    Quiet()
+    time.sleep(60)
+    return 0
+cli.run = command
+cli.main()
+"""
+    line = [sys.executable, "-c", program.replace("SENT", str(int(sent)))]
+    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+def test_what_else_nobody_can_raise_is_printed() -> None:
+    program = "from delivery import cli\nclass A:\n    def __del__(self): 1 / 0\n"
+    program += "cli.run = lambda _: A() and 0\ncli.main()"
+    line = [sys.executable, "-c", program]
+    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0
+    assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_it_works_without_a_stream(closed: str, tmp_path: Path) -> None:
+    command = shlex.join(mlflow_platform("status", "--config-file", str(tmp_path / "none.yaml")))
+    line = ["sh", "-c", f"{command} {closed}"]
+    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == ExitCode.USAGE
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr == "" or "none.yaml is not a file" in done.stderr
 
 
 def run_of(raised: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools import cache
-from tools.steps import Report
+from tools.steps import Report, ToolError
 
 REPORT = Report("test")
 
@@ -29,6 +29,12 @@ def test_what_the_maker_raises_passes_through_and_nothing_stays(tmp_path: Path) 
     with pytest.raises(RuntimeError, match="in the middle"):
         cache.ensure(tmp_path / "kind" / "name", make, essential=["half"], report=REPORT)
     assert [path.name for path in (tmp_path / "kind").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("place", ["/proc/none/kind", "/dev/null/kind"])
+def test_a_place_that_cannot_be_made_is_said_with_what_to_do(place: str) -> None:
+    with pytest.raises(ToolError, match=rf"^{place}: got .*; expected a folder that can be made .* XDG_CACHE_HOME"):
+        cache.ensure(Path(place) / "name", nothing, essential=[], report=REPORT)
 
 
 def test_a_maker_that_forgets_an_essential_file_makes_nothing(tmp_path: Path) -> None:

@@ -89,6 +89,35 @@ def test_a_wrong_value_ends_the_dashboard_with_1(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(
+    "line", ["up --no-smoke", "down", "destroy --yes", "status", "logs", "env", "token", "smoke", "dashboard --json"]
+)
+@pytest.mark.parametrize("profile", ["prod", "bootstrap", "[1]"])
+def test_no_command_of_this_machine_takes_the_file_of_another_stack(
+    line: str, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, f"{{stateDirectory: {tmp_path / 'state'}}}")
+    path.write_text(path.read_text().replace("profile: local", f"profile: {profile}"))
+    before = path.read_bytes()
+    assert run([*line.split(), "--config-file", str(path)]) == 1
+    said = f"profile: {yaml.safe_load(profile)!r} is not allowed; allowed: local, as these commands work on this"
+    assert said in capsys.readouterr().err
+    assert (path.read_bytes(), [*tmp_path.iterdir()]) == (before, [path])
+
+
+def test_whoever_reads_no_more_of_the_logs_fails_no_command(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{{stateDirectory: {tmp_path / 'state'}}}")
+    log = LocalStack.read(path).layout.logs / "tracking.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("a line\n" * 100_000)  # more than a pipe holds
+    command = mlflow_platform("logs", "--lines", "100000", "--config-file", str(path))
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize(
     ("part", "library"),
     [
         ("command", "pulumi"),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,18 @@ case $1 in
     printf '{"n": 1}\\n{"n": ' > "$last"; sleep 0.5; printf '2}\\n' >> "$last"; exit 3 ;;
   wait) touch waiting; while :; do sleep 0.05; done ;;
 esac
+"""
+
+_HANDLES_WHAT_IS_IGNORED = """
+import os, pathlib, signal, sys, time
+started_by = os.getppid()
+def end(*_):
+    pathlib.Path("ended").write_text("interrupted\\n")
+    sys.exit(0)
+signal.signal(signal.SIGINT, end)
+pathlib.Path("waiting").touch()
+while os.getppid() == started_by:
+    time.sleep(0.05)
 """
 
 
@@ -140,6 +153,23 @@ def test_what_ends_this_process_ends_the_engine_in_good_order(
     else:
         running.send_signal(sent)
     assert running.wait(timeout=60) == code
+    assert (engine.folder / "ended").read_text() == "interrupted\n"
+
+
+def test_ctrl_c_that_this_process_ignores_is_not_heard_by_the_engine(engine: Engine, started: Started) -> None:
+    # A shell cannot handle what it was started to ignore; the engine does.
+    (engine.folder / "bin" / "pulumi").write_text(f"#!{sys.executable}\n{_HANDLES_WHAT_IS_IGNORED}")
+    running = started(
+        "ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)",
+        "engine.show('wait')",
+    )
+    while not (engine.folder / "waiting").exists():
+        assert running.poll() is None
+    os.killpg(running.pid, signal.SIGINT)
+    time.sleep(0.5)  # the stub looks every 0.05 s
+    assert not (engine.folder / "ended").exists()
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=60) == ExitCode.TERMINATED
     assert (engine.folder / "ended").read_text() == "interrupted\n"
 
 

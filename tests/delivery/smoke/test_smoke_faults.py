@@ -129,7 +129,7 @@ def test_cleans_up_when_interrupted(
 
     assert len(during["registered models"]) == len(before["registered models"]) + 1
     assert len(during["files"]) > len(before["files"])
-    assert finished.code == 1
+    assert finished.code == 130
     assert finished.detail("UI graphql") == "interrupted by SIGINT"
     assert finished.states["run finished"] == "not run"
     assert finished.detail("clean up") == "nothing left behind"
