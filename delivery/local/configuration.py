@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,14 @@ class LocalStack:
         """The exports on top of this process's environment, with the folders that they name."""
         self.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.environ | self.exports()
+
+
+def own_file(config_file: Path) -> str:
+    """Return what to say below the program's remedies for another file than the usual one, which they would change."""
+    if config_file.resolve() == CONFIG_FILE:
+        return ""
+    option = shlex.join(["--config-file", str(config_file)])
+    return f"\nThe stack's file is {config_file}: give each `pulumi config` of these the option `{option}`."
 
 
 def _values(config_file: Path) -> Mapping[str, Any]:

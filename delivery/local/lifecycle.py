@@ -14,7 +14,7 @@ from typing import Final
 from components.compute.local.containers import find_image, remove_all
 from components.compute.local.supervisor import Supervisor
 from delivery.local import ownership, progress
-from delivery.local.configuration import PROJECT, LocalStack
+from delivery.local.configuration import PROJECT, LocalStack, own_file
 from delivery.outcome import ExitCode
 from delivery.pulumi.engine import Engine, EngineError
 from delivery.pulumi.installation import REPOSITORY, state_file
@@ -55,7 +55,10 @@ def up(stack: LocalStack, *, image: str | None, access: AccessMode | None, smoke
             _show(pulumi, "config", "set", "--path", "local.image", image, *_config(stack))
         with _put_back_on_failure(stack.config_file):
             stack = _with_access(pulumi, stack, access)
-            _follow(pulumi, "Bringing it up", "up", "--yes", "--suppress-permalink=true", *_config(stack))
+            try:
+                _follow(pulumi, "Bringing it up", "up", "--yes", "--suppress-permalink=true", *_config(stack))
+            except EngineError as error:
+                raise EngineError(f"{error}{own_file(stack.config_file)}", error.code) from None
     step(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
         step(f"Checking {stack.url} with the smoke program")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from delivery.local.configuration import LocalStack
-from delivery.outcome import CommandError, ExitCode, reported
+from delivery.local.configuration import LocalStack, own_file
+from delivery.outcome import CommandError, ExitCode
 from infra.settings.problems import SettingsError
 
 ConfigFile = Annotated[
@@ -23,5 +23,7 @@ def read(config_file: Path) -> LocalStack:
         raise CommandError(
             f"--config-file: {config_file} is not a file; expected a stack configuration file.", ExitCode.USAGE
         )
-    with reported(SettingsError):
+    try:
         return LocalStack.read(config_file)
+    except SettingsError as error:
+        raise CommandError(f"{error}{own_file(config_file)}") from error

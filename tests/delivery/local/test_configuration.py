@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import yaml
 from delivery.cli import run
 from delivery.local import lifecycle
 from delivery.local.configuration import REPOSITORY, LocalStack
+from delivery.pulumi import installation
 from delivery.pulumi.engine import EngineError
 from infra.settings.access import AccessMode
 from infra.settings.local import LocalSettings
@@ -81,6 +84,11 @@ def test_a_wrong_value_ends_a_command_with_1_and_no_traceback(tmp_path: Path) ->
     assert done.returncode == 1
     assert "local.portBase: 'many' is not allowed; allowed: a whole number from 1024" in done.stderr
     assert "Traceback" not in done.stderr
+    remedy, option = re.findall("`(pulumi config [^`]+|--config-file [^`]+)`", done.stderr)
+    environment = {**os.environ, **installation.file_backend(home=tmp_path / "home", state=tmp_path)}
+    line = f"pulumi stack init local --no-select && {remedy} {option}"
+    subprocess.run(["sh", "-c", line], cwd=REPOSITORY, env=environment, capture_output=True, check=True)
+    assert "portBase" not in path.read_text()
 
 
 def test_a_wrong_value_ends_the_dashboard_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
