@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,6 +68,34 @@ def test_only_the_staging_of_dead_processes_is_swept(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob(".making-*")} == {f".making-{os.getppid()}"}
 
 
+def test_the_staging_of_a_dead_process_with_this_pid_stops_nothing(tmp_path: Path) -> None:
+    left = tmp_path / f".making-{os.getpid()}"
+    left.mkdir()
+    (left / "half").write_text("of the dead process")
+    made = cache.ensure(tmp_path / "name", nothing, essential=[], report=REPORT)
+    assert [path.name for path in made.iterdir()] == ["complete.json"]
+
+
+def test_two_makers_at_once_make_it_once(tmp_path: Path) -> None:
+    makes, second_waits, made = threading.Event(), threading.Event(), []
+
+    def make(staging: Path) -> None:
+        made.append(staging)
+        makes.set()
+        assert second_waits.wait(60)
+        (staging / "program").write_text("x")
+
+    def ensure(report: Callable[[str], None]) -> Path:
+        return cache.ensure(tmp_path / "name", make, essential=["program"], report=report)  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(ensure, REPORT)
+        assert makes.wait(60)
+        second = threads.submit(ensure, lambda _: second_waits.set())
+        assert first.result(60) == second.result(60) == tmp_path / "name"
+    assert len(made) == 1
+
+
 def test_the_lock_keeps_others_out_and_a_dead_holder_does_not(tmp_path: Path) -> None:
     holder = (
         "import fcntl, os, signal, sys; file = open(sys.argv[1], 'a'); fcntl.flock(file, fcntl.LOCK_EX);"
@@ -84,6 +116,8 @@ def test_the_lock_keeps_others_out_and_a_dead_holder_does_not(tmp_path: Path) ->
         said: list[str] = []
         with cache.lock(tmp_path / "lock", release):  # type: ignore[arg-type]
             assert process.wait() != 0
+            with (tmp_path / "lock").open("a") as other, pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert len(said) == 1
     assert said[0].startswith("waiting for process ")
 

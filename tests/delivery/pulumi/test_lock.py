@@ -76,6 +76,9 @@ def test_only_locks_of_dead_engines_are_taken_off(tmp_path: Path) -> None:
             assert living(f"a@elsewhere (pid {engine.pid}) at 1") is None
         finally:
             engine.kill()
-    with exclusive(tmp_path / "stack", state=tmp_path):
-        assert not alive.exists(), "a command looks for them first"
+        # Killed, and not reaped yet.
+        os.waitid(os.P_PID, engine.pid, os.WEXITED | os.WNOWAIT)
+        assert not is_engine(engine.pid)
+        with exclusive(tmp_path / "stack", state=tmp_path):
+            assert not alive.exists(), "a command looks for them first"
     assert not is_engine(engine.pid)
