@@ -29,12 +29,13 @@ WANTED = Wanted(job_id=JOB, name="prepare", image=IMAGE, environment=environment
 
 
 class FakeArm(ArmServer):
-    """A job's executions. `script` gives the statuses of each one by turns."""
+    """A job's executions. `script` gives the statuses of each one by turns, `started` start times that are known."""
 
     def __init__(self) -> None:
         super().__init__()
         self.executions: dict[str, list[str]] = {}
         self.templates: dict[str, dict[str, Any]] = {}
+        self.started: dict[str, str] = {}
         self.script = ["Running", "Succeeded"]
         self.accepted_only = False
         self.lose_answer = False
@@ -72,7 +73,10 @@ class FakeArm(ArmServer):
         return 200, body, {}
 
     def _body(self, name: str) -> dict[str, Any]:
-        return {"name": name, "properties": {"status": self.executions[name][0], "template": self.templates[name]}}
+        properties: dict[str, Any] = {"status": self.executions[name][0], "template": self.templates[name]}
+        if name in self.started:
+            properties["startTime"] = self.started[name]
+        return {"name": name, "properties": properties}
 
 
 @pytest.fixture
@@ -135,6 +139,14 @@ def test_only_the_same_that_still_runs_is_taken_over(azure: FakeArm, client: Arm
     azure.add(["Running"], env={"A": "other"})
     assert under_way(client, WANTED) is None
     assert start(client, WANTED) == "prepare-3"
+
+
+@pytest.mark.parametrize("newest", [0, 1, 2])
+def test_of_several_that_run_the_same_the_newest_is_taken_over(azure: FakeArm, client: Arm, newest: int) -> None:
+    names = [azure.add(["Running"]) for _ in range(3)]
+    azure.started = {name: f"2026-11-29T10:0{number}:00+00:00" for number, name in enumerate(names)}
+    azure.started[names[newest]] = "2026-11-30T01:00:00+00:00"
+    assert under_way(client, WANTED) == names[newest]
 
 
 @pytest.mark.parametrize("status", [409, 429, 503])

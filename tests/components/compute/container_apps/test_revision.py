@@ -148,8 +148,9 @@ def test_a_refused_look_is_reported(azure: FakeApp, client: Arm) -> None:
 def test_a_newer_revision_is_waited_for_with_its_own_time(azure: FakeApp, client: Arm, clock: Clock) -> None:
     azure.revisions = {NEW: [CRASHING], NEWER: [CRASHING, STARTING]}
     azure.looks = [*[(NEW, OLD)] * 59, *[(NEWER, OLD)] * 140, (NEWER, NEWER)]
+    clock.now = 1000.0
     assert wait_until_ready(client, WANTED) == NEWER
-    assert clock.now == 199 * 5
+    assert clock.now == 1000 + 199 * 5
 
 
 def test_a_revision_that_is_not_shown_yet_is_waited_for(azure: FakeApp, client: Arm) -> None:
