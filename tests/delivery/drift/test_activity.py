@@ -168,6 +168,13 @@ def test_nobody_is_asked_where_nothing_differs() -> None:
     assert asked == []
 
 
+@pytest.mark.parametrize("identifier", ["/subscriptions/0/it's", "/subscriptions/0/x' or resourceUri eq '/y", "r-1"])
+def test_an_id_that_cannot_be_asked_for_is_not_asked_for(identifier: str) -> None:
+    arm, asked = answering({"value": [event()]})
+    (line,) = with_callers(drifted(identifier), arm, NOW).lines
+    assert (line.last, asked) == (None, [])
+
+
 @pytest.mark.parametrize(
     "of_no_use",
     [

@@ -234,6 +234,13 @@ def test_a_whole_answer_that_its_client_takes_slowly_keeps_no_place(monkeypatch:
         taken.set()
         await asyncio.gather(*large)
         assert (await ask(shedding, scope()))[0] == 200
+        # Taken answers have left the bound: as many as before keep no place.
+        taken.clear()
+        large = [asyncio.create_task(shedding(scope("/large"), nothing, slowly)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert (await ask(shedding, scope()))[0] == 200
+        taken.set()
+        await asyncio.gather(*large)
 
     asyncio.run(serve())
     assert b"mlflow_http_requests_in_flight 0.0" in exposition()

@@ -14,6 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from mlflow_runtime.middleware.access import tokens as verification
 from mlflow_runtime.middleware.access.decision import workspace_of
 from mlflow_runtime.middleware.access.keys import LIFE_SECONDS, PAUSE_SECONDS, Keys, NoKeysError, parsed
 from mlflow_runtime.middleware.access.roles import Part, Role
@@ -152,6 +153,18 @@ def test_a_token_that_was_seen_ends_when_it_says() -> None:
         asyncio.run(tokens.caller(sent))
 
 
+def test_memory_has_a_bound_however_many_tokens_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "_KEPT", 3)
+    tokens = Tokens(ACCESS, Entra().keys())
+
+    async def ask() -> list[str]:
+        sent = [token(uti=str(number)) for number in range(5)]
+        return [(await tokens.caller(one)).oid for one in [*sent, *sent]]
+
+    assert asyncio.run(ask()) == [ANNA] * 10
+    assert len(tokens._seen) == 3
+
+
 def test_a_member_reads_what_is_shared_and_no_more() -> None:
     access = replace(ACCESS, shares={"team-a": ("team-b",), "default": ("team-a",)})
 
@@ -220,6 +233,15 @@ def test_a_new_key_is_found() -> None:
     entra.document = key_set(KEY_ID, "key-2")
     entra.seconds += PAUSE_SECONDS
     assert caller(token(header={"kid": "key-2"}), keys).oid == ANNA
+
+
+def test_a_key_for_encryption_verifies_no_token() -> None:
+    entra = Entra(KEY_ID, "key-2")
+    entra.document["keys"][1]["use"] = "enc"
+    keys = entra.keys()
+    assert caller(token(), keys).oid == ANNA
+    with pytest.raises(TokenRefusedError, match="a key that this tenant does not have"):
+        caller(token(header={"kid": "key-2"}), keys)
 
 
 def test_without_entra_known_and_new_tokens_go_on() -> None:
