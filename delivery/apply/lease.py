@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import threading
 import time
@@ -109,6 +110,25 @@ def container(
     return ContainerClient(address, url.netloc, credential=credential or _signed_in())
 
 
+class _Expiry:
+    """The end of a blob's lease by this machine's clock, which needs no answer of Azure.
+
+    It counts from when the lease was asked for. Azure counts from when it grants it, so it ends no earlier there.
+    """
+
+    def __init__(self, asked: float) -> None:
+        self.renewed(asked)
+
+    def renewed(self, asked: float) -> None:
+        self._end = asked + LEASE_SECONDS
+
+    def lose(self) -> None:
+        self._end = -math.inf
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end
+
+
 @contextmanager
 def _leased_blob(there: ContainerClient, name: str, stack: str, holder: str) -> Iterator[Lease]:
     from azure.core.exceptions import AzureError
@@ -116,6 +136,7 @@ def _leased_blob(there: ContainerClient, name: str, stack: str, holder: str) -> 
 
     blob = there.get_blob_client(name)
     lease = BlobLeaseClient(blob)
+    expiry = _Expiry(time.monotonic())
     try:
         _acquire(blob, lease, stack)
         _write(blob, lease, {"holder": holder})
@@ -124,11 +145,11 @@ def _leased_blob(there: ContainerClient, name: str, stack: str, holder: str) -> 
             f"lease: the state's account answers {_first_line(error)}; expected a container that you may write to. "
             f"Run: mlflow-platform doctor {stack} up"
         ) from error
-    ended, lost = threading.Event(), threading.Event()
-    renewing = threading.Thread(target=_renew, args=(lease, ended, lost), daemon=True)
+    ended = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(lease, ended, expiry), daemon=True)
     renewing.start()
     try:
-        yield Lease(lost=lost.is_set)
+        yield Lease(lost=expiry.is_over)
     finally:
         ended.set()
         renewing.join()
@@ -166,24 +187,21 @@ def _holder(blob: BlobClient) -> str:
         return ""
 
 
-def _renew(lease: BlobLeaseClient, ended: threading.Event, lost: threading.Event) -> None:
+def _renew(lease: BlobLeaseClient, ended: threading.Event, expiry: _Expiry) -> None:
     """Renew until the end. A failure is no loss as long as the lease lasts."""
     from azure.core.exceptions import AzureError, HttpResponseError
 
-    renewed = time.monotonic()
-    while not ended.wait(RENEW_SECONDS):
+    while not (ended.wait(RENEW_SECONDS) or expiry.is_over()):
+        asked = time.monotonic()
         try:
+            # Without a network the client tries for minutes before it raises.
             lease.renew()
-            renewed = time.monotonic()
+            expiry.renewed(asked)
         except HttpResponseError as error:
             if error.status_code in (_CONFLICT, _CONDITION):
-                lost.set()
-                return
+                expiry.lose()
         except AzureError:
             pass
-        if time.monotonic() - renewed >= LEASE_SECONDS:
-            lost.set()
-            return
 
 
 def _signed_in() -> TokenCredential:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from delivery.apply import record
+from delivery.apply import applying, record
 from delivery.apply.applying import private_folder, whoever
-from delivery.apply.lease import leased
+from delivery.apply.lease import Lease, leased
 from delivery.apply.record import SmokeResult
 from delivery.offline_azure.product import PLACEHOLDER_DIGEST
 from delivery.outcome import ExitCode
+from delivery.pulumi.engine import Result
 from delivery.pulumi.installation import search_path
 from delivery.recover.engine import Engine
 from tests.delivery.apply.stack import STACK, Run, Stack, made, up
@@ -237,6 +240,28 @@ def test_another_command_on_the_stack_stops_it(stack: Stack, refused: Callable[.
         run = refused()
     assert run.code == ExitCode.BUSY
     assert run.error.startswith("Another command works on stack dev (bob@there, pid 7, since ten).")
+
+
+def test_a_lease_that_is_lost_during_the_preview_stops_it(
+    refused: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, run = threading.Event(), Engine.run
+
+    @contextmanager
+    def lost_later(*arguments: Any, **more: Any) -> Iterator[Lease]:
+        with leased(*arguments, **more):
+            yield Lease(lost=lost.is_set)
+
+    def losing(self: Engine, *arguments: str) -> Result:
+        done = run(self, *arguments)
+        if arguments[0] == "preview":
+            lost.set()
+        return done
+
+    monkeypatch.setattr(applying, "leased", lost_later)
+    monkeypatch.setattr(Engine, "run", losing)
+    assert "lease: the state's account did not renew it in time" in refused().error
+    assert lost.is_set()
 
 
 def test_a_plan_that_the_engine_will_refuse_is_not_tried(stack: Stack) -> None:

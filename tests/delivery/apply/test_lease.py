@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import subprocess
 import sys
@@ -29,6 +28,22 @@ from tests.support.waiting import until
 
 BACKEND = "azblob://dev"
 AT_ONCE = 8
+
+
+class Clock:
+    """The time by which a holder counts."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(lease, "time", made)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +101,9 @@ def test_of_eight_at_once_one_gets_the_blob_and_the_others_get_its_holders_name(
 
 
 def test_a_lease_is_renewed_and_one_that_is_broken_is_noticed(
-    blobs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    blobs: dict[str, Any], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Azure's answer says so, while the clock of this machine stands still."""
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
     renewed = threading.Semaphore(0)
     renew = BlobLeaseClient.renew
@@ -162,22 +178,73 @@ def test_beside_a_folder_a_killed_holder_blocks_nothing(tmp_path: Path) -> None:
         found.check()
 
 
-def test_a_renewal_that_fails_in_passing_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 0)
-    ended, lost, tried = threading.Event(), threading.Event(), []
+class Ended(threading.Event):
+    """An end that does not come; waiting for it moves the clock, and nothing else does."""
 
-    class Failing:
-        def renew(self) -> None:
-            tried.append(1)
-            if len(tried) == 3:
-                ended.set()
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.clock.now += timeout or 0
+        return self.clock.now > 10 * lease.LEASE_SECONDS
+
+
+class Account:
+    """Renews the lease at the given calls, and cannot be reached at the others; a call takes `seconds`."""
+
+    def __init__(self, clock: Clock, *reached: int, seconds: float = 0) -> None:
+        self.clock, self.reached, self.seconds = clock, reached, seconds
+        self.calls = 0
+
+    def renew(self) -> None:
+        self.calls += 1
+        self.clock.now += self.seconds
+        if self.calls not in self.reached:
             raise ServiceRequestError("no route")
 
-    with contextlib.suppress(ServiceRequestError):
-        lease._renew(Failing(), ended, lost)  # type: ignore[arg-type]
-    assert (len(tried), lost.is_set()) == (3, False)
-    monkeypatch.setattr(lease, "LEASE_SECONDS", 0)
-    ended.clear()
-    tried.clear()
-    lease._renew(Failing(), ended, lost)  # type: ignore[arg-type]
-    assert lost.is_set()
+
+@pytest.mark.parametrize(
+    ("reached", "seconds", "calls", "end"),
+    [
+        ((), 0, 2, 60),  # the lease is over before the third call
+        ((1, 2), 0, 4, 100),
+        ((3,), 0, 2, 60),  # another command may have it by the third call
+        ((2,), 0, 4, 100),  # a failure in passing is no loss
+        ((1,), 15, 2, 20 + 60),  # Azure may count from the request on, long before its answer
+        ((), 45, 1, 60),
+    ],
+)
+def test_a_holder_that_is_cut_off_believes_no_longer_than_the_lease_lives(
+    clock: Clock, reached: tuple[int, ...], seconds: float, calls: int, end: float
+) -> None:
+    expiry, account = lease._Expiry(clock.now), Account(clock, *reached, seconds=seconds)
+    lease._renew(account, Ended(clock), expiry)  # type: ignore[arg-type]
+    assert account.calls == calls
+    over = []
+    for clock.now in (end - 0.1, end):
+        over.append(expiry.is_over())
+    assert over == [False, True]
+
+
+def test_a_renewal_without_an_answer_does_not_hide_the_end(
+    blobs: dict[str, Any], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0)
+    asked, answered = threading.Event(), threading.Event()
+
+    def renew(_: BlobLeaseClient) -> None:
+        asked.set()
+        answered.wait(60)
+
+    monkeypatch.setattr(BlobLeaseClient, "renew", renew)
+    with leased(BACKEND, "p", "dev", holder="one", **blobs) as found:
+        try:
+            assert asked.wait(60)
+            clock.now += lease.LEASE_SECONDS - 0.1
+            found.check()
+            clock.now += 0.1
+            with pytest.raises(CommandError, match="did not renew it in time"):
+                found.check()
+        finally:
+            answered.set()
