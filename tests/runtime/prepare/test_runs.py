@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -216,6 +217,15 @@ def test_a_failure_after_a_migration_says_which_database_is_migrated(
         prepare(pair.settings(), key_vault.client)
     assert "step 'default rows'" in str(failure.value)
     assert f"already migrated: {pair.tracking}, which serves replicas that need {older} too" in str(failure.value)
+
+
+def test_a_prepare_of_another_release_holds_the_same_lock(prepared: Prepared) -> None:
+    """Two releases meet in every upgrade and rollback: with another key both would migrate one database at once."""
+    admin = engine(prepared.pair.settings().admin_url, "postgres")
+    with closing(prepared.pair.server.connect("postgres", "postgres")) as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(7884789663531478384)")
+        with pytest.raises(PrepareError, match="still held the lock"), lock.exclusive(admin, within=0):
+            pass
 
 
 def test_a_lock_that_stays_held_ends_the_wait(prepared: Prepared, key_vault: KeyVault) -> None:
