@@ -2,6 +2,7 @@
 
 A command is its program and words without what they are about: `pulumi up --refresh`. The table names the test that
 runs it, most on the real engine and the offline Azure. Commands of `az` need a subscription, and are not run.
+Each alert has a row in the runbook of Azure.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from components.mlflow.observability.panels import MEMORY, PANELS, Alert
+from delivery.reference.alerts import render
 from tests.support.advice import REPOSITORY, of_markdown, words_of
 
 _DOCS: Final = REPOSITORY / "docs"
@@ -131,6 +135,28 @@ def test_each_command_of_a_runbook_is_run_by_a_test() -> None:
 def test_a_command_that_nothing_runs_is_found() -> None:
     new = "```sh\npulumi up -s prod --refresh --target URN\n```\n"
     assert commands({**_texts(), "new": new}) - RUN_BY.keys() == {"pulumi up --refresh --target"}
+
+
+def named(text: str) -> set[str]:
+    """The names in the first cells of tables, where a cell may hold several."""
+    cells = re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def of_alerts() -> set[str]:
+    """The alerts that have a row in the runbook."""
+    (section,) = _sections((_DOCS / "runbooks" / "azure.md").read_text(), ["Alerts"])
+    return named(section)
+
+
+def test_each_alert_has_a_row_in_the_runbook_and_each_row_an_alert() -> None:
+    assert named(render()) - of_alerts() == set()
+    assert of_alerts() - named(render()) == set()
+
+
+def test_an_alert_without_a_row_is_named() -> None:
+    alert = Alert(name="memory", title="MLflow: much memory", severity=0, above=1e9, what_to_do="Look.")
+    assert named(render([*PANELS, replace(MEMORY, alert=alert)])) - of_alerts() == {"memory"}
 
 
 @pytest.mark.parametrize("test", sorted({*RUN_BY.values()}))
