@@ -136,9 +136,8 @@ def _leased_blob(there: ContainerClient, name: str, stack: str, holder: str) -> 
 
     blob = there.get_blob_client(name)
     lease = BlobLeaseClient(blob)
-    expiry = _Expiry(time.monotonic())
     try:
-        _acquire(blob, lease, stack)
+        expiry = _Expiry(_acquire(blob, lease, stack))
         _write(blob, lease, {"holder": holder})
     except AzureError as error:
         raise CommandError(
@@ -159,7 +158,8 @@ def _leased_blob(there: ContainerClient, name: str, stack: str, holder: str) -> 
             lease.release()
 
 
-def _acquire(blob: BlobClient, lease: BlobLeaseClient, stack: str) -> None:
+def _acquire(blob: BlobClient, lease: BlobLeaseClient, stack: str) -> float:
+    """Acquire the lease and return when it was asked for."""
     from azure.core.exceptions import HttpResponseError
 
     try:
@@ -168,12 +168,14 @@ def _acquire(blob: BlobClient, lease: BlobLeaseClient, stack: str) -> None:
         # It exists; while it is leased Azure may say that instead.
         if error.status_code not in (_CONFLICT, _CONDITION):
             raise
+    asked = time.monotonic()
     try:
         lease.acquire(lease_duration=LEASE_SECONDS)
     except HttpResponseError as error:
         if error.status_code != _CONFLICT:
             raise
         raise busy(f"stack {stack}", _holder(blob)) from None
+    return asked
 
 
 def _write(blob: BlobClient, lease: BlobLeaseClient, content: Mapping[str, Any]) -> None:
