@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from tests.support import house
 
 # Folders that only a workshop has beside the checkout; the tests say where they are skipped without them.
-BESIDE = ("arm-schemas", "replacements.json", '"shared"')
+BESIDE = re.compile(r"""arm-schemas|replacements\.json|["'/]shared["'/]""")
 MODULES = ("components.azure.roles", "components.azure")
 
 
@@ -39,9 +41,13 @@ def test_no_modules_of_the_product_import_each_other_in_a_circle() -> None:
         ("tools.venv", "yaml", "standard library only"),
         ("tools.venv", "delivery.image", "tools is not above delivery"),
         ("components.azure.monitoring", "components.mlflow.topology", "knows nothing of components.mlflow"),
+        ("components.azure.monitoring", "components.compute.contract", "knows nothing of components.compute"),
+        ("components.azure.monitoring", "components.emulators.azurite", "knows nothing of components.emulators"),
         ("components.compute.contract", "components.mlflow", "knows nothing of components.mlflow"),
         ("components.emulators.azurite", "components.mlflow.platform", "knows nothing of components.mlflow"),
         ("components.compute.local.backend", "components.compute.aks.arm", "backends never import each other"),
+        ("components.compute.nomad", "components.compute.aks", "backends never import each other"),
+        ("components.compute.contract", "components.compute.aks.arm", "what backends share imports none of them"),
     ],
 )
 def test_a_wrong_import_is_named_with_its_reason(module: str, imported: str, reason: str) -> None:
@@ -59,6 +65,8 @@ def test_a_wrong_import_is_named_with_its_reason(module: str, imported: str, rea
         ("infra.program", "components.mlflow.platform"),
         ("components.mlflow.platform", "components.compute.contract"),
         ("components.compute.local.backend", "components.compute.contract"),
+        ("components.compute.local.backend", "components.compute.local.jobs"),
+        ("components.compute.contract", "components.compute.cron"),
         ("components.azure.roles", "pulumi_azure_native"),
         ("components.azurelike.roles", "components.mlflow"),
         ("mlflow_runtime.cli", "mlflow"),
@@ -80,15 +88,41 @@ def test_an_exception_allows_its_packages_alone_and_is_not_kept_without_need() -
     assert stale == "delivery.cost does not import mlflow_runtime.routes: remove its exception"
 
 
+def test_every_python_file_is_on_a_floor_or_in_the_tests() -> None:
+    assert house.on_no_floor() == []
+
+
+@pytest.mark.parametrize("path", ["ops/x.py", "runtime/mlflow_other/x.py", "stacks/x.py", "setup.py"])
+def test_a_python_file_on_no_floor_is_named(tmp_path: Path, path: str) -> None:
+    hidden_and_built = (".venv/lib/x.py", "clients/mlflow-entra/build/lib/x.py", "node_modules/y/x.py")
+    for name in (path, "__main__.py", "delivery/cost/x.py", "tests/support/x.py", *hidden_and_built):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert house.on_no_floor(tmp_path) == [path]
+
+
 def readers_of_what_is_beside(sources: Mapping[str, str]) -> list[str]:
-    return [module for module, source in sources.items() if any(words in source for words in BESIDE)]
+    return [module for module, source in sources.items() if BESIDE.search(source)]
 
 
 def test_the_product_reads_nothing_beside_its_checkout() -> None:
-    sources = {module: file.read_text() for module, file in house.files().items()}
-    assert readers_of_what_is_beside(sources) == []
-    reading = {"delivery.reads": 'TABLE = ROOT.parent / "shared" / "facts.md"', "delivery.cost.load": "shared = 1"}
-    assert readers_of_what_is_beside(reading) == ["delivery.reads"]
+    assert readers_of_what_is_beside({module: file.read_text() for module, file in house.files().items()}) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "reads"),
+    [
+        ('TABLE = ROOT.parent / "shared" / "facts.md"', True),
+        ("TABLE = ROOT.parent / 'shared'", True),
+        ("TABLE = Path('../shared/facts.md')", True),
+        ('TABLE = Path("/x/shared/facts.md")', True),
+        ("shared = 1", False),
+        ('"""A disk is shared or private."""', False),
+        ('KIND = "shared-models"', False),
+    ],
+)
+def test_a_reader_of_what_is_beside_the_checkout_is_found(source: str, reads: bool) -> None:
+    assert readers_of_what_is_beside({"delivery.reads": source}) == (["delivery.reads"] if reads else [])
 
 
 def test_a_circle_is_named() -> None:
@@ -108,6 +142,13 @@ def test_a_circle_is_named() -> None:
         ("class A:\n    import tests\n    async def f(self):\n        from b import c", {"tests", "b"}, {"tests"}),
         ("try:\n    import tests\nexcept ImportError:\n    import b", {"tests", "b"}, {"tests", "b"}),
         ("if TYPE_CHECKING:\n    import tests", {"tests"}, set()),
+        ('importlib.import_module("delivery.cost")', {"delivery.cost"}, {"delivery.cost"}),
+        ('import_module(name="delivery.cost")', {"delivery.cost"}, {"delivery.cost"}),
+        ('__import__("tests.x")', {"tests.x"}, {"tests.x"}),
+        ('pkgutil.resolve_name("tests.x:Y.z")', {"tests.x"}, {"tests.x"}),
+        ('def f():\n    importlib.import_module("tests")', {"tests"}, set()),
+        ('importlib.import_module(name, "tests")', set(), set()),
+        ('print("tests")', set(), set()),
     ],
 )
 def test_imports_are_read_wherever_they_are(source: str, expected: set[str], at_import: set[str]) -> None:

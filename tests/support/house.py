@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -42,12 +43,23 @@ _FOLDERS: Final = (
 # Inside of a floor: what the first must know nothing of.
 APART: Final = (
     ("components.azure", "components.mlflow"),
+    ("components.azure", "components.compute"),
+    ("components.azure", "components.emulators"),
     ("components.compute", "components.mlflow"),
     ("components.emulators", "components.mlflow"),
 )
 _BACKENDS: Final = "components.compute"
+# What the backends share. Every other file or folder there is a backend.
+_SHARED_BY_BACKENDS: Final = frozenset({"contract", "cron", "dynamic", "image"})
+
+# A call of one of these imports the module that its first argument names.
+_IMPORTERS: Final = frozenset({"import_module", "__import__", "resolve_name"})
+
+# Folders at any depth that hold no sources; those whose name begins with a dot are left out too.
+_WITHOUT_SOURCES: Final = frozenset({"__pycache__", "build", "node_modules", "test-output"})
 
 EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
+    ("components.azure", "components.compute.dynamic"): "states name the class that all dynamic providers share",
     ("delivery.dashboard", "mlflow_runtime.metrics.snapshot"): "it evaluates the rows of the services' own metrics",
     ("delivery.dashboard", "mlflow_runtime.routes"): "it asks each service for the path that the service serves",
     (
@@ -96,18 +108,18 @@ def _refusal(module: str, imported: str, backends: Collection[str]) -> str | Non
     for part, other in APART:
         if _inside(module, part) and _inside(imported, other):
             return f"{part} knows nothing of {other}"
-    for backend in backends:
-        others = (other for other in backends if other != backend)
-        if _inside(module, backend) and any(_inside(imported, other) for other in others):
-            return "backends never import each other"
+    if _inside(module, _BACKENDS):
+        others = (other for other in backends if not _inside(module, other))
+        if any(_inside(imported, other) for other in others):
+            own = any(_inside(module, backend) for backend in backends)
+            return "backends never import each other" if own else "what backends share imports none of them"
     return None
 
 
 def _backends(imports: Imports) -> set[str]:
-    """The packages in components.compute: each is a backend, by its folder."""
-    depth = _BACKENDS.count(".") + 2
-    below = (module.split(".") for module in imports if module.startswith(f"{_BACKENDS}."))
-    return {".".join(parts[:depth]) for parts in below if len(parts) > depth}
+    """The backends in components.compute: its files and folders, without those that the backends share."""
+    below = (module.split(".")[2] for module in imports if module.startswith(f"{_BACKENDS}."))
+    return {f"{_BACKENDS}.{name}" for name in below if name not in _SHARED_BY_BACKENDS}
 
 
 def _inside(module: str, package: str) -> bool:
@@ -133,14 +145,30 @@ def files(root: Path = REPOSITORY) -> dict[str, Path]:
     return found
 
 
+def on_no_floor(root: Path = REPOSITORY) -> list[str]:
+    """Return the Python files that neither a floor nor the tests hold, by their path from the root."""
+    known = {*files(root).values(), *(root / TESTS).rglob("*.py")}
+    return [str(file.relative_to(root)) for file in _sources(root) if file not in known]
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if name not in _WITHOUT_SOURCES and not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if name.endswith(".py"))
+
+
 def read(source: str, modules: Collection[str], *, at_import: bool = False) -> frozenset[str]:
     """Return the modules that a source imports; `from a import b` means a.b where that is one of the modules.
+
+    `import_module("a.b")` and its like count too, where the name is a constant.
 
     Raises ValueError for a relative import, which the house does without.
     """
     found: set[str] = set()
     for node in _nodes(ast.parse(source), at_import=at_import):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Call):
+            found |= _named_in_a_string(node)
+        elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             if node.level or node.module is None:
@@ -148,6 +176,14 @@ def read(source: str, modules: Collection[str], *, at_import: bool = False) -> f
             below = (f"{node.module}.{alias.name}" for alias in node.names)
             found |= {name if name in modules else node.module for name in below}
     return frozenset(found)
+
+
+def _named_in_a_string(call: ast.Call) -> set[str]:
+    """The module that a call imports by its name; `resolve_name` also takes one with an object after a colon."""
+    function = ast.unparse(call.func).rpartition(".")[2]
+    first = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "name")][:1]
+    names = {argument.value for argument in first if isinstance(argument, ast.Constant)}
+    return {str(name).partition(":")[0] for name in names} if function in _IMPORTERS else set()
 
 
 def _nodes(node: ast.AST, *, at_import: bool) -> Iterator[ast.AST]:
