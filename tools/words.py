@@ -1,7 +1,7 @@
 """Refuse phrases that the project's English avoids: `python tools/words.py [FILE ...]`, every tracked file by default.
 
 words.txt beside this file lists the phrases and what to write instead. Exit code 1 names each place as FILE:LINE.
-Identifiers count like prose. Standard library only.
+Identifiers count like prose: their words are compared. Standard library only.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ _SUFFIXES = frozenset({".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".in"})
 _NAMES = frozenset({"Makefile", "Containerfile", "run"})
 # The table itself, and the test that writes each phrase down.
 _EXEMPT = frozenset({"tools/words.txt", "tests/tools/test_words.py"})
+# Within an identifier, where a word with a capital letter begins.
+_HUMP = r"(?<=[a-z])(?=[A-Z])"
+# What may stand between the words of a phrase: the end of a string and the start of the next one, a line's end with a
+# comment's sign, or what joins the words of an identifier.
+_BETWEEN = rf"(?:\s*[\"']\s+[bfr]*[\"']\s*|[\s#*>]+|_|{_HUMP})"
 
 
 def table(text: str) -> dict[str, str]:
@@ -42,16 +47,17 @@ def table(text: str) -> dict[str, str]:
 def violations(text: str, words: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
     """Each place as line number, phrase and what to write instead, in the order of the text."""
     longest_first = sorted(words, key=len, reverse=True)
-    # "There is" before "none" is plain. In a phrase over a line's end, a comment's sign may stand between words.
-    alternatives = "|".join(r"[\s#*>]+".join(map(_word, phrase.split())) for phrase in longest_first)
-    for match in re.finditer(rf"(?<![A-Za-z])(?<!there\s)(?:{alternatives})(?![A-Za-z])", text):
-        phrase = " ".join(re.split(r"[\s#*>]+", match.group().lower()))
+    alternatives = "|".join(_BETWEEN.join(map(_word, phrase.split())) for phrase in longest_first)
+    # "There is" before "none" is plain.
+    begin, end = rf"(?:(?<![A-Za-z])|{_HUMP})(?<!(?i:there)[\s_])", rf"(?:(?![A-Za-z])|{_HUMP})"
+    for match in re.finditer(rf"{begin}(?:{alternatives}){end}", text):
+        phrase = " ".join(re.split(_BETWEEN, match.group())).lower()
         yield text.count("\n", 0, match.start()) + 1, phrase, words[phrase]
 
 
 def _word(word: str) -> str:
-    """A word at the beginning of a sentence or within one. Python's `is None` is neither."""
-    return f"[{word[0].upper()}{word[0]}]{re.escape(word[1:])}" if word != "none" else word
+    """A word in small letters, in capitals or with one. Python's `is None` and a constant NONE are not prose."""
+    return f"(?:{word}|{word.capitalize()}|{word.upper()})" if word != "none" else word
 
 
 def is_checked(path: str) -> bool:

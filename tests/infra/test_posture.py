@@ -111,7 +111,7 @@ def test_data_has_no_public_side(stack: str) -> None:
     assert registry["publicNetworkAccess"] == ("Disabled" if stack in PROTECTED else "Enabled")
 
 
-def test_nothing_but_the_address_outwards_is_public(stack: str) -> None:
+def test_only_the_outbound_address_is_public(stack: str) -> None:
     recorded = graph(stack)
     environment = only(recorded, "app:ManagedEnvironment")
     assert environment["vnetConfiguration"]["internal"] is True

@@ -19,7 +19,7 @@ from werkzeug.http import parse_etags, unquote_etag
 from mlflow_runtime.artifacts.byte_range import OutsideError, Span, span
 from mlflow_runtime.artifacts.memory import DOWNLOAD_BLOCK, FIRST_BLOCK, PIECE, TAKE_SECONDS, Blocks
 from mlflow_runtime.artifacts.repository import clear_errors
-from mlflow_runtime.middleware.load_shedding import TurnedAway, begin_transfer
+from mlflow_runtime.middleware.load_shedding import LimitRefusal, begin_transfer
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ async def download(blob: BlobClient, request: Request, headers: Mapping[str, str
     if part is not None:
         headers["Content-Range"] = part.content_range
     if refusal := memory.refusal():
-        return TurnedAway(refusal)
+        return LimitRefusal(refusal)
     begin_transfer(request.scope)
     content = _pieces(blob, part or whole, etag, memory)
     return _Transfer(content, memory, status_code=200 if part is None else 206, headers=headers)

@@ -28,7 +28,7 @@ from mlflow_runtime.artifacts import repository as blob
 from mlflow_runtime.artifacts.download import download
 from mlflow_runtime.artifacts.memory import Memory
 from mlflow_runtime.artifacts.upload import stage, upload
-from mlflow_runtime.middleware.load_shedding import TurnedAway, begin_transfer
+from mlflow_runtime.middleware.load_shedding import LimitRefusal, begin_transfer
 from mlflow_runtime.middleware.observed import CLIENT_GONE
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ async def _put(artifact_path: str, request: Request, memory: Memory) -> Response
         )
     found = _blob(artifact_path)
     if refusal := memory.uploads.refusal():
-        return TurnedAway(refusal)
+        return LimitRefusal(refusal)
     begin_transfer(request.scope)
     try:
         with memory.uploads.transfer():

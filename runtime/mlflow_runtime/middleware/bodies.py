@@ -20,7 +20,7 @@ from mlflow_runtime.middleware import content_codings
 from mlflow_runtime.middleware.access.classes import CLASSES, Class
 from mlflow_runtime.middleware.access.matching import Matcher
 from mlflow_runtime.middleware.content_codings import Damaged, TooDense, TooLarge, Unpack, Unsupported
-from mlflow_runtime.middleware.load_shedding import Refusal, TurnedAway
+from mlflow_runtime.middleware.load_shedding import LimitRefusal, Refusal
 from mlflow_runtime.responses import Failure
 
 MIB: Final = 1 << 20
@@ -292,7 +292,7 @@ def _refusal(refused: Exception, names: Iterable[str], limit: int, budget: Budge
     """Return the answer to a request whose body is not taken."""
     match refused:
         case Busy():
-            return TurnedAway(busy(budget))
+            return LimitRefusal(busy(budget))
         case Unsupported():
             accepted = {"Accept-Encoding": ", ".join(sorted(content_codings.CODINGS))}
             return Refusal(content_codings.unsupported(names), accepted)

@@ -60,7 +60,7 @@ class Refusal(JSONResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-class TurnedAway(Refusal):
+class LimitRefusal(Refusal):
     """The answer to a request beyond a bound."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +83,7 @@ class Shedding:
             await self._app(scope, receive, send)
             return
         if self._in_flight >= self._limit:
-            await TurnedAway(overloaded(self._limit))(scope, receive, send)
+            await LimitRefusal(overloaded(self._limit))(scope, receive, send)
             return
         inside = True
         self._count(+1)

@@ -96,7 +96,7 @@ def test_a_deleted_vault_keeps_its_name_until_it_is_purged_or_recovered(azure: A
     azure.create(VAULT, vault(createMode="recover"))
 
 
-def test_purge_protection_holds_the_name_and_cannot_be_taken_back(azure: Azure) -> None:
+def test_purge_protection_holds_the_name_and_cannot_be_undone(azure: Azure) -> None:
     made = azure.create(VAULT, vault(enablePurgeProtection=True))
     with refused("PropertyChangeNotAllowed"):
         azure.update(VAULT, made["id"], vault(enablePurgeProtection=False))

@@ -254,7 +254,7 @@ def test_a_part_that_is_not_known_yet_replaces_nothing_alone(image: str, op: Op)
 @pytest.mark.parametrize(
     ("kind", "op"), [("app:ContainerApp", Op.SAME), ("pulumi-python:dynamic/aks:RolledOut", Op.UPDATE)]
 )
-def test_an_update_for_what_stays_is_none_but_a_dynamic_resource_may_wait_for_what_is_new(kind: str, op: Op) -> None:
+def test_only_a_dynamic_resource_may_be_updated_for_what_is_new(kind: str, op: Op) -> None:
     source = {"env": [urn(IDENTITY, "tracking")]}
     waiting = step("update", kind, "waiting", {"env": "1"}, {"env": UNKNOWN}, depends_on=source)
     found = read(preview(tags_of(IDENTITY, "tracking", clientId="1"), waiting))

@@ -219,7 +219,7 @@ def test_json_lists_them(checkout: Path, capfd: pytest.CaptureFixture[str]) -> N
     assert promoting.remote_branches(checkout) == ["main"]
 
 
-def test_a_shallow_clone_does_not_know_what_was_taken_back(checkout: Path, tmp_path: Path) -> None:
+def test_a_shallow_clone_does_not_know_what_was_reverted(checkout: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{tmp_path / 'remote.git'}", "shallow")
     with pytest.raises(CommandError, match=r"promote --next: this is a shallow clone, .* git fetch --unshallow"):
         command.run_next(Way(folder=tmp_path / "shallow"))

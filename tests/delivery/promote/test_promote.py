@@ -320,7 +320,7 @@ def test_a_password_that_is_a_word_refuses_no_text_with_it(
 
 
 @pytest.mark.parametrize("image", ["{digest: 'sha256:../../x'}", "{digest: latest}", "[1]", "none"])
-def test_a_file_whose_release_is_none_is_refused(checkout: Path, image: str) -> None:
+def test_a_file_that_names_no_image_is_refused(checkout: Path, image: str) -> None:
     file = checkout / "stacks" / "Pulumi.dev.yaml"
     file.write_text(f"config:\n  mlflow-platform:profile: dev\n  mlflow-platform:image: {image}\n")
     committed(checkout, "By hand")

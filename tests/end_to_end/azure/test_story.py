@@ -192,7 +192,7 @@ class Team:
             git(self.checkout, "merge", "--quiet", "--ff-only", "FETCH_HEAD")
         git(self.checkout, "push", "--quiet", "origin", "HEAD:main")
 
-    def take_back(self) -> None:
+    def close_pull_request(self) -> None:
         """Close a pull request without merging it."""
         git(self.checkout, "reset", "--quiet", "--hard", "origin/main")
 
@@ -412,7 +412,7 @@ def refused_by_the_settings(team: Team) -> None:
     team.paste(remedy)
     team.propose("Do as the message says")
     team.run("preview", "staging", "--no-drift")
-    team.take_back()
+    team.close_pull_request()
 
 
 def refused_by_azure(team: Team) -> None:
@@ -422,7 +422,7 @@ def refused_by_azure(team: Team) -> None:
     _, comment = team.review(4, "dev", code=1, drift=False)
     assert "`dev` refused" in comment
     assert "> 1. **Azure will refuse** the change of `postgres-server`: " in comment
-    team.take_back()
+    team.close_pull_request()
 
 
 def stopped_by_drift(team: Team) -> str:
@@ -439,7 +439,7 @@ def stopped_by_drift(team: Team) -> str:
     assert "- `store-account` `publicNetworkAccess`: `Disabled` → `Enabled`" in comment
     stopped = team.run("up", "staging", "--approved", plan, code=1)
     stopped.has("got drift that has to be decided on first; nothing was changed", "Run: mlflow-platform drift staging")
-    team.take_back()
+    team.close_pull_request()
     (found,) = json.loads(team.run("drift", "staging", "--json", code=1).out)
     (line,) = found["lines"]
     team.paste(f"{line['revert']} --yes")
@@ -457,7 +457,7 @@ def stopped_by_an_unapproved_plan(team: Team, approved: str) -> None:
     assert stopped["reason"] == "the plan changed after its approval"
     assert "Run: mlflow-platform preview staging" in stopped["next"]
     assert team.tags("staging") == before
-    team.take_back()
+    team.close_pull_request()
 
 
 def stopped_on_the_way(team: Team, builds: list[str]) -> None:

@@ -71,7 +71,7 @@ def test_a_token_in_plain_is_found_and_never_shown(token: str) -> None:
         *("https://registry.example.com:5000/a@sha256:0", "https://h:8443/x?mail=a@b.example"),
     ],
 )
-def test_what_is_no_secret_is_none(plain: str) -> None:
+def test_a_plain_value_is_not_taken_for_a_secret(plain: str) -> None:
     assert not secret_texts.is_secret(plain)
     assert secret_texts.hidden(plain) == plain
 
@@ -120,7 +120,7 @@ def test_a_secret_in_plain_is_refused_alone() -> None:
         ("mlflow:protect", "value"),
     ],
 )
-def test_a_key_that_is_none_of_the_programs_is_refused(key: str, shown: str) -> None:
+def test_a_key_that_the_program_does_not_know_is_refused(key: str, shown: str) -> None:
     given = {"azure-native:subscriptionId": "0", "mlflow-platform:protect": "true", "pulumi:tags": "{}", key: "value"}
     with pytest.raises(
         SettingsError, match=rf"{key}: '{shown}' is not allowed; .* run `pulumi config rm {key}"

@@ -148,7 +148,7 @@ def test_caddy_accepts_whatever_is_rendered(env: dict[str, str]) -> None:
     caddy.validate(caddy.find(), config, os.environ)
 
 
-def test_nothing_but_the_port_leads_in_and_nothing_is_kept() -> None:
+def test_only_the_port_leads_in_and_nothing_is_kept() -> None:
     config = render(from_environment(GOOD))
     assert config["admin"] == {"disabled": True, "config": {"persist": False}}
     assert config["apps"]["tls"] == {"disable_storage_clean": True}

@@ -82,7 +82,7 @@ async def at_work(budget: Budget, *clients: Client) -> AsyncIterator[tuple[Bodie
     await asyncio.gather(*tasks)
 
 
-def test_bodies_beyond_the_budget_are_turned_away_until_others_are_answered() -> None:
+def test_bodies_beyond_the_budget_are_rejected_until_others_are_answered() -> None:
     async def many() -> None:
         budget = Budget(2 * memory(b" " * MIB))
         async with at_work(budget, *(body(MIB) for _ in range(8))) as (app, slow, tasks):

@@ -246,7 +246,7 @@ def test_a_whole_answer_that_its_client_takes_slowly_keeps_no_place(monkeypatch:
     assert b"mlflow_http_requests_in_flight 0.0" in exposition()
 
 
-def test_one_that_is_turned_away_is_seen_like_any_other(log: list[dict[str, Any]]) -> None:
+def test_a_rejected_request_is_seen_like_any_other(log: list[dict[str, Any]]) -> None:
     app = observed(Shedding(PlainTextResponse("ok"), 0))
     status, headers, body = asyncio.run(ask(app, scope(headers=[(b"x-request-id", b"away")])))
     assert status == 503

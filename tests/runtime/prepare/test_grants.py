@@ -158,7 +158,7 @@ LOST_GRANTS = {
 }
 
 
-def test_the_next_run_takes_back_every_extra_grant_and_restores_every_lost_one(
+def test_the_next_run_revokes_every_extra_grant_and_restores_every_lost_one(
     clone: Callable[[], Pair], key_vault: KeyVault
 ) -> None:
     pair = clone()
@@ -177,7 +177,7 @@ def test_the_next_run_takes_back_every_extra_grant_and_restores_every_lost_one(
     assert privileges(snapshot(pair)) == privileges(good)
 
 
-def test_rights_in_another_schema_are_taken_back(clone: Callable[[], Pair], key_vault: KeyVault) -> None:
+def test_rights_in_another_schema_are_revoked(clone: Callable[[], Pair], key_vault: KeyVault) -> None:
     pair = clone()
     pair.server.run(pair.tracking, "mlflow-prepare", "CREATE SCHEMA extra", "GRANT ALL ON SCHEMA extra TO PUBLIC")
     attempt = "CREATE TABLE extra.t (id int)"

@@ -67,7 +67,7 @@ def test_one_statement_for_one_thing_and_grantee_with_revokes_first() -> None:
     assert 'ALTER DEFAULT PRIVILEGES IN SCHEMA "public" GRANT DELETE, SELECT ON TABLES TO "x"' in statements(held, due)
 
 
-def test_a_verb_with_grant_option_is_taken_back_and_given_without() -> None:
+def test_a_verb_with_grant_option_is_revoked_and_granted_without() -> None:
     due = frozenset({Privilege(Kind.TABLE, ("public", "t"), "x", "SELECT")})
     held = frozenset({next(iter(due))._replace(grantable=True)})
     assert statements(held, due) == [

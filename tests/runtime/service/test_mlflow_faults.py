@@ -159,7 +159,7 @@ def test_an_export_that_cannot_be_read_is_still_refused(tracking: Service) -> No
     assert tracking.ask("/v1/traces", b"[1", headers={**OTLP, "Content-Type": "application/json"}).status == 400
 
 
-def test_the_coding_identity_is_none(tracking: Service) -> None:
+def test_the_coding_identity_leaves_a_body_as_it_is(tracking: Service) -> None:
     headers = {**OTLP, "Content-Encoding": "identity"}
     assert tracking.ask("/v1/traces", export(os.urandom(16)), headers=headers).status == 200
 

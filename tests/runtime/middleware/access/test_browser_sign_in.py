@@ -352,7 +352,7 @@ def test_who_is_blocked_reads_that_and_is_in_the_record(caplog: pytest.LogCaptur
 @pytest.mark.parametrize(
     "kept", ["[" * 3000, '{"state": "\\ud800", "nonce": "n", "verifier": "v", "path": "/"}', "x" * 9000]
 )
-def test_a_forged_cookie_of_a_sign_in_is_none(kept: str) -> None:
+def test_a_forged_cookie_of_a_sign_in_is_refused(kept: str) -> None:
     person = Person()
     person.kept[f"{cookies.FLOW}-s"] = base64.urlsafe_b64encode(kept.encode()).decode().rstrip("=")
     assert person.back(code=CODE, state="s").status == 400
