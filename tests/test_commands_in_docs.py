@@ -106,13 +106,31 @@ def test_there_are_commands_to_check() -> None:
         "`python tools/nowhere.py`",
         "`pulumi config set portBase 6500`",
         "`pulumi config set local.portBase 6500 -s local`",
+        "`pulumi config set --path local.nope 1`",
+        "`pulumi config set -s prod --path aks.existingCluster.nope 1`",
+        "`pulumi config rm --path local.portBase.more`",
+        "`pulumi config set 'teams[0]' team-a`",
+        "`pulumi config set-all --path --plaintext 'local.nope=1' -s local`",
+        "`pulumi up -s production`",
+        "`pulumi preview --stack production`",
+        "`mlflow-platform preview production --json`",
+        "`mlflow-platform promote dev production`",
+        "`mlflow-platform audit ID --stack production`",
+        "`make preview STACK=production`",
+        "`.venv/bin/mlflow-platform stat`",
+        "`.venv/bin/python -m delivery stat`",
+        "`.venv/bin/python -m delivery.nowhere`",
         '```sh\neval "$(make -s envs)"\n```\n',
         "```sh\nA=1 make up && mlflow-platform smok  # comment\n```\n",
+        "```bash\nmake everything\n```\n",
+        "```console\n$ make everything\nIt begins to work.\n```\n",
+        '```sh title="All of it"\nmake everything\n```\n',
+        "1. First:\n\n   ```sh\n   make everything\n   ```\n",
     ],
 )
 def test_a_command_that_does_not_exist_is_found(text: str) -> None:
     assert [found for one in of_markdown(text) if (found := problem(one))] != []
-    assert text.startswith("```") or [found for one in of_python(repr(text)) if (found := problem(one))] != []
+    assert "```" in text or [found for one in of_python(repr(text)) if (found := problem(one))] != []
 
 
 @pytest.mark.parametrize(
@@ -136,6 +154,18 @@ def test_a_message_that_advises_what_does_not_exist_is_found(source: str) -> Non
         "`python -m delivery.schema.generate`",
         "`pulumi config set --path local.portBase 6500 -s local`",
         "`pulumi config set azure-native:location westeurope`",
+        "`pulumi config set --path mlflow-platform:aks.existingCluster.id CLUSTER_ID -s STACK`",
+        "`pulumi config set --path 'shares[\"team-b/models/churn\"][0]' team-a -s dev`",
+        "`pulumi config set --path waivers.shared-keys.owner ml-platform -s prod`",
+        "`pulumi config set --path KEY VALUE -s STACK`",
+        "`pulumi config set -s prod protect false`",
+        "`pulumi up -s $STACK`",
+        "`make -s env`",
+        "`mlflow-platform promote .local/image/image.json dev`",
+        "`mlflow-platform audit prod --stack dev`",
+        "`.venv/bin/python -m delivery status --json`",
+        "```console\n$ make up\nmake everything is what it prints\n```\n",
+        "```python\nmake everything\n```\n",
         "`make` and nothing else",
     ],
 )

@@ -1,8 +1,8 @@
 """The commands that documents and messages advise, and whether each exists as it is written.
 
 A command is looked up, not run: a target and its variables in the Makefile, a command and its options in the command
-line's own tree, a module of this repository, a key of the program's configuration. What is there to be pasted, in a
-fenced block or after `Run:`, is read by the command line itself too: it has to lack nothing.
+line's own tree, a module of this repository, a path in the settings' model, a stack among those with a file. What is
+there to be pasted, in a fenced block or after `Run:`, is read by the command line itself too: it has to lack nothing.
 """
 
 from __future__ import annotations
@@ -11,32 +11,36 @@ import ast
 import importlib.util
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import groupby, takewhile
+from itertools import groupby, pairwise, takewhile
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from typer.exceptions import TyperException
 
 from delivery.cli import COMMANDS, PROGRAM, LazyCommand
-from delivery.stacks import LOCAL
+from delivery.stacks import LOCAL, stacks
+from infra.settings.fields import keys, section_of, type_name
+from infra.settings.model import KEYS
 
 REPOSITORY: Final = Path(__file__).parents[2]
-_FENCE: Final = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(r"^[ \t]*```(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
+_OF_SHELL: Final = re.compile(r" ?(?:sh|bash|shell|console)\b")
+_PROMPT: Final = "$ "
 _SPAN: Final = re.compile(r"`([^`]+)`")
 _RUN: Final = re.compile(r"\bRun: ([^\n]+)")
-_ADVISED: Final = re.compile(rf"(?:make|{PROGRAM}|python3?|pulumi) [-\w.<]")
+_ADVISED: Final = re.compile(rf"(?:\.venv/bin/)?(?:make|{PROGRAM}|python3?|pulumi) [-\w.<]")
 _SUBSTITUTION: Final = re.compile(r"\$\(([^()]+)\)")
+_STACK_OPTIONS: Final = ("-s", "--stack")
 # Stands for what an f-string puts in.
 _PLACEHOLDER: Final = "PLACEHOLDER"
 
 
 def of_markdown(text: str) -> list[str]:
-    """The commands in fenced `sh` blocks, and those between backticks elsewhere."""
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return [*pasted_of_markdown(text), *_spans(prose)]
+    """The commands in a shell's fenced blocks, and those between backticks elsewhere."""
+    return [*pasted_of_markdown(text), *_spans(_FENCE.sub("", text))]
 
 
 def of_python(source: str) -> list[str]:
@@ -45,13 +49,20 @@ def of_python(source: str) -> list[str]:
 
 
 def pasted_of_markdown(text: str) -> list[str]:
-    """The commands in fenced `sh` blocks."""
-    return [one for block in _FENCE.findall(text) for one in _of_shell(block)]
+    """The commands in a shell's fenced blocks; of a block with prompts, those after a prompt."""
+    return [one for block in _FENCE.findall(text) if _OF_SHELL.match(block) for one in _of_shell(_typed(block))]
 
 
 def pasted_of_python(source: str) -> list[str]:
     """The commands after `Run:` in the strings of a module."""
     return [found for text in _texts(ast.parse(source)) for found in _after_run(text)]
+
+
+def _typed(block: str) -> str:
+    """What a person types of a fenced block, without its first line."""
+    lines = textwrap.dedent(block.partition("\n")[2]).splitlines()
+    typed = [line.removeprefix(_PROMPT) for line in lines if line.startswith(_PROMPT)]
+    return "\n".join(typed or lines)
 
 
 def refusal(command: str) -> str | None:
@@ -89,16 +100,20 @@ def problem(command: str) -> str | None:
     program, *rest = words
     checks = {"make": _make, PROGRAM: _platform, "python": _python, "python3": _python, "pulumi": _pulumi}
     found = checks[Path(program).name](rest) if Path(program).name in checks else None
+    found = found or _unknown_stack(Path(program).name, rest)
     return f"{command}: {found}" if found else None
 
 
 def words_of(command: str) -> list[str]:
-    """The words as a shell reads them, without variables before and what follows the command. Raises ValueError."""
+    """The words as a shell reads them, without variables before and what follows the command. Raises ValueError.
+
+    `python -m delivery` is the command line's other name.
+    """
     words = shlex.split(command, comments=True)
     words = list(takewhile(lambda word: not re.fullmatch(r"\d?>.*|[|&;]+", word), words))
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words = words[1:]
-    return words
+    return [PROGRAM, *words[3:]] if words[1:3] == ["-m", "delivery"] else words
 
 
 def _of_shell(block: str) -> Iterator[str]:
@@ -217,15 +232,53 @@ def _python(words: list[str]) -> str | None:
 
 def _pulumi(words: list[str]) -> str | None:
     """`config set` and its like name a key of this program, and say `--path` for one inside an object."""
-    if words[0] != "config" or len(words) < 3 or words[1] not in ("set", "rm", "get"):
+    if words[0] != "config" or len(words) < 3 or words[1] not in ("set", "set-all", "rm", "get"):
         return None
-    key = next((word for word in words[2:] if not word.startswith("-")), None)
-    if key is None or not re.fullmatch(r"[a-z][A-Za-z.\-:]*", key):
-        return None  # a placeholder
-    own = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
-    first, dot, _ = key.removeprefix("mlflow-platform:").partition(".")
-    if ":" in first:
-        return None  # another provider's
-    if first not in own:
+    given = [word for before, word in pairwise(words[1:]) if not word.startswith("-") and before not in _STACK_OPTIONS]
+    named = [word.partition("=")[0] for word in given if "=" in word] if words[1] == "set-all" else given[:1]
+    return next((found for key in named if (found := _key(key, inside="--path" in words))), None)
+
+
+def _key(key: str, *, inside: bool) -> str | None:
+    """What is wrong with a key or, `inside` an object, with a path; a part that is a placeholder ends it."""
+    first, *parts = re.split(r"[.\[]", key.removeprefix("mlflow-platform:"))
+    if not first[:1].islower() or ":" in first:
+        return None  # a placeholder, or another provider's
+    if first not in KEYS:
         return f"the program has no key {first!r}"
-    return f"{key} is inside an object: say --path" if dot and "--path" not in words else None
+    if parts and not inside:
+        return f"{key} is inside an object: say --path"
+    setting = KEYS[first]
+    for part in parts:
+        if not part[:1].islower() or type_name(setting) == "list":
+            return None
+        section = section_of(setting)
+        if section is None:
+            return None if type_name(setting) == "object" else f"{key}: a {type_name(setting)} has no {part!r}"
+        if part not in keys(section):
+            return f"{key}: there is no setting {part!r}"
+        setting = keys(section)[part]
+    return None
+
+
+def _unknown_stack(program: str, words: list[str]) -> str | None:
+    """Say which stack that the words name has no file; a placeholder such as STACK names none."""
+    named: list[str] = []
+    if program == "pulumi":
+        named = [word for before, word in pairwise(words) if before in _STACK_OPTIONS]
+    elif program == "make":
+        named = [word.removeprefix("STACK=") for word in words if word.startswith("STACK=")]
+    elif program == PROGRAM and words[0] in COMMANDS:
+        named = _stacks_of(*words)
+    missing = [name for name in named if re.fullmatch(r"[a-z][a-z0-9-]*", name) and name not in stacks()]
+    return f"there is no stack {', '.join(missing)}" if missing else None
+
+
+def _stacks_of(name: str, *words: str) -> list[str]:
+    command = _tree(name)
+    try:
+        given = command.make_context(name, list(words), resilient_parsing=True).params
+    except TyperException:
+        return []  # `refusal` says what the command line does not take
+    found = given.get("stack") or given.get("stacks") or ()
+    return [found] if isinstance(found, str) else list(found)
