@@ -39,7 +39,7 @@ def guard(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def open_closed() -> None:
-    """Let a stream that the process was started without read and write nothing; a file would get its number else."""
+    """Let a stream that the process was started without read and write nothing, before a file gets its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
