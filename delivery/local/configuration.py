@@ -105,7 +105,7 @@ def own_file(config_file: Path) -> str:
     if config_file.resolve() == CONFIG_FILE:
         return ""
     option = shlex.join(["--config-file", str(config_file)])
-    return f"\nThe stack's file is {config_file}: give each `pulumi config` of these the option `{option}`."
+    return f"\nThe stack's file is {config_file}: give each `pulumi config` above the option `{option}`."
 
 
 def _values(config_file: Path) -> Mapping[str, Any]:

@@ -58,7 +58,9 @@ def up(stack: LocalStack, *, image: str | None, access: AccessMode | None, smoke
             try:
                 _follow(pulumi, "Bringing it up", "up", "--yes", "--suppress-permalink=true", *_config(stack))
             except EngineError as error:
-                raise EngineError(f"{error}{own_file(stack.config_file)}", error.code) from None
+                if error.code != ExitCode.FAILED:
+                    raise
+                raise EngineError(f"{error}{own_file(stack.config_file)}") from None
     step(f"All services are ready after {time.monotonic() - started:.0f} s")
     if smoke_too:
         step(f"Checking {stack.url} with the smoke program")
