@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from delivery.outcome import CommandError
 from delivery.pulumi.engine import Engine
-from delivery.pulumi.installation import state_file
+from delivery.pulumi.installation import file_url, state_file
 from delivery.pulumi.project import project_name, stack_document
 from delivery.recover.engine import Engine as StackEngine
 from infra.settings import stack_file
@@ -105,7 +105,7 @@ class Here:
     def _environment(self) -> dict[str, str]:
         return {
             **self.environment,
-            "PULUMI_BACKEND_URL": f"file://{self.state}",
+            "PULUMI_BACKEND_URL": file_url(self.state),
             "PULUMI_CONFIG_PASSPHRASE": "",
         }
 

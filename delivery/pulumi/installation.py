@@ -57,12 +57,21 @@ def file_backend(*, home: Path, state: Path, environ: Mapping[str, str] = os.env
     return {
         "PATH": search_path(environ),
         "PULUMI_HOME": str(home),
-        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_BACKEND_URL": file_url(state),
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_PYTHON_CMD": sys.executable,
     }
+
+
+def file_url(state: Path) -> str:
+    """Return the URL of a state in a folder.
+
+    The engine replaces each file at once, but for the file of its metadata, if it writes one. It reads no state whose
+    metadata a kill has cut off (gocloud.dev, blob/fileblob/attrs.go).
+    """
+    return f"file://{state}?metadata=skip"
 
 
 def state_file(state: Path, project: str, stack: str) -> Path:

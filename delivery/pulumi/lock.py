@@ -29,12 +29,12 @@ class StackBusyError(CommandError):
 
 @contextmanager
 def exclusive(folder: Path, *, state: Path) -> Iterator[None]:
-    """Hold the lock of a stack that lives in `folder` (made if missing), and clear a dead engine's own in `state`.
+    """Hold the lock of a stack that lives in `folder` (made if missing), and clear what dead engines left in `state`.
 
     Raises StackBusyError at once if another command holds it. The file stays, and names the holder while it is held.
     """
     with held(folder / LOCK, holder=f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}"):
-        cancel_dead(state)
+        clear_dead(state)
         yield
 
 
@@ -66,11 +66,19 @@ def busy(what: str, holder: str) -> StackBusyError:
     )
 
 
-def cancel_dead(state: Path) -> None:
-    """Remove the locks that killed engines left in a file backend: one whose process is gone protects nothing."""
+def clear_dead(state: Path) -> None:
+    """Remove what killed engines left in a file backend.
+
+    A lock whose process is gone protects nothing. Metadata that was cut off hides a whole state; without it the engine
+    reads the state (it writes none with `installation.file_url`).
+    """
     for path in (state / ".pulumi" / "locks").rglob("*.json"):
         holder = _holder(path)
         if holder is not None and not is_engine(holder):
+            path.unlink(missing_ok=True)
+
+    for path in (state / ".pulumi").rglob("*.attrs"):
+        if not _is_json(path):
             path.unlink(missing_ok=True)
 
 
@@ -90,6 +98,14 @@ def living(lock: str) -> int | None:
     """
     holders = re.findall(r"@(\S+) \(pid (\d+)\)", lock)
     return next((int(pid) for host, pid in holders if host == socket.gethostname() and is_engine(int(pid))), None)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _holder(path: Path) -> int | None:

@@ -24,7 +24,7 @@ from delivery.offline_azure.cloud import Azure
 from delivery.offline_azure.running import engine_environment
 from delivery.outcome import CommandError
 from delivery.pulumi.engine import Engine, EngineError
-from delivery.pulumi.lock import cancel_dead
+from delivery.pulumi.lock import clear_dead
 from tests.support import warm
 from tests.support.engine import served
 from tests.support.waiting import until
@@ -85,7 +85,7 @@ def moving(folder: Path, port: int) -> Move:
     here = Here(folder=folder / "here", stack="first", repository=repository, environment=environment)
     target = Target(backend=f"file://{folder / 'account'}", secrets_provider="passphrase")
     # A command does this when it takes its lock.
-    cancel_dead(here.state)
+    clear_dead(here.state)
     return Move(here=here, up=lambda at: at.pulumi.must("up", "--yes", "--skip-preview") and None, target=target)
 
 

@@ -255,7 +255,7 @@ def test_a_backend_of_files_keeps_everything_in_its_folders(tmp_path: Path, monk
     made = file_backend(home=tmp_path / "home", state=tmp_path / "state", environ={"PATH": "/bin"})
     assert made["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/engine", "/bin"]
     assert made["PULUMI_HOME"] == str(tmp_path / "home")
-    assert made["PULUMI_BACKEND_URL"] == f"file://{tmp_path / 'state'}"
+    assert made["PULUMI_BACKEND_URL"] == f"file://{tmp_path / 'state'}?metadata=skip"
     assert made["PULUMI_CONFIG_PASSPHRASE"] == ""
     assert state_file(tmp_path, "p", "s") == tmp_path / ".pulumi" / "stacks" / "p" / "s.json"
 

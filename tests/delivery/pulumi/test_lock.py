@@ -1,4 +1,4 @@
-"""One command on a stack at a time, and none blocked by a lock whose holder is dead."""
+"""One command on a stack at a time, and none blocked by what a dead holder left."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from delivery.outcome import ExitCode
-from delivery.pulumi.installation import REPOSITORY
-from delivery.pulumi.lock import LOCK, StackBusyError, cancel_dead, exclusive, is_engine, living
+from delivery.pulumi.engine import Engine, EngineError
+from delivery.pulumi.installation import REPOSITORY, file_backend, state_file
+from delivery.pulumi.lock import LOCK, StackBusyError, clear_dead, exclusive, is_engine, living
 
 
 def hold(folder: Path) -> subprocess.Popen[str]:
@@ -70,7 +71,7 @@ def test_only_locks_of_dead_engines_are_taken_off(tmp_path: Path) -> None:
             alive, newcomer = lock_of(tmp_path, engine.pid), lock_of(tmp_path, os.getpid())
             unreadable = alive.with_name("half.json")
             unreadable.write_text("{")
-            cancel_dead(tmp_path)
+            clear_dead(tmp_path)
             assert (alive.exists(), newcomer.exists(), unreadable.exists()) == (True, False, True)
             assert living(f"a@{socket.gethostname()} (pid {engine.pid}) at 1") == engine.pid
             assert living(f"a@elsewhere (pid {engine.pid}) at 1") is None
@@ -82,3 +83,25 @@ def test_only_locks_of_dead_engines_are_taken_off(tmp_path: Path) -> None:
         with exclusive(tmp_path / "stack", state=tmp_path):
             assert not alive.exists(), "a command looks for them first"
     assert not is_engine(engine.pid)
+
+
+def test_metadata_that_a_killed_engine_has_cut_off_hides_no_state(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: yaml\n")
+    state = tmp_path / "state"
+    state.mkdir()
+    environment = {**os.environ, **file_backend(home=tmp_path / "home", state=state)}
+    ours = Engine(folder=tmp_path, environment=environment, options=("--stack", "dev"))
+    ours.must("stack", "init", "--no-select")
+    assert [*state.rglob("*.attrs")] == []
+
+    plain = {**environment, "PULUMI_BACKEND_URL": f"file://{state}"}
+    other = Engine(folder=tmp_path, environment=plain, options=("--stack", "other"))
+    other.must("stack", "init", "--no-select")
+    whole, cut = (Path(f"{state_file(state, 'p', 'other')}{end}.attrs") for end in (".bak", ""))
+    assert whole.stat().st_size > 0
+    cut.write_text("")
+    with pytest.raises(EngineError, match="EOF"):
+        other.must("stack", "export")
+    with exclusive(tmp_path / "stack", state=state):
+        assert (whole.exists(), cut.exists()) == (True, False)
+        other.must("stack", "export")
