@@ -26,4 +26,5 @@ def read(config_file: Path) -> LocalStack:
     try:
         return LocalStack.read(config_file)
     except SettingsError as error:
-        raise CommandError(f"{error}{own_file(config_file)}") from error
+        advises = "`pulumi config " in str(error)
+        raise CommandError(f"{error}{own_file(config_file) if advises else ''}") from error
