@@ -54,7 +54,7 @@ def command(line: str, stream: TextIO | None = None) -> None:
 def interactive(stream: TextIO | None = None) -> bool:
     """Whether a person reads the stream (default: stdout) as it is printed."""
     chosen = stream or sys.stdout
-    return chosen is not None and chosen.isatty()  # there is none in a process that was started without
+    return chosen is not None and chosen.isatty()  # a process may be started without it
 
 
 def say(line: str, stream: TextIO | None = None) -> None:

@@ -202,7 +202,7 @@ def _to_its_end(start: Callable[[], Child], wait: Callable[[Child], Ended]) -> E
 
 
 class _HeldSignals:
-    """Holds back what ends this process until the engine has ended, which it asks of the engine, once.
+    """Holds back what ends this process until the engine has ended, and interrupts the engine once.
 
     Only a main thread has handlers, so elsewhere nothing is held.
     """
